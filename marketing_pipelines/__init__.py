@@ -1,0 +1,1 @@
+"""The scheduled work behind a marketing and CRM platform, as one Dagster project."""

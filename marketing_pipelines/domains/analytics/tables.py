@@ -1,0 +1,121 @@
+"""Tables of the schema `analytics` (marks and finished partitions are in `stores.tables`)."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores.tables import instant, metadata
+
+STAT_TYPES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
+
+
+def _bigint(name: str, comment: str, **options: object) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False, comment=comment, **options)  # type: ignore[arg-type]
+
+
+contact_activity = sa.Table(
+    "contact_activity",
+    metadata,
+    _bigint(
+        "id", "Row number", server_default=sa.text("nextval('analytics.contact_activity_id_seq')")
+    ),
+    _bigint("organization_id", "Organization (tenant) that owns the row"),
+    sa.Column(
+        "event_id", sa.Text, nullable=False, comment="Id of the event, unique per organization"
+    ),
+    _bigint("contact_id", "Contact who did it or to whom it happened"),
+    sa.Column("event_type", sa.Text, nullable=False, comment="sent, opened, purchase and so on"),
+    sa.Column("source_type", sa.Text, comment="What it belongs to: campaign, or null"),
+    sa.Column("source_id", sa.BigInteger, comment="Number of the campaign, or null"),
+    instant("occurred_at", "When it happened; decides hour, day and month", nullable=False),
+    instant("received_at", "When the platform learnt of it", nullable=False),
+    sa.Column("properties", pg.JSONB, comment="Whatever else the sender told"),
+    sa.CheckConstraint("event_type not like 'monthly:%'", name="event_type"),
+    sa.Index(
+        "ix_contact_activity_occurred_at",
+        "occurred_at",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
+    schema="analytics",
+    comment="Every event once, append-only, partitioned by month of occurred_at (UTC)",
+    postgresql_partition_by="RANGE (occurred_at)",
+)
+
+event_keys = sa.Table(
+    "event_keys",
+    metadata,
+    _bigint("organization_id", "Organization (tenant)", primary_key=True, autoincrement=False),
+    sa.Column("event_id", sa.Text, primary_key=True, comment="Id of the event"),
+    _bigint("activity_id", "Row of contact_activity that holds the event"),
+    instant("occurred_at", "When the kept event happened", nullable=False),
+    instant("received_at", "When the kept event was received", nullable=False),
+    schema="analytics",
+    comment="Which event ids are taken; outlives the rows of contact_activity",
+)
+
+lake_hours = sa.Table(
+    "lake_hours",
+    metadata,
+    instant("hour", "First instant of the UTC hour", primary_key=True),
+    _bigint("rows", "Events in the hour; 0 = no file"),
+    sa.Column("content_hash", sa.Text, nullable=False, comment="SHA-256 of the file; '' = no file"),
+    instant("exported_at", "When the file was written", nullable=False),
+    schema="analytics",
+    comment="Manifest of the event lake: the hours that are exported",
+)
+
+hourly_events = sa.Table(
+    "hourly_events",
+    metadata,
+    _bigint("organization_id", "Organization (tenant)", primary_key=True, autoincrement=False),
+    sa.Column("event_type", sa.Text, primary_key=True, comment="Event type as received"),
+    instant("hour", "First instant of the UTC hour", primary_key=True),
+    _bigint("event_count", "Events in the hour"),
+    _bigint("unique_contacts", "Distinct contacts with at least one such event in the hour"),
+    sa.Index("ix_hourly_events_hour", "hour"),
+    schema="analytics",
+    comment="Events per organization, type and UTC hour",
+)
+
+event_aggregates = sa.Table(
+    "event_aggregates",
+    metadata,
+    _bigint("organization_id", "Organization (tenant)", primary_key=True, autoincrement=False),
+    sa.Column(
+        "event_type",
+        sa.Text,
+        primary_key=True,
+        comment="Event type; 'monthly:' before it marks a month's row",
+    ),
+    sa.Column(
+        "date",
+        sa.Date,
+        primary_key=True,
+        comment="Day in the reporting zone; first of the month in a month's row",
+    ),
+    _bigint("event_count", "Events in the day or month"),
+    _bigint("unique_contacts", "Distinct contacts with at least one such event in it"),
+    sa.Index("ix_event_aggregates_date", "date"),
+    schema="analytics",
+    comment="Two grains in one table; read the views daily_events and monthly_usage",
+)
+
+campaign_daily_stats = sa.Table(
+    "campaign_daily_stats",
+    metadata,
+    _bigint("campaign_id", "Campaign", primary_key=True, autoincrement=False),
+    _bigint("organization_id", "Organization (tenant)", primary_key=True, autoincrement=False),
+    sa.Column("date", sa.Date, primary_key=True, comment="Day in the reporting zone"),
+    *(_bigint(name, f"Events of type {name}, counted raw") for name in STAT_TYPES),
+    _bigint("machine_opened", "Opens that the provider attributes to a machine"),
+    *(
+        _bigint(f"unique_{name}", f"Distinct contacts with at least one {name} that day")
+        for name in STAT_TYPES
+    ),
+    _bigint("entered", "Contacts that entered the campaign that day"),
+    _bigint("completed", "Contacts that went through its last step that day"),
+    _bigint("exited", "Contacts that left it early that day"),
+    sa.Index("ix_campaign_daily_stats_date", "date"),
+    schema="analytics",
+    comment="One row per campaign and day, zeros included",
+)

@@ -1,0 +1,5 @@
+"""Organizations, their users, and the people and companies they sell to.
+
+Owns the schema `crm`. Every other domain refers to these rows by `bigint` id; files and
+applications refer to them by `external_id`, unique per organization.
+"""

@@ -1,0 +1,111 @@
+"""Tables of the schema `crm`."""
+
+import sqlalchemy as sa
+
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    json_object,
+    metadata,
+    organization_id,
+)
+
+
+def _external_id() -> sa.Column[str]:
+    return sa.Column(
+        "external_id", sa.Text, nullable=False, comment="Id in the system the row comes from"
+    )
+
+
+def _created_at() -> sa.Column[object]:
+    return instant(
+        "created_at", "When the row came to be", nullable=False, server_default=sa.func.now()
+    )
+
+
+organizations = sa.Table(
+    "organizations",
+    metadata,
+    identity("Organization number"),
+    sa.Column(
+        "external_id",
+        sa.Text,
+        nullable=False,
+        unique=True,
+        comment="Id in the system the row comes from",
+    ),
+    sa.Column("name", sa.Text, comment="Display name"),
+    sa.Column("timezone", sa.Text, comment="IANA zone; null = the reporting zone"),
+    json_object("settings", "Settings that this organization changed from their defaults"),
+    json_object("attributes", "Columns of loaded files that have no column here"),
+    _created_at(),
+    schema="crm",
+    comment="Tenants",
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    identity("User number"),
+    organization_id(),
+    _external_id(),
+    sa.Column("email", sa.Text, comment="Where notifications go"),
+    sa.Column("name", sa.Text, comment="Display name"),
+    sa.Column(
+        "role", sa.Text, nullable=False, server_default="rep", comment="admin, manager or rep"
+    ),
+    json_object("attributes", "Columns of loaded files that have no column here"),
+    _created_at(),
+    sa.UniqueConstraint("organization_id", "external_id"),
+    sa.CheckConstraint("role in ('admin', 'manager', 'rep')", name="role"),
+    schema="crm",
+    comment="People who work with the platform",
+)
+
+companies = sa.Table(
+    "companies",
+    metadata,
+    identity("Company number"),
+    organization_id(),
+    _external_id(),
+    sa.Column("name", sa.Text, comment="Display name"),
+    sa.Column("domain", sa.Text, comment="Web domain"),
+    json_object("attributes", "Columns of loaded files that have no column here"),
+    _created_at(),
+    sa.UniqueConstraint("organization_id", "external_id"),
+    schema="crm",
+    comment="Companies that contacts work for",
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    identity("Contact number"),
+    organization_id(),
+    _external_id(),
+    sa.Column("email", sa.Text, comment="E-mail address"),
+    sa.Column("phone", sa.Text, comment="Phone number"),
+    sa.Column("first_name", sa.Text, comment="First name"),
+    sa.Column("last_name", sa.Text, comment="Last name"),
+    sa.Column(
+        "company_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.companies.id"),
+        comment="Company the contact works for",
+    ),
+    sa.Column(
+        "owner_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.users.id"),
+        comment="User who looks after the contact",
+    ),
+    sa.Column("lifecycle_stage", sa.Text, comment="lead, mql, sql, opportunity, customer"),
+    sa.Column("lead_grade", sa.Text, comment="A to F, from the lead score"),
+    sa.Column("intent_score", sa.Integer, comment="Sum of what remains of the contact's signals"),
+    sa.Column("timezone", sa.Text, comment="IANA zone; null = the organization's"),
+    json_object("attributes", "Columns of loaded files that have no column here"),
+    _created_at(),
+    sa.UniqueConstraint("organization_id", "external_id"),
+    schema="crm",
+    comment="People who receive mail and leave events",
+)

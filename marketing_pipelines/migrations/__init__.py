@@ -1,0 +1,1 @@
+"""Alembic migrations: what a deployed database goes through, release by release."""

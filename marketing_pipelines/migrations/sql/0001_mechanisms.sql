@@ -1,0 +1,221 @@
+-- Functions and triggers of the first release: month partitions, event keys, marks.
+
+alter sequence analytics.contact_activity_id_seq owned by analytics.contact_activity.id;
+
+create table analytics.contact_activity_default partition of analytics.contact_activity default;
+comment on table analytics.contact_activity_default is
+    'Events of months that have no partition of their own yet';
+
+-- Makes the partition of one UTC month, moving rows that waited in the default partition.
+-- Two-step (create, then attach) because `create table … partition of` would lock all readers.
+create function analytics.ensure_activity_month(month date) returns void
+language plpgsql as $$
+declare
+    first_instant constant timestamptz := date_trunc('month', month)::timestamp at time zone 'UTC';
+    next_instant constant timestamptz :=
+        (date_trunc('month', month) + interval '1 month')::timestamp at time zone 'UTC';
+    leaf constant text := 'contact_activity_' || to_char(month, 'YYYY_MM');
+begin
+    if to_regclass('analytics.' || leaf) is not null then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('analytics.ensure_activity_month'));
+    if to_regclass('analytics.' || leaf) is not null then
+        return;
+    end if;
+    execute format('create table analytics.%I (like analytics.contact_activity including all)', leaf);
+    execute format('comment on table analytics.%I is %L', leaf,
+                   'Events of ' || to_char(month, 'YYYY-MM') || ' (UTC)');
+    lock table analytics.contact_activity_default in access exclusive mode;
+    execute format(
+        'with moved as (
+             delete from analytics.contact_activity_default
+             where occurred_at >= $1 and occurred_at < $2 returning *
+         ) insert into analytics.%I select * from moved', leaf)
+        using first_instant, next_instant;
+    execute format(
+        'alter table analytics.contact_activity attach partition analytics.%I
+             for values from (%L) to (%L)', leaf, first_instant, next_instant);
+end $$;
+comment on function analytics.ensure_activity_month(date) is
+    'Makes the month''s partition of contact_activity if it is missing';
+
+-- An event id is taken once per organization, whichever month it falls in. A row that was received
+-- earlier than the one that holds the id takes its place; any other repeat is refused.
+create function analytics.claim_event_keys() returns trigger
+language plpgsql as $$
+declare
+    claimed bigint;
+    repeat record;
+begin
+    insert into analytics.event_keys (organization_id, event_id, activity_id, occurred_at, received_at)
+    select organization_id, event_id, id, occurred_at, received_at
+    from inserted
+    order by organization_id, event_id
+    on conflict do nothing;
+    get diagnostics claimed = row_count;
+    if claimed = (select count(*) from inserted) then
+        return null;
+    end if;
+
+    select inserted.event_id, inserted.organization_id into repeat
+    from inserted
+    join analytics.event_keys as held using (organization_id, event_id)
+    where held.activity_id <> inserted.id
+      and (held.received_at, held.occurred_at) <= (inserted.received_at, inserted.occurred_at)
+    limit 1;
+    if found then
+        raise unique_violation using message = format(
+            'event %s of organization %s is stored already', repeat.event_id, repeat.organization_id);
+    end if;
+
+    delete from analytics.contact_activity as loser
+    using analytics.event_keys as held, inserted
+    where held.organization_id = inserted.organization_id
+      and held.event_id = inserted.event_id
+      and held.activity_id <> inserted.id
+      and loser.occurred_at = held.occurred_at
+      and loser.id = held.activity_id;
+
+    update analytics.event_keys as held
+    set activity_id = inserted.id,
+        occurred_at = inserted.occurred_at,
+        received_at = inserted.received_at
+    from inserted
+    where held.organization_id = inserted.organization_id
+      and held.event_id = inserted.event_id
+      and held.activity_id <> inserted.id;
+    return null;
+end $$;
+
+create trigger claim_event_keys
+after insert on analytics.contact_activity
+referencing new table as inserted
+for each statement execute function analytics.claim_event_keys();
+
+-- Marks the hours that a statement touched. The running hour is left out: the clock does it, and
+-- one mark per transaction would be one row per transaction. The export of an hour waits for
+-- transactions that began before the hour ended, so nothing falls between the two.
+create function analytics.mark_touched_hours() returns trigger
+language plpgsql as $$
+begin
+    insert into analytics.stale_partitions (asset, partition, xid)
+    select 'analytics/contact_activity',
+           to_char(hour at time zone 'UTC', 'YYYY-MM-DD-HH24:00'),
+           pg_current_xact_id()::text::bigint
+    from (
+        select distinct date_bin('1 hour', occurred_at, timestamptz '2000-01-01 00:00:00+00') as hour
+        from touched
+    ) as hours
+    where hour + interval '1 hour' <= clock_timestamp()
+    order by hour
+    on conflict do nothing;
+    return null;
+end $$;
+
+create trigger mark_touched_hours_after_insert
+after insert on analytics.contact_activity
+referencing new table as touched
+for each statement execute function analytics.mark_touched_hours();
+
+create trigger mark_touched_hours_after_delete
+after delete on analytics.contact_activity
+referencing old table as touched
+for each statement execute function analytics.mark_touched_hours();
+
+create function analytics.refuse_update() returns trigger
+language plpgsql as $$
+begin
+    raise feature_not_supported using message =
+        'analytics.contact_activity is append-only: insert a new event instead of changing one';
+end $$;
+
+create trigger refuse_update
+before update on analytics.contact_activity
+for each statement execute function analytics.refuse_update();
+
+-- Campaign days that are done already become stale when enrolments of that day change.
+create function campaigns.mark_enrolment_days() returns trigger
+language plpgsql as $$
+begin
+    insert into analytics.stale_partitions (asset, partition, xid)
+    select distinct finished.asset, finished.partition, pg_current_xact_id()::text::bigint
+    from touched
+    cross join lateral (
+        values (touched.entered_at), (touched.completed_at), (touched.exited_at)
+    ) as instants (at)
+    join ops.installation on true
+    join analytics.finished_partitions as finished
+        on finished.asset = 'analytics/campaign_daily_stats'
+        and finished.partition =
+            to_char(instants.at at time zone installation.timezone, 'YYYY-MM-DD')
+    on conflict do nothing;
+    return null;
+end $$;
+
+create trigger mark_enrolment_days_after_insert
+after insert on campaigns.campaign_contacts
+referencing new table as touched
+for each statement execute function campaigns.mark_enrolment_days();
+
+create trigger mark_enrolment_days_after_delete
+after delete on campaigns.campaign_contacts
+referencing old table as touched
+for each statement execute function campaigns.mark_enrolment_days();
+
+create trigger mark_enrolment_days_before_change
+after update on campaigns.campaign_contacts
+referencing old table as touched
+for each statement execute function campaigns.mark_enrolment_days();
+
+create trigger mark_enrolment_days_after_change
+after update on campaigns.campaign_contacts
+referencing new table as touched
+for each statement execute function campaigns.mark_enrolment_days();
+
+-- Campaign days that are done already become stale when a campaign's life turns out to be another.
+create function campaigns.mark_campaign_days() returns trigger
+language plpgsql as $$
+declare
+    lives timestamptz[];
+begin
+    if tg_op = 'UPDATE' then
+        lives := array(
+            select started_at from (
+                (select id, started_at, cancelled_at from before_change
+                 except select id, started_at, cancelled_at from after_change)
+                union all
+                (select id, started_at, cancelled_at from after_change
+                 except select id, started_at, cancelled_at from before_change)
+            ) as changed
+            where started_at is not null
+        );
+    else
+        lives := array(select started_at from touched where started_at is not null);
+    end if;
+    insert into analytics.stale_partitions (asset, partition, xid)
+    select finished.asset, finished.partition, pg_current_xact_id()::text::bigint
+    from ops.installation
+    join analytics.finished_partitions as finished
+        on finished.asset = 'analytics/campaign_daily_stats'
+        and finished.partition >= to_char(
+            (select min(life) from unnest(lives) as life) at time zone installation.timezone,
+            'YYYY-MM-DD')
+    on conflict do nothing;
+    return null;
+end $$;
+
+create trigger mark_campaign_days_after_insert
+after insert on campaigns.campaigns
+referencing new table as touched
+for each statement execute function campaigns.mark_campaign_days();
+
+create trigger mark_campaign_days_after_change
+after update on campaigns.campaigns
+referencing old table as before_change new table as after_change
+for each statement execute function campaigns.mark_campaign_days();
+
+create trigger mark_campaign_days_after_delete
+after delete on campaigns.campaigns
+referencing old table as touched
+for each statement execute function campaigns.mark_campaign_days();

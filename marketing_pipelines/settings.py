@@ -1,0 +1,113 @@
+"""Every setting of an installation, read from `MARKETING_*` variables or a `.env` file.
+
+Settings of one organization (decay, ramps, caps) are not here: they are rows.
+"""
+
+import datetime as dt
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from marketing_pipelines.failures import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one installation; immutable once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MARKETING_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    env: Literal["development", "staging", "production"] = Field(
+        "development",
+        description="Decides which jobs are on the clock and whether outside effects are real.",
+    )
+    data_dir: Path = Field(
+        Path(".data"),
+        description="Folder of everything kept on this machine: lake, files, warehouse and, "
+        "where no database is named, PostgreSQL itself.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="PostgreSQL 15 or newer, direct or session-pooled, as "
+        "`postgresql://user:password@host:port/database`. Unset: the embedded server.",
+    )
+    dagster_database_url: str | None = Field(
+        None,
+        description="Where Dagster keeps its runs and events. Unset: database `dagster` beside "
+        "the operational one.",
+    )
+    reader_database_url: str | None = Field(
+        None,
+        description="Connection of the role `marketing_reader` that `query` uses, where "
+        "`MARKETING_DATABASE_URL` names a server that asks for a password.",
+    )
+    lake_url: str | None = Field(
+        None,
+        description="Event lake: a folder or any fsspec URL (`s3://`, `gs://`, `abfs://`). "
+        "Unset: `lake` in the data folder.",
+    )
+    timezone: str = Field(
+        "UTC",
+        description="Reporting zone (IANA name): days, weeks and months are those of this zone, "
+        "and schedules run in it. Stored at first start; another value needs "
+        "`migrate --rebuild`.",
+    )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What turns the lake into aggregates."
+    )
+    first_day: dt.date = Field(
+        dt.date(2015, 1, 1),
+        description="First day that has partitions; events before it are rejected at load.",
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"'{value}' is not an IANA time zone such as 'Europe/Berlin'")
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def effective_lake_url(self) -> str:
+        return self.lake_url or str(self.data_dir / "lake")
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.data_dir / "warehouse.duckdb"
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        ConfigurationError: a variable does not hold what it should; the text names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "MARKETING_" + "_".join(str(part) for part in first["loc"]).upper()
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name} cannot be used: {reason}.") from error
+
+
+def project_root() -> Path:
+    """The folder that holds `workspace.yaml` and `dagster.yaml`."""
+    home = os.environ.get("DAGSTER_HOME")
+    return Path(home) if home else Path(__file__).resolve().parent.parent

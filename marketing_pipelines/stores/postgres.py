@@ -1,0 +1,151 @@
+"""Connections to PostgreSQL: where it is, how to reach it, fast ways in and out.
+
+The mechanisms that make writing safe are beside this module: `ticks`, `marks`, `replace`.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OLDEST_VERSION = 15
+
+
+def database_url(settings: Settings) -> URL:
+    """Where the operational tables are, for our own engine (driver psycopg)."""
+    if settings.database_url is None:
+        text = EmbeddedPostgres(settings.data_dir).url("marketing")
+    else:
+        text = settings.database_url
+    return _parsed(text, "MARKETING_DATABASE_URL").set(drivername="postgresql+psycopg")
+
+
+def dagster_database_url(settings: Settings) -> URL:
+    """Where Dagster's storage is; Dagster's storage needs psycopg2."""
+    if settings.dagster_database_url is not None:
+        url = _parsed(settings.dagster_database_url, "MARKETING_DAGSTER_DATABASE_URL")
+    elif settings.database_url is not None:
+        url = database_url(settings).set(database="dagster")
+    else:
+        url = make_url(EmbeddedPostgres(settings.data_dir).url("dagster"))
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def reader_url(settings: Settings) -> URL:
+    """The same database as the role that can only read."""
+    if settings.reader_database_url is not None:
+        url = _parsed(settings.reader_database_url, "MARKETING_READER_DATABASE_URL")
+        return url.set(drivername="postgresql+psycopg")
+    return database_url(settings).set(username="marketing_reader", password=None)
+
+
+def _parsed(text: str, setting: str) -> URL:
+    try:
+        url = make_url(text)
+    except sa.exc.ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError(
+            f"{setting} must look like postgresql://user:password@host:port/database."
+        )
+    return url
+
+
+def libpq_uri(url: URL) -> str:
+    """The URL as libpq and ADBC read it."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def create_engine(url: URL, *, application_name: str = "marketing-pipelines") -> sa.Engine:
+    """An engine whose sessions speak UTC and give up on an unreachable server after ten seconds."""
+    return sa.create_engine(
+        url,
+        poolclass=sa.pool.NullPool,
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": application_name,
+            "options": "-c timezone=UTC",
+        },
+    )
+
+
+@contextlib.contextmanager
+def connecting(url: URL) -> Iterator[None]:
+    """Turns a refused connection into one sentence without a password in it."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if not error.connection_invalidated and error.statement is not None:
+            raise
+        reason = _first_line(error)
+        where = url.render_as_string(hide_password=True)
+        raise StoreUnavailableError(
+            f"PostgreSQL at {where} does not answer ({reason}): "
+            "check MARKETING_DATABASE_URL, or start the embedded server with "
+            "`marketing-pipelines db start`."
+        ) from error
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    return re.sub(r"\s+", " ", lines[0]).rstrip(".") if lines else "no reason given"
+
+
+def copy_arrow(connection: sa.Connection, table: str, batches: "pa.RecordBatchReader") -> int:
+    """Appends Arrow batches to a table by COPY; columns are matched by name.
+
+    Returns:
+        Rows copied.
+    """
+    import pyarrow.csv as pa_csv
+
+    names = batches.schema.names
+    columns = ", ".join(f'"{name}"' for name in names)
+    options = pa_csv.WriteOptions(include_header=False)
+    rows = 0
+    with raw_cursor(connection).copy(
+        f"copy {table} ({columns}) from stdin (format csv)"
+    ) as copy:
+        sink = _CopySink(copy)
+        for batch in batches:
+            rows += batch.num_rows
+            pa_csv.write_csv(batch, sink, options)
+    return rows
+
+
+def raw_cursor(connection: sa.Connection) -> Any:
+    """psycopg's own cursor of an open connection, for COPY."""
+    driver: Any = connection.connection.driver_connection
+    return driver.cursor()
+
+
+class _CopySink:
+    """The file that pyarrow writes CSV into."""
+
+    closed = False
+
+    def __init__(self, copy: Any) -> None:
+        self._copy = copy
+
+    def write(self, data: Any) -> int:
+        self._copy.write(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def writable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """The COPY ends with its own block."""

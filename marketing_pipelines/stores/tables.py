@@ -1,0 +1,156 @@
+"""The tables behind the mechanisms, and the column helpers that every domain's tables use.
+
+Domains declare their own tables in `domains/<domain>/tables.py`; all share `metadata`, which a
+test compares with what the migrations build.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def identity(comment: str) -> sa.Column[int]:
+    """A `bigint` surrogate key."""
+    return sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True, comment=comment)
+
+
+def instant(name: str, comment: str, **options: Any) -> sa.Column[Any]:
+    """A `timestamptz` column."""
+    return sa.Column(name, sa.DateTime(timezone=True), comment=comment, **options)
+
+
+def organization_id() -> sa.Column[int]:
+    """The tenant every row carries."""
+    return sa.Column(
+        "organization_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.organizations.id"),
+        nullable=False,
+        comment="Organization (tenant) that owns the row",
+    )
+
+
+def json_object(name: str, comment: str) -> sa.Column[Any]:
+    """A `jsonb` object that is never null."""
+    return sa.Column(
+        name, pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb"), comment=comment
+    )
+
+
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False, comment="Always 1"),
+    sa.Column("timezone", sa.Text, nullable=False, comment="Reporting zone (IANA name)"),
+    instant(
+        "started_at",
+        "First start; partitions that ended before it are done only where events exist",
+        nullable=False,
+        server_default=sa.func.now(),
+    ),
+    sa.CheckConstraint("id = 1", name="one_row"),
+    schema="ops",
+    comment="What one installation decided at its first start",
+)
+
+job_sessions = sa.Table(
+    "job_sessions",
+    metadata,
+    identity("Session number"),
+    sa.Column("job", sa.Text, nullable=False, comment="Asset key, e.g. analytics/event_aggregates"),
+    sa.Column(
+        "trigger",
+        sa.Text,
+        nullable=False,
+        comment="What started it: schedule, sensor, manual, backfill or api",
+    ),
+    instant("tick", "Scheduled instant, or the instant a manual run was asked for", nullable=False),
+    sa.Column("partition", sa.Text, comment="Partition key, or first...last of a range"),
+    sa.Column("run_id", sa.Text, comment="Dagster run"),
+    sa.Column(
+        "status",
+        sa.Text,
+        nullable=False,
+        comment="QUEUED, RUNNING, COMPLETED, FAILED, CANCELED, TIMED_OUT, ABANDONED or "
+        "SKIPPED_OVERLAP",
+    ),
+    instant("started_at", "When the work began", server_default=sa.func.now()),
+    instant("ended_at", "When the work ended"),
+    sa.Column("duration_ms", sa.BigInteger, comment="Milliseconds from start to end"),
+    sa.Column("error", sa.Text, comment="One sentence: why it failed or was skipped"),
+    sa.Column("items_ok", sa.Integer, comment="Items done"),
+    sa.Column("items_failed", sa.Integer, comment="Items that failed while others were kept"),
+    sa.Column("rss_peak_mb", sa.Integer, comment="Peak resident memory of the process, MB"),
+    json_object("metadata", "Numbers the job reports: rows, rows per second and so on"),
+    sa.Column("backend_pid", sa.Integer, comment="Server process that holds the session's locks"),
+    sa.CheckConstraint(
+        "status in ('QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELED', 'TIMED_OUT', "
+        "'ABANDONED', 'SKIPPED_OVERLAP')",
+        name="status",
+    ),
+    sa.CheckConstraint(
+        "trigger in ('schedule', 'sensor', 'manual', 'backfill', 'api')", name="trigger"
+    ),
+    sa.Index("ix_job_sessions_job_started_at", "job", "started_at"),
+    sa.Index(
+        "ix_job_sessions_running",
+        "job",
+        postgresql_where=sa.text("status in ('RUNNING', 'QUEUED')"),
+    ),
+    schema="ops",
+    comment="One row for every time a job worked, failed, or was skipped",
+)
+
+item_failures = sa.Table(
+    "item_failures",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("item", sa.Text, primary_key=True, comment="What failed, e.g. campaign 17"),
+    sa.Column(
+        "consecutive", sa.Integer, nullable=False, comment="Failures in a row; a success clears it"
+    ),
+    instant("first_failed_at", "Tick of the first failure in this row", nullable=False),
+    instant("last_failed_at", "Tick of the latest failure", nullable=False),
+    sa.Column("error", sa.Text, nullable=False, comment="Latest error, one sentence"),
+    schema="ops",
+    comment="Items that fail while the rest of their job goes on",
+)
+
+stale_partitions = sa.Table(
+    "stale_partitions",
+    metadata,
+    sa.Column("asset", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("partition", sa.Text, primary_key=True, comment="Partition key"),
+    sa.Column(
+        "xid",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Transaction that made the partition stale",
+    ),
+    instant("requested_at", "When the marks sensor last asked for a run"),
+    schema="analytics",
+    comment="Marks: partitions whose sources changed after, or that were never done",
+)
+
+finished_partitions = sa.Table(
+    "finished_partitions",
+    metadata,
+    sa.Column("asset", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("partition", sa.Text, primary_key=True, comment="Partition key"),
+    instant("finished_at", "When it was last written", nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False, comment="Rows written"),
+    schema="analytics",
+    comment="Partitions that were done at least once",
+)
