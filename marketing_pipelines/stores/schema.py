@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from importlib import resources
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.engine import URL
 
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
@@ -19,7 +21,7 @@ from marketing_pipelines.stores.tables import installation
 MIGRATION_LOCK = 0x6D6B7470
 
 
-def migrate(url: sa.engine.URL, settings: Settings) -> None:
+def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
     """Runs the migrations that are missing and stores or compares the reporting zone.
 
     Raises:
@@ -27,28 +29,63 @@ def migrate(url: sa.engine.URL, settings: Settings) -> None:
             zone is another one.
         StoreUnavailableError: the server refuses the connection.
     """
-    from alembic import command
-    from alembic.config import Config
-
     engine = create_engine(url)
     with connecting(url), engine.connect() as connection:
         require_supported_server(connection)
-        with _only_one(connection):
-            config = Config()
-            config.set_main_option(
-                "script_location", str(resources.files("marketing_pipelines.migrations"))
-            )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.execute(
-                sa.text(
-                    "insert into ops.installation (id, timezone) values (1, :zone)"
-                    " on conflict do nothing"
-                ),
-                {"zone": settings.timezone},
-            )
-            connection.commit()
-        require_same_zone(connection, settings)
+        if not _is_current(connection):
+            with _only_one(connection):
+                _upgrade(connection)
+                connection.execute(
+                    pg.insert(installation)
+                    .values(id=1, timezone=settings.timezone)
+                    .on_conflict_do_nothing()
+                )
+                connection.commit()
+        if compare_zone:
+            require_same_zone(connection, settings)
+
+
+def ensure_database(url: URL) -> None:
+    """Creates the database that the URL names, if it is missing and this role may."""
+    with contextlib.suppress(sa.exc.OperationalError), create_engine(_ours(url)).connect():
+        return
+    maintenance = create_engine(_ours(url).set(database="postgres"))
+    with connecting(url), maintenance.connect() as connection:
+        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+        name = autocommit.dialect.identifier_preparer.quote(str(url.database))
+        with contextlib.suppress(sa.exc.ProgrammingError):
+            autocommit.exec_driver_sql(f"create database {name}")
+    with connecting(url), create_engine(_ours(url)).connect():
+        return
+
+
+def _ours(url: URL) -> URL:
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    """Whether the newest migration has run; spares the commands the import of Alembic."""
+    exists = connection.exec_driver_sql("select to_regclass('public.alembic_version')").scalar()
+    if exists is None:
+        connection.rollback()
+        return False
+    stored = connection.exec_driver_sql("select version_num from public.alembic_version").scalar()
+    connection.rollback()
+    versions = resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir()
+    newest = max(file.name for file in versions if file.name[:1].isdigit())
+    return bool(stored == newest.partition("_")[0])
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option(
+        "script_location", str(resources.files("marketing_pipelines.migrations"))
+    )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def require_supported_server(connection: sa.Connection) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `marketing-pipelines`: thin; the work is in the packages below."""

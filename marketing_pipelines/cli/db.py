@@ -1,0 +1,110 @@
+"""`migrate` and `db …`: the database by itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.cli.output import print_table
+from marketing_pipelines.cli.session import connected, dagster_environment, server_running
+from marketing_pipelines.domains.analytics.rebuild import count_anew
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import get_settings, project_root
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.postgres import create_engine, dagster_database_url, database_url
+from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.schema import migrate as migrate_schema
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def migrate(
+    rebuild: Annotated[
+        bool,
+        typer.Option(help="Accept another MARKETING_TIMEZONE: count every day and month anew."),
+    ] = False,
+) -> None:
+    """Bring the database to this release's schema."""
+    settings = get_settings()
+    with server_running(settings):
+        url = database_url(settings)
+        migrate_schema(url, settings, compare_zone=not rebuild)
+        if rebuild:
+            with create_engine(url).begin() as connection:
+                count_anew(connection, settings)
+        ensure_database(dagster_database_url(settings))
+    print("The schema is current." + (" Days and months are marked." if rebuild else ""))
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded PostgreSQL and leave it running."""
+    settings = get_settings()
+    _embedded().start()
+    with connected():
+        pass
+    _write_env_file()
+    print(
+        f"PostgreSQL is running: {database_url(settings).render_as_string()}\n"
+        "`dagster dev` and `dg dev` work here until `marketing-pipelines db stop`."
+    )
+
+
+@app.command()
+def stop(
+    force: Annotated[
+        bool, typer.Option(help="Stop it even while other processes use it.")
+    ] = False,
+) -> None:
+    """Stop it."""
+    _embedded().stop(force=force)
+    print("PostgreSQL is stopped.")
+
+
+@app.command()
+def status() -> None:
+    """Say whether it runs, where, and how large it is."""
+    found = _embedded().status()
+    print_table(
+        ["what", "value"],
+        [
+            ["running", f"yes, process {found.pid}" if found.running else "no"],
+            ["version", found.version or "no data yet"],
+            ["data", f"{found.pgdata} ({found.size_bytes / 1e6:.0f} MB)"],
+            ["socket", found.socket_dir],
+        ],
+    )
+
+
+@app.command()
+def upgrade(
+    old_binaries: Annotated[
+        Path | None, typer.Option(help="Folder with the old version's postgres and pg_dumpall.")
+    ] = None,
+) -> None:
+    """Move the data to this release's PostgreSQL by dump and restore."""
+    _embedded().upgrade(old_binaries)
+    print("The data is upgraded; the old folder is kept beside it.")
+
+
+def _embedded() -> EmbeddedPostgres:
+    settings = get_settings()
+    if settings.database_url is not None:
+        raise ConfigurationError(
+            "MARKETING_DATABASE_URL names a server, so there is no embedded one: unset it, or use "
+            "that server's own tools."
+        )
+    return EmbeddedPostgres(settings.data_dir)
+
+
+def _write_env_file() -> None:
+    """Dagster's own commands read `.env`; lines that a person wrote there are kept."""
+    path = project_root() / ".env"
+    variables = dagster_environment(get_settings())
+    kept = [
+        line
+        for line in (path.read_text().splitlines() if path.exists() else [])
+        if line.partition("=")[0] not in variables
+    ]
+    lines = kept + [f"{name}={value}" for name, value in variables.items()]
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,37 @@
+"""`run`: one job, now, with the partitions it needs."""
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.cli.output import print_table
+from marketing_pipelines.cli.session import connected, dagster_instance
+from marketing_pipelines.failures import MarketingPipelinesError
+
+
+def run(
+    job: Annotated[str, typer.Argument(help="Asset key, e.g. analytics/event_aggregates.")],
+    partition: Annotated[str | None, typer.Option(help="One partition.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First partition of a range.")] = None,
+    to: Annotated[str | None, typer.Option(help="Last partition of a range.")] = None,
+    at: Annotated[
+        dt.datetime | None, typer.Option(help="Instant to work for, instead of now (ISO 8601).")
+    ] = None,
+    only: Annotated[
+        bool, typer.Option(help="Leave out the partitions it reads, even if they are missing.")
+    ] = False,
+) -> None:
+    """Run a job; partitions that it reads and that are missing or stale come with it."""
+    from marketing_pipelines.running import Request, run_job
+
+    with connected() as (settings, engine), dagster_instance() as instance:
+        request = Request(job, partition or from_, partition or to, at, only)
+        outcomes = run_job(request, settings=settings, engine=engine, instance=instance)
+    print_table(
+        ["job", "partitions", "rows", "seconds", "status"],
+        [[o.job, o.partitions, o.rows, f"{o.seconds:.2f}", o.status] for o in outcomes],
+    )
+    for outcome in outcomes:
+        if outcome.error:
+            print(outcome.error)

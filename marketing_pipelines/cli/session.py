@@ -1,0 +1,68 @@
+"""What every command needs first: the server running, the schema current, Dagster's environment."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from marketing_pipelines.settings import Settings, get_settings, project_root
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.postgres import (
+    create_engine,
+    dagster_database_url,
+    database_url,
+)
+from marketing_pipelines.stores.schema import ensure_database, migrate
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+@contextlib.contextmanager
+def server_running(settings: Settings) -> Iterator[None]:
+    """The embedded server for as long as it is needed; nothing where a database is named."""
+    if settings.database_url is not None:
+        yield
+        return
+    with EmbeddedPostgres(settings.data_dir).using():
+        yield
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[Settings, sa.Engine]]:
+    """The settings, and an engine on a running server whose schema is current."""
+    settings = get_settings()
+    with server_running(settings):
+        url = database_url(settings)
+        migrate(url, settings)
+        yield settings, create_engine(url)
+
+
+@contextlib.contextmanager
+def dagster_instance() -> Iterator["DagsterInstance"]:
+    """Dagster's storage, for commands that run jobs; call it while connected."""
+    settings = get_settings()
+    os.environ.update(dagster_environment(settings))
+    ensure_database(dagster_database_url(settings))
+    from dagster import DagsterInstance
+
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """The variables that `dagster.yaml` and Dagster's own processes read."""
+    logs = settings.data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    url = dagster_database_url(settings).render_as_string(hide_password=False)
+    return {
+        "DAGSTER_HOME": str(project_root()),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "1",
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "MARKETING_DATA_DIR": str(settings.data_dir),
+        "MARKETING_DAGSTER_LOG_DIR": str(logs),
+        "MARKETING_DAGSTER_DATABASE_URL": url,
+    }

@@ -1,0 +1,191 @@
+"""Counting the lake's events per hour, day, month and campaign day.
+
+One statement per day or month, with the real bounds as parameters and the label added outside:
+the fastest way for exact distinct counts, and right for every zone.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics.manifest import ExportedHour, files_of
+from marketing_pipelines.domains.analytics.tables import (
+    campaign_daily_stats,
+    event_aggregates,
+    hourly_events,
+)
+from marketing_pipelines.engines.protocol import Engine
+from marketing_pipelines.failures import UpstreamNotReadyError
+from marketing_pipelines.partitions import Window, closed_windows_between
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.replace import replace_rows, stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Exported = Mapping[dt.datetime, ExportedHour]
+MONTHLY_PREFIX = "monthly:"
+MICROSECONDS_PER_HOUR = 3_600_000_000
+UTC = ZoneInfo("UTC")
+
+
+def require_exported(exported: Exported, windows: Sequence[Window], now: dt.datetime) -> None:
+    """Refuses to count windows of which a closed hour is not in the lake.
+
+    Raises:
+        UpstreamNotReadyError: with the number of hours and the first of them.
+    """
+    missing = [
+        hour
+        for span in windows
+        for hour in closed_windows_between("hour", span.start, span.end, now, UTC)
+        if hour.start not in exported
+    ]
+    if missing:
+        raise UpstreamNotReadyError(
+            f"{len(set(missing))} hours are not in the lake yet, the first {missing[0].key}: "
+            "they are marked now, and this partition follows by itself when they are exported; "
+            "to do it by hand, materialise analytics/contact_activity for them first."
+        )
+
+
+def count_hours(
+    connection: sa.Connection,
+    windows: Sequence[Window],
+    exported: Exported,
+    lake: Lake,
+    engine: Engine,
+) -> dict[str, int]:
+    """Replaces the rows of `hourly_events` for these hours; returns rows by partition key."""
+    whole = Window(windows[0].start, windows[-1].end, windows[0].key, "hour")
+    files = files_of(lake, exported, whole)
+    rows = _with_hour(engine.query(_sql("count_hours"), files, {})) if files else None
+    column = hourly_events.c.hour
+    replace_rows(
+        connection, hourly_events, sa.and_(column >= whole.start, column < whole.end), rows
+    )
+    return _rows_per_key(rows, "hour", {w.start: w.key for w in windows})
+
+
+def count_days(
+    connection: sa.Connection,
+    windows: Sequence[Window],
+    exported: Exported,
+    lake: Lake,
+    engine: Engine,
+) -> dict[str, int]:
+    """Replaces the days' rows of `event_aggregates`; returns rows by partition key."""
+    rows = _count_spans(windows, exported, lake, engine, "count_span")
+    replace_rows(
+        connection,
+        event_aggregates,
+        sa.and_(
+            event_aggregates.c.date.in_([w.date for w in windows]),
+            event_aggregates.c.event_type.not_like(f"{MONTHLY_PREFIX}%"),
+        ),
+        rows,
+    )
+    return _rows_per_key(rows, "date", {w.date: w.key for w in windows})
+
+
+def count_months(
+    connection: sa.Connection,
+    windows: Sequence[Window],
+    exported: Exported,
+    lake: Lake,
+    engine: Engine,
+) -> dict[str, int]:
+    """Replaces the months' rows (`monthly:…`) of `event_aggregates`; returns rows by key."""
+    rows = _with_monthly_types(_count_spans(windows, exported, lake, engine, "count_span"))
+    replace_rows(
+        connection,
+        event_aggregates,
+        sa.and_(
+            event_aggregates.c.date.in_([w.date for w in windows]),
+            event_aggregates.c.event_type.like(f"{MONTHLY_PREFIX}%"),
+        ),
+        rows,
+    )
+    return _rows_per_key(rows, "date", {w.date: w.key for w in windows})
+
+
+def count_campaign_days(
+    connection: sa.Connection,
+    windows: Sequence[Window],
+    exported: Exported,
+    lake: Lake,
+    engine: Engine,
+) -> dict[str, int]:
+    """Replaces the days' rows of `campaign_daily_stats`; returns rows by partition key."""
+    rows = _count_spans(windows, exported, lake, engine, "count_campaigns")
+    stage(connection, campaign_daily_stats, rows)
+    days = [w.date for w in windows]
+    connection.execute(
+        sa.delete(campaign_daily_stats).where(campaign_daily_stats.c.date.in_(days))
+    )
+    inserted = connection.execute(
+        sa.text(_sql("insert_campaign_daily_stats")),
+        {"dates": days, "starts": [w.start for w in windows], "ends": [w.end for w in windows]},
+    )
+    counts: dict[dt.date, int] = {}
+    for (date,) in inserted:
+        counts[date] = counts.get(date, 0) + 1
+    return {w.key: counts.get(w.date, 0) for w in windows}
+
+
+def _count_spans(
+    windows: Sequence[Window], exported: Exported, lake: Lake, engine: Engine, statement: str
+) -> "pa.Table | None":
+    """The statement's rows for each window, with the window's label as column `date`."""
+    import pyarrow as pa
+
+    tables = []
+    for span in windows:
+        files = files_of(lake, exported, span)
+        if files:
+            counted = engine.query(_sql(statement), files, {"start": span.start, "end": span.end})
+            label = pa.repeat(pa.scalar(span.date, pa.date32()), counted.num_rows)
+            tables.append(counted.append_column("date", label))
+    return pa.concat_tables(tables) if tables else None
+
+
+def _with_hour(rows: "pa.Table") -> "pa.Table":
+    """Replaces the columns `date` and `hour_of_day` by the instant they mean."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    day = rows["date"].cast(pa.timestamp("us"))
+    microseconds = pc.multiply(rows["hour_of_day"].cast(pa.int64()), MICROSECONDS_PER_HOUR)
+    hour = pc.assume_timezone(pc.add(day, microseconds.cast(pa.duration("us"))), "UTC")
+    return rows.drop_columns(["date", "hour_of_day"]).append_column("hour", hour)
+
+
+def _with_monthly_types(rows: "pa.Table | None") -> "pa.Table | None":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if rows is None:
+        return None
+    types = rows["event_type"].cast(pa.string())
+    prefixed = pc.binary_join_element_wise(pa.scalar(MONTHLY_PREFIX), types, "")
+    return rows.set_column(rows.schema.get_field_index("event_type"), "event_type", prefixed)
+
+
+def _rows_per_key(
+    rows: "pa.Table | None", column: str, keys: Mapping[dt.date, str]
+) -> dict[str, int]:
+    per_key = dict.fromkeys(keys.values(), 0)
+    if rows is not None:
+        for counted in rows[column].value_counts().to_pylist():
+            per_key[keys[counted["values"]]] = counted["counts"]
+    return per_key
+
+
+@cache
+def _sql(name: str) -> str:
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()

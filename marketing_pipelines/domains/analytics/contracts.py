@@ -1,0 +1,149 @@
+"""What must hold between the numbers, verified inside the transaction that publishes them.
+
+A contract that is broken is an exception: the transaction rolls back and readers keep the old
+rows. A warning is about the events, not about our counting, and stops nothing.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import ContractViolation, UpstreamNotReadyError
+from marketing_pipelines.partitions import HOUR, Window
+from marketing_pipelines.stores import marks
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended, for the asset check of the same name."""
+
+    name: str
+    passed: bool
+    blocking: bool = True
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def verify(
+    connection: sa.Connection, name: str, parameters: Mapping[str, Any], sentence: str
+) -> Outcome:
+    """Runs `sql/contract_<name>.sql`, which returns the rows that break the contract.
+
+    Raises:
+        ContractViolation: it returns a row; the text is the sentence with the row's values.
+    """
+    row = connection.execute(sa.text(_sql(f"contract_{name}")), dict(parameters)).mappings().first()
+    if row is not None:
+        raise ContractViolation(sentence.format(**row))
+    return Outcome(name, passed=True)
+
+
+def uniques_within_events(
+    connection: sa.Connection, table: str, parameters: Mapping[str, Any]
+) -> Outcome:
+    """Distinct contacts never outnumber events."""
+    return verify(
+        connection,
+        f"uniques_within_events_{table}",
+        parameters,
+        "Organization {organization_id} has {unique_contacts} contacts in {event_count} events of "
+        "type {event_type} in {label}: nothing was published.",
+    )
+
+
+def hours_add_up_to_days(
+    connection: sa.Connection, windows: Sequence[Window], hourly_asset: str
+) -> Outcome:
+    """Where the zone's day is whole hours, the hours' counts add up to the day's.
+
+    Raises:
+        UpstreamNotReadyError: they do not because hours are being restated right now.
+    """
+    whole = [w for w in windows if w.start.minute == 0 and w.end.minute == 0]
+    if not whole:
+        return Outcome("hours_add_up", passed=True)
+    parameters = {
+        "dates": [w.date for w in whole],
+        "starts": [w.start for w in whole],
+        "ends": [w.end for w in whole],
+    }
+    try:
+        return verify(
+            connection,
+            "hours_add_up",
+            parameters,
+            "The hours of {date} hold {in_hours} events of type {event_type} for organization "
+            "{organization_id}, the day {in_day}: nothing was published; materialise "
+            "analytics/hourly_events for that day, then the day.",
+        )
+    except ContractViolation as violation:
+        hours = [key for w in whole for key in _hour_keys(w)]
+        if marks.seen(connection, hourly_asset, hours):
+            raise UpstreamNotReadyError(
+                "Hours of this day are being counted anew; the day follows them."
+            ) from violation
+        raise
+
+
+def days_add_up_to_months(connection: sa.Connection, windows: Sequence[Window]) -> Outcome:
+    """The days' counts add up to the month's."""
+    return verify(
+        connection,
+        "days_add_up",
+        {"months": [w.date for w in windows]},
+        "The days of the month {month} hold {in_days} events of type {event_type} for organization "
+        "{organization_id}, the month {in_month}: nothing was published; materialise "
+        "analytics/event_aggregates for its days, then the month.",
+    )
+
+
+def funnel_warnings(connection: sa.Connection, dates: Sequence[dt.date]) -> Outcome:
+    """Campaign days whose events contradict each other: counted raw, named, nothing stopped."""
+    rows = connection.execute(
+        sa.text(_sql("warning_funnel")), {"dates": list(dates)}
+    ).mappings().all()
+    return Outcome(
+        "funnel_is_plausible",
+        passed=not rows,
+        blocking=False,
+        details={
+            "campaign_days": rows[0]["total"] if rows else 0,
+            "first": [
+                f"campaign {row['campaign']} on {row['date']}: {row['reason']}" for row in rows
+            ],
+        },
+    )
+
+
+def merged(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """One outcome per check: passed where all passed, numbers added, examples joined."""
+    by_name: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        known = by_name.get(outcome.name)
+        if known is None:
+            by_name[outcome.name] = outcome
+            continue
+        details = {
+            key: known.details.get(key, type(value)()) + value
+            for key, value in outcome.details.items()
+        }
+        by_name[outcome.name] = replace(
+            known,
+            passed=known.passed and outcome.passed,
+            details={k: v[:10] if isinstance(v, list) else v for k, v in details.items()},
+        )
+    return list(by_name.values())
+
+
+def _hour_keys(day: Window) -> list[str]:
+    hours = int((day.end - day.start) / HOUR)
+    return [f"{day.start + HOUR * n:%Y-%m-%d-%H:00}" for n in range(hours)]
+
+
+@cache
+def _sql(name: str) -> str:
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()

@@ -1,0 +1,236 @@
+"""Closed hours of events out of PostgreSQL into the lake.
+
+Rows are streamed over ADBC in the snapshot of the transaction that holds the hours' locks, ordered
+by time, and cut into one file per hour. Files are moved into place after their rows were counted
+against the table, just before the manifest that names them is committed.
+"""
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.analytics.manifest import (
+    ExportedHour,
+    exported_hours,
+    record_hours,
+)
+from marketing_pipelines.domains.analytics.tables import contact_activity
+from marketing_pipelines.failures import ContractViolation, UpstreamNotReadyError
+from marketing_pipelines.partitions import Window
+from marketing_pipelines.stores.lake import HourFile, Lake, schema
+from marketing_pipelines.stores.postgres import libpq_uri
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_BYTES = 4 * 1024 * 1024
+MICROSECONDS_PER_HOUR = 3_600_000_000
+OPEN_WRITERS = sa.text(
+    "select pg_locks.pid from pg_locks left join pg_stat_activity using (pid)"
+    " where locktype = 'relation' and relation = to_regclass('analytics.contact_activity')"
+    " and mode = 'RowExclusiveLock' and granted and pg_locks.pid is distinct from pg_backend_pid()"
+    " and coalesce(xact_start, '-infinity') < :end limit 1"
+)
+
+
+@dataclass
+class Export:
+    """What an export did."""
+
+    rows: int = 0
+    received_early: int = 0
+    changed: list[Window] = field(default_factory=list)
+    new_and_empty: list[Window] = field(default_factory=list)
+    emptied: list[dt.datetime] = field(default_factory=list)
+    rows_of: dict[str, int] = field(default_factory=dict)
+
+
+def wait_for_writers(
+    connection: sa.Connection, end: dt.datetime, *, patience: dt.timedelta
+) -> None:
+    """Waits until no transaction that wrote events before `end` is open.
+
+    The trigger leaves the running hour unmarked, so an hour is complete only when such
+    transactions have ended.
+
+    Raises:
+        UpstreamNotReadyError: one is still open when patience ends.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        pid = connection.execute(OPEN_WRITERS, {"end": end}).scalar()
+        connection.rollback()
+        if pid is None:
+            return
+        if time.monotonic() > deadline:
+            raise UpstreamNotReadyError(
+                f"Server process {pid} has been writing events since before {end:%Y-%m-%d %H:%M} "
+                "UTC and has not committed: end that transaction, then the hour is exported."
+            )
+        time.sleep(0.05)
+
+
+def source_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, int]:
+    """Events per hour in the table, so that a long range is cut into even pieces."""
+    hour = sa.func.date_bin(
+        sa.text("interval '1 hour'"),
+        contact_activity.c.occurred_at,
+        sa.text("timestamptz '2000-01-01 00:00:00+00'"),
+    ).label("hour")
+    counts = connection.execute(
+        sa.select(hour, sa.func.count())
+        .where(_within(windows[0].start, windows[-1].end))
+        .group_by(hour)
+    ).all()
+    connection.rollback()
+    return {f"{instant.astimezone(dt.UTC):%Y-%m-%d-%H:00}": rows for instant, rows in counts}
+
+
+def export_hours(connection: sa.Connection, windows: Sequence[Window], lake: Lake) -> Export:
+    """Exports hours whole; call it inside the transaction that holds their locks.
+
+    Raises:
+        ContractViolation: the rows written are not those of the table.
+        StoreUnavailableError: the lake cannot be written.
+    """
+    start, end = windows[0].start, windows[-1].end
+    before = exported_hours(connection, start, end)
+    with contextlib.ExitStack() as files:
+        written = _write_files(connection, windows, lake, files)
+        exported = sum(file.rows for file, _ in written.values())
+        export = Export(received_early=_require_all_rows(connection, start, end, exported))
+        now_exported: dict[dt.datetime, ExportedHour] = {}
+        for window in windows:
+            file, content_hash = written.get(window.start, (None, ""))
+            content = ExportedHour(file.rows if file else 0, content_hash)
+            export.rows += content.rows
+            export.rows_of[window.key] = content.rows
+            now_exported[window.start] = content
+            if before.get(window.start) == content:
+                continue
+            if not content.rows and window.start not in before:
+                export.new_and_empty.append(window)
+                continue
+            export.changed.append(window)
+            if file:
+                file.publish()
+            else:
+                export.emptied.append(window.start)
+        record_hours(connection, now_exported)
+    return export
+
+
+def _write_files(
+    connection: sa.Connection, windows: Sequence[Window], lake: Lake, files: contextlib.ExitStack
+) -> dict[dt.datetime, tuple[HourFile, str]]:
+    written: dict[dt.datetime, tuple[HourFile, str]] = {}
+    file: HourFile | None = None
+    with _stream(connection, windows[0].start, windows[-1].end) as batches:
+        for hour, part in _cut_at_hours(batches):
+            if file is None or file.hour != hour:
+                if file is not None:
+                    written[file.hour] = (file, file.close())
+                file = files.enter_context(lake.new_file(hour))
+            file.write(part)
+    if file is not None:
+        written[file.hour] = (file, file.close())
+    return written
+
+
+@contextlib.contextmanager
+def _stream(
+    connection: sa.Connection, start: dt.datetime, end: dt.datetime
+) -> Iterator["pa.RecordBatchReader"]:
+    """The rows of the span in the connection's own snapshot, as the lake's columns."""
+    import adbc_driver_postgresql.dbapi as adbc
+
+    snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()
+    query = (
+        sa.select(
+            contact_activity.c.organization_id,
+            contact_activity.c.event_id,
+            contact_activity.c.contact_id,
+            contact_activity.c.event_type,
+            contact_activity.c.source_type,
+            contact_activity.c.source_id,
+            contact_activity.c.occurred_at,
+            contact_activity.c.received_at,
+            (contact_activity.c.properties["machine_open"] == sa.text("'true'::jsonb")).label(
+                "machine_open"
+            ),
+            sa.cast(contact_activity.c.properties, sa.Text).label("properties"),
+        )
+        .where(_within(start, end))
+        .order_by(
+            contact_activity.c.occurred_at,
+            contact_activity.c.organization_id,
+            contact_activity.c.event_id,
+        )
+    )
+    # ADBC streams by COPY only without parameters; the two instants are ours and typed.
+    text = str(query.compile(dialect=pg.dialect(), compile_kwargs={"literal_binds": True}))
+    with (
+        adbc.connect(libpq_uri(connection.engine.url), autocommit=True) as source,
+        source.cursor() as cursor,
+    ):
+        cursor.execute("begin isolation level repeatable read read only")
+        cursor.execute(f"set transaction snapshot '{snapshot}'")
+        cursor.execute("set local work_mem = '128MB'")
+        cursor.adbc_statement.set_options(
+            **{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
+        )
+        cursor.execute(text)
+        yield cursor.fetch_record_batch()
+
+
+def _cut_at_hours(
+    batches: "pa.RecordBatchReader",
+) -> Iterator[tuple[dt.datetime, "pa.Table"]]:
+    """Pieces of the ordered stream that lie within one hour."""
+    import numpy as np
+    import pyarrow as pa
+
+    target = schema()
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        table = pa.Table.from_batches([batch]).cast(target)
+        instants: Any = table.column("occurred_at").chunk(0).cast(pa.int64()).to_numpy()
+        hours = instants // MICROSECONDS_PER_HOUR
+        cuts = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), len(hours)]
+        for first, last in zip(cuts, cuts[1:], strict=False):
+            hour = dt.datetime.fromtimestamp(int(hours[first]) * 3600, dt.UTC)
+            yield hour, table.slice(first, last - first)
+
+
+def _require_all_rows(
+    connection: sa.Connection, start: dt.datetime, end: dt.datetime, exported: int
+) -> int:
+    """Compares with the table; returns how many events were received before they happened."""
+    early = contact_activity.c.received_at < contact_activity.c.occurred_at
+    stored, received_early = connection.execute(
+        sa.select(sa.func.count(), sa.func.count().filter(early))
+        .select_from(contact_activity)
+        .where(_within(start, end))
+    ).one()
+    if stored != exported:
+        raise ContractViolation(
+            f"{exported} events were written for {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} "
+            f"UTC but the table holds {stored}: nothing was published; run the hours again."
+        )
+    return int(received_early)
+
+
+def _within(start: dt.datetime, end: dt.datetime) -> sa.ColumnElement[bool]:
+    column = contact_activity.c.occurred_at
+    return sa.and_(column >= _instant(start), column < _instant(end))
+
+
+def _instant(value: dt.datetime) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.literal(value.isoformat(), sa.Text), sa.DateTime(True))

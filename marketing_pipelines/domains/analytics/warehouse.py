@@ -1,0 +1,83 @@
+"""`warehouse.duckdb`: the aggregates in one file, published by one atomic rename."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics.tables import lake_hours
+from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.postgres import libpq_uri
+
+RELATIONS = (
+    "hourly_events",
+    "daily_events",
+    "monthly_usage",
+    "campaign_daily_stats",
+    "campaign_daily_rates",
+    "organizations",
+    "campaigns",
+)
+
+
+def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
+    """Writes a new file beside the old one and puts it in its place.
+
+    Returns:
+        Rows by table. The view `contact_activity` reads the lake's files, those of the manifest.
+
+    Raises:
+        StoreUnavailableError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = _write(connection, temporary, lake)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"{path} cannot be written ({error.strerror or error}): check MARKETING_DATA_DIR."
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+    return rows
+
+
+def _write(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
+    import adbc_driver_postgresql.dbapi as adbc
+    import duckdb
+    import pyarrow as pa
+
+    snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()
+    path.unlink(missing_ok=True)
+    rows: dict[str, int] = {}
+    with (
+        duckdb.connect(str(path), config={"memory_limit": "1GB"}) as target,
+        adbc.connect(libpq_uri(connection.engine.url), autocommit=True) as source,
+        source.cursor() as cursor,
+    ):
+        cursor.execute("begin isolation level repeatable read read only")
+        cursor.execute(f"set transaction snapshot '{snapshot}'")
+        for relation in RELATIONS:
+            cursor.execute(f"select * from analytics.{relation}")
+            incoming = cursor.fetch_record_batch()
+            target.register("incoming", incoming)
+            target.execute(f"create table {relation} as from incoming")
+            target.unregister("incoming")
+            (rows[relation],) = target.sql(f"select count(*) from {relation}").fetchall()[0]
+        hours = connection.execute(sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0))
+        files = [lake.engine_path(hour) for hour in hours.scalars()]
+        target.register("incoming", pa.table({"path": pa.array(files, pa.string())}))
+        target.execute("create table lake_files as from incoming")
+        target.unregister("incoming")
+        if files and lake.is_local:
+            target.execute(
+                "create view contact_activity as from read_parquet("
+                f"'{lake.root.replace(chr(39), chr(39) * 2)}/contact_activity/*/*/events.parquet',"
+                " hive_partitioning = true, filename = true)"
+                " where filename in (select path from lake_files)"
+            )
+    return rows

@@ -1,0 +1,165 @@
+"""What each asset does with its partitions: chunk by chunk, read, write, verify, mark."""
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics import aggregates, contracts, export, presentation
+from marketing_pipelines.domains.analytics.contracts import Outcome
+from marketing_pipelines.domains.analytics.manifest import ExportedHour, rows_by_window
+from marketing_pipelines.domains.analytics.partitions import (
+    CAMPAIGN_DAILY_STATS,
+    CONTACT_ACTIVITY,
+    EVENT_AGGREGATES,
+    HOURLY_EVENTS,
+    MONTHLY_USAGE,
+)
+from marketing_pipelines.domains.analytics.tables import (
+    campaign_daily_stats,
+    event_aggregates,
+    hourly_events,
+)
+from marketing_pipelines.engines.protocol import Engine
+from marketing_pipelines.failures import UpstreamNotReadyError
+from marketing_pipelines.partitions import PartitionedAsset, Window
+from marketing_pipelines.stores import cascade
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.ticks import Tick
+
+Count = Callable[..., dict[str, int]]
+Verify = Callable[[sa.Connection, Sequence[Window]], list[Outcome]]
+
+
+def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
+    """Exports the tick's hours and marks what reads those that changed."""
+    outcomes: list[Outcome] = []
+    rows = export.source_rows(tick.connection, tick.windows) if tick.is_range else {}
+    for hours in tick.chunks(rows):
+        export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
+        with tick.replacing(hours) as replacement:
+            done = export.export_hours(replacement.connection, hours, lake)
+            replacement.finished(done.rows_of)
+            for hours_above, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
+                cascade.mark_above(
+                    replacement.connection,
+                    CONTACT_ACTIVITY,
+                    hours_above,
+                    now=tick.instant,
+                    zone=tick.zone,
+                    never_done_too=never_done_too,
+                    in_this_run=[HOURLY_EVENTS.key],
+                )
+        for hour in done.emptied:
+            lake.remove(hour)
+        outcomes += [
+            Outcome("rows_match_source", passed=True),
+            Outcome(
+                "received_after_occurred",
+                passed=not done.received_early,
+                blocking=False,
+                details={"events": done.received_early},
+            ),
+        ]
+    return outcomes
+
+
+def do_hours(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
+    """Counts the tick's hours."""
+
+    def verify(connection: sa.Connection, hours: Sequence[Window]) -> list[Outcome]:
+        span = {"start": hours[0].start, "end": hours[-1].end}
+        return [contracts.uniques_within_events(connection, "hourly", span)]
+
+    outcomes = _count(tick, HOURLY_EVENTS, lake, engine, aggregates.count_hours, verify)
+    if tick.windows:
+        hour = hourly_events.c.hour == tick.windows[-1].start
+        tick.metadata["preview"] = presentation.preview(tick.connection, hourly_events, hour)
+    return outcomes
+
+
+def do_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
+    """Counts the tick's days."""
+
+    def verify(connection: sa.Connection, days: Sequence[Window]) -> list[Outcome]:
+        dates = {"dates": [w.date for w in days]}
+        return [
+            contracts.uniques_within_events(connection, "daily", dates),
+            contracts.hours_add_up_to_days(connection, days, HOURLY_EVENTS.key),
+        ]
+
+    outcomes = _count(tick, EVENT_AGGREGATES, lake, engine, aggregates.count_days, verify)
+    if tick.windows:
+        day = event_aggregates.c.date == tick.windows[-1].date
+        tick.metadata["preview"] = presentation.preview(tick.connection, event_aggregates, day)
+    return outcomes
+
+
+def do_months(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
+    """Counts the tick's months."""
+
+    def verify(connection: sa.Connection, months: Sequence[Window]) -> list[Outcome]:
+        dates = {"dates": [w.date for w in months]}
+        return [
+            contracts.uniques_within_events(connection, "daily", dates),
+            contracts.days_add_up_to_months(connection, months),
+        ]
+
+    outcomes = _count(tick, MONTHLY_USAGE, lake, engine, aggregates.count_months, verify)
+    if tick.windows:
+        month = sa.and_(
+            event_aggregates.c.date == tick.windows[-1].date,
+            event_aggregates.c.event_type.like(f"{aggregates.MONTHLY_PREFIX}%"),
+        )
+        tick.metadata["preview"] = presentation.preview(tick.connection, event_aggregates, month)
+    return outcomes
+
+
+def do_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
+    """Counts the tick's days per campaign."""
+
+    def verify(connection: sa.Connection, days: Sequence[Window]) -> list[Outcome]:
+        dates = [w.date for w in days]
+        return [
+            contracts.uniques_within_events(connection, "campaigns", {"dates": dates}),
+            contracts.funnel_warnings(connection, dates),
+        ]
+
+    outcomes = _count(
+        tick, CAMPAIGN_DAILY_STATS, lake, engine, aggregates.count_campaign_days, verify
+    )
+    if tick.windows:
+        last = tick.windows[-1].date
+        day = campaign_daily_stats.c.date == last
+        tick.metadata["preview"] = presentation.preview(tick.connection, campaign_daily_stats, day)
+        tick.metadata["last_four_weeks"] = presentation.daily_chart(tick.connection, last)
+    return outcomes
+
+
+def _count(
+    tick: Tick, asset: PartitionedAsset, lake: Lake, engine: Engine, count: Count, verify: Verify
+) -> list[Outcome]:
+    """Replaces the tick's partitions by what `count` counts and `verify` lets pass."""
+    rows, exported = rows_by_window(tick.connection, tick.windows)
+    tick.connection.rollback()
+    _require_exported(tick, asset, exported)
+    outcomes: list[Outcome] = []
+    for windows in tick.chunks(rows):
+        with tick.replacing(windows) as replacement:
+            connection = replacement.connection
+            _, now_exported = rows_by_window(connection, windows)
+            replacement.finished(count(connection, windows, now_exported, lake, engine))
+            outcomes += verify(connection, windows)
+            cascade.mark_above(connection, asset, windows, now=tick.instant, zone=tick.zone)
+    return outcomes
+
+
+def _require_exported(
+    tick: Tick, asset: PartitionedAsset, exported: dict[object, ExportedHour]
+) -> None:
+    """Where closed hours are missing, marks them and the partitions, and gives up for now."""
+    try:
+        aggregates.require_exported(exported, tick.windows, tick.instant)
+    except UpstreamNotReadyError:
+        with tick.connection.begin():
+            cascade.mark(tick.connection, asset, tick.windows, now=tick.instant, zone=tick.zone)
+        raise

@@ -1,0 +1,64 @@
+"""Which runs the marks ask for: pure arithmetic over what is marked."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from marketing_pipelines.partitions import PartitionedAsset, Window
+from marketing_pipelines.stores.cascade import ready_windows
+
+ASK_AGAIN_AFTER = dt.timedelta(minutes=15)
+RANGES_AT_ONCE = 5
+LARGEST_GAP = {
+    "hour": dt.timedelta(hours=24),
+    "day": dt.timedelta(days=7),
+    "month": dt.timedelta(days=31),
+}
+
+
+@dataclass(frozen=True)
+class RangeRequest:
+    """One run to ask for: the asset whose job it is, and the partitions that are marked."""
+
+    asset: PartitionedAsset
+    windows: tuple[Window, ...]
+
+
+def next_requests(
+    pending: Mapping[str, Mapping[str, dt.datetime | None]],
+    assets: Sequence[PartitionedAsset],
+    *,
+    now: dt.datetime,
+    zone: ZoneInfo,
+    is_under_way: Callable[[PartitionedAsset], bool],
+) -> list[RangeRequest]:
+    """The oldest ranges of marked partitions that are ready, a few per asset.
+
+    What was asked for before is asked for again only after 15 minutes, and only if no run of the
+    asset's job is under way. Marked partitions that are close together share a run, which does
+    the marked ones only.
+    """
+    requests: list[RangeRequest] = []
+    for asset in assets:
+        asked = pending.get(asset.key, {})
+        ready = ready_windows(pending, asset, zone)
+        fresh = [w for w in ready if asked[w.key] is None]
+        overdue = [
+            w for w in ready if (at := asked[w.key]) is not None and at <= now - ASK_AGAIN_AFTER
+        ]
+        if overdue and not is_under_way(asset):
+            fresh = sorted(fresh + overdue)
+        ranges = _close_together(fresh, LARGEST_GAP[asset.grain])
+        requests += [RangeRequest(asset, tuple(r)) for r in ranges[:RANGES_AT_ONCE]]
+    return requests
+
+
+def _close_together(windows: Sequence[Window], gap: dt.timedelta) -> list[list[Window]]:
+    ranges: list[list[Window]] = []
+    for window in windows:
+        if ranges and window.start - ranges[-1][-1].end <= gap:
+            ranges[-1].append(window)
+        else:
+            ranges.append([window])
+    return ranges

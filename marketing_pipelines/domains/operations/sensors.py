@@ -1,0 +1,80 @@
+"""The sensors that serve every domain."""
+
+import datetime as dt
+
+import dagster as dg
+
+from marketing_pipelines.domains.operations.requests import next_requests
+from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.resources import Postgres
+from marketing_pipelines.scheduling import job_name, partitioned_jobs
+from marketing_pipelines.stores import lineage, marks
+from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG
+
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    jobs=partitioned_jobs(),
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def stale_partitions_sensor(
+    context: dg.SensorEvaluationContext, postgres: Postgres
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Asks for one run per range of marked partitions, oldest first, as soon as they are ready.
+
+    It has no cursor to lose: what is marked is the whole state. What is still marked 15 minutes
+    after it was asked for, with no run of its job under way, is asked for again.
+    """
+    now = dt.datetime.now(dt.UTC)
+    with postgres.begin() as connection:
+        requests = next_requests(
+            marks.pending(connection),
+            list(registered().values()),
+            now=now,
+            zone=postgres.settings.zone,
+            is_under_way=lambda asset: _is_under_way(context.instance, job_of(asset)),
+        )
+        for request in requests:
+            keys = [w.key for w in request.windows]
+            marks.set_requested(connection, request.asset.key, keys, now)
+    if not requests:
+        return dg.SkipReason("No partition is stale and ready.")
+    return [
+        dg.RunRequest(
+            job_name=job_of(request.asset),
+            tags={
+                "dagster/asset_partition_range_start": request.windows[0].key,
+                "dagster/asset_partition_range_end": request.windows[-1].key,
+                TICK_TAG: now.isoformat(),
+                ONLY_MARKED_TAG: "true",
+                **lineage.DEFERRED,
+            },
+        )
+        for request in requests
+    ]
+
+
+def job_of(asset: PartitionedAsset) -> str:
+    """The job that does the asset's partitions."""
+    return job_name((asset.runs_with or asset).key)
+
+
+def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+automation_sensor = dg.AutomationConditionSensorDefinition(
+    "automation_sensor",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+)

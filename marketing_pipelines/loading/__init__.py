@@ -1,0 +1,82 @@
+"""Loading files of events and of business rows into PostgreSQL.
+
+Owns what `marketing-pipelines load` does: reading CSV, JSON lines and Parquet in one pass, refusing
+bad rows without stopping, storing the others so that a second load changes nothing. It knows the
+tables of several domains and therefore stands above them; jobs do not use it.
+"""
+
+import datetime as dt
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.pipeline import Progress
+from marketing_pipelines.loading.results import LoadResult
+from marketing_pipelines.settings import Settings
+
+__all__ = ["LoadResult", "Progress", "load_file", "loadable"]
+
+EVENTS = "events"
+
+
+def loadable() -> list[str]:
+    """What can be loaded."""
+    from marketing_pipelines.loading.kinds import KINDS
+
+    return [*KINDS, EVENTS]
+
+
+def load_file(
+    engine: sa.Engine,
+    kind: str,
+    path: Path,
+    *,
+    settings: Settings,
+    timezone: str | None = None,
+    rejects: Path | None = None,
+    on_progress: Progress | None = None,
+) -> LoadResult:
+    """Loads one file in one pass with bounded memory; loading it again changes nothing.
+
+    Args:
+        kind: one of `loadable()`.
+        path: CSV, JSON lines (both also as gzip) or Parquet.
+        timezone: IANA zone in which instants without a zone are read; None: they are refused.
+        rejects: where refused rows go; default beside the input.
+        on_progress: called with bytes read, bytes of the file, rows read so far.
+
+    Raises:
+        BadInputError: the kind, the zone or the file as a whole cannot be used.
+        StoreUnavailableError: PostgreSQL does not answer; what is stored stays stored.
+    """
+    from marketing_pipelines.loading.checker import Checker
+    from marketing_pipelines.loading.entities import EntityTarget
+    from marketing_pipelines.loading.events import REQUIRED, EventsTarget
+    from marketing_pipelines.loading.kinds import KINDS
+    from marketing_pipelines.loading.pipeline import Target, run_load
+    from marketing_pipelines.loading.readers import open_reader
+    from marketing_pipelines.loading.rejects import RejectsFile, default_rejects_path
+
+    if kind not in loadable():
+        raise BadInputError(f"'{kind}' cannot be loaded: choose one of {', '.join(loadable())}.")
+    if timezone is not None and timezone not in available_timezones():
+        raise BadInputError(
+            f"--timezone '{timezone}' is not an IANA time zone such as 'Europe/Berlin'."
+        )
+    started_at = dt.datetime.now(dt.UTC)
+    reader = open_reader(path, REQUIRED if kind == EVENTS else KINDS[kind].required)
+    checker = Checker()
+    try:
+        target: Target
+        if kind == EVENTS:
+            target = EventsTarget(
+                engine, reader, checker, settings=settings, timezone=timezone, started_at=started_at
+            )
+        else:
+            target = EntityTarget(KINDS[kind], reader, checker, timezone=timezone)
+        with RejectsFile(rejects or default_rejects_path(path)) as rejected:
+            return run_load(engine, reader, target, rejected, on_progress)
+    finally:
+        checker.close()

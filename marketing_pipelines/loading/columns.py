@@ -1,0 +1,135 @@
+"""From a file's columns to the columns a kind of row knows, as text, whatever the file's format.
+
+What the kind does not know is gathered in `extras`, one JSON object a row: a text cell that holds a
+JSON object or list is kept as JSON, other text stays text, typed values keep their JSON type.
+"""
+
+from typing import TYPE_CHECKING
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.checker import Checker, read_sql
+from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.results import Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_JSON_TEXT = (
+    "case when starts_with(ltrim({0}), '{{') or starts_with(ltrim({0}), '[') then"
+    " case when json_valid({0}) and json_problem('{{\"value\":' || {0} || '}}') is null then {0}"
+    " else to_json({0})::varchar end"
+    " else to_json({0})::varchar end"
+)
+
+
+class ColumnPicker:
+    """Turns batches of one reader into tables of `line`, the known columns and `extras`.
+
+    Args:
+        known: columns of the kind; they come out as text, null where empty or absent.
+        json: those of them that hold JSON objects.
+
+    `extras` is null where there is nothing unknown; a key whose cell is empty has the value null.
+    Rows of JSON lines have `keys` too, the names that their line holds.
+    """
+
+    def __init__(
+        self, reader: Reader, known: tuple[str, ...], json: tuple[str, ...], checker: Checker
+    ) -> None:
+        self._reader = reader
+        self._known = known
+        self._json = json
+        self._checker = checker
+
+    def pick(self, batch: Batch) -> tuple["pa.Table", list[Reject]]:
+        """The rows, and those refused because their line is not the JSON it should be."""
+        if self._reader.columns is None:
+            return self._from_documents(batch)
+        return self._from_columns(batch.table, self._reader.columns), []
+
+    def _from_columns(self, table: "pa.Table", header: list[str]) -> "pa.Table":
+        types = table.schema.types[1:]
+        selected = ["line"]
+        for name in self._known:
+            if name not in header:
+                selected.append(f'cast(null as varchar) as "{name}"')
+                continue
+            at = header.index(name)
+            self._refuse_nested(name, types[at])
+            selected.append(f'{_known_value(f"c{at}", types[at])} as "{name}"')
+        pairs, names = [], []
+        for at, name in enumerate(header):
+            if name not in self._known:
+                pairs.append(f"to_json(${len(names) + 1}::varchar) || ':' || {_extra(at, types)}")
+                names.append(name)
+        extras = f"'{{' || concat_ws(',', {', '.join(pairs)}) || '}}'" if pairs else "null::varchar"
+        selected.append(f"{extras} as extras")
+        sql = f"select {', '.join(selected)} from batch"
+        return self._checker.query(sql, {"batch": table}, names or None)
+
+    def _refuse_nested(self, name: str, kind: "pa.DataType") -> None:
+        import pyarrow as pa
+
+        if pa.types.is_nested(kind) and name not in self._json:
+            raise BadInputError(
+                f"{self._reader.path}: the column {name} holds {kind}, but text is needed."
+            )
+
+    def _from_documents(self, batch: Batch) -> tuple["pa.Table", list[Reject]]:
+        import pyarrow.compute as pc
+
+        values = ", ".join(
+            f'nullif(texts[{at}], \'\') as "{name}"' for at, name in enumerate(self._known, start=1)
+        )
+        paths = [f"$.{name}" for name in self._known]
+        plain = [f"$.{name}" for name in self._known if name not in self._json]
+        picked = self._checker.query(
+            read_sql("open_documents").format(values=values),
+            {"batch": batch.table},
+            {"paths": paths, "plain": plain, "known": list(self._known)},
+        )
+        if picked["problem"].null_count < picked.num_rows:
+            wrong = picked.filter(pc.is_valid(picked["problem"]))
+            rejects = [
+                Reject(line, "", problem)
+                for line, problem in zip(
+                    wrong["line"].to_pylist(), wrong["problem"].to_pylist(), strict=True
+                )
+            ]
+            picked = picked.filter(pc.is_null(picked["problem"]))
+            return picked.drop_columns(["problem"]), rejects
+        return picked.drop_columns(["problem"]), []
+
+
+def _known_value(column: str, kind: "pa.DataType") -> str:
+    """SQL of a known column as text."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind):
+        return f"nullif({column}, '')"
+    if pa.types.is_timestamp(kind):
+        if kind.tz is None:
+            return f"strftime({column}::timestamp, '%Y-%m-%dT%H:%M:%S.%f')"
+        return f"strftime({column} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if pa.types.is_nested(kind):
+        return f"to_json({column})::varchar"
+    if pa.types.is_floating(kind):
+        return (
+            f"case when {column} = trunc({column}) and abs({column}) < 1e15"
+            f" then {column}::bigint::varchar else {column}::varchar end"
+        )
+    return f"{column}::varchar"
+
+
+def _extra(at: int, types: list["pa.DataType"]) -> str:
+    """SQL of an unknown column as JSON text, `null` where it is empty."""
+    import pyarrow as pa
+
+    column, kind = f"c{at}", types[at]
+    if pa.types.is_string(kind):
+        value = f"nullif({column}, '')"
+        return f"case when {value} is null then 'null' else {_JSON_TEXT.format(column)} end"
+    if pa.types.is_floating(kind):
+        return f"case when isfinite({column}) then to_json({column})::varchar else 'null' end"
+    return f"coalesce(to_json({column})::varchar, 'null')"
+

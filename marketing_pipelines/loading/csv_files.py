@@ -1,0 +1,97 @@
+"""CSV files, plain or gzip."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.csv_records import Records, read_record, split_records
+from marketing_pipelines.loading.files import InputFile, opened, require_columns
+from marketing_pipelines.loading.lines import Chunk, LineSource
+from marketing_pipelines.loading.readers import BATCH_ROWS, Batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class CsvReader:
+    """A CSV file: comma, double quotes, UTF-8 with or without a byte order mark, any line end.
+
+    Raises:
+        BadInputError: no header, or not the header it needs.
+    """
+
+    def __init__(self, source: InputFile, required: tuple[str, ...]) -> None:
+        self.path = source.path
+        self.size = source.size
+        self._source = source
+        with opened(source) as (stream, _):
+            self.columns: list[str] = self._read_header(LineSource(stream, 1).next_chunk())
+        require_columns(self.path, self.columns, required)
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows, about `BATCH_ROWS` at a time."""
+        with opened(self._source) as (stream, raw):
+            lines = LineSource(stream)
+            header_seen = False
+            while (chunk := lines.next_chunk()) is not None:
+                if not header_seen:
+                    chunk = self._without_header(chunk)
+                    header_seen = True
+                records = split_records(chunk, self.columns)
+                if records.unread:
+                    lines.unread(records.unread)
+                yield from self._cut(records, raw.tell())
+
+    def _cut(self, records: Records, position: int) -> Iterator[Batch]:
+        table = _parse(records, len(self.columns))
+        yield Batch(table.slice(0, BATCH_ROWS), records.rejects, position)
+        for start in range(BATCH_ROWS, table.num_rows, BATCH_ROWS):
+            yield Batch(table.slice(start, BATCH_ROWS), [], position)
+
+    def _read_header(self, chunk: Chunk | None) -> list[str]:
+        if chunk is None or not chunk.data.strip():
+            raise BadInputError(f"{self.path} is empty: a header with the column names is needed.")
+        if b"\0" in chunk.data[:1000]:
+            raise BadInputError(f"{self.path} is not text in UTF-8: save it as CSV in UTF-8.")
+        record = read_record(chunk.data, _header_start(chunk.data), len(chunk.data))
+        if record.problem:
+            raise BadInputError(f"{self.path}: the header, line 1, is not valid CSV.")
+        try:
+            return [cell.decode().strip() for cell in record.cells]
+        except UnicodeDecodeError as error:
+            raise BadInputError(f"{self.path}: the header, line 1, is not UTF-8.") from error
+
+    def _without_header(self, chunk: Chunk) -> Chunk:
+        end = read_record(chunk.data, _header_start(chunk.data), len(chunk.data)).end
+        lines = chunk.data.count(b"\n", 0, end)
+        return Chunk(chunk.data[end:], chunk.first_line + lines, chunk.last)
+
+
+def _header_start(data: bytes) -> int:
+    """Blank lines before the header do not count."""
+    return len(data) - len(data.lstrip(b"\r\n"))
+
+
+def _parse(records: Records, cells: int) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    names = [f"c{number}" for number in range(cells)]
+    if not len(records.lines):
+        columns = {"line": pa.array([], pa.int64())} | {n: pa.array([], pa.string()) for n in names}
+        return pa.table(columns)
+    table = pa_csv.read_csv(
+        pa.BufferReader(records.data),
+        read_options=pa_csv.ReadOptions(
+            column_names=names, use_threads=False, block_size=len(records.data) + 1
+        ),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={name: pa.string() for name in names},
+            check_utf8=False,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+    return table.add_column(0, "line", pa.array(records.lines))

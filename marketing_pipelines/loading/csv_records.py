@@ -1,0 +1,222 @@
+"""Which lines of a chunk are CSV records, and what is wrong with the others.
+
+Nearly every line is a whole record by itself; one regular expression over the whole chunk (RE2)
+finds those. The few others are looked at one by one: a record may run over several lines inside
+quotes. A line that begins no valid record is refused alone, and reading goes on at the next line,
+so that a forgotten quote never swallows what follows it.
+"""
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk
+from marketing_pipelines.loading.results import Reject
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|)'
+_ONE_CELL = re.compile(
+    rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n][^,\r\n]*+|))(,|\r?\n|\r?\Z)', re.DOTALL
+)
+_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"', re.DOTALL)
+_MOST_CELLS_IN_PATTERN = 200
+TOO_LONG = "the line is longer than 1 MiB"
+
+
+class Records(NamedTuple):
+    """The valid records of a chunk, one after the other, and the lines they begin at.
+
+    Args:
+        unread: the end of the chunk, if it begins a record that the next chunk may complete.
+    """
+
+    data: bytes
+    lines: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+    rejects: list[Reject]
+    unread: bytes
+
+
+def split_records(chunk: Chunk, header: list[str]) -> Records:
+    """Separates valid records from bad lines; blank lines are neither."""
+    import numpy as np
+
+    text = np.frombuffer(chunk.data, dtype=np.uint8)
+    ends = np.flatnonzero(text == ord("\n")).astype(np.int64) + 1
+    if not len(ends) or ends[-1] != len(text):
+        ends = np.append(ends, len(text))
+    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
+    whole = _whole_records(chunk.data, starts, len(header)) & (ends - starts <= LONGEST_LINE)
+    if whole.all():
+        return Records(chunk.data, np.arange(len(ends)) + chunk.first_line, [], b"")
+    return _Repair(chunk, header, starts, ends, whole).run()
+
+
+def line_array(data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "pa.Array":
+    """The lines as an Arrow array over the same bytes; `starts` are their offsets."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.append(starts, len(data)).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(starts), buffers)
+
+
+def invalid_utf8(lines: "pa.Array") -> list[int]:
+    """Positions in a binary array of what is not UTF-8."""
+    import pyarrow as pa
+
+    try:
+        lines.view(pa.string()).validate(full=True)
+    except pa.ArrowInvalid:
+        return [i for i, line in enumerate(lines.to_pylist()) if line and not _is_utf8(line)]
+    return []
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _whole_records(
+    data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]", cells: int
+) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Which lines are by themselves a record of so many cells in valid UTF-8."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    if cells > _MOST_CELLS_IN_PATTERN:
+        return np.zeros(len(starts), dtype=np.bool_)
+    lines = line_array(data, starts)
+    pattern = rf"\A{_CELL}(?:,{_CELL}){{{cells - 1}}}\r?\n?\z"
+    whole = pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False).copy()
+    whole[invalid_utf8(lines)] = False
+    if cells == 1:
+        whole &= pc.match_substring_regex(lines, r"[^\r\n]").to_numpy(zero_copy_only=False)
+    return whole
+
+
+class _Repair:
+    """Goes through a chunk in which some lines are not whole records."""
+
+    def __init__(
+        self,
+        chunk: Chunk,
+        header: list[str],
+        starts: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+        ends: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+        whole: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
+    ) -> None:
+        import numpy as np
+
+        self._chunk = chunk
+        self._header = header
+        self._starts = starts
+        self._ends = ends
+        self._odd = np.flatnonzero(~whole)
+        self._whole = whole
+        self._rejects: list[Reject] = []
+        self._pieces: list[bytes] = []
+        self._lines: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+
+    def run(self) -> Records:
+        import numpy as np
+
+        position = 0
+        unread = b""
+        for line in self._odd.tolist():
+            if line < position:
+                continue
+            self._keep(position, line)
+            record_end = self._read(line)
+            if record_end is None:
+                unread = self._chunk.data[int(self._starts[line]) :]
+                position = len(self._starts)
+                break
+            position = record_end
+        self._keep(position, len(self._starts))
+        lines = np.concatenate(self._lines) if self._lines else np.zeros(0, dtype=np.int64)
+        return Records(b"".join(self._pieces), lines, self._rejects, unread)
+
+    def _keep(self, first: int, beyond: int) -> None:
+        """Takes the whole records of lines [first, beyond)."""
+        import numpy as np
+
+        if first < beyond:
+            begin, end = int(self._starts[first]), int(self._ends[beyond - 1])
+            self._pieces.append(self._chunk.data[begin:end])
+            self._lines.append(np.arange(first, beyond) + self._chunk.first_line)
+
+    def _read(self, line: int) -> int | None:
+        """Reads the record that begins at a line; the line after it, or None: not all there."""
+        data = self._chunk.data
+        begin, end = int(self._starts[line]), int(self._ends[line])
+        if end - begin > LONGEST_LINE:
+            return self._refuse(line, "", TOO_LONG)
+        if not data[begin:end].strip(b"\r\n"):
+            return line + 1
+        record = read_record(data, begin, min(len(data), begin + LONGEST_LINE))
+        if record.problem == _UNFINISHED:
+            more_may_come = not self._chunk.last and len(data) - begin <= LONGEST_LINE
+            return None if more_may_come else self._refuse(line, "", "the quote is never closed")
+        if record.problem:
+            return self._refuse(line, "", record.problem)
+        if len(record.cells) != len(self._header):
+            found, expected = len(record.cells), len(self._header)
+            return self._refuse(line, "", f"{found} cells where the header has {expected}")
+        for name, cell in zip(self._header, record.cells, strict=True):
+            if not _is_utf8(cell):
+                return self._refuse(line, name, "is not valid UTF-8")
+        self._pieces.append(data[begin : record.end])
+        if data[record.end - 1 : record.end] != b"\n":
+            self._pieces.append(b"\n")
+        return self._next_line(line, record.end)
+
+    def _next_line(self, line: int, end: int) -> int:
+        import numpy as np
+
+        self._lines.append(np.array([line + self._chunk.first_line], dtype=np.int64))
+        return int(np.searchsorted(self._starts, end))
+
+    def _refuse(self, line: int, column: str, reason: str) -> int:
+        self._rejects.append(Reject(line + self._chunk.first_line, column, reason))
+        return line + 1
+
+
+class Record(NamedTuple):
+    """One record's cells, where it ends, and what is wrong with it (empty: nothing)."""
+
+    cells: list[bytes]
+    end: int
+    problem: str
+
+
+_UNFINISHED = "unfinished"
+
+
+def read_record(data: bytes, start: int, limit: int) -> Record:
+    """Reads one record strictly (RFC 4180), looking no further than `limit`."""
+    cells: list[bytes] = []
+    position = start
+    while True:
+        match = _ONE_CELL.match(data, position, limit)
+        if match is None:
+            return Record(cells, position, _cell_problem(data, position, limit))
+        quoted, plain, separator = match.groups()
+        cells.append(plain if quoted is None else quoted.replace(b'""', b'"'))
+        position = match.end()
+        if position == limit < len(data):
+            return Record(cells, position, _UNFINISHED)
+        if separator != b",":
+            return Record(cells, position, "")
+
+
+def _cell_problem(data: bytes, position: int, limit: int) -> str:
+    if data[position : position + 1] != b'"':
+        return "a carriage return stands outside quotes"
+    closed = _QUOTED.match(data, position, limit)
+    return _UNFINISHED if closed is None else "text follows a closing quote"

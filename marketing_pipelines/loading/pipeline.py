@@ -1,0 +1,78 @@
+"""The run of one file through reading, checking and writing, whatever kind of row it holds."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+import sqlalchemy as sa
+
+from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.rejects import RejectsFile
+from marketing_pipelines.loading.results import Counts, LoadResult, Reject
+from marketing_pipelines.loading.writers import Writer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int, int], None]
+
+
+class Target(Protocol):
+    """What one kind of row needs.
+
+    Args:
+        writers: threads that write; each gets its share of every batch.
+    """
+
+    writers: int
+
+    def check(self, batch: Batch) -> tuple[list["pa.Table"], list[Reject]]:
+        """The good rows, one table for each writer, and the refused ones."""
+        ...
+
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+        """Stores one writer's share of a batch; a second time it changes nothing."""
+        ...
+
+
+def run_load(
+    engine: sa.Engine,
+    reader: Reader,
+    target: Target,
+    rejects: RejectsFile,
+    on_progress: Progress | None,
+) -> LoadResult:
+    """Reads, checks and writes a file; checking overlaps with PostgreSQL's work.
+
+    Args:
+        on_progress: called with bytes read, bytes of the file, rows read so far.
+    """
+    counts, rows = Counts(), 0
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(contextlib.closing(Writer(engine, target.write)))
+            for _ in range(target.writers)
+        ]
+        for batch in reader.batches():
+            shares, refused = target.check(batch)
+            rejects.add(batch.rejects)
+            rejects.add(refused)
+            for writer, share in zip(writers, shares, strict=True):
+                if share.num_rows:
+                    counts = _settle(counts, writer.submit(share), rejects)
+            rows += batch.table.num_rows + len(batch.rejects)
+            if on_progress is not None:
+                on_progress(batch.position, reader.size, rows)
+        for writer in writers:
+            counts = _settle(counts, writer.finish(), rejects)
+    path = rejects.path if rejects.count else None
+    return LoadResult(counts.loaded, counts.changed, counts.repeated, rejects.count, path)
+
+
+def _settle(
+    counts: Counts, outcomes: Iterable[tuple[Counts, list[Reject]]], rejects: RejectsFile
+) -> Counts:
+    for stored, refused in outcomes:
+        counts = counts + stored
+        rejects.add(refused)
+    return counts

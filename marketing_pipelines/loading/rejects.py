@@ -1,0 +1,82 @@
+"""The rejects file: `line,column,reason` of every row that a load refused."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.results import Reject
+
+HEADER = ("line", "column", "reason")
+LONGEST_REASON = 500
+
+
+class RejectsFile:
+    """Collects rejects on disk; the file exists only if there are any.
+
+    An earlier rejects file of the same name is replaced, or removed when nothing is refused.
+
+    Raises:
+        BadInputError: the file cannot be written, or another kind of file has its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._file: TextIO | None = None
+        _refuse_another_file(path)
+
+    def __enter__(self) -> "RejectsFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        elif error is None:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Writes the rejects behind those that are there."""
+        for reject in rejects:
+            if self._file is None:
+                self._file = self._create()
+            csv.writer(self._file, lineterminator="\n").writerow(
+                (reject.line, reject.column, reject.reason[:LONGEST_REASON])
+            )
+            self.count += 1
+
+    def _create(self) -> TextIO:
+        try:
+            file = self.path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise BadInputError(
+                f"The rejects file {self.path} cannot be written ({error.strerror}): "
+                "name another one with --rejects."
+            ) from error
+        csv.writer(file, lineterminator="\n").writerow(HEADER)
+        return file
+
+
+def default_rejects_path(path: Path) -> Path:
+    """Beside the input: `events.csv` → `events.csv.rejects.csv`."""
+    return path.with_name(path.name + ".rejects.csv")
+
+
+def _refuse_another_file(path: Path) -> None:
+    if path.is_dir():
+        raise BadInputError(f"{path} is a folder: name a file with --rejects.")
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    header = ",".join(HEADER).encode()
+    with path.open("rb") as file:
+        if file.read(len(header)) != header:
+            raise BadInputError(
+                f"{path} exists and is not a rejects file: name another one with --rejects."
+            )

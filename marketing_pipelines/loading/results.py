@@ -1,0 +1,60 @@
+"""What a load reports: the rows it refused and how many of the others changed something."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Reject(NamedTuple):
+    """One refused row: where it stands in the file, which column is wrong (empty: the whole row)
+    and why."""
+
+    line: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows by what became of them; adds up over batches.
+
+    Args:
+        loaded: new events or new entities.
+        changed: events that took the place of a repeat received later; entities that changed.
+        repeated: rows that changed nothing.
+    """
+
+    loaded: int = 0
+    changed: int = 0
+    repeated: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.loaded + other.loaded,
+            self.changed + other.changed,
+            self.repeated + other.repeated,
+        )
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """The outcome of one file; every row of it is in exactly one of the four numbers."""
+
+    loaded: int
+    changed: int
+    repeated: int
+    rejected: int
+    rejects: Path | None
+
+    @property
+    def rows(self) -> int:
+        """Rows that the file holds, without its header and blank lines."""
+        return self.loaded + self.changed + self.repeated + self.rejected
+
+    def summary(self) -> str:
+        """One line for people."""
+        text = f"loaded {self.loaded:,}"
+        if self.changed:
+            text += f", changed {self.changed:,}"
+        text += f", repeated {self.repeated:,}, rejected {self.rejected:,}"
+        return text if self.rejects is None else f"{text} (see {self.rejects})"

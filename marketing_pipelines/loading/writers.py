@@ -1,0 +1,103 @@
+"""Writing batches to PostgreSQL while the next ones are read: threads, retries, poison rows.
+
+A batch is written whole or not at all. What another process or a crash can do to it ends in the batch being
+written again or not at all. A row that PostgreSQL refuses although it passed every check is found
+by halving the batch, and refused alone.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.loading.checker import read_sql
+from marketing_pipelines.loading.results import Counts, Reject
+from marketing_pipelines.stores.postgres import connecting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WriteBatch = Callable[[sa.Connection, "pa.Table"], Counts]
+_ATTEMPTS = 6
+_COLLISIONS = ("23505", "40001", "40P01")
+_BAD_ROW_CLASSES = ("22", "54")
+
+
+class Writer:
+    """One thread with one connection that writes batches in the order they are given.
+
+    Args:
+        write: stores a batch on a connection, in transactions of its own of which the last makes
+            the rows visible; doing it again changes nothing. `line` is a column of the batch.
+        waiting: batches that may wait before `submit` blocks.
+    """
+
+    def __init__(self, engine: sa.Engine, write: WriteBatch, waiting: int = 1) -> None:
+        self._engine = engine
+        self._write = write
+        self._waiting = waiting
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._running: deque[Future[tuple[Counts, list[Reject]]]] = deque()
+        with connecting(engine.url):
+            self._connection = engine.connect()
+        self._connection.exec_driver_sql(read_sql("session_settings"))
+        self._connection.commit()
+
+    def submit(self, batch: "pa.Table") -> Iterable[tuple[Counts, list[Reject]]]:
+        """Hands over a batch; returns the outcomes of earlier ones that had to end first."""
+        done = [self._running.popleft().result()] if len(self._running) > self._waiting else []
+        self._running.append(self._thread.submit(self._store, batch))
+        return done
+
+    def finish(self) -> Iterable[tuple[Counts, list[Reject]]]:
+        """Waits for what was handed over."""
+        while self._running:
+            yield self._running.popleft().result()
+
+    def close(self) -> None:
+        """Gives up what has not begun and closes the connection."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._connection.close()
+
+    def _store(self, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
+        """Writes a batch whole, or without the rows that PostgreSQL refuses."""
+        try:
+            return self._store_whole(batch), []
+        except sa.exc.DBAPIError as error:
+            if _state(error)[:2] not in _BAD_ROW_CLASSES:
+                raise
+            if batch.num_rows == 1:
+                return Counts(), [Reject(batch["line"][0].as_py(), "", _sentence(error))]
+        half = batch.num_rows // 2
+        first, first_rejects = self._store(batch.slice(0, half))
+        second, second_rejects = self._store(batch.slice(half))
+        return first + second, first_rejects + second_rejects
+
+    def _store_whole(self, batch: "pa.Table") -> Counts:
+        """Writes a batch; again if another loader stored the same rows at the same moment."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._write(self._connection, batch)
+            except sa.exc.DBAPIError as error:
+                if error.connection_invalidated:
+                    raise StoreUnavailableError(
+                        "The connection to PostgreSQL broke during the load: load the file again, "
+                        "what is stored already is not stored twice."
+                    ) from error
+                if _state(error) not in _COLLISIONS or attempt == _ATTEMPTS:
+                    raise
+                time.sleep(0.05 * 2**attempt)
+        raise AssertionError("the loop returns or raises")
+
+
+def _state(error: sa.exc.DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _sentence(error: sa.exc.DBAPIError) -> str:
+    lines = str(error.orig).splitlines()
+    return f"PostgreSQL refuses the row: {lines[0] if lines else 'no reason given'}"

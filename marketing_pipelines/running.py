@@ -1,0 +1,204 @@
+"""Running jobs in this process, with the partitions that they read and that are not current."""
+
+import contextlib
+import datetime as dt
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from marketing_pipelines.definitions import defs
+from marketing_pipelines.failures import BadInputError, MarketingPipelinesError, PermanentError
+from marketing_pipelines.partitions import (
+    PartitionedAsset,
+    Window,
+    registered,
+    window,
+    windows_between,
+    windows_over,
+)
+from marketing_pipelines.scheduling import job_name
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import lineage, marks
+from marketing_pipelines.stores.tables import job_sessions
+from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked for."""
+
+    job: str
+    first: str | None = None
+    last: str | None = None
+    at: dt.datetime | None = None
+    only: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One session that the request led to."""
+
+    job: str
+    partitions: int
+    rows: int
+    seconds: float
+    status: str
+    error: str | None
+
+
+class RunFailedError(PermanentError):
+    """The run ended in failure; the text is its reason."""
+
+
+def run_job(
+    request: Request, *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance
+) -> list[Outcome]:
+    """Runs the job; partitions that it reads and that are missing or stale come first.
+
+    Raises:
+        BadInputError: no such job or partition.
+        RunFailedError: a run failed for good.
+    """
+    definition = _definition_of(request.job)
+    at = (request.at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    if definition.partitions_def is None:
+        if request.first:
+            raise BadInputError(f"{request.job} has no partitions: leave out --partition.")
+        return _execute(request.job, [], at, engine, instance)
+    asset = registered()[request.job]
+    windows = _windows_of(request, asset, definition.partitions_def, settings)
+    outcomes: list[Outcome] = []
+    if not request.only:
+        outcomes += _bring_upstream(asset, windows, at, settings, engine, instance)
+    return outcomes + _execute(request.job, windows, at, engine, instance)
+
+
+def _bring_upstream(
+    asset: PartitionedAsset,
+    windows: Sequence[Window],
+    at: dt.datetime,
+    settings: Settings,
+    engine: sa.Engine,
+    instance: dg.DagsterInstance,
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for read in asset.reads:
+        below = [w for w in windows_over(read.grain, windows, settings.zone) if w.end <= at]
+        outcomes += _bring_upstream(read, below, at, settings, engine, instance)
+        needed = _not_current(engine, read, below)
+        if needed:
+            outcomes += _execute(
+                read.key, needed, at, engine, instance, only_marked=len(needed) > 1
+            )
+    return outcomes
+
+
+def _not_current(
+    engine: sa.Engine, asset: PartitionedAsset, windows: Sequence[Window]
+) -> list[Window]:
+    keys = [w.key for w in windows]
+    with engine.connect() as connection:
+        done = marks.finished(connection, asset.key, keys)
+        marked = marks.pending(connection).get(asset.key, {})
+    return [w for w in windows if w.key in marked or w.key not in done]
+
+
+def _execute(
+    key: str,
+    windows: Sequence[Window],
+    at: dt.datetime,
+    engine: sa.Engine,
+    instance: dg.DagsterInstance,
+    *,
+    only_marked: bool = False,
+) -> list[Outcome]:
+    """One Dagster run in this process."""
+    tags = {TICK_TAG: at.isoformat(), TRIGGER_TAG: "manual"}
+    options: dict[str, Any] = {"run_config": QUIET}
+    if len(windows) == 1:
+        options["partition_key"] = windows[0].key
+    elif windows:
+        tags |= {
+            "dagster/asset_partition_range_start": windows[0].key,
+            "dagster/asset_partition_range_end": windows[-1].key,
+        }
+    if only_marked:
+        tags[ONLY_MARKED_TAG] = "true"
+    if only_marked or len(windows) > lineage.REPORT_EMPTY_UP_TO:
+        tags |= lineage.DEFERRED
+    own_job = job_name(key)
+    has_job = any(schedule.job_name == own_job for schedule in defs.schedules or ())
+    if not has_job:
+        options["asset_selection"] = [dg.AssetKey(key.split("/"))]
+    job = defs.resolve_job_def(own_job) if has_job else defs.resolve_implicit_global_asset_job_def()
+    failure: Exception | None = None
+    run_id = None
+    try:
+        run_id = job.execute_in_process(instance=instance, tags=tags, **options).run_id
+    except (dg.Failure, MarketingPipelinesError) as error:
+        failure = error
+    if failure is not None:
+        text = getattr(failure, "description", None) or str(failure)
+        raise RunFailedError(f"{key} failed: {text}") from failure
+    return _sessions(engine, str(run_id))
+
+
+def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.select(job_sessions).where(job_sessions.c.run_id == run_id).order_by("id")
+        ).all()
+    return [
+        Outcome(
+            row.job,
+            int(row.metadata.get("partitions", 0)),
+            int(row.metadata.get("rows", 0)),
+            (row.duration_ms or 0) / 1000,
+            row.status,
+            row.error,
+        )
+        for row in rows
+    ]
+
+
+def _definition_of(key: str) -> dg.AssetsDefinition:
+    by_key = {
+        asset.key.to_user_string(): asset
+        for asset in defs.assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+    }
+    if key not in by_key:
+        close = difflib.get_close_matches(key, by_key, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise BadInputError(
+            f"There is no job '{key}': {hint}`marketing-pipelines timetable` lists them."
+        )
+    return by_key[key]
+
+
+def _windows_of(
+    request: Request,
+    asset: PartitionedAsset,
+    definition: dg.PartitionsDefinition[Any],
+    settings: Settings,
+) -> list[Window]:
+    if request.first is None or request.last is None:
+        missing = "--from" if request.last else "--to" if request.first else "--partition"
+        raise BadInputError(f"{request.job} has partitions: say which with {missing}.")
+    zone = settings.zone
+    first, last = (window(asset.grain, key, zone) for key in (request.first, request.last))
+    if first.start > last.start:
+        raise BadInputError(f"--from {first.key} lies after --to {last.key}: swap them.")
+    for bound in (first, last):
+        if not definition.has_partition_key(bound.key):
+            raise BadInputError(
+                f"{bound.key} is not a partition of {request.job}: they run from "
+                f"{definition.get_first_partition_key()} to {definition.get_last_partition_key()}."
+            )
+    return list(windows_between(asset.grain, first.start, last.end, zone))

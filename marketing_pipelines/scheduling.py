@@ -1,0 +1,144 @@
+"""`scheduled()`: an asset's clock. Derives the names, defines the job and the schedule, attaches
+policy as tags; nothing more. Also the partition definitions that all assets share."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import dagster as dg
+
+from marketing_pipelines.partitions import PartitionedAsset
+from marketing_pipelines.resources import Postgres
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, TICK_TAG, TIMEOUT_TAG
+
+CatchUp = Literal["all", "once", "skip"]
+ALL_ENVIRONMENTS = ("development", "staging", "production")
+CATCH_UP_TAG = "marketing/catch_up"
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+def hourly() -> dg.HourlyPartitionsDefinition:
+    """UTC hours that are over."""
+    return dg.HourlyPartitionsDefinition(start_date=_first_day(), timezone="UTC")
+
+
+def daily() -> dg.DailyPartitionsDefinition:
+    """Labels of days of the reporting zone, the running day included."""
+    return dg.DailyPartitionsDefinition(
+        start_date=_first_day(), timezone="UTC", end_offset=1 + _ahead_of_utc()
+    )
+
+
+def monthly() -> dg.MonthlyPartitionsDefinition:
+    """Labels of months of the reporting zone that are over."""
+    return dg.MonthlyPartitionsDefinition(
+        start_date=_first_day().replace(day=1), timezone="UTC", end_offset=_ahead_of_utc()
+    )
+
+
+def over(asset: Any) -> dg.AssetDep:
+    """A dependency on finer partitions: those of the window and one window to each side, since a
+    day of the reporting zone is not a UTC day."""
+    return dg.AssetDep(
+        asset,
+        partition_mapping=dg.TimeWindowPartitionMapping(
+            start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True
+        ),
+    )
+
+
+_PARTITIONED_JOBS: list[Any] = []
+
+
+def partitioned_jobs() -> list[Any]:
+    """The jobs of all partitioned assets; complete once every `jobs.py` is loaded."""
+    return _PARTITIONED_JOBS
+
+
+def job_name(asset_key: str) -> str:
+    """`analytics/hourly_events` → `analytics__hourly_events_job`."""
+    return asset_key.replace("/", "__") + "_job"
+
+
+def scheduled(
+    asset: dg.AssetsDefinition,
+    *,
+    cron: str,
+    catch_up: CatchUp = "once",
+    partitions: PartitionedAsset | None = None,
+    together_with: Sequence[dg.AssetsDefinition] = (),
+    timeout: dt.timedelta = DEFAULT_TIMEOUT,
+    environments: Sequence[str] = ALL_ENVIRONMENTS,
+) -> dg.ScheduleDefinition:
+    """The asset's job and its schedule in the reporting zone.
+
+    Args:
+        catch_up: What happens to ticks that were missed: every one, one run for all, or nothing.
+        partitions: What a partitioned asset declares of itself; the tick then marks what is due,
+            and runs the tick's own partition as soon as what it reads is there.
+        together_with: Assets of the same partitions that the job does next.
+        timeout: After this the work is stopped.
+        environments: Where the schedule is on from the start.
+    """
+    settings = get_settings()
+    name = asset.key.to_user_string()
+    policy = {TIMEOUT_TAG: f"{timeout.total_seconds():g}", CATCH_UP_TAG: catch_up}
+    job = dg.define_asset_job(
+        job_name(name),
+        selection=dg.AssetSelection.assets(asset, *together_with),
+        tags=policy | {"dagster/max_runtime": f"{timeout.total_seconds():g}"},
+    )
+    if partitions is not None:
+        _PARTITIONED_JOBS.append(job)
+    in_hours = partitions is not None and partitions.grain == "hour"
+
+    @dg.schedule(
+        name=job_name(name).removesuffix("_job") + "_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC" if in_hours else settings.timezone,
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING
+            if settings.env in environments
+            else dg.DefaultScheduleStatus.STOPPED
+        ),
+        tags=policy,
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext, postgres: Postgres
+    ) -> dg.RunRequest | dg.SkipReason:
+        tick = context.scheduled_execution_time.astimezone(dt.UTC)
+        tags = {TICK_TAG: tick.isoformat()}
+        if partitions is None:
+            return dg.RunRequest(tags=tags)
+        return _own_partition(postgres, partitions, tick, tags)
+
+    return schedule
+
+
+def _own_partition(
+    postgres: Postgres, asset: PartitionedAsset, tick: dt.datetime, tags: dict[str, str]
+) -> dg.RunRequest | dg.SkipReason:
+    zone = postgres.settings.zone
+    with postgres.begin() as connection:
+        own = cascade.mark_due(connection, asset, tick, zone)
+        ready = cascade.ready_windows(marks.pending(connection), asset, zone)
+        if own in ready:
+            marks.set_requested(connection, asset.key, [own.key], tick)
+            return dg.RunRequest(partition_key=own.key, tags=tags)
+    return dg.SkipReason(
+        f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are done."
+    )
+
+
+def _first_day() -> dt.datetime:
+    return dt.datetime.combine(get_settings().first_day, dt.time())
+
+
+def _ahead_of_utc() -> int:
+    """1 where the reporting zone's day begins before the UTC day of the same name."""
+    zone = get_settings().zone
+    offsets = [dt.datetime(2026, month, 1, tzinfo=zone).utcoffset() for month in range(1, 13)]
+    return int(any(offset and offset > dt.timedelta() for offset in offsets))

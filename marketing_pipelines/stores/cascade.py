@@ -1,0 +1,127 @@
+"""What follows from what: which partitions become stale when others change, and what is due.
+
+A run marks the partitions above those it changed; the clock marks every partition that is over and
+was never done; and whatever is marked has the partitions it reads marked too, where those were
+never done. So a partition is ready as soon as nothing it reads is marked.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.partitions import (
+    PartitionedAsset,
+    Window,
+    closed_windows_between,
+    registered,
+    window,
+    window_at,
+    windows_between,
+    windows_over,
+)
+from marketing_pipelines.stores import marks
+from marketing_pipelines.stores.tables import installation
+
+
+def mark_above(
+    connection: sa.Connection,
+    changed: PartitionedAsset,
+    windows: Iterable[Window],
+    *,
+    now: dt.datetime,
+    zone: ZoneInfo,
+    never_done_too: bool = True,
+    in_this_run: Sequence[str] = (),
+) -> None:
+    """Marks what reads the changed partitions.
+
+    A partition that was never done and whose clock is still to come is left to the clock.
+
+    Args:
+        never_done_too: Mark partitions that were never done, too.
+        in_this_run: Keys of assets that the same run does next.
+    """
+    spans = sorted(windows)
+    for asset in registered().values():
+        if changed not in asset.reads or not spans:
+            continue
+        above = windows_over(asset.grain, spans, zone)
+        done = marks.finished(connection, asset.key, [w.key for w in above])
+        last_tick = asset.last_tick(now, zone)
+        stale = [
+            w
+            for w in above
+            if w.key in done
+            or never_done_too
+            and (w.start < last_tick if asset.running else w.end <= last_tick)
+        ]
+        requested_at = now if asset.key in in_this_run else None
+        mark(connection, asset, stale, now=now, zone=zone, requested_at=requested_at)
+
+
+def mark(
+    connection: sa.Connection,
+    asset: PartitionedAsset,
+    windows: Sequence[Window],
+    *,
+    now: dt.datetime,
+    zone: ZoneInfo,
+    requested_at: dt.datetime | None = None,
+    unfinished_only: bool = False,
+) -> None:
+    """Marks partitions, and what they read where that was never done."""
+    keys = [w.key for w in windows]
+    marks.add(
+        connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
+    )
+    for read in asset.reads:
+        if read.runs_with is None:
+            below = [w for w in windows_over(read.grain, windows, zone) if w.end <= now]
+            mark(connection, read, below, now=now, zone=zone, unfinished_only=True)
+
+
+def mark_due(
+    connection: sa.Connection, asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo
+) -> Window:
+    """Marks every partition whose clock has passed and that was never done, the tick's own too.
+
+    Returns:
+        The partition of this very tick.
+    """
+    started_at = connection.execute(sa.select(installation.c.started_at)).scalar_one()
+    own = partition_of_tick(asset, tick, zone)
+    since = min(started_at.astimezone(dt.UTC), own.start)
+    due = closed_windows_between(asset.grain, since, tick, tick, zone)
+    mark(connection, asset, due, now=tick, zone=zone, unfinished_only=True)
+    mark(connection, asset, [own], now=tick, zone=zone)
+    return own
+
+
+def partition_of_tick(asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo) -> Window:
+    """The partition that a tick of the asset's clock is for: the latest that is over, or, where
+    the running one counts, the one that holds the hour just over."""
+    before = tick - dt.timedelta(microseconds=1)
+    containing = window_at(asset.grain, before, zone)
+    if asset.running or containing.end <= tick:
+        return containing
+    return window_at(asset.grain, containing.start - dt.timedelta(microseconds=1), zone)
+
+
+def ready_windows(
+    pending: Mapping[str, Collection[str]], asset: PartitionedAsset, zone: ZoneInfo
+) -> list[Window]:
+    """The asset's marked partitions that read nothing that is marked, oldest first."""
+    marked = sorted(window(asset.grain, key, zone) for key in pending.get(asset.key, ()))
+    stale_below = {read: pending.get(read.key, ()) for read in asset.reads}
+    return [
+        candidate
+        for candidate in marked
+        if not any(
+            below.key in stale
+            for read, stale in stale_below.items()
+            if stale
+            for below in windows_between(read.grain, candidate.start, candidate.end, zone)
+        )
+    ]

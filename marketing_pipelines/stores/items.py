@@ -1,0 +1,111 @@
+"""One bad item never stops the rest: each in a savepoint, with its failures counted in a row."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.failures import RetryableError
+from marketing_pipelines.stores.tables import item_failures
+
+
+class AllItemsFailedError(RetryableError):
+    """Not one item of the job could be done."""
+
+
+class ItemFailures:
+    """Counts a job's items and remembers which failed, how often in a row and why."""
+
+    def __init__(self, job: str, tick: dt.datetime) -> None:
+        self.job = job
+        self.tick = tick
+        self.ok = 0
+        self.failed = 0
+        self.last_error = ""
+
+    def attempts(
+        self, connection: sa.Connection, items: Iterable[Any], name: Callable[[Any], str]
+    ) -> Iterator["Item"]:
+        """One `Item` for each of `items`; the caller enters it to work."""
+        for item in items:
+            yield Item(self, connection, item, name(item))
+
+    def succeeded(self, connection: sa.Connection, item: str) -> None:
+        """Counts a success and clears the item's failures."""
+        self.ok += 1
+        connection.execute(
+            sa.delete(item_failures).where(
+                item_failures.c.job == self.job, item_failures.c.item == item
+            )
+        )
+
+    def failed_with(self, connection: sa.Connection, item: str, error: Exception) -> None:
+        """Counts a failure; the same tick tried again counts once."""
+        self.failed += 1
+        self.last_error = f"{item}: {error}"
+        insert = pg.insert(item_failures).values(
+            job=self.job,
+            item=item,
+            consecutive=1,
+            first_failed_at=self.tick,
+            last_failed_at=self.tick,
+            error=str(error),
+        )
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["job", "item"],
+                set_={
+                    "consecutive": item_failures.c.consecutive
+                    + sa.case((item_failures.c.last_failed_at < self.tick, 1), else_=0),
+                    "last_failed_at": self.tick,
+                    "error": insert.excluded.error,
+                },
+            )
+        )
+
+    def raise_if_all_failed(self) -> None:
+        """A job none of whose items could be done has failed."""
+        if self.failed and not self.ok:
+            raise AllItemsFailedError(
+                f"Every item of {self.job} failed, the last with: {self.last_error}"
+            )
+
+
+class Item:
+    """One item's savepoint: what happens inside is kept whole or not at all."""
+
+    def __init__(
+        self, failures: ItemFailures, connection: sa.Connection, item: Any, name: str
+    ) -> None:
+        self._failures = failures
+        self._connection = connection
+        self._item = item
+        self._name = name
+        self._savepoint: contextlib.AbstractContextManager[Any] | None = None
+
+    def __enter__(self) -> Any:
+        self._savepoint = self._connection.begin_nested()
+        self._savepoint.__enter__()
+        return self._item
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        assert self._savepoint is not None
+        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+            return False
+        self._savepoint.__exit__(kind, error, trace)
+        if error is None:
+            self._failures.succeeded(self._connection, self._name)
+            return False
+        if not isinstance(error, Exception):
+            return False
+        self._failures.failed_with(self._connection, self._name, error)
+        return True

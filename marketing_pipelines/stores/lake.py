@@ -1,0 +1,179 @@
+"""The event lake: Parquet files, one per closed UTC hour that has events.
+
+Layout `contact_activity/dt=YYYY-MM-DD/hr=HH/events.parquet`. A file is written beside its place
+and moved there in one step; the manifest `analytics.lake_hours` says which files count.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketing_pipelines.failures import StoreUnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE = "contact_activity"
+ROW_GROUP_ROWS = 262_144
+
+
+def schema() -> "pa.Schema":
+    """Columns of every file. Only nullable columns may ever be added, at the end."""
+    import pyarrow as pa
+
+    instant = pa.timestamp("us", tz="UTC")
+    return pa.schema(
+        [
+            pa.field("organization_id", pa.int64(), nullable=False),
+            pa.field("event_id", pa.string(), nullable=False),
+            pa.field("contact_id", pa.int64(), nullable=False),
+            pa.field("event_type", pa.string(), nullable=False),
+            pa.field("source_type", pa.string()),
+            pa.field("source_id", pa.int64()),
+            pa.field("occurred_at", instant, nullable=False),
+            pa.field("received_at", instant, nullable=False),
+            pa.field("machine_open", pa.bool_()),
+            pa.field("properties", pa.string()),
+        ]
+    )
+
+
+class Lake:
+    """The lake at a folder or an fsspec URL."""
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url
+        filesystem, root = url_to_fs(url)
+        self.filesystem: Any = filesystem
+        self.root = str(root).rstrip("/")
+        self.is_local = "file" in _protocols(filesystem)
+
+    def path(self, hour: dt.datetime) -> str:
+        """Where the hour's file is, as the file system (not the URL) names it."""
+        utc = hour.astimezone(dt.UTC)
+        return f"{self.root}/{TABLE}/dt={utc:%Y-%m-%d}/hr={utc:%H}/events.parquet"
+
+    def engine_path(self, hour: dt.datetime) -> str:
+        """The same for an engine: a plain path, or a URL with its protocol."""
+        path = self.path(hour)
+        return path if self.is_local else str(self.filesystem.unstrip_protocol(path))
+
+    @contextlib.contextmanager
+    def new_file(self, hour: dt.datetime) -> Iterator["HourFile"]:
+        """A file to write for an hour; thrown away unless `publish` is called."""
+        with _unwritable_said(self.url):
+            folder = Path(self.path(hour)).parent if self.is_local else None
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".writing-", suffix=".parquet", dir=folder)
+            os.close(handle)
+            file = HourFile(self, hour, Path(name))
+            try:
+                yield file
+            finally:
+                file.discard()
+
+    def remove(self, hour: dt.datetime) -> None:
+        """Deletes the file of an hour that the manifest says is empty."""
+        with _unwritable_said(self.url), contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm_file(self.path(hour))
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        try:
+            return int(self.filesystem.du(f"{self.root}/{TABLE}"))
+        except FileNotFoundError:
+            return 0
+
+    def check_writable(self) -> None:
+        """Writes and removes a file.
+
+        Raises:
+            StoreUnavailableError: that is not possible.
+        """
+        probe = f"{self.root}/.writable-{os.getpid()}"
+        with _unwritable_said(self.url):
+            self.filesystem.makedirs(self.root, exist_ok=True)
+            self.filesystem.pipe_file(probe, b"")
+            self.filesystem.rm_file(probe)
+
+
+class HourFile:
+    """One hour's file while it is written."""
+
+    def __init__(self, lake: Lake, hour: dt.datetime, temporary: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.lake = lake
+        self.hour = hour
+        self.rows = 0
+        self._temporary = temporary
+        self._writer: Any = pq.ParquetWriter(
+            temporary,
+            schema(),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["event_type", "source_type", "source_id", "organization_id"],
+            write_statistics=["occurred_at", "organization_id"],
+        )
+
+    def write(self, batch: "pa.RecordBatch | pa.Table") -> None:
+        """Appends rows of the lake's schema."""
+        self.rows += batch.num_rows
+        if isinstance(batch, _record_batch_type()):
+            self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+        else:
+            self._writer.write_table(batch, row_group_size=ROW_GROUP_ROWS)
+
+    def close(self) -> str:
+        """Finishes the file and returns the SHA-256 of its content."""
+        self._writer.close()
+        with self._temporary.open("rb") as file:
+            os.fsync(file.fileno())
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def publish(self) -> None:
+        """Moves the finished file into its place, replacing what is there."""
+        path = self.lake.path(self.hour)
+        if self.lake.is_local:
+            os.chmod(self._temporary, 0o644)
+            os.replace(self._temporary, path)
+        else:
+            self.lake.filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self.lake.filesystem.put_file(str(self._temporary), path)
+
+    def discard(self) -> None:
+        """Throws away what was not published."""
+        with contextlib.suppress(Exception):
+            self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _record_batch_type() -> type:
+    import pyarrow as pa
+
+    return pa.RecordBatch
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+@contextlib.contextmanager
+def _unwritable_said(url: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreUnavailableError(
+            f"The event lake at {url} cannot be written ({reason}): "
+            "check MARKETING_LAKE_URL, its permissions and the free space there."
+        ) from error

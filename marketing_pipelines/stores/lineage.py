@@ -1,0 +1,41 @@
+"""Materializations of exactly the partitions that a run did.
+
+Dagster reports every partition of a range run, about a millisecond each. A run that does only the
+marked partitions of its range must not claim the others, and four years of hours hold 35,000
+partitions of which a few hundred have events; such runs carry `DEFERRED` and report by themselves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
+from dagster._core.storage.tags import EXTERNALLY_MANAGED_ASSETS_TAG
+
+DEFERRED = {EXTERNALLY_MANAGED_ASSETS_TAG: "true"}
+REPORT_EMPTY_UP_TO = 744
+
+
+def is_deferred(tags: Mapping[str, str]) -> bool:
+    """Whether Dagster leaves the reporting of materializations to us."""
+    return EXTERNALLY_MANAGED_ASSETS_TAG in tags
+
+
+def report(
+    context: dg.AssetExecutionContext, rows_of: Mapping[str, int], metadata: Mapping[str, Any]
+) -> None:
+    """Reports the partitions that were done; of very many, those that have rows."""
+    everything = len(rows_of) <= REPORT_EMPTY_UP_TO
+    keys = [key for key, rows in rows_of.items() if everything or rows]
+    batch = generate_event_batch_id()
+    step = context.op_execution_context.get_step_execution_context()
+    for position, key in enumerate(keys, start=1):
+        materialization = dg.AssetMaterialization(
+            context.asset_key,
+            partition=key,
+            metadata=dict(metadata) | {"dagster/partition_row_count": rows_of[key]},
+        )
+        # Building the event stores it, as one of a batch.
+        DagsterEvent.asset_materialization(
+            step, materialization, DagsterEventBatchMetadata(batch, position == len(keys))
+        )

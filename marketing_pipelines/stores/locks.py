@@ -1,0 +1,73 @@
+"""Advisory locks: one per job or per partition, freed by the server when its holder dies."""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+WHOLE_JOB = -1
+_SESSIONS = "ops.job_sessions"
+
+
+def lock_class(name: str) -> int:
+    """The 32-bit number under which the server knows a job's locks."""
+    return zlib.crc32(name.encode()) - 2**31
+
+
+def try_lock(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) -> bool:
+    """Takes the lock if it is free; it stays with the connection, not the transaction."""
+    return bool(
+        connection.execute(
+            sa.select(sa.func.pg_try_advisory_lock(lock_class(job), ordinal))
+        ).scalar_one()
+    )
+
+
+def lock_all(connection: sa.Connection, job: str, ordinals: Sequence[int]) -> None:
+    """Takes the locks in ascending order, waiting for each; so two ranges never deadlock."""
+    _for_each(connection, sa.func.pg_advisory_lock, job, ordinals)
+
+
+def unlock_all(connection: sa.Connection, job: str, ordinals: Sequence[int]) -> None:
+    """Frees these locks."""
+    _for_each(connection, sa.func.pg_advisory_unlock, job, ordinals)
+
+
+def _for_each(
+    connection: sa.Connection, function: Any, job: str, ordinals: Sequence[int]
+) -> None:
+    numbers = (
+        sa.func.unnest(sa.cast(sorted(ordinals), pg.ARRAY(sa.Integer)))
+        .table_valued("ordinal")
+        .render_derived(name="numbers")
+    )
+    connection.execute(sa.select(function(lock_class(job), numbers.c.ordinal))).all()
+
+
+def lock_session(connection: sa.Connection, session_id: int) -> None:
+    """Held as long as the session works: RUNNING with this lock free is ABANDONED."""
+    connection.execute(
+        sa.select(sa.func.pg_advisory_lock(lock_class(_SESSIONS), session_id % 2**31))
+    )
+
+
+def holder_pid(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) -> int | None:
+    """The server process that holds the lock."""
+    return connection.execute(
+        sa.text(
+            "select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
+            " and database = (select oid from pg_database where datname = current_database())"
+            " and classid = cast(:class as bigint)::oid and objid = cast(:ordinal as bigint)::oid"
+        ),
+        {"class": lock_class(job) % 2**32, "ordinal": ordinal % 2**32},
+    ).scalar()
+
+
+SESSION_IS_ALIVE = sa.text(
+    "exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
+    " and database = (select oid from pg_database where datname = current_database())"
+    " and classid = cast(:session_class as bigint)::oid"
+    " and objid = (job_sessions.id % 2147483648)::oid)"
+).bindparams(session_class=lock_class(_SESSIONS) % 2**32)

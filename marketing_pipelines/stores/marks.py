@@ -1,0 +1,178 @@
+"""Marks: which partitions are stale, and which were ever done.
+
+A mark is `(asset, partition, transaction)`. Work removes exactly the marks that its snapshot saw;
+a mark made meanwhile carries another transaction's number and survives. Nothing is inferred from
+watermarks, `received_at`, or Dagster's materializations.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
+
+_OWN_XID = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One reason to do a partition again."""
+
+    asset: str
+    partition: str
+    xid: int
+
+
+def add(
+    connection: sa.Connection,
+    asset: str,
+    keys: Sequence[str],
+    *,
+    requested_at: dt.datetime | None = None,
+    unfinished_only: bool = False,
+) -> int:
+    """Marks partitions; returns how many marks are new.
+
+    Args:
+        requested_at: Given when a run that is under way will do them, so that the sensor waits.
+        unfinished_only: Leave out partitions that were done before or are marked already.
+    """
+    if not keys:
+        return 0
+    wanted = _keys(keys)
+    source = sa.select(
+        sa.literal(asset), wanted.c.key, _OWN_XID, sa.literal(requested_at, sa.DateTime(True))
+    )
+    if unfinished_only:
+        source = source.where(
+            ~sa.exists().where(
+                finished_partitions.c.asset == asset, finished_partitions.c.partition == wanted.c.key
+            ),
+            ~sa.exists().where(
+                stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key
+            ),
+        )
+    statement = (
+        pg.insert(stale_partitions)
+        .from_select(["asset", "partition", "xid", "requested_at"], source)
+        .on_conflict_do_nothing()
+    )
+    return connection.execute(statement).rowcount
+
+
+def seen(connection: sa.Connection, asset: str, keys: Sequence[str]) -> list[Mark]:
+    """The marks of these partitions that the connection's snapshot sees."""
+    wanted = _keys(keys)
+    rows = connection.execute(
+        sa.select(stale_partitions.c.partition, stale_partitions.c.xid).where(
+            stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key
+        )
+    )
+    return [Mark(asset, row.partition, row.xid) for row in rows]
+
+
+def remove(connection: sa.Connection, marks: Sequence[Mark]) -> None:
+    """Removes exactly these marks."""
+    if not marks:
+        return
+    gone = (
+        sa.func.unnest(
+            sa.cast([m.asset for m in marks], pg.ARRAY(sa.Text)),
+            sa.cast([m.partition for m in marks], pg.ARRAY(sa.Text)),
+            sa.cast([m.xid for m in marks], pg.ARRAY(sa.BigInteger)),
+        )
+        .table_valued("asset", "partition", "xid")
+        .render_derived(name="gone")
+    )
+    connection.execute(
+        sa.delete(stale_partitions).where(
+            stale_partitions.c.asset == gone.c.asset,
+            stale_partitions.c.partition == gone.c.partition,
+            stale_partitions.c.xid == gone.c.xid,
+        )
+    )
+
+
+def finish(connection: sa.Connection, asset: str, rows: Mapping[str, int]) -> None:
+    """Records partitions as done, with the rows written to each."""
+    if not rows:
+        return
+    done = (
+        sa.func.unnest(
+            sa.cast(list(rows), pg.ARRAY(sa.Text)),
+            sa.cast(list(rows.values()), pg.ARRAY(sa.BigInteger)),
+        )
+        .table_valued("key", "rows")
+        .render_derived(name="done")
+    )
+    insert = pg.insert(finished_partitions).from_select(
+        ["asset", "partition", "finished_at", "rows"],
+        sa.select(sa.literal(asset), done.c.key, sa.func.now(), done.c.rows),
+    )
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["asset", "partition"],
+            set_={"finished_at": insert.excluded.finished_at, "rows": insert.excluded.rows},
+        )
+    )
+
+
+def finished(connection: sa.Connection, asset: str, keys: Sequence[str]) -> set[str]:
+    """Those of the partitions that were done at least once."""
+    if not keys:
+        return set()
+    wanted = _keys(keys)
+    rows = connection.execute(
+        sa.select(finished_partitions.c.partition).where(
+            finished_partitions.c.asset == asset, finished_partitions.c.partition == wanted.c.key
+        )
+    )
+    return set(rows.scalars())
+
+
+def pending(connection: sa.Connection) -> dict[str, dict[str, dt.datetime | None]]:
+    """Every marked partition by asset, with the latest request for a run (None = never asked).
+
+    A partition with one mark that nobody asked for counts as never asked.
+    """
+    rows = connection.execute(
+        sa.select(
+            stale_partitions.c.asset,
+            stale_partitions.c.partition,
+            sa.case(
+                (sa.func.bool_and(stale_partitions.c.requested_at.is_not(None)),
+                 sa.func.max(stale_partitions.c.requested_at)),
+            ),
+        )
+        .group_by(stale_partitions.c.asset, stale_partitions.c.partition)
+        .order_by(stale_partitions.c.asset, stale_partitions.c.partition)
+    )
+    found: dict[str, dict[str, dt.datetime | None]] = {}
+    for asset, partition, requested_at in rows:
+        found.setdefault(asset, {})[partition] = requested_at
+    return found
+
+
+def set_requested(
+    connection: sa.Connection, asset: str, keys: Sequence[str], at: dt.datetime | None
+) -> None:
+    """Notes when a run was asked for; None = ask again at once."""
+    if not keys:
+        return
+    wanted = _keys(keys)
+    connection.execute(
+        sa.update(stale_partitions)
+        .where(stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key)
+        .values(requested_at=at)
+    )
+
+
+def _keys(keys: Sequence[str]) -> sa.TableValuedAlias:
+    return (
+        sa.func.unnest(sa.cast(list(keys), pg.ARRAY(sa.Text)))
+        .table_valued("key")
+        .render_derived(name="wanted")
+    )

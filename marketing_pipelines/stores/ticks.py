@@ -1,0 +1,354 @@
+"""`tick()`: the one frame around the work of every asset.
+
+It works the same for schedule, sensor, backfill, click and command line: it knows the instant and
+the partitions, holds the lock, opens and closes the session, commits or rolls back, and turns
+errors into what Dagster should do next. The connection that holds the lock is the one that
+writes: a lost connection is a lost lock, and cannot write.
+"""
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import sqlalchemy as sa
+
+from marketing_pipelines import partitions
+from marketing_pipelines.failures import (
+    MarketingPipelinesError,
+    PermanentError,
+    SkippedOverlapError,
+    StoreUnavailableError,
+)
+from marketing_pipelines.partitions import Grain, Window
+from marketing_pipelines.stores import lineage, locks, marks, sessions
+from marketing_pipelines.stores.items import Item, ItemFailures
+from marketing_pipelines.stores.postgres import connecting
+
+TICK_TAG = "marketing/tick"
+TRIGGER_TAG = "marketing/trigger"
+TIMEOUT_TAG = "marketing/timeout"
+ONLY_MARKED_TAG = "marketing/only_marked"
+RETRY_DELAYS = (1, 2, 4)
+DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
+CHUNK_ROWS = 2_000_000
+CHUNK_PARTITIONS = 744
+
+
+@dataclass
+class Tick:
+    """What a job works for, and the only way it writes."""
+
+    job: str
+    instant: dt.datetime
+    zone: ZoneInfo
+    windows: list[Window]
+    connection: sa.Connection
+    session_id: int
+    context: dg.AssetExecutionContext
+    failures: ItemFailures
+    timeout: dt.timedelta = DEFAULT_TIMEOUT
+    metadata: dict[str, Any] = field(default_factory=dict)
+    rows: int = 0
+    done: dict[str, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    skipped: str | None = None
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it does several partitions, which then wait for locks instead of skipping."""
+        return len(self.windows) > 1
+
+    @property
+    def date(self) -> dt.date:
+        """The tick's day in the reporting zone."""
+        return self.instant.astimezone(self.zone).date()
+
+    def chunks(self, rows_of: Mapping[str, int] | None = None) -> Iterator[list[Window]]:
+        """The windows in unbroken groups small enough for one transaction, oldest first.
+
+        Args:
+            rows_of: Source rows by partition key, where they are known.
+        """
+        chunk: list[Window] = []
+        rows = 0
+        for window in self.windows:
+            weight = (rows_of or {}).get(window.key, 0)
+            full = len(chunk) >= CHUNK_PARTITIONS or rows + weight > CHUNK_ROWS
+            if chunk and (full or chunk[-1].end != window.start):
+                yield chunk
+                chunk, rows = [], 0
+            chunk.append(window)
+            rows += weight
+        if chunk:
+            yield chunk
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """One transaction under the job's lock."""
+        with self._locked([locks.WHOLE_JOB]), self._transaction():
+            yield self.connection
+
+    @contextlib.contextmanager
+    def replacing(self, windows: Sequence[Window]) -> Iterator["Replacement"]:
+        """One transaction that writes these partitions whole, under their locks.
+
+        Its snapshot is taken after the locks. The work ends with `finished(rows)`, which removes
+        the marks that the snapshot saw and records the partitions as done.
+        """
+        with self._locked([w.ordinal for w in windows]), self._transaction():
+            seen = marks.seen(self.connection, self.job, [w.key for w in windows])
+            replacement = Replacement(self.job, self.connection, list(windows), seen)
+            yield replacement
+            if replacement.rows_of is None:
+                raise RuntimeError(f"{self.job} did not say that its partitions are finished.")
+        self.done |= replacement.rows_of
+        self.rows += sum(replacement.rows_of.values())
+
+    def items(
+        self, connection: sa.Connection, items: Iterable[Any], name: Callable[[Any], str] = str
+    ) -> Iterator[Item]:
+        """Each item in a savepoint: `for item in tick.items(…): with item as thing: …`."""
+        return self.failures.attempts(connection, items, name)
+
+    def result(self, **metadata: Any) -> dg.MaterializeResult[Any]:
+        """What the asset returns: rows, seconds, rows per second, peak memory, and its own."""
+        seconds = time.monotonic() - self.started
+        numbers: dict[str, Any] = {
+            "dagster/row_count": self.rows,
+            "partitions": len(self.done),
+            "seconds": round(seconds, 3),
+            "rows_per_second": round(self.rows / seconds) if seconds > 0 else 0,
+            "peak_memory_mb": sessions.peak_memory_mb(),
+            "session": self.session_id,
+        }
+        if self.skipped is not None:
+            numbers["skipped_overlap"] = self.skipped
+        if self.failures.ok or self.failures.failed:
+            numbers |= {"items_ok": self.failures.ok, "items_failed": self.failures.failed}
+        numbers |= self.metadata | metadata
+        if lineage.is_deferred(self.context.run.tags):
+            lineage.report(self.context, self.done, numbers)
+        return dg.MaterializeResult(metadata=numbers)
+
+    @contextlib.contextmanager
+    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+        if self.is_range:
+            locks.lock_all(self.connection, self.job, ordinals)
+        elif not locks.try_lock(self.connection, self.job, ordinals[0]):
+            self._skip(ordinals[0])
+        self.connection.commit()
+        try:
+            yield
+        finally:
+            if not self.connection.invalidated:
+                self.connection.rollback()
+                locks.unlock_all(self.connection, self.job, ordinals)
+                self.connection.commit()
+
+    def _skip(self, ordinal: int) -> None:
+        pid = locks.holder_pid(self.connection, self.job, ordinal)
+        holder = sessions.run_of_backend(self.connection, pid)
+        marks.set_requested(self.connection, self.job, [w.key for w in self.windows], None)
+        self.connection.commit()
+        raise SkippedOverlapError(
+            f"Run {holder or 'of a process that is just ending'} holds the lock of {self.job}"
+            + (f" {self.windows[0].key}" if self.windows else "")
+            + " and does the work.",
+            holder,
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self.connection.begin():
+            self.connection.exec_driver_sql("set transaction isolation level repeatable read")
+            yield
+
+
+@dataclass
+class Replacement:
+    """An open transaction that replaces partitions."""
+
+    job: str
+    connection: sa.Connection
+    windows: list[Window]
+    seen: list[marks.Mark]
+    rows_of: dict[str, int] | None = None
+
+    def finished(self, rows_of: Mapping[str, int]) -> None:
+        """Records the partitions as done, with the rows of each (those not named have none)."""
+        marks.remove(self.connection, self.seen)
+        self.rows_of = {w.key: rows_of.get(w.key, 0) for w in self.windows}
+        marks.finish(self.connection, self.job, self.rows_of)
+
+
+@contextlib.contextmanager
+def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -> Iterator[Tick]:
+    """Opens the frame for one asset in one run.
+
+    Raises:
+        dg.Failure: the work failed for good, or for the last time.
+        dg.RetryRequested: it failed and will be tried again after 1, 2 or 4 s.
+    """
+    with _retrying(context), connecting(engine.url), engine.connect() as connection:
+        job = context.asset_key.to_user_string()
+        tags = context.run.tags
+        timeout = dt.timedelta(seconds=float(tags.get(TIMEOUT_TAG, DEFAULT_TIMEOUT.total_seconds())))
+        windows = _windows(context, zone)
+        if ONLY_MARKED_TAG in tags:
+            windows = _still_needed(connection, job, windows)
+        instant = instant_of(context)
+        session_id = sessions.open_session(
+            connection,
+            job=job,
+            trigger=trigger_of(tags),
+            tick=instant,
+            partition=_partition_label(context),
+            run_id=context.run.run_id,
+        )
+        connection.execute(
+            sa.select(
+                sa.func.set_config(
+                    "statement_timeout", f"{int(timeout.total_seconds() * 1000)}", False
+                )
+            )
+        )
+        connection.commit()
+        current = Tick(
+            job=job,
+            instant=instant,
+            zone=zone,
+            windows=windows,
+            connection=connection,
+            session_id=session_id,
+            context=context,
+            failures=ItemFailures(job, instant),
+            timeout=timeout,
+        )
+        with _session_closed(current):
+            yield current
+            current.failures.raise_if_all_failed()
+
+
+@contextlib.contextmanager
+def _session_closed(current: Tick) -> Iterator[None]:
+    """Writes the end of the session, whatever it is; an overlap is an end, not an error."""
+    try:
+        yield
+    except SkippedOverlapError as skipped:
+        current.skipped = skipped.holder_run_id or "unknown"
+        _close(current, "SKIPPED_OVERLAP", str(skipped))
+    except BaseException as error:
+        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.InvalidRequestError):
+            _close(current, _failed_status(error), _sentence(error))
+        raise
+    else:
+        _close(current, "COMPLETED", None)
+
+
+def _close(current: Tick, status: str, error: str | None) -> None:
+    current.connection.rollback()
+    sessions.close_session(
+        current.connection,
+        current.session_id,
+        status=status,
+        error=error,
+        items_ok=current.failures.ok or None,
+        items_failed=current.failures.failed or None,
+        metadata={"rows": current.rows, "partitions": len(current.windows)},
+    )
+    current.connection.commit()
+
+
+def _failed_status(error: BaseException) -> str:
+    if isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
+        return "CANCELED"
+    timed_out = isinstance(error, sa.exc.OperationalError) and "statement timeout" in str(error)
+    return "TIMED_OUT" if timed_out else "FAILED"
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, MarketingPipelinesError):
+        return str(error)
+    text = str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
+    first_line = text.strip().splitlines()[0] if text.strip() else "no message"
+    return f"{type(error).__name__}: {first_line}"
+
+
+@contextlib.contextmanager
+def _retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Permanent errors fail at once; others are tried again after the listed delays."""
+    try:
+        yield
+    except PermanentError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except (dg.Failure, dg.RetryRequested, dg.DagsterExecutionInterruptedError):
+        raise
+    except Exception as error:
+        attempt = context.retry_number
+        if attempt >= len(RETRY_DELAYS):
+            raise dg.Failure(_sentence(error), allow_retries=False) from error
+        context.log.warning(f"{_sentence(error)} Trying again in {RETRY_DELAYS[attempt]} s.")
+        raise dg.RetryRequested(
+            max_retries=len(RETRY_DELAYS), seconds_to_wait=RETRY_DELAYS[attempt]
+        ) from error
+
+
+def trigger_of(tags: Mapping[str, str]) -> str:
+    """schedule, sensor, backfill, api or manual."""
+    if TRIGGER_TAG in tags:
+        return tags[TRIGGER_TAG]
+    for tag, trigger in (
+        ("dagster/schedule_name", "schedule"),
+        ("dagster/sensor_name", "sensor"),
+        ("dagster/backfill", "backfill"),
+    ):
+        if tag in tags:
+            return trigger
+    return "manual"
+
+
+def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
+    """The scheduled instant; for a run nobody scheduled, the instant it was asked for."""
+    tagged = context.run.tags.get(TICK_TAG)
+    if tagged is not None:
+        return dt.datetime.fromisoformat(tagged)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
+    if record is None:
+        raise StoreUnavailableError("Dagster's storage does not know the run that is working.")
+    created = record.create_timestamp
+    return created.astimezone(dt.UTC) if created.tzinfo else created.replace(tzinfo=dt.UTC)
+
+
+def grain_of(definition: dg.PartitionsDefinition[Any]) -> Grain:
+    """Hour, day or month."""
+    if isinstance(definition, dg.HourlyPartitionsDefinition):
+        return "hour"
+    if isinstance(definition, dg.DailyPartitionsDefinition):
+        return "day"
+    return "month"
+
+
+def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return []
+    grain = grain_of(context.assets_def.partitions_def)  # type: ignore[arg-type]
+    return [partitions.window(grain, key, zone) for key in context.partition_keys]
+
+
+def _still_needed(connection: sa.Connection, job: str, windows: list[Window]) -> list[Window]:
+    keys = [w.key for w in windows]
+    marked = {mark.partition for mark in marks.seen(connection, job, keys)}
+    done = marks.finished(connection, job, keys)
+    return [w for w in windows if w.key in marked or w.key not in done]
+
+
+def _partition_label(context: dg.AssetExecutionContext) -> str | None:
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return None
+    first, last = context.partition_key_range
+    return first if first == last else f"{first}...{last}"
