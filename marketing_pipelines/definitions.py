@@ -26,7 +26,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """Everything of every domain, with the real resources unless others are given."""
-    found: dict[str, list[Any]] = {kind: [] for kind in _KINDS}
+    found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():
         for value in vars(module).values():
             for kind, types in _KINDS.items():

@@ -1,9 +1,8 @@
 """Running jobs in this process, with the partitions that they read and that are not current."""
 
-import contextlib
 import datetime as dt
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.failures import BadInputError, MarketingPipelinesError, PermanentError
 from marketing_pipelines.partitions import (
     PartitionedAsset,
@@ -26,6 +26,7 @@ from marketing_pipelines.stores import lineage, marks
 from marketing_pipelines.stores.tables import job_sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 
+WAREHOUSE = "analytics/warehouse"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -77,6 +78,42 @@ def run_job(
     if not request.only:
         outcomes += _bring_upstream(asset, windows, at, settings, engine, instance)
     return outcomes + _execute(request.job, windows, at, engine, instance)
+
+
+def run_marked(
+    *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance
+) -> Iterator[Outcome]:
+    """Does every marked partition, oldest first, then what follows from them.
+
+    This is what schedules and sensors do by themselves while the daemon runs.
+    """
+    did_something = False
+    while True:
+        now = dt.datetime.now(dt.UTC)
+        with engine.connect() as connection:
+            pending = marks.pending(connection)
+        unasked = {asset: dict.fromkeys(keys) for asset, keys in pending.items()}
+        requests = next_requests(
+            unasked,
+            list(registered().values()),
+            now=now,
+            zone=settings.zone,
+            is_under_way=lambda _: False,
+        )
+        if not requests:
+            break
+        did_something = True
+        for request in requests:
+            yield from _execute(
+                (request.asset.runs_with or request.asset).key,
+                request.windows,
+                now,
+                engine,
+                instance,
+                only_marked=len(request.windows) > 1,
+            )
+    if did_something or not settings.warehouse_path.exists():
+        yield from _execute(WAREHOUSE, [], dt.datetime.now(dt.UTC), engine, instance)
 
 
 def _bring_upstream(
@@ -133,10 +170,11 @@ def _execute(
     if only_marked or len(windows) > lineage.REPORT_EMPTY_UP_TO:
         tags |= lineage.DEFERRED
     own_job = job_name(key)
-    has_job = any(schedule.job_name == own_job for schedule in defs.schedules or ())
-    if not has_job:
+    if own_job not in _own_jobs():
         options["asset_selection"] = [dg.AssetKey(key.split("/"))]
-    job = defs.resolve_job_def(own_job) if has_job else defs.resolve_implicit_global_asset_job_def()
+        job = defs.resolve_implicit_global_asset_job_def()
+    else:
+        job = defs.resolve_job_def(own_job)
     failure: Exception | None = None
     run_id = None
     try:
@@ -147,6 +185,11 @@ def _execute(
         text = getattr(failure, "description", None) or str(failure)
         raise RunFailedError(f"{key} failed: {text}") from failure
     return _sessions(engine, str(run_id))
+
+
+def _own_jobs() -> set[str]:
+    """Jobs with a clock of their own; other assets run in Dagster's implicit job."""
+    return {job.name for job in defs.resolve_all_job_defs()}
 
 
 def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:

@@ -24,45 +24,45 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "staging", "production"] = Field(
-        "development",
+        default="development",
         description="Decides which jobs are on the clock and whether outside effects are real.",
     )
     data_dir: Path = Field(
-        Path(".data"),
+        default=Path(".data"),
         description="Folder of everything kept on this machine: lake, files, warehouse and, "
         "where no database is named, PostgreSQL itself.",
     )
     database_url: str | None = Field(
-        None,
+        default=None,
         description="PostgreSQL 15 or newer, direct or session-pooled, as "
         "`postgresql://user:password@host:port/database`. Unset: the embedded server.",
     )
     dagster_database_url: str | None = Field(
-        None,
+        default=None,
         description="Where Dagster keeps its runs and events. Unset: database `dagster` beside "
         "the operational one.",
     )
     reader_database_url: str | None = Field(
-        None,
+        default=None,
         description="Connection of the role `marketing_reader` that `query` uses, where "
         "`MARKETING_DATABASE_URL` names a server that asks for a password.",
     )
     lake_url: str | None = Field(
-        None,
+        default=None,
         description="Event lake: a folder or any fsspec URL (`s3://`, `gs://`, `abfs://`). "
         "Unset: `lake` in the data folder.",
     )
     timezone: str = Field(
-        "UTC",
+        default="UTC",
         description="Reporting zone (IANA name): days, weeks and months are those of this zone, "
         "and schedules run in it. Stored at first start; another value needs "
         "`migrate --rebuild`.",
     )
     engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="What turns the lake into aggregates."
+        default="duckdb", description="What turns the lake into aggregates."
     )
     first_day: dt.date = Field(
-        dt.date(2015, 1, 1),
+        default=dt.date(2015, 1, 1),
         description="First day that has partitions; events before it are rejected at load.",
     )
 

@@ -7,7 +7,6 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
-from marketing_pipelines.failures import MarketingPipelinesError
 
 
 def run(

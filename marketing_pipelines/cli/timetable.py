@@ -4,6 +4,8 @@ import datetime as dt
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
@@ -35,28 +37,32 @@ def timetable() -> None:
 
 def clocks(now: dt.datetime) -> list[Clock]:
     """The clocks of the loaded definitions, by job."""
+    import dagster as dg
+
     from marketing_pipelines.definitions import defs
     from marketing_pipelines.scheduling import CATCH_UP_TAG
 
-    found = []
     root = Path(__file__).resolve().parents[2]
+    assets = {a.key: a for a in defs.assets or () if isinstance(a, dg.AssetsDefinition)}
+    found = []
     for schedule in defs.schedules or ():
-        key = schedule.job_name.removesuffix("_job").replace("__", "/")
-        asset = next(
-            a for a in defs.assets or () if hasattr(a, "key") and a.key.to_user_string() == key
-        )
-        source = inspect.unwrap(asset.op.compute_fn.decorated_fn).__code__  # type: ignore[union-attr]
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        job = schedule.job_name.removesuffix("_job").replace("__", "/")
+        asset = assets[dg.AssetKey(job.split("/"))]
+        function: Any = asset.op.compute_fn
+        source = inspect.unwrap(function.decorated_fn).__code__
         zone = schedule.execution_timezone or get_settings().timezone
-        local_now = now.astimezone(get_settings().zone if zone != "UTC" else dt.UTC)
         found.append(
             Clock(
                 cron=str(schedule.cron_schedule),
                 zone=zone,
-                job=key,
+                job=job,
                 owner=", ".join(asset.owners_by_key[asset.key]),
                 catch_up=schedule.tags[CATCH_UP_TAG],
                 file=f"{Path(source.co_filename).relative_to(root)}:{source.co_firstlineno}",
-                next_run=croniter(schedule.cron_schedule, local_now).get_next(dt.datetime),
+                next_run=croniter(
+                    str(schedule.cron_schedule), now.astimezone(ZoneInfo(zone))
+                ).get_next(dt.datetime),
             )
         )
     return sorted(found, key=lambda clock: clock.job)

@@ -12,10 +12,12 @@ import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
+from marketing_pipelines.loading.event_store import store_events
+from marketing_pipelines.loading.pipeline import Checked
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Counts, Reject
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores.postgres import connecting, copy_arrow
+from marketing_pipelines.stores.postgres import connecting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,42 +57,43 @@ class EventsTarget:
             "started_at": started_at,
             "first_day": settings.first_day.isoformat(),
             "first_instant": first_instant.astimezone(dt.UTC),
-            "writers": WRITERS,
         }
 
-    def check(self, batch: Batch) -> tuple[list["pa.Table"], list[Reject]]:
-        """The good rows, one table for each writer, and the refused ones.
+    def check(self, batch: Batch) -> Checked:
+        """Separates good events from bad ones and from repeats within the batch.
 
         The same event id always goes to the same writer, so that writers never meet at a key and
         repeats are met in the file's order.
         """
-        import pyarrow.compute as pc
-
         picked, rejects = self._picker.pick(batch)
         checked = self._checker.query(
             read_sql("events/check"), {"batch": picked}, self._parameters
         )
         good, refused = split_checked(checked)
-        self._months.ensure(good["occurred_at"])
-        shares = [
-            good.filter(pc.equal(good["writer"], writer)).drop_columns(["writer"])
-            for writer in range(WRITERS)
-        ]
-        return shares, rejects + refused
+        winners = self._without_repeats(good)
+        self._months.ensure(winners["occurred_at"])
+        repeated = Counts(repeated=good.num_rows - winners.num_rows)
+        return Checked(_shares(winners, self.writers), rejects + refused, repeated)
+
+    def _without_repeats(self, events: "pa.Table") -> "pa.Table":
+        """Each event id once; comparing hashes finds out cheaply that nothing is to be done."""
+        import numpy as np
+
+        if len(np.unique(events["id_hash"].to_numpy())) == events.num_rows:
+            return events
+        return self._checker.query(read_sql("events/drop_repeats"), {"batch": events})
 
     def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
-        """Stores checked events: the stubs they need first, then all of them in one transaction."""
-        with connection.begin():
-            connection.exec_driver_sql(read_sql("events/create_stage"))
-            connection.exec_driver_sql("truncate events_stage")
-            copy_arrow(connection, "events_stage", without_zones(batch).to_reader())
-            connection.exec_driver_sql("analyze events_stage")
-            connection.exec_driver_sql(read_sql("events/add_organizations"))
-            connection.exec_driver_sql(read_sql("events/add_contacts"))
-            connection.exec_driver_sql(read_sql("events/add_campaigns"))
-        with connection.begin():
-            stored, replaced = connection.exec_driver_sql(read_sql("events/add_events")).one()
-        return Counts(stored - replaced, replaced, batch.num_rows - stored)
+        """Stores one writer's share."""
+        return store_events(connection, batch)
+
+
+def _shares(events: "pa.Table", writers: int) -> list["pa.Table"]:
+    import pyarrow as pa
+
+    writer = events["id_hash"].to_numpy() % writers
+    rows = events.drop_columns(["id_hash"])
+    return [rows.filter(pa.array(writer == number)) for number in range(writers)]
 
 
 def split_checked(checked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
@@ -105,20 +108,6 @@ def split_checked(checked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
         refused = [Reject(*values) for values in zip(*columns, strict=True)]
         good = checked.filter(pc.is_null(checked["wrong_column"]))
     return good.drop_columns(["wrong_column", "reason"]), refused
-
-
-def without_zones(table: "pa.Table") -> "pa.Table":
-    """The same instants as UTC clock times, which Arrow writes ten times faster as text.
-
-    The sessions of this package speak UTC, so PostgreSQL reads the same instants from them.
-    """
-    import pyarrow as pa
-
-    fields = [
-        pa.field(field.name, pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(fields))
 
 
 class _Months:

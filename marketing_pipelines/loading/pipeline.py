@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, int], None]
 
 
+class Checked(NamedTuple):
+    """A batch after its checks.
+
+    Args:
+        shares: the rows to write, one table for each writer.
+        rejects: the rows refused.
+        settled: the rows that need no writing.
+    """
+
+    shares: list["pa.Table"]
+    rejects: list[Reject]
+    settled: Counts
+
+
 class Target(Protocol):
     """What one kind of row needs.
 
@@ -26,8 +40,8 @@ class Target(Protocol):
 
     writers: int
 
-    def check(self, batch: Batch) -> tuple[list["pa.Table"], list[Reject]]:
-        """The good rows, one table for each writer, and the refused ones."""
+    def check(self, batch: Batch) -> Checked:
+        """Separates what is to be written from what is not."""
         ...
 
     def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
@@ -54,10 +68,11 @@ def run_load(
             for _ in range(target.writers)
         ]
         for batch in reader.batches():
-            shares, refused = target.check(batch)
+            checked = target.check(batch)
             rejects.add(batch.rejects)
-            rejects.add(refused)
-            for writer, share in zip(writers, shares, strict=True):
+            rejects.add(checked.rejects)
+            counts = counts + checked.settled
+            for writer, share in zip(writers, checked.shares, strict=True):
                 if share.num_rows:
                     counts = _settle(counts, writer.submit(share), rejects)
             rows += batch.table.num_rows + len(batch.rejects)

@@ -124,13 +124,10 @@ class HourFile:
             write_statistics=["occurred_at", "organization_id"],
         )
 
-    def write(self, batch: "pa.RecordBatch | pa.Table") -> None:
+    def write(self, rows: "pa.Table") -> None:
         """Appends rows of the lake's schema."""
-        self.rows += batch.num_rows
-        if isinstance(batch, _record_batch_type()):
-            self._writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
-        else:
-            self._writer.write_table(batch, row_group_size=ROW_GROUP_ROWS)
+        self.rows += rows.num_rows
+        self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
 
     def close(self) -> str:
         """Finishes the file and returns the SHA-256 of its content."""
@@ -154,12 +151,6 @@ class HourFile:
         with contextlib.suppress(Exception):
             self._writer.close()
         self._temporary.unlink(missing_ok=True)
-
-
-def _record_batch_type() -> type:
-    import pyarrow as pa
-
-    return pa.RecordBatch
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def report(
     """Reports the partitions that were done; of very many, those that have rows."""
     everything = len(rows_of) <= REPORT_EMPTY_UP_TO
     keys = [key for key, rows in rows_of.items() if everything or rows]
-    batch = generate_event_batch_id()
+    batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]
     step = context.op_execution_context.get_step_execution_context()
     for position, key in enumerate(keys, start=1):
         materialization = dg.AssetMaterialization(

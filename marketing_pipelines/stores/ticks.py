@@ -320,7 +320,7 @@ def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
         raise StoreUnavailableError("Dagster's storage does not know the run that is working.")
-    created = record.create_timestamp
+    created: dt.datetime = record.create_timestamp
     return created.astimezone(dt.UTC) if created.tzinfo else created.replace(tzinfo=dt.UTC)
 
 
@@ -336,7 +336,7 @@ def grain_of(definition: dg.PartitionsDefinition[Any]) -> Grain:
 def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
     if not context.has_partition_key and not context.has_partition_key_range:
         return []
-    grain = grain_of(context.assets_def.partitions_def)  # type: ignore[arg-type]
+    grain = grain_of(context.assets_def.partitions_def)
     return [partitions.window(grain, key, zone) for key in context.partition_keys]
 
 

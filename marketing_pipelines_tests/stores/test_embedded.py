@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
-from marketing_pipelines.stores import embedded
+from marketing_pipelines.stores import embedded_home
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 
 IS_ROOT = os.geteuid() == 0
@@ -133,7 +133,7 @@ def used_once(initialised: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
 def as_server_user() -> dict[str, Any]:
     if not IS_ROOT:
         return {"cwd": "/"}
-    account = embedded._unprivileged_account()
+    account = embedded_home.unprivileged_account()
     return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
@@ -244,7 +244,7 @@ def test_a_server_whose_only_user_was_killed_is_adopted_and_stopped_by_the_next(
 
 
 def test_the_pid_file_of_a_dead_server_does_not_block(used_once: EmbeddedPostgres) -> None:
-    gone = subprocess.Popen(["true"])
+    gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     forge_postmaster_pid(used_once, gone.pid)
     assert not used_once.status().running
@@ -255,7 +255,7 @@ def test_the_pid_file_of_a_dead_server_does_not_block(used_once: EmbeddedPostgre
 def test_a_pid_file_whose_pid_now_belongs_to_another_program_does_not_block(
     used_once: EmbeddedPostgres,
 ) -> None:
-    unrelated = subprocess.Popen(["sleep", "60"])
+    unrelated = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         forge_postmaster_pid(used_once, unrelated.pid)
         assert not used_once.status().running
@@ -314,7 +314,7 @@ def test_an_upgrade_from_15_keeps_tables_and_roles(used_once: EmbeddedPostgres) 
     used_once.pgdata.rename(used_once.pgdata.with_name("aside"))
     used_once.pgdata.mkdir(mode=0o700)
     if IS_ROOT:
-        account = embedded._unprivileged_account()
+        account = embedded_home.unprivileged_account()
         os.chown(used_once.pgdata, account.pw_uid, account.pw_gid)
 
     def old(tool: str, *arguments: str, script: str = "") -> None:
@@ -421,16 +421,28 @@ def test_a_deleted_data_folder_starts_empty_and_its_old_server_goes(
     old_home = server.pgdata.parent
     old_server = psutil.Process(running_pid(server))
     shutil.rmtree(server.data_dir)
-    try:
-        fresh = EmbeddedPostgres(server.data_dir)
-        with fresh.using():
-            assert not old_server.is_running() or old_server.status() == psutil.STATUS_ZOMBIE
-            assert query(fresh, "SELECT to_regclass('kept')") == [(None,)]
-            user.leave()
-            assert query(fresh, "SELECT 1") == [(1,)]
-    finally:
+    fresh = EmbeddedPostgres(server.data_dir)
+    with fresh.using():
+        assert not old_server.is_running() or old_server.status() == psutil.STATUS_ZOMBIE
+        assert query(fresh, "SELECT to_regclass('kept')") == [(None,)]
+        user.leave()
+        assert query(fresh, "SELECT 1") == [(1,)]
         if IS_ROOT:
-            shutil.rmtree(old_home)
+            assert fresh.pgdata.parent != old_home
+            assert not old_home.exists()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root keeps the data outside the data folder")
+def test_a_fresh_start_where_a_moved_data_folder_was_leaves_the_moved_database_alone(
+    used_once: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    moved = EmbeddedPostgres(used_once.data_dir.rename(tmp_path / "moved"))
+    with installation(used_once.data_dir) as fresh, fresh.using():
+        assert query(fresh, "SELECT to_regclass('kept')") == [(None,)]
+    shutil.rmtree(used_once.data_dir)
+    moved.data_dir.rename(used_once.data_dir)
+    with used_once.using():
+        assert query(used_once, "SELECT answer FROM kept") == [(42,)]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root keeps the data outside the data folder")
@@ -466,7 +478,7 @@ def test_binaries_that_the_servers_user_cannot_reach_are_copied(
     monkeypatch.syspath_prepend(hidden)
     with tempfile.TemporaryDirectory(prefix="marketing-state-") as state:
         Path(state).chmod(0o755)
-        monkeypatch.setattr(embedded, "STATE_DIR", Path(state))
+        monkeypatch.setattr(embedded_home, "STATE_DIR", Path(state))
         with installation(tmp_path / "data") as server, server.using():
             binary = Path(psutil.Process(running_pid(server)).cmdline()[0])
             assert binary.is_relative_to(state)

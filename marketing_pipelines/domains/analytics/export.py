@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.analytics.manifest import (
     ExportedHour,
@@ -174,7 +173,7 @@ def _stream(
         )
     )
     # ADBC streams by COPY only without parameters; the two instants are ours and typed.
-    text = str(query.compile(dialect=pg.dialect(), compile_kwargs={"literal_binds": True}))
+    text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
     with (
         adbc.connect(libpq_uri(connection.engine.url), autocommit=True) as source,
         source.cursor() as cursor,

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from marketing_pipelines.domains.analytics import sources, tables, warehouse as warehouse_file
+from marketing_pipelines.domains.analytics import sources, tables
+from marketing_pipelines.domains.analytics import warehouse as warehouse_file
 from marketing_pipelines.domains.analytics.partitions import (
     CAMPAIGN_DAILY_STATS,
     CONTACT_ACTIVITY,

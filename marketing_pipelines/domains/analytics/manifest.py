@@ -86,3 +86,11 @@ def rows_by_window(
             position += 1
         rows[windows[position].key] += content.rows
     return rows, exported
+
+
+def all_files(connection: sa.Connection, lake: Lake) -> list[str]:
+    """Every file of the lake, oldest first, as the file system names it."""
+    hours = connection.execute(
+        sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0).order_by(lake_hours.c.hour)
+    )
+    return [lake.path(hour) for hour in hours.scalars()]

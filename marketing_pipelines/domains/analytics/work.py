@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics import aggregates, contracts, export, presentation
 from marketing_pipelines.domains.analytics.contracts import Outcome
-from marketing_pipelines.domains.analytics.manifest import ExportedHour, rows_by_window
+from marketing_pipelines.domains.analytics.manifest import rows_by_window
 from marketing_pipelines.domains.analytics.partitions import (
     CAMPAIGN_DAILY_STATS,
     CONTACT_ACTIVITY,
@@ -154,7 +154,7 @@ def _count(
 
 
 def _require_exported(
-    tick: Tick, asset: PartitionedAsset, exported: dict[object, ExportedHour]
+    tick: Tick, asset: PartitionedAsset, exported: aggregates.Exported
 ) -> None:
     """Where closed hours are missing, marks them and the partitions, and gives up for now."""
     try:

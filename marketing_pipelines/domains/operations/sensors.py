@@ -11,7 +11,6 @@ from marketing_pipelines.scheduling import job_name, partitioned_jobs
 from marketing_pipelines.stores import lineage, marks
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG
 
-
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

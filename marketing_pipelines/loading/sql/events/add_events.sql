@@ -1,37 +1,34 @@
--- PostgreSQL. Stores the staged events that are new or were received earlier than the event that
--- holds their id; the trigger on the table keeps ids unique. Returns how many were stored and how
--- many of those took another's place.
-with winners as (
-    select distinct on (organization_id, event_id) *
-    from events_stage
-    order by organization_id, event_id, received_at, occurred_at, event_type, contact_id, line
-), chosen as materialized (
+-- PostgreSQL. Stores the events of the batch that are new or were received earlier than the event
+-- that holds their id; the trigger on the table keeps ids unique. Returns how many were stored and
+-- how many of those took another's place. An id stands in the batch once. `offset 0`: one index look-up an event, always.
+with chosen as materialized (
     select organization.id as organization_id,
-           winner.event_id,
+           loaded.event_id,
            contact.id as contact_id,
-           winner.event_type,
+           loaded.event_type,
            campaign.id as campaign_id,
-           winner.occurred_at,
-           winner.received_at,
+           loaded.occurred_at,
+           loaded.received_at,
            case
-               when winner.extras is null then winner.properties
+               when loaded.extras is null then loaded.properties
                else nullif(
                    (select coalesce(jsonb_object_agg(key, value), '{}')
-                    from jsonb_each(winner.extras) where value <> 'null')
-                   || coalesce(winner.properties, '{}'), '{}')
+                    from jsonb_each(loaded.extras) where value <> 'null')
+                   || coalesce(loaded.properties, '{}'), '{}')
            end as properties,
-           held.event_id is not null as replaces
-    from winners as winner
-    join crm.organizations as organization on organization.external_id = winner.organization_id
-    join crm.contacts as contact
-        on contact.organization_id = organization.id and contact.external_id = winner.contact_id
-    left join campaigns.campaigns as campaign
-        on campaign.organization_id = organization.id
-        and campaign.external_id = winner.event_source
-    left join analytics.event_keys as held
-        on held.organization_id = organization.id and held.event_id = winner.event_id
-    where held.event_id is null
-       or (winner.received_at, winner.occurred_at) < (held.received_at, held.occurred_at)
+           held.received_at is not null as replaces
+    from loaded_events as loaded
+    join loaded_organizations as organization on organization.number = loaded.organization
+    join loaded_contact_ids as contact on contact.number = loaded.contact
+    left join loaded_campaigns as campaign on campaign.number = loaded.campaign
+    left join lateral (
+        select taken.received_at, taken.occurred_at
+        from analytics.event_keys as taken
+        where taken.organization_id = organization.id and taken.event_id = loaded.event_id
+        offset 0
+    ) as held on true
+    where held.received_at is null
+       or (loaded.received_at, loaded.occurred_at) < (held.received_at, held.occurred_at)
 ), stored as (
     insert into analytics.contact_activity
         (organization_id, event_id, contact_id, event_type, source_type, source_id, occurred_at,

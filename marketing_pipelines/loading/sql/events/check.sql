@@ -47,5 +47,5 @@ select line, event_id, organization_id, contact_id, event_type, event_source, oc
            when 'received_at' then instant_problem(received_text, received_at)
            when 'properties' then json_problem(properties)
        end as reason,
-       hash(organization_id, event_id) % $writers as writer
+       hash(organization_id, event_id) as id_hash
 from judged

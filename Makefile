@@ -1,0 +1,43 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo up test check bench docs clean
+
+demo: .venv/demo.installed
+	$(BIN)/marketing-pipelines demo
+
+up: .venv/demo.installed
+	$(BIN)/marketing-pipelines up
+
+test: .venv/test.installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/test.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: .venv/test.installed
+	$(BIN)/python -m marketing_pipelines_tests.benchmarks
+
+docs: .venv/test.installed
+	$(BIN)/python -m marketing_pipelines.documentation
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+.venv/test.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[demo,test]'
+	touch $@ .venv/demo.installed
+
+clean:
+	$(BIN)/marketing-pipelines db stop || true
+	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache

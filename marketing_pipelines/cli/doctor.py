@@ -1,0 +1,93 @@
+"""`doctor`: every store, setting and version, one line each."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Iterator
+
+import sqlalchemy as sa
+import typer
+
+from marketing_pipelines.cli.session import connected
+from marketing_pipelines.domains.analytics.tables import lake_hours
+from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.postgres import (
+    connecting,
+    create_engine,
+    dagster_database_url,
+    reader_url,
+)
+from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.tables import stale_partitions
+
+PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
+
+
+def doctor() -> None:
+    """Check every store, setting and version; exit 1 if something needs attention."""
+    healthy = True
+    for name, check in _checks():
+        try:
+            print(f"ok       {name}: {check()}")
+        except MarketingPipelinesError as error:
+            healthy = False
+            print(f"problem  {name}: {error}")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "python", lambda: sys.version.split()[0]
+    yield "packages", lambda: ", ".join(f"{p} {importlib.metadata.version(p)}" for p in PACKAGES)
+    yield "settings", _settings
+    try:
+        settings = get_settings()
+    except MarketingPipelinesError:
+        return
+    yield "lake", lambda: _lake(settings)
+    yield "data folder", lambda: _data_folder(settings)
+    yield "postgresql", lambda: _postgres(settings)
+    yield "definitions", _definitions
+
+
+def _settings() -> str:
+    settings = get_settings()
+    return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
+
+
+def _data_folder(settings: Settings) -> str:
+    Lake(str(settings.data_dir)).check_writable()
+    return str(settings.data_dir)
+
+
+def _lake(settings: Settings) -> str:
+    lake = Lake(settings.effective_lake_url)
+    lake.check_writable()
+    return f"{settings.effective_lake_url}, {lake.size() / 1e6:.1f} MB"
+
+
+def _postgres(settings: Settings) -> str:
+    """Version, pooler, zone (all by migrating), the reader's role, Dagster's database, the work."""
+    with connected() as (_, engine):
+        with engine.connect() as connection:
+            version = connection.exec_driver_sql("show server_version").scalar_one()
+            hours = connection.execute(sa.select(sa.func.count()).select_from(lake_hours))
+            stale = connection.execute(sa.select(sa.func.count()).select_from(stale_partitions))
+            numbers = f"{hours.scalar_one()} hours exported, {stale.scalar_one()} marks"
+        for url in (reader_url(settings), dagster_database_url(settings)):
+            ensure_database(url)
+            ours = url.set(drivername="postgresql+psycopg")
+            with connecting(ours), create_engine(ours).connect():
+                pass
+    return f"version {version}, no transaction pooler, {numbers}"
+
+
+def _definitions() -> str:
+    import time
+
+    started = time.monotonic()
+    from marketing_pipelines.definitions import defs
+
+    keys = defs.resolve_all_asset_keys()
+    return f"{len(keys)} assets in {time.monotonic() - started:.2f} s"

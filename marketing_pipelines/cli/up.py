@@ -1,0 +1,141 @@
+"""`up`: Dagster's web server and daemon under one supervisor, until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.cli.session import connected, dagster_environment
+from marketing_pipelines.settings import Settings, project_root
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.postgres import dagster_database_url
+from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.sessions import close_abandoned
+
+SECONDS_TO_STOP = 8.0
+FIRST_BACK_OFF = 1.0
+LONGEST_BACK_OFF = 60.0
+STEADY_AFTER = 60.0
+
+
+@dataclass
+class Part:
+    """One process of the installation, started again when it ends."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    back_off: float = FIRST_BACK_OFF
+    start_at: float = field(default_factory=time.monotonic)
+
+    def keep_running(self, environment: dict[str, str]) -> None:
+        """Starts it if it is due; notes its end and when to start it again."""
+        now = time.monotonic()
+        if self.process is not None and self.process.poll() is not None:
+            if now - self.started > STEADY_AFTER:
+                self.back_off = FIRST_BACK_OFF
+            say(
+                f"{self.name} ended with code {self.process.returncode}: "
+                f"starting it again in {self.back_off:.0f} s"
+            )
+            self.start_at = now + self.back_off
+            self.back_off = min(self.back_off * 2, LONGEST_BACK_OFF)
+            self.process = None
+        if self.process is None and now >= self.start_at:
+            self.started = now
+            self.process = subprocess.Popen(
+                self.command, env=environment, cwd=project_root(), start_new_session=True
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signals the whole group: code servers and run workers too."""
+        if self.process is not None:
+            with ExitStack() as ignoring:
+                ignoring.callback(lambda: None)
+                try:
+                    os.killpg(self.process.pid, number)
+                except ProcessLookupError:
+                    return
+
+
+def up(
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
+    with connected() as (settings, engine):
+        with engine.begin() as connection:
+            for session_id in close_abandoned(connection):
+                say(f"session {session_id} was abandoned by a process that is gone")
+        ensure_database(dagster_database_url(settings))
+        environment = os.environ | dagster_environment(settings)
+        say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
+        _supervise(_parts(host, port), environment, settings)
+
+
+def _parts(host: str, port: int) -> list[Part]:
+    python = [sys.executable, "-W", "ignore", "-m"]
+    return [
+        Part(
+            "web server",
+            [*python, "dagster_webserver", "-w", "workspace.yaml", "-h", host, "-p", str(port)],
+        ),
+        Part("daemon", [*python, "dagster._daemon", "run", "-w", "workspace.yaml"]),
+    ]
+
+
+def _supervise(parts: list[Part], environment: dict[str, str], settings: Settings) -> None:
+    with _stop_requested() as stopping:
+        while not stopping:
+            if settings.database_url is None:
+                EmbeddedPostgres(settings.data_dir).ensure_running()
+            for part in parts:
+                part.keep_running(environment)
+            time.sleep(0.5)
+    say("stopping")
+    _stop(parts)
+
+
+def _stop(parts: list[Part]) -> None:
+    for number, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, 1.0)):
+        for part in parts:
+            part.signal(number)
+        deadline = time.monotonic() + patience
+        for part in parts:
+            if part.process is not None:
+                try:
+                    part.process.wait(max(deadline - time.monotonic(), 0.1))
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+@contextmanager
+def _stop_requested() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM arrives."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """One line of the supervisor."""
+    print(f"up: {text}", flush=True)

@@ -1,0 +1,7 @@
+-- PostgreSQL. The campaigns of one batch, each once.
+create temporary table if not exists loaded_campaigns (
+    number integer,
+    organization integer,
+    external_id text,
+    id bigint
+)

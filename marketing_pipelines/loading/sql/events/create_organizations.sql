@@ -1,0 +1,6 @@
+-- PostgreSQL. The organizations of one batch, each once.
+create temporary table if not exists loaded_organizations (
+    number integer,
+    external_id text,
+    id bigint
+)

@@ -1,0 +1,55 @@
+"""The sample of real e-mail events, from the file to every aggregate, cell by cell."""
+
+import gzip
+import random
+from pathlib import Path
+
+import pytest
+
+from marketing_pipelines_tests.analytics import esp
+from marketing_pipelines_tests.installation import Installation
+
+
+def test_every_aggregate_equals_the_expected_cells(
+    installation: Installation, shared_data: Path
+) -> None:
+    result = installation.load("events", shared_data / esp.FILE)
+    assert (result.loaded, result.rejected) == (747, 0)
+    esp.run_everything(installation)
+    esp.assert_equal_to_expected(installation, shared_data)
+
+
+def test_loading_and_running_twice_changes_nothing(
+    installation: Installation, shared_data: Path
+) -> None:
+    installation.load("events", shared_data / esp.FILE)
+    esp.run_everything(installation)
+    once = installation.fingerprints()
+    result = installation.load("events", shared_data / esp.FILE)
+    assert (result.loaded, result.repeated) == (0, 747)
+    esp.run_everything(installation)
+    assert installation.fingerprints() == once
+
+
+def test_five_shuffled_files_with_runs_in_between_give_the_same(
+    installation: Installation, shared_data: Path, tmp_path: Path
+) -> None:
+    with gzip.open(shared_data / esp.FILE, "rt", newline="") as file:
+        header, *lines = file.readlines()
+    random.Random(7).shuffle(lines)
+    for part in range(5):
+        path = tmp_path / f"part-{part}.csv"
+        path.write_text(header + "".join(lines[part::5]))
+        installation.load("events", path)
+        installation.run_marked()
+    esp.assert_equal_to_expected(installation, shared_data)
+
+
+@pytest.mark.parametrize("order", ["marked", "ranges"])
+def test_marks_and_ranges_lead_to_the_same_tables(
+    installation: Installation, shared_data: Path, order: str
+) -> None:
+    installation.load("events", shared_data / esp.FILE)
+    installation.run_marked() if order == "marked" else esp.run_everything(installation)
+    esp.assert_equal_to_expected(installation, shared_data)
+    assert installation.rows("select count(*) from analytics.stale_partitions") in ([(0,)],)

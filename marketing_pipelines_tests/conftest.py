@@ -1,0 +1,141 @@
+"""One real PostgreSQL for the whole test run, a fresh database for every test that asks for one."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.cli.session import dagster_environment
+from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines.stores.schema import migrate
+from marketing_pipelines_tests.installation import Installation
+
+TEMPLATE = "marketing_template"
+DAGSTER_TEMPLATE = "dagster_template"
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """The server that all workers of this test run share; the last one stops it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    embedded = EmbeddedPostgres(shared / "server")
+    with embedded.using():
+        with _exclusively(embedded):
+            _make_templates(embedded)
+        yield embedded
+    if embedded.status().running:
+        return
+    home = embedded.pgdata.parent
+    if home.parent.name == "marketing-pipelines":
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def new_database(server: EmbeddedPostgres) -> Iterator[Any]:
+    """Makes databases from a template; they are gone after the test."""
+    made: list[str] = []
+
+    def make(template: str = TEMPLATE) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with _maintenance(server) as connection:
+            connection.execute(f"create database {name} template {template}")
+        made.append(name)
+        return server.url(name)
+
+    yield make
+    with _maintenance(server) as connection:
+        for name in made:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def environment(
+    new_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """MARKETING_* variables of a fresh installation, set for this process and for children."""
+    variables = {
+        "MARKETING_DATABASE_URL": new_database(),
+        "MARKETING_DAGSTER_DATABASE_URL": new_database(DAGSTER_TEMPLATE),
+        "MARKETING_DATA_DIR": str(tmp_path / "data"),
+        "MARKETING_TIMEZONE": "UTC",
+    }
+    for name in [name for name in os.environ if name.startswith("MARKETING_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    for name, value in dagster_environment(get_settings()).items():
+        monkeypatch.setenv(name, value)
+    yield variables
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def engine(environment: dict[str, str]) -> sa.Engine:
+    """An engine on a fresh, migrated database."""
+    return create_engine(database_url(get_settings()))
+
+
+@pytest.fixture
+def installation(environment: dict[str, str], engine: sa.Engine) -> Iterator[Installation]:
+    """A fresh installation, worked in this process with Dagster's storage in memory."""
+    with Installation.open(get_settings(), engine) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of sample data; tests that need it skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of sample data is not here")
+    return SHARED_DATA
+
+
+def _make_templates(server: EmbeddedPostgres) -> None:
+    with _maintenance(server) as connection:
+        known = {row[0] for row in connection.execute("select datname from pg_database")}
+        if DAGSTER_TEMPLATE in known:
+            return
+        for name in (TEMPLATE, DAGSTER_TEMPLATE):
+            connection.execute(f"create database {name}")
+    settings = Settings(database_url=server.url(TEMPLATE))
+    migrate(database_url(settings), settings)
+    dagster_url = server.url(DAGSTER_TEMPLATE, driver="psycopg2")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _INITIALISE_DAGSTER, dagster_url], check=True
+    )
+
+
+_INITIALISE_DAGSTER = """
+import sys
+from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
+for storage in (PostgresRunStorage, PostgresEventLogStorage, PostgresScheduleStorage):
+    storage(sys.argv[1], should_autocreate_tables=True)
+"""
+
+
+@contextlib.contextmanager
+def _maintenance(server: EmbeddedPostgres) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
+    """Workers that start at once prepare the templates one after the other."""
+    with _maintenance(server) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        yield

@@ -1,0 +1,86 @@
+"""A whole installation for tests: load, run, look."""
+
+import contextlib
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from marketing_pipelines.loading import LoadResult, load_file
+from marketing_pipelines.running import Outcome, Request, run_job, run_marked
+from marketing_pipelines.settings import Settings
+
+AGGREGATES = ("hourly_events", "event_aggregates", "campaign_daily_stats")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Settings, engine and Dagster instance of one installation."""
+
+    settings: Settings
+    engine: sa.Engine
+    instance: dg.DagsterInstance
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, settings: Settings, engine: sa.Engine) -> Iterator["Installation"]:
+        """Dagster's storage is in memory."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield cls(settings, engine, instance)
+
+    def load(self, kind: str, path: Path, **options: Any) -> LoadResult:
+        """Loads a file."""
+        return load_file(self.engine, kind, path, settings=self.settings, **options)
+
+    def load_events(self, folder: Path, rows: Sequence[dict[str, Any]]) -> LoadResult:
+        """Loads events given as rows; what a row leaves out gets a plain default."""
+        import json
+
+        path = folder / f"events-{len(list(folder.iterdir()))}.jsonl"
+        defaults = {"organization_id": "acme", "contact_id": "c1", "event_type": "sent"}
+        path.write_text("\n".join(json.dumps(defaults | row) for row in rows))
+        return self.load("events", path)
+
+    def run(
+        self, job: str, first: str | None = None, last: str | None = None, **options: Any
+    ) -> list[Outcome]:
+        """Runs a job as `marketing-pipelines run` does."""
+        request = Request(job, first, last or first, **options)
+        return run_job(
+            request, settings=self.settings, engine=self.engine, instance=self.instance
+        )
+
+    def run_marked(self) -> list[Outcome]:
+        """Does what schedules and sensors would do."""
+        return list(
+            run_marked(settings=self.settings, engine=self.engine, instance=self.instance)
+        )
+
+    def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(statement), parameters)]
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Changes something in one transaction."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement), parameters)
+
+    def fingerprint(self, table: str) -> str:
+        """A hash of a table of the schema `analytics`, independent of the order of its rows."""
+        rows = sorted(str(row) for row in self.rows(f"select * from analytics.{table}"))
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+    def fingerprints(self) -> dict[str, str]:
+        """The hash of every aggregate table."""
+        return {table: self.fingerprint(table) for table in AGGREGATES}
+
+
+def instant(text: str) -> dt.datetime:
+    """`2026-03-01T13:00Z` as a value."""
+    return dt.datetime.fromisoformat(text)
