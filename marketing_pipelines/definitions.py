@@ -6,6 +6,7 @@ it meets; there is no list of jobs to keep.
 
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,9 @@ import dagster as dg
 
 from marketing_pipelines import domains
 from marketing_pipelines.resources import EventLake, Postgres
+
+# `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 ROOMS = ("sources", "jobs", "sensors")
 _KINDS: dict[str, tuple[type, ...]] = {

@@ -1,15 +1,17 @@
 """`demo`: real or generated events, from files to aggregates, and what to look at next."""
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
 import typer
 
-from marketing_pipelines.cli.load import load_with_progress
+from marketing_pipelines.cli.load import progress_bar
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
+from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
 
 GENERATED_EVENTS = 200_000
@@ -22,9 +24,9 @@ SHOWN = (
     ),
     (
         "Campaigns (analytics.campaign_daily_stats)",
-        "select o.external_id as organization, c.name as campaign, sum(s.sent) as sent,"
-        " sum(s.opened) as opened, sum(s.clicked) as clicked, sum(s.entered) as entered,"
-        " round(100.0 * sum(s.opened) / nullif(sum(s.delivered), 0), 1) as open_percent"
+        "select o.external_id as organization, c.name as campaign, sum(s.entered) as entered,"
+        " sum(s.completed) as completed, sum(s.sent) as sent, sum(s.opened) as opened,"
+        " sum(s.clicked) as clicked"
         " from analytics.campaign_daily_stats s"
         " join analytics.campaigns c on c.id = s.campaign_id"
         " join analytics.organizations o on o.id = s.organization_id"
@@ -38,11 +40,15 @@ SHOWN = (
 )
 NEXT = """
 What to look at next
-  make up                              Dagster UI on http://127.0.0.1:3000: lineage, backfills, checks
-  marketing-pipelines timetable        when every job runs
-  marketing-pipelines query "select * from analytics.campaign_daily_rates limit 5"
-  marketing-pipelines query "select event_type, count(*) from lake.contact_activity group by 1"
-  {warehouse}                          every aggregate in one file, for DuckDB
+  make up
+      keeps it running; lineage, backfills and checks on http://127.0.0.1:3000
+  {command} timetable
+      when every job runs
+  {command} query "select * from analytics.campaign_daily_rates limit 5"
+  {command} query "select event_type, count(*) from lake.contact_activity group by 1"
+      read-only SQL over the tables and the event lake
+  {warehouse}
+      every aggregate in one file, for DuckDB
 """
 
 
@@ -60,8 +66,9 @@ def demo(
 
     with connected() as (settings, engine), dagster_instance() as instance:
         for kind, path in _files(settings, source, events):
-            result = load_with_progress(engine, kind, path, settings)
-            print(f"loaded {kind:<18} {result.summary()}")
+            with progress_bar(kind) as on_progress:
+                result = load_file(engine, kind, path, settings=settings, on_progress=on_progress)
+            print(f"{kind:<18} {result.summary()}")
         for outcome in run_marked(settings=settings, engine=engine, instance=instance):
             print(
                 f"{outcome.status.lower():<10} {outcome.job:<32} {outcome.partitions:>6} partitions"
@@ -72,7 +79,7 @@ def demo(
                 answer = connection.execute(sa.text(statement))
                 print()
                 print_table(list(answer.keys()), answer.all(), title)
-        print(NEXT.format(warehouse=settings.warehouse_path))
+        print(NEXT.format(command=sys.argv[0], warehouse=settings.warehouse_path))
 
 
 def _files(settings: Settings, source: str, events: int) -> list[tuple[str, Path]]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Annotated
@@ -59,12 +59,8 @@ class Part:
     def signal(self, number: signal.Signals) -> None:
         """Signals the whole group: code servers and run workers too."""
         if self.process is not None:
-            with ExitStack() as ignoring:
-                ignoring.callback(lambda: None)
-                try:
-                    os.killpg(self.process.pid, number)
-                except ProcessLookupError:
-                    return
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
 
 def up(
@@ -86,12 +82,14 @@ def up(
 
 def _parts(host: str, port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
+    quiet = ["-w", "workspace.yaml", "--code-server-log-level", "warning"]
+    address = ["-h", host, "-p", str(port)]
     return [
         Part(
             "web server",
-            [*python, "dagster_webserver", "-w", "workspace.yaml", "-h", host, "-p", str(port)],
+            [*python, "dagster_webserver", *quiet, *address, "--dagster-log-level", "warning"],
         ),
-        Part("daemon", [*python, "dagster._daemon", "run", "-w", "workspace.yaml"]),
+        Part("daemon", [*python, "dagster._daemon", "run", *quiet, "--log-level", "warning"]),
     ]
 
 
@@ -114,10 +112,8 @@ def _stop(parts: list[Part]) -> None:
         deadline = time.monotonic() + patience
         for part in parts:
             if part.process is not None:
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     part.process.wait(max(deadline - time.monotonic(), 0.1))
-                except subprocess.TimeoutExpired:
-                    continue
 
 
 @contextmanager

@@ -14,6 +14,7 @@ _MACROS = (
     "read_instant",
     "held_instant",
     "instant_problem",
+    "extra_problem",
 )
 
 
@@ -37,9 +38,7 @@ class Checker:
         for name in _MACROS:
             self._connection.execute(read_sql(f"macros/{name}"))
 
-    def query(
-        self, sql: str, tables: dict[str, "pa.Table"], parameters: Any = None
-    ) -> "pa.Table":
+    def query(self, sql: str, tables: dict[str, "pa.Table"], parameters: Any = None) -> "pa.Table":
         """The result of a query over Arrow tables, which the SQL calls by the names given here."""
         for name, table in tables.items():
             self._connection.register(name, table)

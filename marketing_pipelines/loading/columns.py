@@ -57,7 +57,8 @@ class ColumnPicker:
             at = header.index(name)
             self._refuse_nested(name, types[at])
             selected.append(f'{_known_value(f"c{at}", types[at])} as "{name}"')
-        pairs, names = [], []
+        pairs: list[str] = []
+        names: list[str] = []
         for at, name in enumerate(header):
             if name not in self._known:
                 pairs.append(f"to_json(${len(names) + 1}::varchar) || ':' || {_extra(at, types)}")
@@ -79,7 +80,7 @@ class ColumnPicker:
         import pyarrow.compute as pc
 
         values = ", ".join(
-            f'nullif(texts[{at}], \'\') as "{name}"' for at, name in enumerate(self._known, start=1)
+            f"nullif(texts[{at}], '') as \"{name}\"" for at, name in enumerate(self._known, start=1)
         )
         paths = [f"$.{name}" for name in self._known]
         plain = [f"$.{name}" for name in self._known if name not in self._json]
@@ -132,4 +133,3 @@ def _extra(at: int, types: list["pa.DataType"]) -> str:
     if pa.types.is_floating(kind):
         return f"case when isfinite({column}) then to_json({column})::varchar else 'null' end"
     return f"coalesce(to_json({column})::varchar, 'null')"
-

@@ -93,7 +93,8 @@ def _whole_records(
         return np.zeros(len(starts), dtype=np.bool_)
     lines = line_array(data, starts)
     pattern = rf"\A{_CELL}(?:,{_CELL}){{{cells - 1}}}\r?\n?\z"
-    whole = pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False).copy()
+    matches = pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False)
+    whole: np.ndarray[tuple[int], np.dtype[np.bool_]] = matches.copy()
     whole[invalid_utf8(lines)] = False
     if cells == 1:
         whole &= pc.match_substring_regex(lines, r"[^\r\n]").to_numpy(zero_copy_only=False)

@@ -1,1 +1,84 @@
-class EntityTarget: ...
+"""Entity files into the tables of the business: organizations, users, contacts and so on.
+
+A column in the file is set, an empty cell clears it, an absent column stays; unknown columns are
+keys of `attributes` under the same rule. Text that holds a JSON object or list is kept as JSON;
+other text (`12`, `true`) stays text, which rules read as the type they need. Where a file repeats
+an entity, the last row wins. What a row names and nobody knows becomes a stub.
+"""
+
+from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.checker import Checker, read_sql
+from marketing_pipelines.loading.columns import ColumnPicker
+from marketing_pipelines.loading.entity_checks import check_statement
+from marketing_pipelines.loading.entity_store import EntityStore
+from marketing_pipelines.loading.kinds import Kind
+from marketing_pipelines.loading.pipeline import Checked, split_checked
+from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.results import Counts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class EntityTarget:
+    """How a file of one kind of entity is checked and stored.
+
+    Raises:
+        BadInputError: the file has columns that the kind has no place for.
+    """
+
+    writers = 1
+
+    def __init__(
+        self, kind: Kind, reader: Reader, checker: Checker, *, timezone: str | None
+    ) -> None:
+        _refuse_unknown_columns(kind, reader)
+        objects = tuple(column.name for column in kind.columns if column.type == "object")
+        self._kind = kind
+        self._checker = checker
+        self._picker = ColumnPicker(reader, kind.known, objects, checker)
+        self._statement = check_statement(kind, reader.columns)
+        self._parameters: dict[str, object] = {}
+        if "$zones" in self._statement:
+            self._parameters["zones"] = sorted(available_timezones())
+        if "$zone)" in self._statement:
+            self._parameters["zone"] = timezone
+        self._store = EntityStore(kind)
+
+    def check(self, batch: Batch) -> Checked:
+        """Separates good rows from bad ones and joins the rows of one entity."""
+        picked, rejects = self._picker.pick(batch)
+        checked = self._checker.query(self._statement, {"batch": picked}, self._parameters or None)
+        good, refused = split_checked(checked)
+        joined = self._checker.query(self._join_statement(), {"batch": good})
+        repeated = Counts(repeated=good.num_rows - joined.num_rows)
+        return Checked([joined], rejects + refused, repeated)
+
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+        """Stores one batch."""
+        return self._store.write(connection, batch)
+
+    def _join_statement(self) -> str:
+        keys = self._kind.key if self._kind.tenants else ("organization_id", *self._kind.key)
+        others = [c.name for c in self._kind.references if c.name not in keys]
+        last = 'last("{0}" order by line) filter (where "sets_{0}") as "{0}", '
+        return read_sql("join_entities").format(
+            keys=", ".join(f'"{name}"' for name in keys),
+            others="".join(last.format(name) for name in others),
+        )
+
+
+def _refuse_unknown_columns(kind: Kind, reader: Reader) -> None:
+    if kind.attributes or reader.columns is None:
+        return
+    unknown = [name for name in reader.columns if name not in kind.known]
+    if unknown:
+        raise BadInputError(
+            f"{reader.path} has the column {', '.join(unknown)}, which {kind.name} have no place "
+            f"for: they take {', '.join(kind.known)}."
+        )

@@ -33,8 +33,14 @@ def store_events(connection: sa.Connection, batch: "pa.Table") -> Counts:
             copy_arrow(connection, table, rows.to_reader())
         for name in ("loaded_events", "loaded_contacts"):
             connection.exec_driver_sql(f"analyze {name}")
-        for step in ("add_organizations", "find_organizations", "add_campaigns", "find_campaigns",
-                     "find_contacts", "find_contacts_again"):
+        for step in (
+            "add_organizations",
+            "find_organizations",
+            "add_campaigns",
+            "find_campaigns",
+            "find_contacts",
+            "find_contacts_again",
+        ):
             connection.exec_driver_sql(read_sql(f"events/{step}"))
         connection.exec_driver_sql("analyze loaded_contact_ids")
     with connection.begin():

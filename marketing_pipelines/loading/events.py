@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
 from marketing_pipelines.loading.event_store import store_events
-from marketing_pipelines.loading.pipeline import Checked
+from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
-from marketing_pipelines.loading.results import Counts, Reject
+from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.writers import sql_state
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import connecting
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 REQUIRED = ("event_id", "organization_id", "contact_id", "event_type", "occurred_at")
 COLUMNS = (*REQUIRED, "event_source", "received_at", "properties")
 WRITERS = 2
+_DUPLICATE_TABLE = "42P07"
 
 
 class EventsTarget:
@@ -66,9 +68,7 @@ class EventsTarget:
         repeats are met in the file's order.
         """
         picked, rejects = self._picker.pick(batch)
-        checked = self._checker.query(
-            read_sql("events/check"), {"batch": picked}, self._parameters
-        )
+        checked = self._checker.query(read_sql("events/check"), {"batch": picked}, self._parameters)
         good, refused = split_checked(checked)
         winners = self._without_repeats(good)
         self._months.ensure(winners["occurred_at"])
@@ -96,20 +96,6 @@ def _shares(events: "pa.Table", writers: int) -> list["pa.Table"]:
     return [rows.filter(pa.array(writer == number)) for number in range(writers)]
 
 
-def split_checked(checked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
-    """Separates rows by their columns `wrong_column` and `reason`; the good ones lose both."""
-    import pyarrow.compute as pc
-
-    good = checked
-    refused: list[Reject] = []
-    if checked["wrong_column"].null_count < checked.num_rows:
-        bad = checked.filter(pc.is_valid(checked["wrong_column"]))
-        columns = (bad[name].to_pylist() for name in ("line", "wrong_column", "reason"))
-        refused = [Reject(*values) for values in zip(*columns, strict=True)]
-        good = checked.filter(pc.is_null(checked["wrong_column"]))
-    return good.drop_columns(["wrong_column", "reason"]), refused
-
-
 class _Months:
     """Makes the month partitions that events need, each once per load.
 
@@ -129,7 +115,19 @@ class _Months:
         months = {first.date() for first in firsts if first <= self._until} - self._done
         if not months:
             return
-        with connecting(self._engine.url), self._engine.begin() as connection:
+        with connecting(self._engine.url):
             for month in sorted(months):
-                connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
+                self._make(month)
         self._done |= months
+
+    def _make(self, month: dt.date) -> None:
+        """Two loaders may both find a month missing; the later one fails, and finds it made."""
+        statement = sa.select(sa.func.analytics.ensure_activity_month(month))
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(statement)
+        except sa.exc.ProgrammingError as error:
+            if sql_state(error) != _DUPLICATE_TABLE:
+                raise
+            with self._engine.begin() as connection:
+                connection.execute(statement)

@@ -105,6 +105,4 @@ def require_columns(path: Path, found: list[str], required: tuple[str, ...]) -> 
     missing = [name for name in required if name not in found]
     if missing:
         shown = ", ".join(name[:60] for name in found[:40])
-        raise BadInputError(
-            f"{path} has no column {', '.join(missing)}: its columns are {shown}."
-        )
+        raise BadInputError(f"{path} has no column {', '.join(missing)}: its columns are {shown}.")

@@ -10,7 +10,7 @@ from marketing_pipelines.loading.results import Reject
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 65_536
 
 
 class Batch(NamedTuple):
@@ -34,12 +34,17 @@ class Reader(Protocol):
     Args:
         path: the file.
         size: its bytes on disk.
-        columns: names in the header; None where every row names its own (JSON lines).
+
+    `columns` is None where every row names its own (JSON lines).
     """
 
     path: Path
     size: int
-    columns: list[str] | None
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names in the header."""
+        ...
 
     def batches(self) -> Iterator[Batch]:
         """The rows in the file's order; once."""

@@ -1,16 +1,16 @@
 """Writing batches to PostgreSQL while the next ones are read: threads, retries, poison rows.
 
-A batch is written whole or not at all. What another process or a crash can do to it ends in the batch being
-written again or not at all. A row that PostgreSQL refuses although it passed every check is found
-by halving the batch, and refused alone.
+A batch is written whole or not at all, and again if another loader got in its way. A row that
+PostgreSQL refuses although it passed every check is found by halving the batch, and refused alone.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import StoreUnavailableError
@@ -67,8 +67,8 @@ class Writer:
         """Writes a batch whole, or without the rows that PostgreSQL refuses."""
         try:
             return self._store_whole(batch), []
-        except sa.exc.DBAPIError as error:
-            if _state(error)[:2] not in _BAD_ROW_CLASSES:
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            if sql_state(error)[:2] not in _BAD_ROW_CLASSES:
                 raise
             if batch.num_rows == 1:
                 return Counts(), [Reject(batch["line"][0].as_py(), "", _sentence(error))]
@@ -82,22 +82,32 @@ class Writer:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._write(self._connection, batch)
-            except sa.exc.DBAPIError as error:
-                if error.connection_invalidated:
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if self._lost():
                     raise StoreUnavailableError(
                         "The connection to PostgreSQL broke during the load: load the file again, "
                         "what is stored already is not stored twice."
                     ) from error
-                if _state(error) not in _COLLISIONS or attempt == _ATTEMPTS:
+                if sql_state(error) not in _COLLISIONS or attempt == _ATTEMPTS:
                     raise
                 time.sleep(0.05 * 2**attempt)
         raise AssertionError("the loop returns or raises")
 
+    def _lost(self) -> bool:
+        if self._connection.invalidated:
+            return True
+        driver: Any = self._connection.connection.driver_connection
+        return bool(driver.closed)
 
-def _state(error: sa.exc.DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+
+def sql_state(error: BaseException) -> str:
+    """PostgreSQL's five characters for what went wrong; '' where it said nothing.
+
+    COPY speaks to psycopg directly, everything else through SQLAlchemy.
+    """
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
-def _sentence(error: sa.exc.DBAPIError) -> str:
-    lines = str(error.orig).splitlines()
+def _sentence(error: BaseException) -> str:
+    lines = str(getattr(error, "orig", error)).splitlines()
     return f"PostgreSQL refuses the row: {lines[0] if lines else 'no reason given'}"

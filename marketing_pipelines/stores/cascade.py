@@ -77,7 +77,11 @@ def mark(
         connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
     )
     for read in asset.reads:
-        if read.runs_with is None:
+        if read.runs_with is not None:
+            continue
+        if read.grain == "hour":
+            marks.add_unfinished_hours(connection, read.key, windows, until=now)
+        else:
             below = [w for w in windows_over(read.grain, windows, zone) if w.end <= now]
             mark(connection, read, below, now=now, zone=zone, unfinished_only=True)
 

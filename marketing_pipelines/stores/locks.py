@@ -65,8 +65,8 @@ def holder_pid(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) ->
     ).scalar()
 
 
-SESSION_IS_ALIVE = sa.text(
-    "exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
+SESSION_IS_GONE = sa.text(
+    "not exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
     " and database = (select oid from pg_database where datname = current_database())"
     " and classid = cast(:session_class as bigint)::oid"
     " and objid = (job_sessions.id % 2147483648)::oid)"

@@ -12,9 +12,34 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
 
 _OWN_XID = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
+
+
+# Generated in the database: four years are 35,000 hours.
+_ADD_UNFINISHED_HOURS = sa.text("""
+    insert into analytics.stale_partitions (asset, partition, xid)
+    select distinct :asset, key, pg_current_xact_id()::text::bigint
+    from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) as span (start, stop)
+    cross join lateral generate_series(
+        date_bin('1 hour', span.start, timestamptz '2000-01-01 00:00:00+00'),
+        span.stop - interval '1 microsecond',
+        interval '1 hour'
+    ) as hour
+    cross join lateral to_char(hour at time zone 'UTC', 'YYYY-MM-DD-HH24:00') as key
+    where hour + interval '1 hour' <= :until
+    and not exists (
+        select from analytics.finished_partitions as done
+        where done.asset = :asset and done.partition = key
+    )
+    and not exists (
+        select from analytics.stale_partitions as marked
+        where marked.asset = :asset and marked.partition = key
+    )
+    on conflict do nothing
+""")
 
 
 @dataclass(frozen=True)
@@ -61,6 +86,21 @@ def add(
         .on_conflict_do_nothing()
     )
     return connection.execute(statement).rowcount
+
+
+def add_unfinished_hours(
+    connection: sa.Connection, asset: str, spans: Sequence[Window], *, until: dt.datetime
+) -> None:
+    """Marks the hours within the spans that are over, were never done and are not marked."""
+    connection.execute(
+        _ADD_UNFINISHED_HOURS,
+        {
+            "asset": asset,
+            "starts": [span.start for span in spans],
+            "ends": [span.end for span in spans],
+            "until": until,
+        },
+    )
 
 
 def seen(connection: sa.Connection, asset: str, keys: Sequence[str]) -> list[Mark]:

@@ -77,7 +77,7 @@ def close_abandoned(connection: sa.Connection) -> list[int]:
     return list(
         connection.execute(
             sa.update(job_sessions)
-            .where(job_sessions.c.status == "RUNNING", sa.not_(locks.SESSION_IS_ALIVE))
+            .where(job_sessions.c.status == "RUNNING", locks.SESSION_IS_GONE)
             .values(
                 status="ABANDONED",
                 ended_at=sa.func.clock_timestamp(),

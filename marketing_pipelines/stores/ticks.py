@@ -100,6 +100,7 @@ class Tick:
         Its snapshot is taken after the locks. The work ends with `finished(rows)`, which removes
         the marks that the snapshot saw and records the partitions as done.
         """
+        self.connection.rollback()
         with self._locked([w.ordinal for w in windows]), self._transaction():
             seen = marks.seen(self.connection, self.job, [w.key for w in windows])
             replacement = Replacement(self.job, self.connection, list(windows), seen)

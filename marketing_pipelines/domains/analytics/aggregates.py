@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.analytics.manifest import ExportedHour, files_of
+from marketing_pipelines.domains.analytics.manifest import LakeHours, missing_hours
 from marketing_pipelines.domains.analytics.tables import (
     campaign_daily_stats,
     event_aggregates,
@@ -21,49 +20,46 @@ from marketing_pipelines.domains.analytics.tables import (
 )
 from marketing_pipelines.engines.protocol import Engine
 from marketing_pipelines.failures import UpstreamNotReadyError
-from marketing_pipelines.partitions import Window, closed_windows_between
+from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.replace import replace_rows, stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Exported = Mapping[dt.datetime, ExportedHour]
 MONTHLY_PREFIX = "monthly:"
 MICROSECONDS_PER_HOUR = 3_600_000_000
-UTC = ZoneInfo("UTC")
 
 
-def require_exported(exported: Exported, windows: Sequence[Window], now: dt.datetime) -> None:
-    """Refuses to count windows of which a closed hour is not in the lake.
+def require_exported(
+    connection: sa.Connection, windows: Sequence[Window], now: dt.datetime
+) -> None:
+    """Refuses to count windows (unbroken) of which a closed hour is not in the lake.
 
     Raises:
         UpstreamNotReadyError: with the number of hours and the first of them.
     """
-    missing = [
-        hour
-        for span in windows
-        for hour in closed_windows_between("hour", span.start, span.end, now, UTC)
-        if hour.start not in exported
-    ]
+    last_closed = now.replace(minute=0, second=0, microsecond=0)
+    missing = missing_hours(connection, windows[0].start, min(windows[-1].end, last_closed))
     if missing:
         raise UpstreamNotReadyError(
-            f"{len(set(missing))} hours are not in the lake yet, the first {missing[0].key}: "
-            "they are marked now, and this partition follows by itself when they are exported; "
-            "to do it by hand, materialise analytics/contact_activity for them first."
+            f"{len(missing)} hours are not in the lake yet, the first "
+            f"{missing[0]:%Y-%m-%d-%H:00}: they are marked now, and this partition follows by "
+            "itself when they are exported; to do it by hand, materialise "
+            "analytics/contact_activity for them first."
         )
 
 
 def count_hours(
     connection: sa.Connection,
     windows: Sequence[Window],
-    exported: Exported,
+    hours: LakeHours,
     lake: Lake,
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the rows of `hourly_events` for these hours; returns rows by partition key."""
     whole = Window(windows[0].start, windows[-1].end, windows[0].key, "hour")
-    files = files_of(lake, exported, whole)
+    files = hours.files(lake, whole)
     rows = _with_hour(engine.query(_sql("count_hours"), files, {})) if files else None
     column = hourly_events.c.hour
     replace_rows(
@@ -75,12 +71,12 @@ def count_hours(
 def count_days(
     connection: sa.Connection,
     windows: Sequence[Window],
-    exported: Exported,
+    hours: LakeHours,
     lake: Lake,
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the days' rows of `event_aggregates`; returns rows by partition key."""
-    rows = _count_spans(windows, exported, lake, engine, "count_span")
+    rows = _count_spans(windows, hours, lake, engine, "count_span")
     replace_rows(
         connection,
         event_aggregates,
@@ -96,12 +92,12 @@ def count_days(
 def count_months(
     connection: sa.Connection,
     windows: Sequence[Window],
-    exported: Exported,
+    hours: LakeHours,
     lake: Lake,
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the months' rows (`monthly:…`) of `event_aggregates`; returns rows by key."""
-    rows = _with_monthly_types(_count_spans(windows, exported, lake, engine, "count_span"))
+    rows = _with_monthly_types(_count_spans(windows, hours, lake, engine, "count_span"))
     replace_rows(
         connection,
         event_aggregates,
@@ -117,12 +113,12 @@ def count_months(
 def count_campaign_days(
     connection: sa.Connection,
     windows: Sequence[Window],
-    exported: Exported,
+    hours: LakeHours,
     lake: Lake,
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the days' rows of `campaign_daily_stats`; returns rows by partition key."""
-    rows = _count_spans(windows, exported, lake, engine, "count_campaigns")
+    rows = _count_spans(windows, hours, lake, engine, "count_campaigns")
     stage(connection, campaign_daily_stats, rows)
     days = [w.date for w in windows]
     connection.execute(
@@ -139,14 +135,14 @@ def count_campaign_days(
 
 
 def _count_spans(
-    windows: Sequence[Window], exported: Exported, lake: Lake, engine: Engine, statement: str
+    windows: Sequence[Window], hours: LakeHours, lake: Lake, engine: Engine, statement: str
 ) -> "pa.Table | None":
     """The statement's rows for each window, with the window's label as column `date`."""
     import pyarrow as pa
 
     tables = []
     for span in windows:
-        files = files_of(lake, exported, span)
+        files = hours.files(lake, span)
         if files:
             counted = engine.query(_sql(statement), files, {"start": span.start, "end": span.end})
             label = pa.repeat(pa.scalar(span.date, pa.date32()), counted.num_rows)

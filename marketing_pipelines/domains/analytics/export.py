@@ -91,8 +91,22 @@ def source_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[st
     return {f"{instant.astimezone(dt.UTC):%Y-%m-%d-%H:00}": rows for instant, rows in counts}
 
 
-def export_hours(connection: sa.Connection, windows: Sequence[Window], lake: Lake) -> Export:
+@contextlib.contextmanager
+def reading(engine: sa.Engine) -> Iterator[Any]:
+    """A connection of the fast driver, to read rows with; one serves a whole run."""
+    import adbc_driver_postgresql.dbapi as adbc
+
+    with adbc.connect(libpq_uri(engine.url), autocommit=True) as source:
+        yield source
+
+
+def export_hours(
+    connection: sa.Connection, source: Any, windows: Sequence[Window], lake: Lake
+) -> Export:
     """Exports hours whole; call it inside the transaction that holds their locks.
+
+    Args:
+        source: What `reading` gave; its rows are those of the connection's snapshot.
 
     Raises:
         ContractViolation: the rows written are not those of the table.
@@ -101,7 +115,7 @@ def export_hours(connection: sa.Connection, windows: Sequence[Window], lake: Lak
     start, end = windows[0].start, windows[-1].end
     before = exported_hours(connection, start, end)
     with contextlib.ExitStack() as files:
-        written = _write_files(connection, windows, lake, files)
+        written = _write_files(connection, source, windows, lake, files)
         exported = sum(file.rows for file, _ in written.values())
         export = Export(received_early=_require_all_rows(connection, start, end, exported))
         now_exported: dict[dt.datetime, ExportedHour] = {}
@@ -126,11 +140,15 @@ def export_hours(connection: sa.Connection, windows: Sequence[Window], lake: Lak
 
 
 def _write_files(
-    connection: sa.Connection, windows: Sequence[Window], lake: Lake, files: contextlib.ExitStack
+    connection: sa.Connection,
+    source: Any,
+    windows: Sequence[Window],
+    lake: Lake,
+    files: contextlib.ExitStack,
 ) -> dict[dt.datetime, tuple[HourFile, str]]:
     written: dict[dt.datetime, tuple[HourFile, str]] = {}
     file: HourFile | None = None
-    with _stream(connection, windows[0].start, windows[-1].end) as batches:
+    with _stream(connection, source, windows[0].start, windows[-1].end) as batches:
         for hour, part in _cut_at_hours(batches):
             if file is None or file.hour != hour:
                 if file is not None:
@@ -144,11 +162,9 @@ def _write_files(
 
 @contextlib.contextmanager
 def _stream(
-    connection: sa.Connection, start: dt.datetime, end: dt.datetime
+    connection: sa.Connection, source: Any, start: dt.datetime, end: dt.datetime
 ) -> Iterator["pa.RecordBatchReader"]:
     """The rows of the span in the connection's own snapshot, as the lake's columns."""
-    import adbc_driver_postgresql.dbapi as adbc
-
     snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()
     query = (
         sa.select(
@@ -174,18 +190,19 @@ def _stream(
     )
     # ADBC streams by COPY only without parameters; the two instants are ours and typed.
     text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
-    with (
-        adbc.connect(libpq_uri(connection.engine.url), autocommit=True) as source,
-        source.cursor() as cursor,
-    ):
+    with source.cursor() as cursor:
         cursor.execute("begin isolation level repeatable read read only")
-        cursor.execute(f"set transaction snapshot '{snapshot}'")
-        cursor.execute("set local work_mem = '128MB'")
-        cursor.adbc_statement.set_options(
-            **{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
-        )
-        cursor.execute(text)
-        yield cursor.fetch_record_batch()
+        try:
+            cursor.execute(f"set transaction snapshot '{snapshot}'")
+            cursor.execute("set local work_mem = '128MB'")
+            cursor.adbc_statement.set_options(
+                **{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
+            )
+            cursor.execute(text)
+            with cursor.fetch_record_batch() as batches:
+                yield batches
+        finally:
+            cursor.execute("rollback")
 
 
 def _cut_at_hours(

@@ -1,7 +1,8 @@
 """The lake's manifest: which hours are exported, and the files to read for a span of time."""
 
+import bisect
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -23,13 +24,24 @@ class ExportedHour:
 def exported_hours(
     connection: sa.Connection, start: dt.datetime, end: dt.datetime
 ) -> dict[dt.datetime, ExportedHour]:
-    """The exported hours that overlap `[start, end)`."""
+    """What the manifest says of the hours that overlap `[start, end)`, empty ones included."""
     found = connection.execute(
         sa.select(lake_hours.c.hour, lake_hours.c.rows, lake_hours.c.content_hash)
-        .where(lake_hours.c.hour > start - HOUR, lake_hours.c.hour < end)
+        .where(_overlaps(start, end))
         .order_by(lake_hours.c.hour)
     )
-    return {row.hour.astimezone(dt.UTC): ExportedHour(row.rows, row.content_hash) for row in found}
+    return {row.hour: ExportedHour(row.rows, row.content_hash) for row in found}
+
+
+def missing_hours(
+    connection: sa.Connection, start: dt.datetime, end: dt.datetime
+) -> list[dt.datetime]:
+    """The hours that overlap `[start, end)` and are not in the manifest."""
+    hours = sa.func.generate_series(
+        start.replace(minute=0), end - dt.timedelta(microseconds=1), sa.text("interval '1 hour'")
+    ).column_valued("hour")
+    exported = sa.exists().where(lake_hours.c.hour == hours)
+    return list(connection.execute(sa.select(hours).where(~exported).order_by(hours)).scalars())
 
 
 def record_hours(
@@ -61,31 +73,29 @@ def record_hours(
     )
 
 
-def files_of(
-    lake: Lake, exported: Mapping[dt.datetime, ExportedHour], span: Window
-) -> list[str]:
-    """The files that hold the span's events, oldest first."""
-    return [
-        lake.engine_path(hour)
-        for hour, content in exported.items()
-        if content.rows and hour < span.end and hour + HOUR > span.start
-    ]
+class LakeHours:
+    """The hours of a span that have a file, in order."""
 
+    def __init__(self, connection: sa.Connection, start: dt.datetime, end: dt.datetime) -> None:
+        found = connection.execute(
+            sa.select(lake_hours.c.hour, lake_hours.c.rows)
+            .where(_overlaps(start, end), lake_hours.c.rows > 0)
+            .order_by(lake_hours.c.hour)
+        ).all()
+        self.hours = [row.hour for row in found]
+        self.rows = [row.rows for row in found]
 
-def rows_by_window(
-    connection: sa.Connection, windows: Sequence[Window]
-) -> tuple[dict[str, int], dict[dt.datetime, ExportedHour]]:
-    """Lake rows of the hours of each window, and the hours themselves."""
-    if not windows:
-        return {}, {}
-    exported = exported_hours(connection, windows[0].start, windows[-1].end)
-    rows = dict.fromkeys((w.key for w in windows), 0)
-    position = 0
-    for hour, content in exported.items():
-        while position < len(windows) - 1 and windows[position].end <= hour:
-            position += 1
-        rows[windows[position].key] += content.rows
-    return rows, exported
+    def files(self, lake: Lake, span: Window) -> list[str]:
+        """The files that hold the span's events, oldest first."""
+        return [lake.engine_path(hour) for hour in self.hours[self._slice(span)]]
+
+    def rows_in(self, span: Window) -> int:
+        """Events in the hours that overlap the span."""
+        return sum(self.rows[self._slice(span)])
+
+    def _slice(self, span: Window) -> slice:
+        first = bisect.bisect_right(self.hours, span.start - HOUR)
+        return slice(first, bisect.bisect_left(self.hours, span.end))
 
 
 def all_files(connection: sa.Connection, lake: Lake) -> list[str]:
@@ -94,3 +104,7 @@ def all_files(connection: sa.Connection, lake: Lake) -> list[str]:
         sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0).order_by(lake_hours.c.hour)
     )
     return [lake.path(hour) for hour in hours.scalars()]
+
+
+def _overlaps(start: dt.datetime, end: dt.datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(lake_hours.c.hour > start - HOUR, lake_hours.c.hour < end)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics import aggregates, contracts, export, presentation
 from marketing_pipelines.domains.analytics.contracts import Outcome
-from marketing_pipelines.domains.analytics.manifest import rows_by_window
+from marketing_pipelines.domains.analytics.manifest import LakeHours
 from marketing_pipelines.domains.analytics.partitions import (
     CAMPAIGN_DAILY_STATS,
     CONTACT_ACTIVITY,
@@ -34,33 +34,39 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     """Exports the tick's hours and marks what reads those that changed."""
     outcomes: list[Outcome] = []
     rows = export.source_rows(tick.connection, tick.windows) if tick.is_range else {}
-    for hours in tick.chunks(rows):
-        export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
-        with tick.replacing(hours) as replacement:
-            done = export.export_hours(replacement.connection, hours, lake)
-            replacement.finished(done.rows_of)
-            for hours_above, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
-                cascade.mark_above(
-                    replacement.connection,
-                    CONTACT_ACTIVITY,
-                    hours_above,
-                    now=tick.instant,
-                    zone=tick.zone,
-                    never_done_too=never_done_too,
-                    in_this_run=[HOURLY_EVENTS.key],
-                )
-        for hour in done.emptied:
-            lake.remove(hour)
-        outcomes += [
-            Outcome("rows_match_source", passed=True),
-            Outcome(
-                "received_after_occurred",
-                passed=not done.received_early,
-                blocking=False,
-                details={"events": done.received_early},
-            ),
-        ]
+    with export.reading(tick.connection.engine) as source:
+        for hours in tick.chunks(rows):
+            export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
+            with tick.replacing(hours) as replacement:
+                done = export.export_hours(replacement.connection, source, hours, lake)
+                replacement.finished(done.rows_of)
+                _mark_above_hours(tick, replacement.connection, done)
+            for hour in done.emptied:
+                lake.remove(hour)
+            outcomes += [
+                Outcome("rows_match_source", passed=True),
+                Outcome(
+                    "received_after_occurred",
+                    passed=not done.received_early,
+                    blocking=False,
+                    details={"events": done.received_early},
+                ),
+            ]
     return outcomes
+
+
+def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export) -> None:
+    """An hour that is new and empty restates only what was counted without it."""
+    for hours, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
+        cascade.mark_above(
+            connection,
+            CONTACT_ACTIVITY,
+            hours,
+            now=tick.instant,
+            zone=tick.zone,
+            never_done_too=never_done_too,
+            in_this_run=[HOURLY_EVENTS.key],
+        )
 
 
 def do_hours(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
@@ -139,27 +145,26 @@ def _count(
     tick: Tick, asset: PartitionedAsset, lake: Lake, engine: Engine, count: Count, verify: Verify
 ) -> list[Outcome]:
     """Replaces the tick's partitions by what `count` counts and `verify` lets pass."""
-    rows, exported = rows_by_window(tick.connection, tick.windows)
-    tick.connection.rollback()
-    _require_exported(tick, asset, exported)
     outcomes: list[Outcome] = []
-    for windows in tick.chunks(rows):
+    if not tick.windows:
+        return outcomes
+    span = LakeHours(tick.connection, tick.windows[0].start, tick.windows[-1].end)
+    for windows in tick.chunks({w.key: span.rows_in(w) for w in tick.windows}):
+        _require_exported(tick, asset, windows)
         with tick.replacing(windows) as replacement:
             connection = replacement.connection
-            _, now_exported = rows_by_window(connection, windows)
-            replacement.finished(count(connection, windows, now_exported, lake, engine))
+            hours = LakeHours(connection, windows[0].start, windows[-1].end)
+            replacement.finished(count(connection, windows, hours, lake, engine))
             outcomes += verify(connection, windows)
             cascade.mark_above(connection, asset, windows, now=tick.instant, zone=tick.zone)
     return outcomes
 
 
-def _require_exported(
-    tick: Tick, asset: PartitionedAsset, exported: aggregates.Exported
-) -> None:
+def _require_exported(tick: Tick, asset: PartitionedAsset, windows: Sequence[Window]) -> None:
     """Where closed hours are missing, marks them and the partitions, and gives up for now."""
     try:
-        aggregates.require_exported(exported, tick.windows, tick.instant)
+        aggregates.require_exported(tick.connection, windows, tick.instant)
     except UpstreamNotReadyError:
-        with tick.connection.begin():
-            cascade.mark(tick.connection, asset, tick.windows, now=tick.instant, zone=tick.zone)
+        cascade.mark(tick.connection, asset, windows, now=tick.instant, zone=tick.zone)
+        tick.connection.commit()
         raise

@@ -1,0 +1,67 @@
+"""`marketing-pipelines load`: files of events and of business rows into the database."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.loading import Progress, load_file, loadable
+
+
+def load(
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(loadable())}.")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSON lines (also .gz) or Parquet.")],
+    timezone: Annotated[
+        str | None, typer.Option(help="IANA zone of instants that name none.")
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where refused rows go [default: FILE.rejects.csv].")
+    ] = None,
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Exit with 0 even if rows are refused.")
+    ] = False,
+) -> None:
+    """Load a file; bad rows are set aside, and loading it twice changes nothing."""
+    from marketing_pipelines.cli.session import connected
+
+    with connected() as (settings, engine), progress_bar(file.name) as on_progress:
+        result = load_file(
+            engine,
+            kind,
+            file,
+            settings=settings,
+            timezone=timezone,
+            rejects=rejects,
+            on_progress=on_progress,
+        )
+    typer.echo(result.summary())
+    if result.rejected and not allow_rejects:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Progress | None]:
+    """A bar over the file's bytes, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}% {task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(title, total=None, rows=0)
+
+        def advance(position: int, size: int, rows: int) -> None:
+            bar.update(task, completed=position, total=size, rows=rows)
+
+        yield advance

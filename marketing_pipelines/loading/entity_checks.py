@@ -1,0 +1,108 @@
+"""The check of entity rows as one DuckDB statement, written from the kind's declaration."""
+
+from marketing_pipelines.loading.kinds import Column, Kind
+
+_INT_RANGE = "between -2147483648 and 2147483647"
+
+
+def check_statement(kind: Kind, header: list[str] | None) -> str:
+    """SQL over `batch` (as `ColumnPicker` makes it) that judges and re-writes rows.
+
+    Args:
+        header: the file's columns; None: each row has its own in `keys`.
+
+    The result has `line`, `organization_id` (but for organizations), the key and reference columns
+    (for each reference also `sets_<name>`: whether the row sets it), `fields` and `extras` (the
+    inside of JSON objects: what the row sets; null clears it), and `wrong_column` and `reason` of a
+    refused row. Parameters: zone, zones.
+    """
+    ids = _id_columns(kind)
+    problems = [(name, f'id_problem("{name}")') for name in ids if name in kind.required]
+    problems += [
+        (column.name, problem)
+        for column in kind.columns
+        for problem in _problems(column, column.name in ids)
+    ]
+    unknown = "json_problem(extras)" if kind.attributes else "extra_problem(extras)"
+    problems.append(("", unknown))
+    names = " ".join(f"when {problem} is not null then '{name}'" for name, problem in problems)
+    reasons = ", ".join(problem for _, problem in problems)
+    fields = ", ".join(
+        _field(column, header) for column in kind.columns if column.name not in kind.key
+    )
+    listed = "".join(f'"{name}", ' for name in ids)
+    listed += "".join(
+        f'{_is_set(column, header)} as "sets_{column.name}", ' for column in kind.references
+    )
+    return (
+        f"select line, {listed}concat_ws(',', {fields}) as fields,"
+        " substr(extras, 2, length(extras) - 2) as extras,"
+        f" case {names} end as wrong_column, coalesce({reasons}) as reason"
+        " from batch"
+    )
+
+
+def _id_columns(kind: Kind) -> list[str]:
+    own = [c.name for c in kind.columns if c.name in kind.key or c.reference is not None]
+    return own if kind.tenants else ["organization_id", *own]
+
+
+def _problems(column: Column, is_id: bool) -> list[str]:
+    """SQL expressions, each null where the cell is good."""
+    name = f'"{column.name}"'
+    present = f"{name} is not null"
+    if is_id:
+        return [] if column.required else [f"case when {present} then id_problem({name}) end"]
+    problems = [f"text_problem({name})"]
+    if column.required:
+        problems.append(f"case when {name} is null then 'is missing' end")
+    if column.choices:
+        allowed = ", ".join(f"'{choice}'" for choice in column.choices)
+        reason = f"'''' || left({name}, 60) || ''' is not one of {', '.join(column.choices)}'"
+        problems.append(f"case when {present} and {name} not in ({allowed}) then {reason} end")
+    if column.type == "instant":
+        problems.append(f"instant_problem({name}, {_instant(name)})")
+    if column.type == "integer":
+        reason = f"'''' || left({name}, 60) || ''' is not a whole number PostgreSQL can hold'"
+        good = f"coalesce(try_cast({name} as bigint) {_INT_RANGE}, false)"
+        shape = f"regexp_full_match({name}, '[+-]?\\d+')"
+        problems.append(f"case when {present} and not ({shape} and {good}) then {reason} end")
+    if column.type == "zone":
+        reason = f"'''' || left({name}, 60) || ''' is not an IANA time zone'"
+        known = f"list_contains($zones, {name})"
+        problems.append(f"case when {present} and not {known} then {reason} end")
+    if column.type == "object":
+        problems.append(f"json_problem({name})")
+    return problems
+
+
+def _instant(name: str) -> str:
+    return f"held_instant(read_instant({name}, $zone))"
+
+
+def _field(column: Column, header: list[str] | None) -> str:
+    """SQL of `"name":value`, null where the row does not set the column."""
+    name = f'"{column.name}"'
+    value = f"coalesce({_json_value(column)}, 'null')"
+    return f"case when {_is_set(column, header)} then '{name}:' || {value} end"
+
+
+def _is_set(column: Column, header: list[str] | None) -> str:
+    """SQL: whether a row sets the column."""
+    if header is not None and column.name not in header:
+        return "false"
+    if column.keep:
+        return f'"{column.name}" is not null'
+    return "true" if header is not None else f"list_contains(keys, '{column.name}')"
+
+
+def _json_value(column: Column) -> str:
+    name = f'"{column.name}"'
+    if column.type == "object":
+        return name
+    if column.type == "integer":
+        return f"try_cast({name} as bigint)::varchar"
+    if column.type == "instant":
+        text = f"strftime({_instant(name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+        return f"to_json({text})::varchar"
+    return f"to_json({name})::varchar"

@@ -1,0 +1,177 @@
+"""Stores checked entity rows: set-based statements written from the kind's declaration."""
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from marketing_pipelines.loading.kinds import Column, Kind
+from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.stores.postgres import copy_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TYPES = {
+    "text": "text",
+    "zone": "text",
+    "integer": "integer",
+    "instant": "timestamptz",
+    "object": "jsonb",
+}
+
+
+class EntityStore:
+    """The statements of one kind.
+
+    A row's `fields` is an object of the columns it sets; the values of keys and references stand in
+    columns of their own, as external ids.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._stage = f"loaded_{kind.name}"
+        self._ids = [c.name for c in kind.columns if c.name in kind.key or c.reference is not None]
+        if not kind.tenants:
+            self._ids.insert(0, "organization_id")
+        self._set = [c for c in kind.columns if c.name not in kind.key]
+
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+        """Stores the rows of one batch, in which every entity stands once, in one transaction."""
+        with connection.begin():
+            connection.exec_driver_sql(self._create_stage())
+            connection.exec_driver_sql(f"truncate {self._stage}")
+            copy_arrow(connection, self._stage, batch.to_reader())
+            connection.exec_driver_sql(f"analyze {self._stage}")
+            if not self._kind.tenants:
+                connection.exec_driver_sql(self._add_organizations())
+            for column in self._kind.references:
+                connection.exec_driver_sql(self._add_referenced(column))
+            inserted = connection.exec_driver_sql(self._insert()).rowcount
+            changed = connection.exec_driver_sql(self._update()).rowcount
+        return Counts(inserted, changed, batch.num_rows - inserted - changed)
+
+    def _create_stage(self) -> str:
+        ids = "".join(f"{name} text, " for name in self._ids)
+        return (
+            f"create temporary table if not exists {self._stage}"
+            f" (line bigint, {ids}fields jsonb, extras jsonb)"
+        )
+
+    def _add_organizations(self) -> str:
+        return (
+            "insert into crm.organizations (external_id)"
+            f" select distinct organization_id from {self._stage} as loaded"
+            " where not exists (select from crm.organizations as known"
+            " where known.external_id = loaded.organization_id)"
+            " order by organization_id on conflict do nothing"
+        )
+
+    def _add_referenced(self, column: Column) -> str:
+        """Stubs of what a reference names and nobody knows."""
+        assert column.reference is not None
+        table = column.reference.table.fullname
+        names = "".join(f", {name}" for name, _ in column.reference.stub)
+        values = "".join(f", {value}" for _, value in column.reference.stub)
+        return (
+            f"insert into {table} (organization_id, external_id{names})"
+            f" select distinct organization.id, loaded.{column.name}{values}"
+            f" from {self._stage} as loaded"
+            " join crm.organizations as organization"
+            " on organization.external_id = loaded.organization_id"
+            f" where loaded.{column.name} is not null and not exists ("
+            f"select from {table} as known where known.organization_id = organization.id"
+            f" and known.external_id = loaded.{column.name})"
+            " order by 1, 2 on conflict do nothing"
+        )
+
+    def _insert(self) -> str:
+        """New rows whole; a row that another process made meanwhile is left to the update."""
+        names = [*self._key_columns(), *(column.name for column in self._set)]
+        values = [*self._key_values(), *(self._value_for_new(column) for column in self._set)]
+        if self._kind.attributes:
+            names.append("attributes")
+            values.append(_attributes("'{}'::jsonb"))
+        return (
+            f"insert into {self._kind.table.fullname} ({', '.join(names)})"
+            f" select {', '.join(values)} from {self._joined()}"
+            f" where not exists (select from {self._kind.table.fullname} as known"
+            f" where {self._same('known')})"
+            " order by loaded.line on conflict do nothing"
+        )
+
+    def _update(self) -> str:
+        """Rows that exist and differ; an equal row is not touched, so no trigger sees it."""
+        columns = [(column.name, self._value_for_known(column)) for column in self._set]
+        if self._kind.attributes:
+            columns.append(("attributes", _attributes("known.attributes")))
+        names = [name for name, _ in columns]
+        listed = ", ".join(f"{value} as {name}" for name, value in columns)
+        assignments = ", ".join(f"{name} = changed.{name}" for name in names)
+        before = ", ".join(f"stored.{name}" for name in names)
+        after = ", ".join(f"changed.{name}" for name in names)
+        table = self._kind.table.fullname
+        return (
+            f"update {table} as stored set {assignments} from ("
+            f"select known.id, {listed} from {self._joined()}"
+            f" join {table} as known on {self._same('known')}"
+            f") as changed where stored.id = changed.id"
+            f" and ({before}) is distinct from ({after})"
+        )
+
+    def _joined(self) -> str:
+        """The stage with the ids of what it names."""
+        text = f"{self._stage} as loaded"
+        if not self._kind.tenants:
+            text += (
+                " join crm.organizations as organization"
+                " on organization.external_id = loaded.organization_id"
+            )
+        for column in self._kind.references:
+            assert column.reference is not None
+            alias = f"by_{column.name}"
+            text += (
+                f" left join {column.reference.table.fullname} as {alias}"
+                f" on {alias}.organization_id = organization.id"
+                f" and {alias}.external_id = loaded.{column.name}"
+            )
+        return text
+
+    def _key_columns(self) -> list[str]:
+        return list(self._kind.key) if self._kind.tenants else ["organization_id", *self._kind.key]
+
+    def _key_values(self) -> list[str]:
+        references = {column.name for column in self._kind.references}
+        values = [
+            f"by_{name}.id" if name in references else f"loaded.{name}" for name in self._kind.key
+        ]
+        return values if self._kind.tenants else ["organization.id", *values]
+
+    def _same(self, alias: str) -> str:
+        pairs = zip(self._key_columns(), self._key_values(), strict=True)
+        return " and ".join(f"{alias}.{name} = {value}" for name, value in pairs)
+
+    def _value(self, column: Column) -> str:
+        if column.reference is not None:
+            return f"by_{column.name}.id"
+        path = "->" if column.type == "object" else "->>"
+        value = f"nullif(loaded.fields -> '{column.name}', 'null')"
+        if path == "->>":
+            value = f"cast(loaded.fields ->> '{column.name}' as {_TYPES[column.type]})"
+        return value if column.empty is None else f"coalesce({value}, {column.empty})"
+
+    def _value_for_new(self, column: Column) -> str:
+        return f"coalesce({self._value(column)}, now())" if column.keep else self._value(column)
+
+    def _value_for_known(self, column: Column) -> str:
+        return (
+            f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
+            f" else known.{column.name} end"
+        )
+
+
+def _attributes(before: str) -> str:
+    """Attributes after a row: its keys are set, those it leaves empty removed, others untouched."""
+    return (
+        f"case when loaded.extras is null then {before} else ({before} || loaded.extras) - array("
+        "select key from jsonb_each(loaded.extras) where value = 'null') end"
+    )
