@@ -40,4 +40,5 @@ docs: .venv/test.installed
 
 clean:
 	$(BIN)/marketing-pipelines db stop || true
+	test ! -s .data/postgres.location || rm -rf "$$(head -n 1 .data/postgres.location)"
 	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache

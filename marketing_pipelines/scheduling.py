@@ -11,11 +11,10 @@ from marketing_pipelines.partitions import PartitionedAsset
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
-from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, TICK_TAG, TIMEOUT_TAG
+from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, MAX_RUNTIME_TAG
 
 CatchUp = Literal["all", "once", "skip"]
 ALL_ENVIRONMENTS = ("development", "staging", "production")
-CATCH_UP_TAG = "marketing/catch_up"
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -84,11 +83,12 @@ def scheduled(
     """
     settings = get_settings()
     name = asset.key.to_user_string()
-    policy = {TIMEOUT_TAG: f"{timeout.total_seconds():g}", CATCH_UP_TAG: catch_up}
+    max_runtime = f"{timeout.total_seconds():g}"
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset, *together_with),
-        tags=policy | {"dagster/max_runtime": f"{timeout.total_seconds():g}"},
+        tags={"marketing/timeout": max_runtime, "marketing/catch_up": catch_up},
+        run_tags={MAX_RUNTIME_TAG: max_runtime},
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)
@@ -104,22 +104,21 @@ def scheduled(
             if settings.env in environments
             else dg.DefaultScheduleStatus.STOPPED
         ),
-        tags=policy,
+        metadata={"catch_up": catch_up},
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
     ) -> dg.RunRequest | dg.SkipReason:
         tick = context.scheduled_execution_time.astimezone(dt.UTC)
-        tags = {TICK_TAG: tick.isoformat()}
         if partitions is None:
-            return dg.RunRequest(tags=tags)
-        return _own_partition(postgres, partitions, tick, tags)
+            return dg.RunRequest()
+        return _own_partition(postgres, partitions, tick)
 
     return schedule
 
 
 def _own_partition(
-    postgres: Postgres, asset: PartitionedAsset, tick: dt.datetime, tags: dict[str, str]
+    postgres: Postgres, asset: PartitionedAsset, tick: dt.datetime
 ) -> dg.RunRequest | dg.SkipReason:
     zone = postgres.settings.zone
     with postgres.begin() as connection:
@@ -127,7 +126,7 @@ def _own_partition(
         ready = cascade.ready_windows(marks.pending(connection), asset, zone)
         if own in ready:
             marks.set_requested(connection, asset.key, [own.key], tick)
-            return dg.RunRequest(partition_key=own.key, tags=tags)
+            return dg.RunRequest(partition_key=own.key)
     return dg.SkipReason(
         f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are done."
     )

@@ -40,7 +40,6 @@ def clocks(now: dt.datetime) -> list[Clock]:
     import dagster as dg
 
     from marketing_pipelines.definitions import defs
-    from marketing_pipelines.scheduling import CATCH_UP_TAG
 
     root = Path(__file__).resolve().parents[2]
     assets = {a.key: a for a in defs.assets or () if isinstance(a, dg.AssetsDefinition)}
@@ -58,7 +57,7 @@ def clocks(now: dt.datetime) -> list[Clock]:
                 zone=zone,
                 job=job,
                 owner=", ".join(asset.owners_by_key[asset.key]),
-                catch_up=schedule.tags[CATCH_UP_TAG],
+                catch_up=str(schedule.metadata["catch_up"].value),
                 file=f"{Path(source.co_filename).relative_to(root)}:{source.co_firstlineno}",
                 next_run=croniter(
                     str(schedule.cron_schedule), now.astimezone(ZoneInfo(zone))

@@ -32,7 +32,7 @@ class Checker:
         import duckdb
 
         self._connection = duckdb.connect(
-            config={"threads": 2, "memory_limit": "256MB", "preserve_insertion_order": True}
+            config={"threads": 1, "memory_limit": "256MB", "preserve_insertion_order": True}
         )
         self._connection.execute("set timezone = 'UTC'")
         for name in _MACROS:

@@ -82,10 +82,15 @@ class ColumnPicker:
         values = ", ".join(
             f"nullif(texts[{at}], '') as \"{name}\"" for at, name in enumerate(self._known, start=1)
         )
+        looks_nested = " or ".join(
+            f"texts[{at}] >= '[' and left(texts[{at}], 1) in ('[', '{{')"
+            for at, name in enumerate(self._known, start=1)
+            if name not in self._json
+        )
         paths = [f"$.{name}" for name in self._known]
         plain = [f"$.{name}" for name in self._known if name not in self._json]
         picked = self._checker.query(
-            read_sql("open_documents").format(values=values),
+            read_sql("open_documents").format(values=values, looks_nested=looks_nested),
             {"batch": batch.table},
             {"paths": paths, "plain": plain, "known": list(self._known)},
         )

@@ -153,9 +153,7 @@ class Home:
                 "MARKETING_DATA_DIR to another folder."
             )
         recorded = self._recorded()
-        if recorded is None:
-            self._remove_orphans()
-        elif not recorded.is_dir():
+        if recorded is not None and not recorded.is_dir():
             raise ConfigurationError(
                 f"The database folder '{recorded}' is gone: bring it back, or delete "
                 f"'{self._location_path}' to start with an empty one."
@@ -166,7 +164,7 @@ class Home:
         for path in (STATE_DIR, folder):
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o755)
-        owner, link = folder / "data_dir", folder / "postgres.location"
+        owner = folder / "data_dir"
         other = lines(owner)[:1]
         if other and other != [str(self.data_dir)]:
             if lines(Path(other[0]) / "postgres.location") == [str(folder)]:
@@ -178,22 +176,6 @@ class Home:
         owner.write_text(f"{self.data_dir}\n")
         if self._recorded() != folder:
             self._location_path.write_text(f"{folder}\n")
-        if not (link.exists() and link.samefile(self._location_path)):
-            link.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another file system: then it is never an orphan
-                link.hardlink_to(self._location_path)
-
-    def _remove_orphans(self) -> None:
-        """Remove what a deleted data folder of our path left, and never what a moved one needs."""
-        for owner in STATE_DIR.glob("*/data_dir"):
-            link = owner.with_name("postgres.location")
-            # Its other name went with the data folder; wherever a moved one is, it keeps two.
-            deleted = link.exists() and link.stat().st_nlink == 1
-            if deleted and lines(owner) == [str(self.data_dir)]:
-                if server := server_of(owner.with_name("postgres")):
-                    end(server, immediately=True)
-                _logger.warning("'%s' of a deleted data folder is removed.", owner.parent)
-                shutil.rmtree(owner.parent)
 
     def _claim_socket_dir(self) -> None:
         with contextlib.suppress(FileExistsError):

@@ -1,6 +1,7 @@
 """Replacing rows of a table by Arrow rows, inside the caller's transaction."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -20,20 +21,21 @@ def replace_rows(
     connection.execute(sa.delete(table).where(old))
     if rows is None:
         return
-    incoming = stage(connection, table, rows)
-    names = [column.name for column in incoming.columns]
+    columns = [table.c[name] for name in rows.schema.names]
+    stage(connection, columns, rows)
+    incoming = sa.table("incoming", *(sa.column(column.name, column.type) for column in columns))
+    names = [column.name for column in columns]
     connection.execute(sa.insert(table).from_select(names, sa.select(*incoming.columns)))
 
 
-def stage(connection: sa.Connection, table: sa.Table, rows: "pa.Table | None") -> sa.TableClause:
-    """Copies rows into the temporary table `incoming`, which has columns of `table`."""
-    columns = list(table.columns) if rows is None else [table.c[n] for n in rows.schema.names]
-    names = ", ".join(f'"{column.name}"' for column in columns)
-    connection.exec_driver_sql("drop table if exists incoming")
-    connection.exec_driver_sql(
-        f"create temporary table incoming on commit drop as"
-        f" select {names} from {table.fullname} with no data"
+def stage(
+    connection: sa.Connection, columns: Sequence[sa.Column[Any]], rows: "pa.Table | None"
+) -> None:
+    """Copies rows (None = none) into the temporary table `incoming` with these columns."""
+    definitions = ", ".join(
+        f'"{column.name}" {column.type.compile(connection.dialect)}' for column in columns
     )
+    connection.exec_driver_sql("drop table if exists incoming")
+    connection.exec_driver_sql(f"create temporary table incoming ({definitions}) on commit drop")
     if rows is not None:
         copy_arrow(connection, "incoming", rows.to_reader())
-    return sa.table("incoming", *(sa.column(column.name, column.type) for column in columns))

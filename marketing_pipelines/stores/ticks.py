@@ -31,7 +31,8 @@ from marketing_pipelines.stores.postgres import connecting
 
 TICK_TAG = "marketing/tick"
 TRIGGER_TAG = "marketing/trigger"
-TIMEOUT_TAG = "marketing/timeout"
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
 RETRY_DELAYS = (1, 2, 4)
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
@@ -198,7 +199,8 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
     with _retrying(context), connecting(engine.url), engine.connect() as connection:
         job = context.asset_key.to_user_string()
         tags = context.run.tags
-        timeout = dt.timedelta(seconds=float(tags.get(TIMEOUT_TAG, DEFAULT_TIMEOUT.total_seconds())))
+        seconds = tags.get(MAX_RUNTIME_TAG, DEFAULT_TIMEOUT.total_seconds())
+        timeout = dt.timedelta(seconds=float(seconds))
         windows = _windows(context, zone)
         if ONLY_MARKED_TAG in tags:
             windows = _still_needed(connection, job, windows)
@@ -315,9 +317,10 @@ def trigger_of(tags: Mapping[str, str]) -> str:
 
 def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
     """The scheduled instant; for a run nobody scheduled, the instant it was asked for."""
-    tagged = context.run.tags.get(TICK_TAG)
+    tags = context.run.tags
+    tagged = tags.get(TICK_TAG) or tags.get(SCHEDULED_TAG)
     if tagged is not None:
-        return dt.datetime.fromisoformat(tagged)
+        return dt.datetime.fromisoformat(tagged).astimezone(dt.UTC)
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
         raise StoreUnavailableError("Dagster's storage does not know the run that is working.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MONTHLY_PREFIX = "monthly:"
+ENROLMENT_COLUMNS = {"entered", "completed", "exited"}
 MICROSECONDS_PER_HOUR = 3_600_000_000
 
 
@@ -119,7 +120,8 @@ def count_campaign_days(
 ) -> dict[str, int]:
     """Replaces the days' rows of `campaign_daily_stats`; returns rows by partition key."""
     rows = _count_spans(windows, hours, lake, engine, "count_campaigns")
-    stage(connection, campaign_daily_stats, rows)
+    counted = [c for c in campaign_daily_stats.columns if c.name not in ENROLMENT_COLUMNS]
+    stage(connection, counted, rows)
     days = [w.date for w in windows]
     connection.execute(
         sa.delete(campaign_daily_stats).where(campaign_daily_stats.c.date.in_(days))

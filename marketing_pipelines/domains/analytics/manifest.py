@@ -37,11 +37,20 @@ def missing_hours(
     connection: sa.Connection, start: dt.datetime, end: dt.datetime
 ) -> list[dt.datetime]:
     """The hours that overlap `[start, end)` and are not in the manifest."""
-    hours = sa.func.generate_series(
-        start.replace(minute=0), end - dt.timedelta(microseconds=1), sa.text("interval '1 hour'")
-    ).column_valued("hour")
-    exported = sa.exists().where(lake_hours.c.hour == hours)
-    return list(connection.execute(sa.select(hours).where(~exported).order_by(hours)).scalars())
+    first = start.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+    return list(
+        connection.execute(
+            sa.text(
+                "select wanted from generate_series("
+                " cast(:first as timestamptz), cast(:end as timestamptz) - interval '1 microsecond',"
+                " interval '1 hour') as wanted"
+                " where not exists ("
+                " select from analytics.lake_hours where lake_hours.hour = wanted)"
+                " order by wanted"
+            ),
+            {"first": first, "end": end},
+        ).scalars()
+    )
 
 
 def record_hours(

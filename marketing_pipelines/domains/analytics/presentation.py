@@ -116,7 +116,7 @@ def daily_chart(connection: sa.Connection, until: dt.date) -> Any:
     axes.set_ylabel("events per day")
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", rotation=30)
-    axes.legend(loc="upper left", ncols=4, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=80)

@@ -9,7 +9,7 @@ from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import job_name, partitioned_jobs
 from marketing_pipelines.stores import lineage, marks
-from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG
+from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -53,7 +53,6 @@ def stale_partitions_sensor(
             tags={
                 "dagster/asset_partition_range_start": request.windows[0].key,
                 "dagster/asset_partition_range_end": request.windows[-1].key,
-                TICK_TAG: now.isoformat(),
                 ONLY_MARKED_TAG: "true",
                 **lineage.DEFERRED,
             },

@@ -6,16 +6,22 @@ with judged as (
     from batch
 ), opened as (
     select line, document,
-           case
-               when problem is not null then problem
-               when list_has_any(json_type(document, $plain), ['OBJECT', 'ARRAY'])
-                   then 'a column that is text holds an object or a list'
-           end as problem,
+           problem,
            json_extract_string(document, $paths) as texts,
            json_keys(document) as keys
     from judged
 ), unknown as (
-    select *, list_filter(keys, key -> not list_contains($known, key)) as others from opened
+    select * replace (
+               case
+                   when problem is null and ({looks_nested})
+                       and list_has_any(
+                           json_type(case when {looks_nested} then document end, $plain),
+                           ['OBJECT', 'ARRAY'])
+                       then 'a column that is text holds an object or a list'
+                   else problem
+               end as problem),
+           list_filter(keys, key -> not list_contains($known, key)) as others
+    from opened
 )
 select line, {values},
        case when len(others) > 0 then

@@ -1,0 +1,222 @@
+"""What is measured, each as a function that adds its results to the report."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from marketing_pipelines_tests.analytics import esp
+from marketing_pipelines_tests.benchmarks import data
+from marketing_pipelines_tests.benchmarks.child import hour_key
+from marketing_pipelines_tests.benchmarks.report import Measured, Report
+from marketing_pipelines_tests.benchmarks.sites import Server, Site
+
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+EXPORT = "analytics/contact_activity"
+CAMPAIGN_DAYS = "analytics/campaign_daily_stats"
+BUSY_DAY = "2026-03-10"
+
+
+@dataclass
+class Bench:
+    """What the measures share: the server, the files, and the two histories, loaded when needed."""
+
+    server: Server
+    report: Report
+    folder: Path
+    events: int
+    repeat: int
+    loads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def full(self) -> Site:
+        """An installation with all events, exported."""
+        return self._loaded("history", self.events)
+
+    @cached_property
+    def tenth(self) -> Site:
+        """An installation with a tenth of them."""
+        return self._loaded("tenth", self.events // 10)
+
+    def _loaded(self, name: str, events: int) -> Site:
+        self.report.say(f"making the files of {events:,} events, or finding them")
+        files = data.history(self.folder, events)
+        hours = data.hour_files(self.folder)
+        site = self.server.new_site(name)
+        for kind, path in files:
+            self.report.say(f"loading {kind}")
+            self.loads[f"{name} {kind}"] = site.child("load", kind, path)
+        for path in hours:
+            site.child("load", "events", path)
+        self.report.say(f"exporting {events:,} events")
+        first, last = f"{data.FIRST_DAY}-00:00", hour_key(data.ORDINARY_HOUR)
+        self.loads[f"{name} export"] = site.child("run", EXPORT, first, last)
+        return site
+
+
+def loading(bench: Bench) -> None:
+    """Events from a Parquet file into PostgreSQL, keys and marks included."""
+    _ = bench.full
+    load = bench.loads["history events"]
+    rate = load["rows"] / load["seconds"]
+    note = f"{load['rows']:,} events in {load['seconds']:.0f} s, once"
+    bench.report.add(Measured("load events", [rate], "rows/s", 100_000, at_least=True, note=note))
+    bench.report.add(
+        Measured(
+            "load events, peak memory",
+            [load["peak_mb"]],
+            "MB",
+            note=f"whole process; {load['peak_mb'] - load['idle_mb']:.0f} MB above idle",
+        )
+    )
+    others = [bench.loads[f"history {kind}"] for kind in ("contacts", "campaign_contacts")]
+    rate = sum(o["rows"] for o in others) / sum(o["seconds"] for o in others)
+    bench.report.add(Measured("load contacts and enrolments", [rate], "rows/s"))
+
+
+def export(bench: Bench) -> None:
+    """Hours out of PostgreSQL into the lake."""
+    site = bench.full
+    month = _session(bench.loads["history export"], EXPORT)
+    busiest = _busiest_hour(site)
+    spans = {
+        f"export one hour of {data.BUSY_HOUR_EVENTS:,}": (hour_key(data.BUSY_HOUR),) * 2,
+        "export the busiest hour of the history": (busiest, busiest),
+        "export a day": (f"{BUSY_DAY}-00:00", f"{BUSY_DAY}-23:00"),
+    }
+    for name, (first, last) in spans.items():
+        runs = [site.child("run", EXPORT, first, last) for _ in range(bench.repeat)]
+        sessions = [_session(run, EXPORT) for run in runs]
+        rates = [session["rows"] / session["seconds"] for session in sessions]
+        peak = max(run["peak_mb"] - run["idle_mb"] for run in runs)
+        note = f"{sessions[0]['rows']:,} events; {peak:.0f} MB above idle"
+        bench.report.add(Measured(name, rates, "rows/s", 500_000, at_least=True, note=note))
+    rate = month["rows"] / month["seconds"]
+    whole = bench.loads["history export"]
+    note = f"{month['rows']:,} events, first read; {whole['peak_mb'] - whole['idle_mb']:.0f} MB above idle"
+    bench.report.add(
+        Measured("export the whole history", [rate], "rows/s", 500_000, at_least=True, note=note)
+    )
+
+
+def campaign_days(bench: Bench) -> None:
+    """Thirty campaign days with exact uniques, against DuckDB by itself on the same files."""
+    site = bench.full
+    first, last = str(data.FIRST_DAY), str(data.LAST_DAY)
+    site.child("raw_duckdb", first, last)
+    runs, raws = [], []
+    for _ in range(bench.repeat):
+        raws.append(site.child("raw_duckdb", first, last))
+        runs.append(site.child("run", CAMPAIGN_DAYS, first, last))
+    ours = [_session(run, CAMPAIGN_DAYS) for run in runs]
+    seconds = [session["seconds"] for session in ours]
+    plain = [raw["seconds"] for raw in raws]
+    above = [run["peak_mb"] - run["idle_mb"] for run in runs]
+    settings = ", ".join(f"{name} {value}" for name, value in raws[0]["settings"].items())
+    add = bench.report.add
+    add(Measured("30 campaign days, DuckDB alone", plain, "s", note=settings))
+    add(Measured("30 campaign days, session", seconds, "s", note=f"{ours[0]['rows']:,} rows"))
+    add(Measured("30 campaign days, whole run", [run["wall"] for run in runs], "s"))
+    ratios = [a / b for a, b in zip(seconds, plain, strict=True)]
+    add(Measured("30 campaign days, session : DuckDB", ratios, "×", 1.5, note="aim 1.2"))
+    raw_above = statistics.median(raw["peak_mb"] - raw["idle_mb"] for raw in raws)
+    note = f"DuckDB alone {raw_above:.0f} MB"
+    add(Measured("30 campaign days, memory above idle", above, "MB", 256, note=note))
+
+
+def hourly_job(bench: Bench) -> None:
+    """One hour's export and counts with all of the history against a tenth of it."""
+    hour = hour_key(data.ORDINARY_HOUR)
+    sites = {"all": bench.full, "tenth": bench.tenth}
+    costs: dict[str, list[float]] = {name: [] for name in sites}
+    for attempt in range(max(bench.repeat, 5) + 1):
+        for name, site in sites.items():
+            run = site.child("run", EXPORT, hour, hour)
+            if attempt:
+                costs[name].append(sum(session["seconds"] for session in run["sessions"]))
+    for name, events in (("tenth", bench.events // 10), ("all", bench.events)):
+        note = f"history of {events:,}; hour of {data.ORDINARY_HOUR_EVENTS:,}"
+        bench.report.add(Measured(f"hourly job, {name}", costs[name], "s", note=note))
+    ratio = statistics.median(costs["all"]) / statistics.median(costs["tenth"])
+    note = "of the medians"
+    bench.report.add(Measured("hourly job, all : tenth", [ratio], "×", 1.25, note=note))
+
+
+def esp_events(bench: Bench) -> None:
+    """The sample of real events, four years of partitions, Dagster's storage in PostgreSQL."""
+    path = SHARED_DATA / esp.FILE
+    if not path.exists():
+        bench.report.say("the sample of real events is not here: skipped")
+        return
+    runs = []
+    for number in range(bench.repeat):
+        site = bench.server.new_site(f"esp_{number}")
+        runs.append(site.child("esp_events", path))
+    note = (
+        f"{runs[0]['events']} events, {runs[0]['load_seconds']:.1f} s of it loading; "
+        f"{max(r['peak_mb'] - r['idle_mb'] for r in runs):.0f} MB above idle"
+    )
+    bench.report.add(
+        Measured("ESP sample, load and all partitions", [r["seconds"] for r in runs], "s", 60, note=note)
+    )
+
+
+def definitions(bench: Bench) -> None:
+    """A fresh interpreter until the definitions are there."""
+    site = bench.server.new_site("definitions")
+    variants = {
+        "import dagster": ("import dagster", None),
+        "definitions load": ("import marketing_pipelines.definitions", 1.5),
+        "definitions load and resolve": (
+            "from marketing_pipelines.definitions import defs; defs.get_repository_def()",
+            None,
+        ),
+    }
+    for name, (statement, limit) in variants.items():
+        seconds = [_interpreter(site, statement) for _ in range(6)][1:]
+        bench.report.add(Measured(name, seconds, "s", limit, note="process start to end"))
+
+
+def _interpreter(site: Site, statement: str) -> float:
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", statement], check=True, env=site.variables
+    )
+    return time.monotonic() - started
+
+
+def _session(run: Mapping[str, Any], job: str) -> dict[str, Any]:
+    (session,) = (s for s in run["sessions"] if s["job"] == job)
+    assert session["status"] == "COMPLETED", session
+    return dict(session)
+
+
+def _busiest_hour(site: Site) -> str:
+    ((hour,),) = site.execute(
+        "select hour from analytics.lake_hours where hour < %s order by rows desc limit 1",
+        data.BUSY_HOUR,
+    )
+    return hour_key(hour)
+
+
+def _daemon(bench: Bench) -> None:
+    from marketing_pipelines_tests.benchmarks.daemon import measure
+
+    measure(bench.server, bench.report, bench.repeat)
+
+
+MEASURES: dict[str, Callable[[Bench], None]] = {
+    "definitions": definitions,
+    "loading": loading,
+    "export": export,
+    "campaign_days": campaign_days,
+    "hourly_job": hourly_job,
+    "esp_events": esp_events,
+    "daemon": _daemon,
+}

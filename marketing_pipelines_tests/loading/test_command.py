@@ -1,0 +1,37 @@
+"""`marketing-pipelines load`: its summary and its exit code."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from marketing_pipelines.cli.load import load
+
+HEADER = "event_id,organization_id,contact_id,event_type,occurred_at"
+GOOD = "e1,acme,c1,sent,2024-03-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code", "summary"),
+    [
+        ([GOOD], [], 0, "loaded 1, repeated 0, rejected 0\n"),
+        ([GOOD, GOOD, "bad"], [], 1, "loaded 1, repeated 1, rejected 1 (see {rejects})\n"),
+        (["bad"], ["--allow-rejects"], 0, "loaded 0, repeated 0, rejected 1 (see {rejects})\n"),
+    ],
+)
+def test_the_exit_code_tells_whether_rows_were_refused(
+    environment: dict[str, str],
+    tmp_path: Path,
+    rows: list[str],
+    options: list[str],
+    code: int,
+    summary: str,
+) -> None:
+    path, rejects = tmp_path / "events.csv", tmp_path / "refused.csv"
+    path.write_text("\n".join([HEADER, *rows]))
+    app = typer.Typer()
+    app.command()(load)
+    result = CliRunner().invoke(app, ["events", str(path), "--rejects", str(rejects), *options])
+    assert (result.exit_code, result.stdout) == (code, summary.format(rejects=rejects))
+    assert rejects.exists() == ("bad" in rows)

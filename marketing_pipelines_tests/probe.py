@@ -1,0 +1,83 @@
+"""A tiny asset whose work a test gives, run by Dagster in the real frame `stores.ticks.tick`."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import sqlalchemy as sa
+
+from marketing_pipelines.stores import ticks
+
+KEY = "probe/outcome"
+TICK = "2026-03-01T12:00:00+00:00"
+Body = Callable[[ticks.Tick], None]
+
+
+def run_probe(
+    engine: sa.Engine,
+    body: Body,
+    first: str | None = None,
+    last: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """One run of the asset; `first` and `last` are hours, without them it has no partitions."""
+    hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00")
+
+    @dg.asset(
+        key=KEY.split("/"),
+        partitions_def=hours if first else None,
+        backfill_policy=dg.BackfillPolicy.single_run() if first else None,
+    )
+    def probe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        with ticks.tick(engine, ZoneInfo("UTC"), context) as tick:
+            body(tick)
+        return tick.result()
+
+    all_tags = {ticks.TICK_TAG: TICK} | dict(tags or {})
+    if last:
+        all_tags |= {
+            "dagster/asset_partition_range_start": str(first),
+            "dagster/asset_partition_range_end": last,
+        }
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            [probe],
+            instance=instance,
+            partition_key=None if last else first,
+            tags=all_tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+
+@contextmanager
+def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None) -> Any:
+    """A run that has its locks and is in the middle of its transaction; it goes on at the end."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def wait_inside(tick: ticks.Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            inside.set()
+            assert go_on.wait(60)
+            replacement.finished({})
+        body(tick)
+
+    with ThreadPoolExecutor(1) as pool:
+        future: Future[dg.ExecuteInProcessResult] = pool.submit(
+            run_probe, engine, wait_inside, first, last
+        )
+        assert inside.wait(60)
+        try:
+            yield future
+        finally:
+            go_on.set()
+
+
+def finish_all(tick: ticks.Tick) -> None:
+    """The least work: one transaction that says its partitions are done."""
+    with tick.replacing(tick.windows) as replacement:
+        replacement.finished(dict.fromkeys((w.key for w in tick.windows), 1))

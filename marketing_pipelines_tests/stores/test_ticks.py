@@ -1,0 +1,327 @@
+"""The frame around every job: session, lock, transaction, retries, timeout."""
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines import partitions
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores import locks, marks, sessions, ticks
+from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TIMEOUT_TAG, Tick
+from marketing_pipelines_tests.probe import KEY, TICK, finish_all, held_open, run_probe
+from marketing_pipelines_tests.waiting import until
+
+HOUR, NEXT = "2026-03-01-10:00", "2026-03-01-11:00"
+ORDINAL = partitions.window("hour", HOUR, ZoneInfo("UTC")).ordinal
+
+
+def all_sessions(engine: sa.Engine, columns: str = "status, error") -> list[tuple[Any, ...]]:
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text(f"select {columns} from ops.job_sessions order by id"))
+        return [tuple(row) for row in rows]
+
+
+def done(engine: sa.Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.text("select partition, rows from analytics.finished_partitions order by 1")
+        )
+        return {row.partition: row.rows for row in rows}
+
+
+def mark(engine: sa.Engine, *keys: str) -> None:
+    with engine.begin() as connection:
+        marks.add(connection, KEY, keys)
+
+
+def marked(engine: sa.Engine) -> list[str]:
+    with engine.connect() as connection:
+        return sorted(marks.pending(connection).get(KEY, {}))
+
+
+def is_free(engine: sa.Engine, ordinal: int) -> bool:
+    with engine.connect() as connection:
+        return locks.try_lock(connection, KEY, ordinal)
+
+
+def delays_of(result: dg.ExecuteInProcessResult) -> list[float]:
+    """The waits that Dagster was asked for before it tried again."""
+    return [
+        event.step_retry_data.seconds_to_wait
+        for event in result.all_events
+        if event.event_type_value == "STEP_UP_FOR_RETRY"
+    ]
+
+
+def test_a_run_leaves_one_session_that_says_what_it_did(engine: sa.Engine) -> None:
+    result = run_probe(engine, finish_all, HOUR)
+    assert result.success
+    columns = "job, trigger, tick, partition, run_id, status, error, metadata"
+    assert all_sessions(engine, columns) == [
+        (
+            KEY,
+            "manual",
+            dt.datetime.fromisoformat(TICK),
+            HOUR,
+            result.run_id,
+            "COMPLETED",
+            None,
+            {"rows": 1, "partitions": 1},
+        )
+    ]
+    [(duration, memory)] = all_sessions(engine, "duration_ms, rss_peak_mb")
+    assert 0 <= duration < 60_000
+    assert 10 < memory < 10_000
+    assert done(engine) == {HOUR: 1}
+
+
+def test_a_mark_made_during_a_run_survives_it(engine: sa.Engine) -> None:
+    mark(engine, HOUR)
+
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            mark(engine, HOUR)
+            replacement.finished({HOUR: 1})
+
+    assert run_probe(engine, body, HOUR).success
+    assert marked(engine) == [HOUR]
+    assert run_probe(engine, finish_all, HOUR).success
+    assert marked(engine) == []
+
+
+def test_a_mark_committed_between_the_lock_and_the_snapshot_is_done(engine: sa.Engine) -> None:
+    """The snapshot comes after the lock, so what was marked while waiting belongs to the run."""
+    with ThreadPoolExecutor(1) as pool:
+        with held_open(engine, lambda _: None, HOUR):
+            waiting = pool.submit(run_probe, engine, finish_all, HOUR, NEXT)
+            until(lambda: waits_for_a_lock(engine), what="the range to wait for the lock")
+            mark(engine, HOUR)
+        assert waiting.result(60).success
+    assert marked(engine) == []
+
+
+def waits_for_a_lock(engine: sa.Engine) -> bool:
+    with engine.connect() as connection:
+        return bool(
+            connection.execute(
+                sa.text(
+                    "select 1 from pg_locks where locktype = 'advisory' and not granted"
+                    " and database = (select oid from pg_database"
+                    " where datname = current_database())"
+                )
+            ).scalar()
+        )
+
+
+def test_a_second_run_of_a_held_partition_is_skipped_and_names_the_holder(
+    engine: sa.Engine,
+) -> None:
+    with held_open(engine, lambda _: None, HOUR) as holder:
+        second = run_probe(engine, finish_all, HOUR)
+        assert second.success
+    first = holder.result(60)
+    assert all_sessions(engine, "run_id, status, error") == [
+        (first.run_id, "COMPLETED", None),
+        (
+            second.run_id,
+            "SKIPPED_OVERLAP",
+            f"Run {first.run_id} holds the lock of {KEY} {HOUR} and does the work.",
+        ),
+    ]
+    [materialization] = second.asset_materializations_for_node("probe__outcome")
+    assert materialization.metadata["skipped_overlap"].value == first.run_id
+    assert done(engine) == {HOUR: 0}
+
+
+def test_a_neighbouring_partition_is_not_held(engine: sa.Engine) -> None:
+    with held_open(engine, lambda _: None, HOUR):
+        assert run_probe(engine, finish_all, NEXT).success
+        assert done(engine) == {NEXT: 1}
+    assert {status for (status,) in all_sessions(engine, "status")} == {"COMPLETED"}
+
+
+def test_a_range_waits_for_the_lock_and_then_works(engine: sa.Engine) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with held_open(engine, lambda _: None, HOUR) as holder:
+            waiting = pool.submit(run_probe, engine, finish_all, HOUR, NEXT)
+            until(lambda: waits_for_a_lock(engine), what="the range to wait for the lock")
+            assert done(engine) == {}
+        assert holder.result(60).success
+        assert waiting.result(60).success
+    assert all_sessions(engine, "partition, status") == [
+        (HOUR, "COMPLETED"),
+        (f"{HOUR}...{NEXT}", "COMPLETED"),
+    ]
+    assert done(engine) == {HOUR: 1, NEXT: 1}
+
+
+def test_a_job_without_partitions_never_runs_twice_at_once(engine: sa.Engine) -> None:
+    overlapping: list[dg.ExecuteInProcessResult] = []
+
+    def work(tick: Tick) -> None:
+        with tick.begin():
+            if not overlapping:
+                overlapping.append(run_probe(engine, work))
+
+    first = run_probe(engine, work)
+    assert all_sessions(engine, "run_id, status, error") == [
+        (first.run_id, "COMPLETED", None),
+        (
+            overlapping[0].run_id,
+            "SKIPPED_OVERLAP",
+            f"Run {first.run_id} holds the lock of {KEY} and does the work.",
+        ),
+    ]
+
+
+def test_a_permanent_error_rolls_back_and_is_not_tried_again(engine: sa.Engine) -> None:
+    mark(engine, HOUR)
+
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            replacement.finished({HOUR: 5})
+            raise BadInputError("Line 3 of the file is broken: mend it.")
+
+    result = run_probe(engine, body, HOUR)
+    assert not result.success
+    assert delays_of(result) == []
+    assert all_sessions(engine) == [("FAILED", "Line 3 of the file is broken: mend it.")]
+    assert done(engine) == {}
+    assert marked(engine) == [HOUR]
+    assert is_free(engine, ORDINAL)
+
+
+def test_another_error_is_tried_again_and_a_success_ends_it(engine: sa.Engine) -> None:
+    errors = [ValueError("the first line\nthe second line")]
+
+    def body(tick: Tick) -> None:
+        if errors:
+            raise errors.pop()
+        finish_all(tick)
+
+    result = run_probe(engine, body, HOUR)
+    assert result.success
+    assert delays_of(result) == [1]
+    assert all_sessions(engine) == [
+        ("FAILED", "ValueError: the first line"),
+        ("COMPLETED", None),
+    ]
+
+
+def test_a_statement_over_the_timeout_is_stopped_retried_three_times_and_frees_the_lock(
+    engine: sa.Engine,
+) -> None:
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            replacement.connection.exec_driver_sql("select pg_sleep(60)")
+
+    result = run_probe(engine, body, HOUR, tags={TIMEOUT_TAG: "0.2"})
+    assert not result.success
+    assert delays_of(result) == [1, 2, 4]
+    error = "OperationalError: canceling statement due to statement timeout"
+    statuses = all_sessions(engine)
+    assert [status for status, _ in statuses] == ["TIMED_OUT"] * 4
+    assert {text.replace("QueryCanceled", "OperationalError") for _, text in statuses} == {error}
+    assert is_free(engine, ORDINAL)
+
+
+def test_a_lost_connection_cannot_write(engine: sa.Engine) -> None:
+    """Its lock is gone, so another run may hold it: whatever it still does must not be kept."""
+    lost: list[int] = []
+
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            if not lost:
+                replacement.finished({HOUR: 666})
+                lost.append(replacement.connection.exec_driver_sql(BACKEND).scalar_one())
+                with engine.begin() as other:
+                    other.exec_driver_sql(f"select pg_terminate_backend({lost[0]}, 10000)")
+                assert is_free(engine, ORDINAL)
+            replacement.finished({HOUR: 1})
+
+    result = run_probe(engine, body, HOUR)
+    assert result.success
+    assert delays_of(result) == [1]
+    assert done(engine) == {HOUR: 1}
+    assert [status for status, _ in all_sessions(engine)] == ["RUNNING", "COMPLETED"]
+    with engine.begin() as connection:
+        assert len(sessions.close_abandoned(connection)) == 1
+    assert all_sessions(engine) == [
+        ("ABANDONED", "The process ended without closing its session."),
+        ("COMPLETED", None),
+    ]
+
+
+BACKEND = "select pg_backend_pid()"
+
+
+def test_a_session_that_still_works_is_not_abandoned(engine: sa.Engine) -> None:
+    with held_open(engine, lambda _: None, HOUR), engine.begin() as connection:
+        assert sessions.close_abandoned(connection) == []
+    assert all_sessions(engine) == [("COMPLETED", None)]
+
+
+def test_work_that_forgets_to_say_that_it_is_finished_fails(engine: sa.Engine) -> None:
+    def body(tick: Tick) -> None:
+        if tick.context.retry_number:
+            raise BadInputError("enough")
+        with tick.replacing(tick.windows):
+            pass
+
+    assert not run_probe(engine, body, HOUR).success
+    assert all_sessions(engine)[0] == (
+        "FAILED",
+        f"RuntimeError: {KEY} did not say that its partitions are finished.",
+    )
+
+
+def test_a_run_of_the_marked_ones_leaves_the_others(engine: sa.Engine) -> None:
+    hours = [f"2026-03-01-{hour:02}:00" for hour in range(6)]
+    assert run_probe(engine, finish_all, hours[0], hours[-1]).success
+    mark(engine, hours[1], hours[2], hours[4])
+    chunks: list[list[str]] = []
+
+    def body(tick: Tick) -> None:
+        for chunk in tick.chunks():
+            chunks.append([w.key for w in chunk])
+            with tick.replacing(chunk) as replacement:
+                replacement.finished(dict.fromkeys(chunks[-1], 7))
+
+    assert run_probe(engine, body, hours[0], hours[-1], {ONLY_MARKED_TAG: "true"}).success
+    assert chunks == [[hours[1], hours[2]], [hours[4]]]
+    assert list(done(engine).values()) == [1, 7, 7, 1, 7, 1]
+    assert marked(engine) == []
+
+
+def test_chunks_hold_at_most_two_million_rows_and_744_partitions(engine: sa.Engine) -> None:
+    by_rows: list[int] = []
+    by_number: list[int] = []
+
+    def body(tick: Tick) -> None:
+        heavy = dict.fromkeys((w.key for w in tick.windows[:5]), 900_000)
+        by_rows.extend(len(chunk) for chunk in tick.chunks(heavy))
+        by_number.extend(len(chunk) for chunk in tick.chunks())
+
+    assert run_probe(engine, body, "2026-01-01-00:00", "2026-02-28-23:00").success
+    assert sum(by_rows) == sum(by_number) == 59 * 24
+    assert by_rows[:3] == [2, 2, 744]
+    assert by_number == [744, 59 * 24 - 744]
+
+
+@pytest.mark.parametrize(
+    ("tags", "trigger"),
+    [
+        ({}, "manual"),
+        ({"dagster/schedule_name": "x"}, "schedule"),
+        ({"dagster/sensor_name": "x"}, "sensor"),
+        ({"dagster/backfill": "x"}, "backfill"),
+        ({"dagster/sensor_name": "x", ticks.TRIGGER_TAG: "api"}, "api"),
+    ],
+)
+def test_the_trigger_is_read_from_the_tags(tags: dict[str, str], trigger: str) -> None:
+    assert ticks.trigger_of(tags) == trigger

@@ -1,0 +1,22 @@
+"""Waiting for something that can be seen, instead of for some time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(seen: Callable[[], T], *, seconds: float = 60.0, what: str = "it") -> T:
+    """Looks again and again; returns the first true value.
+
+    Raises:
+        AssertionError: it was not seen in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        value = seen()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.02)
