@@ -32,7 +32,7 @@ class UpstreamNotReadyError(RetryableError):
     """Partitions that this work reads are not written yet."""
 
 
-class ContractViolation(PermanentError):
+class ContractViolationError(PermanentError):
     """Numbers that would have been published contradict each other; nothing was published."""
 
 

@@ -83,9 +83,14 @@ class PartitionedAsset:
 
     def last_tick(self, now: dt.datetime, zone: ZoneInfo) -> dt.datetime:
         """When the clock struck last."""
-        just_after = (now + dt.timedelta(seconds=1)).astimezone(zone)
+        just_after = (now + dt.timedelta(seconds=1)).astimezone(clock_zone(self.cron, zone))
         tick: dt.datetime = croniter(self.cron, just_after).get_prev(dt.datetime)
         return tick.astimezone(dt.UTC)
+
+
+def clock_zone(cron: str, zone: ZoneInfo) -> ZoneInfo:
+    """The zone a clock runs in: clocks that strike every hour do so with the UTC hours."""
+    return ZoneInfo("UTC") if cron.split()[1] == "*" else zone
 
 
 _REGISTERED: dict[str, PartitionedAsset] = {}

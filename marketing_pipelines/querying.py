@@ -141,9 +141,7 @@ def _hand_over_tables(
     """The PostgreSQL tables that the statement names, as tables of the same name."""
     import adbc_driver_postgresql.dbapi as adbc
 
-    named = {
-        name.partition(" AS ")[0] for name in duck.get_table_names(statement, qualified=True)
-    }
+    named = {name.partition(" AS ")[0] for name in duck.get_table_names(statement, qualified=True)}
     for parts in (name.split(".") for name in sorted(named)):
         relation = sa.table(parts[-1], schema=parts[0] if len(parts) == 2 else None)
         quoted = connection.dialect.identifier_preparer.format_table(relation)

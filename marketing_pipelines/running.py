@@ -67,7 +67,8 @@ def run_job(
         RunFailedError: a run failed for good.
     """
     definition = _definition_of(request.job)
-    at = (request.at or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    at = request.at or dt.datetime.now(dt.UTC)
+    at = at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
     if definition.partitions_def is None:
         if request.first:
             raise BadInputError(f"{request.job} has no partitions: leave out --partition.")

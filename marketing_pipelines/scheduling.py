@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from marketing_pipelines.partitions import PartitionedAsset
+from marketing_pipelines.partitions import PartitionedAsset, clock_zone
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
@@ -19,8 +19,10 @@ SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
 def hourly() -> dg.HourlyPartitionsDefinition:
-    """UTC hours that are over."""
-    return dg.HourlyPartitionsDefinition(start_date=_first_day(), timezone="UTC")
+    """UTC hours that are over; the first day may begin on the UTC day before."""
+    return dg.HourlyPartitionsDefinition(
+        start_date=_first_day() - dt.timedelta(days=1), timezone="UTC"
+    )
 
 
 def daily() -> dg.DailyPartitionsDefinition:
@@ -92,13 +94,12 @@ def scheduled(
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)
-    in_hours = partitions is not None and partitions.grain == "hour"
 
     @dg.schedule(
         name=job_name(name).removesuffix("_job") + "_schedule",
         job=job,
         cron_schedule=cron,
-        execution_timezone="UTC" if in_hours else settings.timezone,
+        execution_timezone=clock_zone(cron, settings.zone).key,
         default_status=(
             dg.DefaultScheduleStatus.RUNNING
             if settings.env in environments
@@ -125,10 +126,11 @@ def _own_partition(
         own = cascade.mark_due(connection, asset, tick, zone)
         ready = cascade.ready_windows(marks.pending(connection), asset, zone)
         if own in ready:
-            marks.set_requested(connection, asset.key, [own.key], tick)
+            marks.set_requested(connection, asset.key, [own.key], dt.datetime.now(dt.UTC))
             return dg.RunRequest(partition_key=own.key)
     return dg.SkipReason(
-        f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are done."
+        f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are "
+        "done."
     )
 
 

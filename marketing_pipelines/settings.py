@@ -59,7 +59,8 @@ class Settings(BaseSettings):
         "`migrate --rebuild`.",
     )
     engine: Literal["duckdb", "spark"] = Field(
-        default="duckdb", description="What turns the lake into aggregates."
+        default="duckdb",
+        description="What turns the lake into aggregates; spark is not shipped yet.",
     )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),

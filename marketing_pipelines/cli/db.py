@@ -52,9 +52,7 @@ def start() -> None:
 
 @app.command()
 def stop(
-    force: Annotated[
-        bool, typer.Option(help="Stop it even while other processes use it.")
-    ] = False,
+    force: Annotated[bool, typer.Option(help="Stop it even while other processes use it.")] = False,
 ) -> None:
     """Stop it."""
     _embedded().stop(force=force)

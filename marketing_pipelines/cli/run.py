@@ -15,7 +15,7 @@ def run(
     from_: Annotated[str | None, typer.Option("--from", help="First partition of a range.")] = None,
     to: Annotated[str | None, typer.Option(help="Last partition of a range.")] = None,
     at: Annotated[
-        dt.datetime | None, typer.Option(help="Instant to work for, instead of now (ISO 8601).")
+        dt.datetime | None, typer.Option(help="Instant to work for, instead of now (UTC).")
     ] = None,
     only: Annotated[
         bool, typer.Option(help="Leave out the partitions it reads, even if they are missing.")

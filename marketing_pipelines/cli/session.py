@@ -63,6 +63,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "1",
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "MARKETING_DATA_DIR": str(settings.data_dir),
-        "MARKETING_DAGSTER_LOG_DIR": str(logs),
-        "MARKETING_DAGSTER_DATABASE_URL": url,
+        "DAGSTER_STORAGE_URL": url,
+        "DAGSTER_STORAGE_DIR": str(settings.data_dir),
+        "DAGSTER_LOG_DIR": str(logs),
     }

@@ -1,5 +1,6 @@
 """The generated world's organizations, people and campaigns as CSV load files."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def _contact_columns(
     place = np.arange(begin, end) - runs[0]
     company = numbered(f"{owner}-k", place % _companies(runs[1] - runs[0]), 6)
     names = ids.slice(begin, end - begin)
-    domain = pc.binary_join_element_wise(company, "example", ".")  # type: ignore[call-overload]
+    domain = pc.binary_join_element_wise(company, "example", ".")
     address = pc.binary_join_element_wise(names, domain, "@")
     addressless = pa.array(world.addressless(np.arange(begin, end)))
     representatives = [f"{owner}-u{user + 1}" for user in range(_REPRESENTATIVES)]
@@ -189,7 +190,7 @@ def _contact_columns(
 def _runs(world: World) -> list[tuple[int, int]]:
     """First contact of each organization, and the one after its last."""
     bounds = [int(bound) for bound in world.first_contact]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))
 
 
 def _companies(contacts: int) -> int:
@@ -212,7 +213,7 @@ def _instants(values: Sequence[int | None]) -> pa.StringArray:
 def _texts_of(instants: Ints, known: npt.NDArray[np.bool_]) -> pa.StringArray:
     """ISO 8601 in UTC to the second, null where not known."""
     seconds = pa.array(instants // SECOND, mask=~known).cast(pa.timestamp("s"))
-    return pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ")  # type: ignore[arg-type]
+    return pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write(path: Path, columns: Mapping[str, Sequence[str | None] | pa.StringArray]) -> Path:

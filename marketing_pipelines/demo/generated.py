@@ -107,7 +107,7 @@ def _write_events(batches: "Iterator[pa.RecordBatch]", target: Path) -> None:
         target,
         SCHEMA,
         compression="zstd",
-        use_dictionary=[name for name in SCHEMA.names if name not in unique],  # type: ignore[arg-type]
+        use_dictionary=[name for name in SCHEMA.names if name not in unique],
     ) as writer:
         for batch in batches:
             writer.write_batch(batch)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_EVENTS = "read_parquet($files, hive_partitioning = true)"
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
@@ -29,10 +30,10 @@ class DuckDBEngine:
         """The result of the statement over exactly these files (at least one)."""
         import duckdb
 
-        text = statement.replace("FROM events", "FROM read_parquet($files, hive_partitioning = true)")
-        text = _PARAMETER.sub(r"$\1", text)
+        text = _PARAMETER.sub(r"$\1", statement.replace("FROM events", f"FROM {_EVENTS}"))
+        bound = {"files": list(files), **parameters}
         try:
-            return self._connect().execute(text, {"files": list(files), **parameters}).to_arrow_table()
+            return self._connect().execute(text, bound).to_arrow_table()
         except (duckdb.IOException, duckdb.HTTPException) as error:
             reason = str(error).splitlines()[0]
             raise StoreUnavailableError(f"The event lake cannot be read: {reason}") from error

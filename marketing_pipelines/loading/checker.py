@@ -11,6 +11,7 @@ _MACROS = (
     "id_problem",
     "text_problem",
     "json_problem",
+    "document_problem",
     "read_instant",
     "held_instant",
     "instant_problem",

@@ -83,7 +83,7 @@ class ColumnPicker:
             f"nullif(texts[{at}], '') as \"{name}\"" for at, name in enumerate(self._known, start=1)
         )
         looks_nested = " or ".join(
-            f"texts[{at}] >= '[' and left(texts[{at}], 1) in ('[', '{{')"
+            f"starts_with(texts[{at}], '{{') or starts_with(texts[{at}], '[')"
             for at, name in enumerate(self._known, start=1)
             if name not in self._json
         )

@@ -54,8 +54,7 @@ def mark_above(
             w
             for w in above
             if w.key in done
-            or never_done_too
-            and (w.start < last_tick if asset.running else w.end <= last_tick)
+            or (never_done_too and (w.start < last_tick if asset.running else w.end <= last_tick))
         ]
         requested_at = now if asset.key in in_this_run else None
         mark(connection, asset, stale, now=now, zone=zone, requested_at=requested_at)
@@ -97,8 +96,12 @@ def mark_due(
     started_at = connection.execute(sa.select(installation.c.started_at)).scalar_one()
     own = partition_of_tick(asset, tick, zone)
     since = min(started_at.astimezone(dt.UTC), own.start)
-    due = closed_windows_between(asset.grain, since, tick, tick, zone)
-    mark(connection, asset, due, now=tick, zone=zone, unfinished_only=True)
+    if asset.grain == "hour":
+        span = Window(since, tick, own.key, asset.grain)
+        marks.add_unfinished_hours(connection, asset.key, [span], until=tick)
+    else:
+        due = closed_windows_between(asset.grain, since, tick, tick, zone)
+        mark(connection, asset, due, now=tick, zone=zone, unfinished_only=True)
     mark(connection, asset, [own], now=tick, zone=zone)
     return own
 

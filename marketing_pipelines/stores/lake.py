@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "contact_activity"
+TEMPORARY_PREFIX = ".writing-"
 ROW_GROUP_ROWS = 262_144
 
 
@@ -72,13 +73,20 @@ class Lake:
             folder = Path(self.path(hour)).parent if self.is_local else None
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".writing-", suffix=".parquet", dir=folder)
+                # Whoever writes an hour holds its lock: what lies here is of a killed process.
+                for litter in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                    litter.unlink(missing_ok=True)
+            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=".parquet", dir=folder)
             os.close(handle)
             file = HourFile(self, hour, Path(name))
             try:
                 yield file
             finally:
                 file.discard()
+
+    def exists(self, hour: dt.datetime) -> bool:
+        """Whether the hour's file is where the manifest expects it."""
+        return bool(self.filesystem.exists(self.path(hour)))
 
     def remove(self, hour: dt.datetime) -> None:
         """Deletes the file of an hour that the manifest says is empty."""
@@ -140,8 +148,8 @@ class HourFile:
         """Moves the finished file into its place, replacing what is there."""
         path = self.lake.path(self.hour)
         if self.lake.is_local:
-            os.chmod(self._temporary, 0o644)
-            os.replace(self._temporary, path)
+            self._temporary.chmod(0o644)
+            self._temporary.replace(path)
         else:
             self.lake.filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             self.lake.filesystem.put_file(str(self._temporary), path)

@@ -35,9 +35,7 @@ def unlock_all(connection: sa.Connection, job: str, ordinals: Sequence[int]) -> 
     _for_each(connection, sa.func.pg_advisory_unlock, job, ordinals)
 
 
-def _for_each(
-    connection: sa.Connection, function: Any, job: str, ordinals: Sequence[int]
-) -> None:
+def _for_each(connection: sa.Connection, function: Any, job: str, ordinals: Sequence[int]) -> None:
     numbers = (
         sa.func.unnest(sa.cast(sorted(ordinals), pg.ARRAY(sa.Integer)))
         .table_valued("ordinal")

@@ -58,15 +58,15 @@ def add(
     *,
     requested_at: dt.datetime | None = None,
     unfinished_only: bool = False,
-) -> int:
-    """Marks partitions; returns how many marks are new.
+) -> None:
+    """Marks partitions.
 
     Args:
         requested_at: Given when a run that is under way will do them, so that the sensor waits.
         unfinished_only: Leave out partitions that were done before or are marked already.
     """
     if not keys:
-        return 0
+        return
     wanted = _keys(keys)
     source = sa.select(
         sa.literal(asset), wanted.c.key, _OWN_XID, sa.literal(requested_at, sa.DateTime(True))
@@ -74,7 +74,8 @@ def add(
     if unfinished_only:
         source = source.where(
             ~sa.exists().where(
-                finished_partitions.c.asset == asset, finished_partitions.c.partition == wanted.c.key
+                finished_partitions.c.asset == asset,
+                finished_partitions.c.partition == wanted.c.key,
             ),
             ~sa.exists().where(
                 stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key
@@ -85,7 +86,7 @@ def add(
         .from_select(["asset", "partition", "xid", "requested_at"], source)
         .on_conflict_do_nothing()
     )
-    return connection.execute(statement).rowcount
+    connection.execute(statement)
 
 
 def add_unfinished_hours(
@@ -183,8 +184,10 @@ def pending(connection: sa.Connection) -> dict[str, dict[str, dt.datetime | None
             stale_partitions.c.asset,
             stale_partitions.c.partition,
             sa.case(
-                (sa.func.bool_and(stale_partitions.c.requested_at.is_not(None)),
-                 sa.func.max(stale_partitions.c.requested_at)),
+                (
+                    sa.func.bool_and(stale_partitions.c.requested_at.is_not(None)),
+                    sa.func.max(stale_partitions.c.requested_at),
+                ),
             ),
         )
         .group_by(stale_partitions.c.asset, stale_partitions.c.partition)

@@ -113,9 +113,7 @@ def copy_arrow(connection: sa.Connection, table: str, batches: "pa.RecordBatchRe
     columns = ", ".join(f'"{name}"' for name in names)
     options = pa_csv.WriteOptions(include_header=False)
     rows = 0
-    with raw_cursor(connection).copy(
-        f"copy {table} ({columns}) from stdin (format csv)"
-    ) as copy:
+    with raw_cursor(connection).copy(f"copy {table} ({columns}) from stdin (format csv)") as copy:
         sink = _CopySink(copy)
         for batch in batches:
             rows += batch.num_rows

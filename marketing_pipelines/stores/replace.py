@@ -17,7 +17,7 @@ def replace_rows(
     old: sa.ColumnElement[bool],
     rows: "pa.Table | None",
 ) -> None:
-    """Deletes the rows that match `old` and inserts `rows` (columns matched by name, None = none)."""
+    """Deletes the rows that match `old` and inserts `rows` (None = none), columns by name."""
     connection.execute(sa.delete(table).where(old))
     if rows is None:
         return

@@ -32,6 +32,7 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
     engine = create_engine(url)
     with connecting(url), engine.connect() as connection:
         require_supported_server(connection)
+        _refuse_newer(connection)
         if not _is_current(connection):
             with _only_one(connection):
                 _upgrade(connection)
@@ -65,15 +66,29 @@ def _ours(url: URL) -> URL:
 
 def _is_current(connection: sa.Connection) -> bool:
     """Whether the newest migration has run; spares the commands the import of Alembic."""
+    return _stored_version(connection) == max(_known_versions())
+
+
+def _refuse_newer(connection: sa.Connection) -> None:
+    stored = _stored_version(connection)
+    if stored is not None and stored not in _known_versions():
+        raise ConfigurationError(
+            f"The database is at schema {stored}, which this release does not know: "
+            "install the release that made it, or a newer one."
+        )
+
+
+def _stored_version(connection: sa.Connection) -> str | None:
     exists = connection.exec_driver_sql("select to_regclass('public.alembic_version')").scalar()
-    if exists is None:
-        connection.rollback()
-        return False
-    stored = connection.exec_driver_sql("select version_num from public.alembic_version").scalar()
+    statement = "select version_num from public.alembic_version"
+    stored = connection.exec_driver_sql(statement).scalar() if exists is not None else None
     connection.rollback()
-    versions = resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir()
-    newest = max(file.name for file in versions if file.name[:1].isdigit())
-    return bool(stored == newest.partition("_")[0])
+    return stored
+
+
+def _known_versions() -> set[str]:
+    files = resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir()
+    return {file.name.partition("_")[0] for file in files if file.name[:1].isdigit()}
 
 
 def _upgrade(connection: sa.Connection) -> None:

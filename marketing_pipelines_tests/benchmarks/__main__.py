@@ -1,6 +1,8 @@
 """The command line of the benchmarks."""
 
 import argparse
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the generated files for the next time")
     parser.add_argument("--json", type=Path, help="file for every single number")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is removed
     report = Report()
     with tempfile.TemporaryDirectory(prefix="marketing-benchmark-files-") as temporary:
         folder = options.folder or Path(temporary)

@@ -52,6 +52,7 @@ class Bench:
         for kind, path in files:
             self.report.say(f"loading {kind}")
             self.loads[f"{name} {kind}"] = site.child("load", kind, path)
+            site.execute("analyze")  # as autovacuum does within a minute
         for path in hours:
             site.child("load", "events", path)
         self.report.say(f"exporting {events:,} events")

@@ -123,9 +123,7 @@ def count_campaign_days(
     counted = [c for c in campaign_daily_stats.columns if c.name not in ENROLMENT_COLUMNS]
     stage(connection, counted, rows)
     days = [w.date for w in windows]
-    connection.execute(
-        sa.delete(campaign_daily_stats).where(campaign_daily_stats.c.date.in_(days))
-    )
+    connection.execute(sa.delete(campaign_daily_stats).where(campaign_daily_stats.c.date.in_(days)))
     inserted = connection.execute(
         sa.text(_sql("insert_campaign_daily_stats")),
         {"dates": days, "starts": [w.start for w in windows], "ends": [w.end for w in windows]},

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.failures import ContractViolation, UpstreamNotReadyError
+from marketing_pipelines.failures import ContractViolationError, UpstreamNotReadyError
 from marketing_pipelines.partitions import HOUR, Window
 from marketing_pipelines.stores import marks
 
@@ -34,11 +34,11 @@ def verify(
     """Runs `sql/contract_<name>.sql`, which returns the rows that break the contract.
 
     Raises:
-        ContractViolation: it returns a row; the text is the sentence with the row's values.
+        ContractViolationError: it returns a row; the text is the sentence with the row's values.
     """
     row = connection.execute(sa.text(_sql(f"contract_{name}")), dict(parameters)).mappings().first()
     if row is not None:
-        raise ContractViolation(sentence.format(**row))
+        raise ContractViolationError(sentence.format(**row))
     return Outcome(name, passed=True)
 
 
@@ -56,7 +56,7 @@ def uniques_within_events(
 
 
 def hours_add_up_to_days(
-    connection: sa.Connection, windows: Sequence[Window], hourly_asset: str
+    connection: sa.Connection, windows: Sequence[Window], hourly_assets: Sequence[str]
 ) -> Outcome:
     """Where the zone's day is whole hours, the hours' counts add up to the day's.
 
@@ -80,9 +80,9 @@ def hours_add_up_to_days(
             "{organization_id}, the day {in_day}: nothing was published; materialise "
             "analytics/hourly_events for that day, then the day.",
         )
-    except ContractViolation as violation:
+    except ContractViolationError as violation:
         hours = [key for w in whole for key in _hour_keys(w)]
-        if marks.seen(connection, hourly_asset, hours):
+        if any(marks.seen(connection, asset, hours) for asset in hourly_assets):
             raise UpstreamNotReadyError(
                 "Hours of this day are being counted anew; the day follows them."
             ) from violation
@@ -103,9 +103,9 @@ def days_add_up_to_months(connection: sa.Connection, windows: Sequence[Window]) 
 
 def funnel_warnings(connection: sa.Connection, dates: Sequence[dt.date]) -> Outcome:
     """Campaign days whose events contradict each other: counted raw, named, nothing stopped."""
-    rows = connection.execute(
-        sa.text(_sql("warning_funnel")), {"dates": list(dates)}
-    ).mappings().all()
+    rows = (
+        connection.execute(sa.text(_sql("warning_funnel")), {"dates": list(dates)}).mappings().all()
+    )
     return Outcome(
         "funnel_is_plausible",
         passed=not rows,

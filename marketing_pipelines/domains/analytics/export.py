@@ -7,6 +7,7 @@ against the table, just before the manifest that names them is committed.
 
 import contextlib
 import datetime as dt
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from marketing_pipelines.domains.analytics.manifest import (
     record_hours,
 )
 from marketing_pipelines.domains.analytics.tables import contact_activity
-from marketing_pipelines.failures import ContractViolation, UpstreamNotReadyError
+from marketing_pipelines.failures import ContractViolationError, UpstreamNotReadyError
 from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.lake import HourFile, Lake, schema
 from marketing_pipelines.stores.postgres import libpq_uri
@@ -109,7 +110,7 @@ def export_hours(
         source: What `reading` gave; its rows are those of the connection's snapshot.
 
     Raises:
-        ContractViolation: the rows written are not those of the table.
+        ContractViolationError: the rows written are not those of the table.
         StoreUnavailableError: the lake cannot be written.
     """
     start, end = windows[0].start, windows[-1].end
@@ -125,7 +126,8 @@ def export_hours(
             export.rows += content.rows
             export.rows_of[window.key] = content.rows
             now_exported[window.start] = content
-            if before.get(window.start) == content:
+            in_place = not content.rows or lake.exists(window.start)
+            if before.get(window.start) == content and in_place:
                 continue
             if not content.rows and window.start not in before:
                 export.new_and_empty.append(window)
@@ -220,7 +222,7 @@ def _cut_at_hours(
         instants: Any = table.column("occurred_at").chunk(0).cast(pa.int64()).to_numpy()
         hours = instants // MICROSECONDS_PER_HOUR
         cuts = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), len(hours)]
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in itertools.pairwise(cuts):
             hour = dt.datetime.fromtimestamp(int(hours[first]) * 3600, dt.UTC)
             yield hour, table.slice(first, last - first)
 
@@ -236,7 +238,7 @@ def _require_all_rows(
         .where(_within(start, end))
     ).one()
     if stored != exported:
-        raise ContractViolation(
+        raise ContractViolationError(
             f"{exported} events were written for {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} "
             f"UTC but the table holds {stored}: nothing was published; run the hours again."
         )

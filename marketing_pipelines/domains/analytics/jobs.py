@@ -79,9 +79,7 @@ def contact_activity(
     kinds={"duckdb", "postgres"},
     **PARTITIONED,
 )
-def hourly_events(
-    context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
-) -> Result:
+def hourly_events(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """Events and distinct contacts per organization, type and UTC hour."""
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_hours(tick, lake.open(), engine)
@@ -159,9 +157,7 @@ campaign_daily_stats_schedule = scheduled(
     kinds={"duckdb", "postgres"},
     **PARTITIONED,
 )
-def monthly_usage(
-    context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
-) -> Result:
+def monthly_usage(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """Events and distinct contacts per organization, type and month, for billing. [001]"""
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_months(tick, lake.open(), engine)
@@ -180,9 +176,7 @@ monthly_usage_schedule = scheduled(
     kinds={"duckdb"},
     **COMMON,
 )
-def warehouse(
-    context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
-) -> Result:
+def warehouse(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """All aggregates, and the lake beside them, in one DuckDB file to open anywhere."""
     with postgres.tick(context) as tick, tick.begin() as connection:
         tables_written = warehouse_file.publish(

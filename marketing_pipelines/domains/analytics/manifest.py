@@ -42,7 +42,8 @@ def missing_hours(
         connection.execute(
             sa.text(
                 "select wanted from generate_series("
-                " cast(:first as timestamptz), cast(:end as timestamptz) - interval '1 microsecond',"
+                " cast(:first as timestamptz),"
+                " cast(:end as timestamptz) - interval '1 microsecond',"
                 " interval '1 hour') as wanted"
                 " where not exists ("
                 " select from analytics.lake_hours where lake_hours.hour = wanted)"
@@ -53,9 +54,7 @@ def missing_hours(
     )
 
 
-def record_hours(
-    connection: sa.Connection, hours: Mapping[dt.datetime, ExportedHour]
-) -> None:
+def record_hours(connection: sa.Connection, hours: Mapping[dt.datetime, ExportedHour]) -> None:
     """Writes what these hours hold now."""
     source = (
         sa.func.unnest(

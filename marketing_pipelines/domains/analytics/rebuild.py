@@ -6,7 +6,6 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.partitions import (
     CAMPAIGN_DAILY_STATS,
-    CONTACT_ACTIVITY,
     EVENT_AGGREGATES,
     MONTHLY_USAGE,
 )
@@ -15,7 +14,7 @@ from marketing_pipelines.domains.analytics.tables import (
     event_aggregates,
     lake_hours,
 )
-from marketing_pipelines.partitions import window_at
+from marketing_pipelines.partitions import window_at, windows_over
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.tables import (
@@ -24,21 +23,22 @@ from marketing_pipelines.stores.tables import (
     stale_partitions,
 )
 
+COUNTED = (EVENT_AGGREGATES, CAMPAIGN_DAILY_STATS, MONTHLY_USAGE)
+
 
 def count_anew(connection: sa.Connection, settings: Settings) -> None:
     """Stores the zone, removes what was counted in the old one, marks it in the new one."""
     connection.execute(sa.update(installation).values(timezone=settings.timezone))
     connection.execute(sa.delete(event_aggregates))
     connection.execute(sa.delete(campaign_daily_stats))
-    labelled = [asset.key for asset in (EVENT_AGGREGATES, CAMPAIGN_DAILY_STATS, MONTHLY_USAGE)]
+    labelled = [asset.key for asset in COUNTED]
     for table in (finished_partitions, stale_partitions):
         connection.execute(sa.delete(table).where(table.c.asset.in_(labelled)))
     hours = connection.execute(sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0)).scalars()
     zone = settings.zone
-    cascade.mark_above(
-        connection,
-        CONTACT_ACTIVITY,
-        [window_at("hour", hour, zone) for hour in hours],
-        now=dt.datetime.now(dt.UTC),
-        zone=zone,
-    )
+    now = dt.datetime.now(dt.UTC)
+    exported = [window_at("hour", hour, zone) for hour in hours]
+    for asset in COUNTED:
+        over = windows_over(asset.grain, exported, zone)
+        stale = [w for w in over if asset.running or w.end <= now]
+        cascade.mark(connection, asset, stale, now=now, zone=zone)

@@ -34,8 +34,11 @@ def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The job's lock is held: what lies here is of a killed process.
+        for litter in path.parent.glob(f".{path.name}.*"):
+            litter.unlink(missing_ok=True)
         rows = _write(connection, temporary, lake)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise StoreUnavailableError(
             f"{path} cannot be written ({error.strerror or error}): check MARKETING_DATA_DIR."

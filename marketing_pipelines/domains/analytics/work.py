@@ -90,7 +90,9 @@ def do_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
         dates = {"dates": [w.date for w in days]}
         return [
             contracts.uniques_within_events(connection, "daily", dates),
-            contracts.hours_add_up_to_days(connection, days, HOURLY_EVENTS.key),
+            contracts.hours_add_up_to_days(
+                connection, days, [CONTACT_ACTIVITY.key, HOURLY_EVENTS.key]
+            ),
         ]
 
     outcomes = _count(tick, EVENT_AGGREGATES, lake, engine, aggregates.count_days, verify)

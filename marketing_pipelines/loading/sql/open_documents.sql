@@ -1,7 +1,7 @@
 -- DuckDB. Lines of JSON as rows: the known columns as text, `extras` one JSON object of the other
 -- keys, `keys` all keys of the line, `problem` why the line is no row (null: it is one).
 with judged as (
-    select line, json_problem(document) as problem,
+    select line, document_problem(document) as problem,
            case when problem is null then document end as document
     from batch
 ), opened as (

@@ -131,7 +131,7 @@ begin
 end $$;
 
 create trigger refuse_update
-before update on analytics.contact_activity
+before update or truncate on analytics.contact_activity
 for each statement execute function analytics.refuse_update();
 
 -- Campaign days that are done already become stale when enrolments of that day change.

@@ -25,7 +25,8 @@ with parsed as (
                    and id_problem(event_source) is not null then 'event_source'
                when occurred_at is null or occurred_at < $first_instant then 'occurred_at'
                when received_text is not null and received_at is null then 'received_at'
-               when json_problem(properties) is not null then 'properties'
+               when json_problem(properties) is not null or json_problem(extras) is not null
+                   then 'properties'
            end as wrong_column
     from typed
 )
@@ -45,7 +46,7 @@ select line, event_id, organization_id, contact_id, event_type, event_source, oc
                    else 'lies before the first day, ' || $first_day || ': set MARKETING_FIRST_DAY earlier to keep such events'
                end
            when 'received_at' then instant_problem(received_text, received_at)
-           when 'properties' then json_problem(properties)
+           when 'properties' then coalesce(json_problem(properties), json_problem(extras))
        end as reason,
        hash(organization_id, event_id) as id_hash
 from judged

@@ -1,0 +1,133 @@
+"""Intents: an effect on the outside world is a row before it is an act.
+
+The row's unique key makes the effect happen once; a claim says who acts on it now. The claim's
+number is a fencing token: a worker that paused past its lease finds the number changed and cannot
+settle. A table of intents declares `columns()` besides its own, and a unique key.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.stores.tables import instant
+
+QUEUED = "queued"
+CLAIMED = "claimed"
+
+
+class ClaimLostError(MarketingPipelinesError):
+    """The lease ran out and somebody else claimed the intent: what was done must not be settled."""
+
+
+def columns() -> list[sa.Column[Any]]:
+    """The columns that every table of intents has, besides `id` and its unique key."""
+    return [
+        sa.Column("state", sa.Text, nullable=False, server_default=QUEUED, comment="Where it is"),
+        sa.Column(
+            "claim",
+            sa.BigInteger,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="Number of the latest claim; only its holder may settle",
+        ),
+        sa.Column(
+            "attempts", sa.Integer, nullable=False, server_default=sa.text("0"), comment="Claims"
+        ),
+        instant("due_at", "Not before this", nullable=False, server_default=sa.func.now()),
+        instant("leased_until", "When the claim ends by itself"),
+        sa.Column("reason", sa.Text, comment="Why it ended as it did"),
+    ]
+
+
+def record(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Writes intents; one whose key is there already stays as it is.
+
+    Returns:
+        How many are new.
+    """
+    if not rows:
+        return 0
+    statement = pg.insert(table).on_conflict_do_nothing().returning(table.c.id)
+    return len(connection.execute(statement, [dict(row) for row in rows]).all())
+
+
+def claim(
+    connection: sa.Connection, table: sa.Table, *, limit: int, lease: dt.timedelta, now: dt.datetime
+) -> list[sa.Row[Any]]:
+    """Claims due intents that are free or whose lease ran out, oldest first.
+
+    Several workers share a table: rows that another one is claiming are passed over.
+    """
+    free = sa.or_(
+        table.c.state == QUEUED,
+        sa.and_(table.c.state == CLAIMED, table.c.leased_until <= now),
+    )
+    chosen = (
+        sa.select(table.c.id)
+        .where(free, table.c.due_at <= now)
+        .order_by(table.c.due_at, table.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    claimed = (
+        sa.update(table)
+        .where(table.c.id == chosen.c.id)
+        .values(
+            state=CLAIMED,
+            claim=table.c.claim + 1,
+            attempts=table.c.attempts + 1,
+            leased_until=now + lease,
+        )
+        .returning(*table.columns)
+    )
+    rows = connection.execute(claimed).all()
+    return sorted(rows, key=lambda row: (row.due_at, row.id))
+
+
+def settle(
+    connection: sa.Connection,
+    table: sa.Table,
+    row: sa.Row[Any],
+    *,
+    state: str,
+    reason: str | None = None,
+) -> None:
+    """Writes how the effect ended.
+
+    Raises:
+        ClaimLostError: the claim is no longer ours.
+    """
+    _write(connection, table, row, {"state": state, "reason": reason})
+
+
+def give_back(
+    connection: sa.Connection, table: sa.Table, row: sa.Row[Any], *, due_at: dt.datetime
+) -> None:
+    """Returns an intent unacted; the attempt does not count.
+
+    Raises:
+        ClaimLostError: the claim is no longer ours.
+    """
+    values = {"state": QUEUED, "attempts": table.c.attempts - 1, "due_at": due_at}
+    _write(connection, table, row, values)
+
+
+def _write(
+    connection: sa.Connection, table: sa.Table, row: sa.Row[Any], values: Mapping[str, Any]
+) -> None:
+    written = connection.execute(
+        sa.update(table)
+        .where(table.c.id == row.id, table.c.claim == row.claim, table.c.state == CLAIMED)
+        .values(leased_until=None, **values)
+    )
+    if written.rowcount != 1:
+        raise ClaimLostError(
+            f"Claim {row.claim} of {table.fullname} {row.id} is no longer ours: its lease ran out."
+        )

@@ -1,0 +1,119 @@
+"""An effect happens once per key, and only the latest claim may settle it."""
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.stores import intents
+
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+LEASE = dt.timedelta(minutes=1)
+
+
+@pytest.fixture
+def table(engine: sa.Engine) -> Iterator[sa.Table]:
+    """A table of greetings to send, one per contact."""
+    greetings = sa.Table(
+        "greetings",
+        sa.MetaData(),
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("contact", sa.Text, unique=True),
+        *intents.columns(),
+        schema="ops",
+    )
+    with engine.begin() as connection:
+        greetings.create(connection)
+    yield greetings
+
+
+def record(engine: sa.Engine, table: sa.Table, *contacts: str) -> int:
+    with engine.begin() as connection:
+        rows = [{"contact": contact, "due_at": NOW} for contact in contacts]
+        return intents.record(connection, table, rows)
+
+
+def test_an_intent_recorded_twice_is_one(engine: sa.Engine, table: sa.Table) -> None:
+    assert record(engine, table, "ann", "bob") == 2
+    assert record(engine, table, "bob", "cid") == 1
+
+
+def test_a_claimed_intent_is_not_claimed_again_while_its_lease_runs(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, "ann")
+    with engine.begin() as connection:
+        (claimed,) = intents.claim(connection, table, limit=5, lease=LEASE, now=NOW)
+        assert (claimed.contact, claimed.claim, claimed.attempts) == ("ann", 1, 1)
+        later = NOW + LEASE - dt.timedelta(seconds=1)
+        assert intents.claim(connection, table, limit=5, lease=LEASE, now=later) == []
+
+
+def test_what_is_not_due_is_left_alone(engine: sa.Engine, table: sa.Table) -> None:
+    record(engine, table, "ann")
+    with engine.begin() as connection:
+        earlier = NOW - dt.timedelta(seconds=1)
+        assert intents.claim(connection, table, limit=5, lease=LEASE, now=earlier) == []
+
+
+def test_a_worker_that_wakes_up_after_its_lease_cannot_settle(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, "ann")
+    with engine.begin() as connection:
+        (paused,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW)
+        (second,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW + LEASE)
+        assert (second.claim, second.attempts) == (2, 2)
+        with pytest.raises(intents.ClaimLostError, match=r"Claim 1 of ops\.greetings"):
+            intents.settle(connection, table, paused, state="sent")
+        intents.settle(connection, table, second, state="sent", reason="accepted")
+        assert connection.execute(sa.select(table.c.state, table.c.reason)).all() == [
+            ("sent", "accepted")
+        ]
+
+
+def test_an_intent_is_settled_once(engine: sa.Engine, table: sa.Table) -> None:
+    record(engine, table, "ann")
+    with engine.begin() as connection:
+        (claimed,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW)
+        intents.settle(connection, table, claimed, state="sent")
+        with pytest.raises(intents.ClaimLostError):
+            intents.settle(connection, table, claimed, state="failed")
+
+
+def test_an_intent_given_back_keeps_its_attempts_and_waits(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, "ann")
+    tomorrow = NOW + dt.timedelta(days=1)
+    with engine.begin() as connection:
+        (claimed,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW)
+        intents.give_back(connection, table, claimed, due_at=tomorrow)
+        assert intents.claim(connection, table, limit=1, lease=LEASE, now=NOW + LEASE) == []
+        (again,) = intents.claim(connection, table, limit=1, lease=LEASE, now=tomorrow)
+        assert (again.claim, again.attempts) == (2, 1)
+
+
+def test_workers_that_claim_at_the_same_time_share_without_overlap(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, *(f"contact-{number}" for number in range(100)))
+    claimed: list[list[str]] = []
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        with engine.begin() as connection:
+            together.wait()
+            rows = intents.claim(connection, table, limit=25, lease=LEASE, now=NOW)
+            together.wait()
+            claimed.append([row.contact for row in rows])
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    contacts = [contact for part in claimed for contact in part]
+    assert len(contacts) == len(set(contacts))
