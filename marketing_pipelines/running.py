@@ -27,7 +27,6 @@ from marketing_pipelines.stores.tables import job_sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 
 WAREHOUSE = "analytics/warehouse"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _execute(
 ) -> list[Outcome]:
     """One Dagster run in this process."""
     tags = {TICK_TAG: at.isoformat(), TRIGGER_TAG: "manual"}
-    options: dict[str, Any] = {"run_config": QUIET}
+    options: dict[str, Any] = {}
     if len(windows) == 1:
         options["partition_key"] = windows[0].key
     elif windows:

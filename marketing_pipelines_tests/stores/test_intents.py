@@ -2,7 +2,6 @@
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ LEASE = dt.timedelta(minutes=1)
 
 
 @pytest.fixture
-def table(engine: sa.Engine) -> Iterator[sa.Table]:
+def table(engine: sa.Engine) -> sa.Table:
     """A table of greetings to send, one per contact."""
     greetings = sa.Table(
         "greetings",
@@ -26,7 +25,7 @@ def table(engine: sa.Engine) -> Iterator[sa.Table]:
     )
     with engine.begin() as connection:
         greetings.create(connection)
-    yield greetings
+    return greetings
 
 
 def record(engine: sa.Engine, table: sa.Table, *contacts: str) -> int:

@@ -1,0 +1,290 @@
+"""Events that come late, twice, out of order or from a transaction that commits last."""
+
+import datetime as dt
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from marketing_pipelines.domains.analytics.work import do_export
+from marketing_pipelines.stores import ticks
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, event, stored
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = pytest.mark.fault
+
+LATENESS = {
+    "a minute": dt.timedelta(minutes=1),
+    "an hour": dt.timedelta(hours=1),
+    "a day": dt.timedelta(days=1),
+    "35 days": dt.timedelta(days=35),
+}
+WIPED = (
+    "analytics.contact_activity",
+    "analytics.event_keys",
+    "analytics.lake_hours",
+    "analytics.hourly_events",
+    "analytics.event_aggregates",
+    "analytics.campaign_daily_stats",
+    "analytics.stale_partitions",
+    "analytics.finished_partitions",
+    "crm.organizations",
+)
+
+
+def load(installation: Installation, folder: Path, *rows: dict[str, Any]) -> Any:
+    """Loads the rows and does what the clock would do."""
+    result = installation.load_events(folder, rows)
+    installation.run_marked()
+    assert installation.rows("select * from analytics.stale_partitions") == []
+    return result
+
+
+def test_events_that_come_late_restate_their_hour_day_and_month(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [event(0, "2026-03-31T23:10:00Z")]
+    load(installation, tmp_path, *rows)
+    for number, late in enumerate(LATENESS.values(), start=1):
+        happened = dt.datetime.fromisoformat("2026-03-31T23:30:00+00:00")
+        rows.append(
+            event(
+                number,
+                happened.isoformat(),
+                received_at=(happened + late).isoformat(),
+                contact_id=f"c{number % 2}",
+            )
+        )
+        load(installation, tmp_path, rows[-1])
+        assert_counted(installation, rows)
+    assert stored(installation, "month") == {("acme", "opened", "2026-03"): (5, 2)}
+
+
+def test_the_last_microsecond_and_midnight_belong_to_two_days(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(1, "2026-03-01T23:59:59.999999Z"),
+        event(2, "2026-03-02T00:00:00Z"),
+        event(3, "2026-03-02T00:00:00.000001Z"),
+    ]
+    load(installation, tmp_path, *rows)
+    assert stored(installation, "day") == {
+        ("acme", "opened", "2026-03-01"): (1, 1),
+        ("acme", "opened", "2026-03-02"): (2, 1),
+    }
+    assert_counted(installation, rows)
+
+
+def test_a_repeat_received_later_changes_nothing(
+    installation: Installation, tmp_path: Path
+) -> None:
+    kept = event(1, "2026-03-01T10:00:00Z", received_at="2026-03-01T10:01:00Z")
+    repeat = event(1, "2026-03-05T10:00:00Z", received_at="2026-03-05T10:01:00Z")
+    load(installation, tmp_path, kept)
+    before = installation.fingerprints()
+    result = load(installation, tmp_path, repeat)
+    assert (result.loaded, result.repeated) == (0, 1)
+    assert installation.fingerprints() == before
+
+
+def test_a_repeat_received_earlier_moves_the_event_and_restates_both_hours_and_days(
+    installation: Installation, tmp_path: Path
+) -> None:
+    later = event(1, "2026-03-05T10:00:00Z", received_at="2026-03-05T10:01:00Z")
+    other = event(2, "2026-03-05T10:30:00Z", contact_id="c2")
+    earlier = event(1, "2026-03-01T10:00:00Z", received_at="2026-03-01T10:01:00Z")
+    load(installation, tmp_path, later, other)
+    load(installation, tmp_path, earlier)
+    assert stored(installation, "hour") == {
+        ("acme", "opened", "2026-03-01 10"): (1, 1),
+        ("acme", "opened", "2026-03-05 10"): (1, 1),
+    }
+    assert_counted(installation, [later, other, earlier])
+    lake = Path(installation.settings.effective_lake_url)
+    assert len(list(lake.rglob("events.parquet"))) == 2
+
+
+def test_an_hour_that_loses_its_only_event_loses_its_rows_and_its_file(
+    installation: Installation, tmp_path: Path
+) -> None:
+    later = event(1, "2026-03-05T10:00:00Z", received_at="2026-03-05T10:01:00Z")
+    earlier = event(1, "2026-03-01T10:00:00Z", received_at="2026-03-01T10:01:00Z")
+    load(installation, tmp_path, later)
+    load(installation, tmp_path, earlier)
+    assert_counted(installation, [later, earlier])
+    lake = Path(installation.settings.effective_lake_url)
+    [file] = lake.rglob("events.parquet")
+    assert file.parent.parent.name == "dt=2026-03-01"
+    assert installation.rows(
+        "select date::text, opened from analytics.campaign_daily_stats"
+    ) == [("2026-03-01", 1)]
+
+
+def test_a_transaction_that_commits_after_a_later_one_was_exported_is_not_missed(
+    installation: Installation, tmp_path: Path
+) -> None:
+    load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
+    [(contact,)] = installation.rows("select id from analytics.contacts")
+    with installation.engine.connect() as first, installation.engine.connect() as second:
+        insert_event(first, "first", contact, "2026-03-01T10:10:00Z")
+        insert_event(second, "second", contact, "2026-03-01T10:20:00Z")
+        second.commit()
+        installation.run_marked()
+        assert stored(installation, "hour") == {("acme", "opened", "2026-03-01 10"): (2, 1)}
+        first.commit()
+    installation.run_marked()
+    assert stored(installation, "hour") == {("acme", "opened", "2026-03-01 10"): (3, 1)}
+    assert stored(installation, "month") == {("acme", "opened", "2026-03"): (3, 1)}
+
+
+def insert_event(connection: sa.Connection, name: str, contact: int, occurred_at: Any) -> None:
+    connection.execute(
+        sa.text(
+            "insert into analytics.contact_activity (organization_id, event_id, contact_id,"
+            " event_type, occurred_at, received_at)"
+            " select organization_id, :name, id, 'opened', :occurred_at, now()"
+            " from crm.contacts where id = :contact"
+        ),
+        {"name": name, "contact": contact, "occurred_at": occurred_at},
+    )
+
+
+def test_an_export_waits_for_a_transaction_that_began_before_the_hour_ended(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """The hour is the running one, which the trigger does not mark."""
+    load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
+    [(contact,)] = installation.rows("select id from analytics.contacts")
+    now = dt.datetime.now(dt.UTC)
+    hour = f"{now:%Y-%m-%d-%H}:00"
+    with ThreadPoolExecutor(1) as pool, installation.engine.connect() as writer:
+        insert_event(writer, "still open", contact, now)
+        export = pool.submit(export_hour, installation, hour)
+        first_look = until(lambda: latest_look(installation), what="the export to look")
+        until(lambda: latest_look(installation) > first_look, what="the export to look again")
+        assert not export.done()
+        writer.commit()
+        assert export.result(60).success
+    assert installation.rows(
+        "select rows from analytics.lake_hours where hour = :hour",
+        hour=now.replace(minute=0, second=0, microsecond=0),
+    ) == [(1,)]
+
+
+def latest_look(installation: Installation) -> Any:
+    """When the waiting export last asked for open writers."""
+    [(at,)] = installation.rows(
+        "select max(query_start) from pg_stat_activity where datname = current_database()"
+        " and query like '%RowExclusiveLock%' and pid <> pg_backend_pid()"
+    )
+    return at
+
+
+def export_hour(installation: Installation, hour: str) -> dg.ExecuteInProcessResult:
+    """The export's work for an hour that is not over, which no clock and no person can ask for."""
+    hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00", end_offset=1)
+
+    @dg.asset(key=["analytics", "contact_activity"], partitions_def=hours)
+    def contact_activity(context: dg.AssetExecutionContext) -> None:
+        with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
+            do_export(tick, Lake(installation.settings.effective_lake_url))
+
+    return dg.materialize(
+        [contact_activity],
+        instance=installation.instance,
+        partition_key=hour,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+
+
+def test_events_cannot_be_changed(installation: Installation, tmp_path: Path) -> None:
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+        installation.execute("update analytics.contact_activity set event_type = 'clicked'")
+    assert installation.rows("select event_type from analytics.contact_activity") == [("opened",)]
+
+
+def test_a_repeat_inserted_by_hand_is_refused(installation: Installation, tmp_path: Path) -> None:
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    [(contact,)] = installation.rows("select id from analytics.contacts")
+    with (
+        pytest.raises(sa.exc.IntegrityError, match=r"event e1 of organization \d+ is stored"),
+        installation.engine.begin() as connection,
+    ):
+        insert_event(connection, "e1", contact, "2026-03-01T10:00:00Z")
+    assert installation.rows("select count(*) from analytics.contact_activity") == [(1,)]
+
+
+def test_overlapping_hours_and_days_done_again_leave_the_same_tables(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(n, f"2026-03-0{1 + n % 3}T{n % 24:02}:30:00Z", contact_id=f"c{n % 5}")
+        for n in range(40)
+    ]
+    load(installation, tmp_path, *rows)
+    assert_counted(installation, rows)
+    before = installation.fingerprints()
+    for job, first, last in (
+        ("analytics/contact_activity", "2026-03-01-10:00", "2026-03-02-10:00"),
+        ("analytics/event_aggregates", "2026-03-01", "2026-03-03"),
+        ("analytics/hourly_events", "2026-03-02-00:00", "2026-03-02-23:00"),
+        ("analytics/campaign_daily_stats", "2026-03-02", "2026-03-03"),
+        ("analytics/event_aggregates", "2026-03-02", None),
+        ("analytics/monthly_usage", "2026-03-01", None),
+    ):
+        installation.run(job, first, last)
+    assert installation.fingerprints() == before
+    installation.run_marked()
+    assert installation.fingerprints() == before
+
+
+ONE_EVENT = st.builds(
+    lambda number, minute, received, contact, organization: event(
+        number,
+        f"{dt.datetime(2026, 3, 1, 22, tzinfo=dt.UTC) + dt.timedelta(minutes=minute):%FT%TZ}",
+        received_at=f"2026-03-0{received}T12:00:00Z",
+        contact_id=f"c{contact}",
+        organization_id=organization,
+    ),
+    st.integers(0, 7),
+    st.integers(0, 239),
+    st.integers(3, 6),
+    st.integers(0, 2),
+    st.sampled_from(["acme", "globex"]),
+)
+
+
+def differ(rows: list[dict[str, Any]]) -> bool:
+    """Of two copies of one event that were received and happened at once, neither wins."""
+    keys = ("organization_id", "event_id", "received_at", "occurred_at")
+    return len({tuple(row[key] for key in keys) for row in rows}) == len(rows)
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    loads=st.lists(st.lists(ONE_EVENT, min_size=1, max_size=6), min_size=1, max_size=3).filter(
+        lambda loads: differ([row for rows in loads for row in rows])
+    )
+)
+def test_any_split_into_loads_gives_what_plain_counting_gives(
+    installation: Installation, tmp_path: Path, loads: list[list[dict[str, Any]]]
+) -> None:
+    installation.execute(f"truncate {', '.join(WIPED)} cascade")
+    shutil.rmtree(installation.settings.effective_lake_url, ignore_errors=True)
+    for rows in loads:
+        load(installation, tmp_path, *rows)
+    assert_counted(installation, [row for rows in loads for row in rows])
