@@ -30,7 +30,8 @@ class Installation:
     @contextlib.contextmanager
     def open(cls, settings: Settings, engine: sa.Engine) -> Iterator["Installation"]:
         """Dagster's storage is in memory."""
-        with dg.DagsterInstance.ephemeral() as instance:
+        quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
+        with dg.DagsterInstance.ephemeral(settings=quiet) as instance:
             yield cls(settings, engine, instance)
 
     def load(self, kind: str, path: Path, **options: Any) -> LoadResult:

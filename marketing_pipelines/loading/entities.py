@@ -9,8 +9,6 @@ an entity, the last row wins. What a row names and nobody knows becomes a stub.
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
-import sqlalchemy as sa
-
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
@@ -48,7 +46,6 @@ class EntityTarget:
             self._parameters["zones"] = sorted(available_timezones())
         if "$zone)" in self._statement:
             self._parameters["zone"] = timezone
-        self._store = EntityStore(kind)
 
     def check(self, batch: Batch) -> Checked:
         """Separates good rows from bad ones and joins the rows of one entity."""
@@ -59,9 +56,9 @@ class EntityTarget:
         repeated = Counts(repeated=good.num_rows - joined.num_rows)
         return Checked([joined], rejects + refused, repeated)
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
-        """Stores one batch."""
-        return self._store.write(connection, batch)
+    def store(self) -> EntityStore:
+        """What writes the batches."""
+        return EntityStore(self._kind)
 
     def _join_statement(self) -> str:
         keys = self._kind.key if self._kind.tenants else ("organization_id", *self._kind.key)

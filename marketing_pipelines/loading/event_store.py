@@ -10,42 +10,70 @@ import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import read_sql
 from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.writers import sql_state
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _TABLES = ("events", "organizations", "contacts", "contact_ids", "campaigns")
+_STEPS = (
+    "add_organizations",
+    "find_organizations",
+    "add_campaigns",
+    "find_campaigns",
+    "find_contacts",
+    "find_contacts_again",
+)
+_UNIQUE_VIOLATION = "23505"
 _SEPARATOR = "\x1f"
 
 
-def store_events(connection: sa.Connection, batch: "pa.Table") -> Counts:
-    """Stores checked events: the stubs they need first, then all of them in one transaction.
+class EventStore:
+    """Writes batches on one connection.
 
-    The stubs are committed before, so that two writers never wait for each other's events.
+    Most files hold events that are all new, and then asking which are is a tenth of the work. So
+    that is believed until a batch proves otherwise; from then on the store asks.
     """
-    lists = number_names(batch)
-    with connection.begin():
-        for table in _TABLES:
-            connection.exec_driver_sql(read_sql(f"events/create_{table}"))
-        connection.exec_driver_sql(read_sql("events/empty_stage"))
-        for table, rows in lists.items():
-            copy_arrow(connection, table, rows.to_reader())
-        for name in ("loaded_events", "loaded_contacts"):
-            connection.exec_driver_sql(f"analyze {name}")
-        for step in (
-            "add_organizations",
-            "find_organizations",
-            "add_campaigns",
-            "find_campaigns",
-            "find_contacts",
-            "find_contacts_again",
-        ):
-            connection.exec_driver_sql(read_sql(f"events/{step}"))
-        connection.exec_driver_sql("analyze loaded_contact_ids")
-    with connection.begin():
-        stored, replaced = connection.exec_driver_sql(read_sql("events/add_events")).one()
-    return Counts(stored - replaced, replaced, batch.num_rows - stored)
+
+    def __init__(self) -> None:
+        self._all_new = True
+
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+        """Stores checked events: the stubs they need first, then all of them in one transaction.
+
+        The stubs are committed before, so that two writers never wait for each other's events.
+        """
+        with connection.begin():
+            _stage(connection, batch)
+        if self._all_new:
+            try:
+                with connection.begin():
+                    stored = connection.exec_driver_sql(read_sql("events/add_new_events")).rowcount
+                    counted = connection.exec_driver_sql(read_sql("events/count_replaced"))
+                    replaced = counted.scalar_one()
+                return Counts(stored - replaced, replaced, 0)
+            except sa.exc.IntegrityError as error:
+                if sql_state(error) != _UNIQUE_VIOLATION:
+                    raise
+                self._all_new = False
+        with connection.begin():
+            stored, replaced = connection.exec_driver_sql(read_sql("events/add_events")).one()
+        return Counts(stored - replaced, replaced, batch.num_rows - stored)
+
+
+def _stage(connection: sa.Connection, batch: "pa.Table") -> None:
+    """Fills the temporary tables; makes and finds what the events name."""
+    for table in _TABLES:
+        connection.exec_driver_sql(read_sql(f"events/create_{table}"))
+    connection.exec_driver_sql(read_sql("events/empty_stage"))
+    for table, rows in number_names(batch).items():
+        copy_arrow(connection, table, rows.to_reader())
+    for table in ("loaded_events", "loaded_contacts"):
+        connection.exec_driver_sql(f"analyze {table}")
+    for step in _STEPS:
+        connection.exec_driver_sql(read_sql(f"events/{step}"))
+    connection.exec_driver_sql("analyze loaded_contact_ids")
 
 
 def number_names(batch: "pa.Table") -> dict[str, "pa.Table"]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
-from marketing_pipelines.loading.event_store import store_events
+from marketing_pipelines.loading.event_store import EventStore
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Counts
@@ -83,9 +83,9 @@ class EventsTarget:
             return events
         return self._checker.query(read_sql("events/drop_repeats"), {"batch": events})
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
-        """Stores one writer's share."""
-        return store_events(connection, batch)
+    def store(self) -> EventStore:
+        """What writes one writer's shares."""
+        return EventStore()
 
 
 def _shares(events: "pa.Table", writers: int) -> list["pa.Table"]:

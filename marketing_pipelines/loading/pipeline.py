@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.rejects import RejectsFile
 from marketing_pipelines.loading.results import Counts, LoadResult, Reject
-from marketing_pipelines.loading.writers import Writer
+from marketing_pipelines.loading.writers import Store, Writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,8 +44,8 @@ class Target(Protocol):
         """Separates what is to be written from what is not."""
         ...
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
-        """Stores one writer's share of a batch; a second time it changes nothing."""
+    def store(self) -> Store:
+        """A store for one writer."""
         ...
 
 
@@ -78,7 +78,7 @@ def run_load(
     counts, rows = Counts(), 0
     with contextlib.ExitStack() as stack:
         writers = [
-            stack.enter_context(contextlib.closing(Writer(engine, target.write)))
+            stack.enter_context(contextlib.closing(Writer(engine, target.store())))
             for _ in range(target.writers)
         ]
         for batch in reader.batches():

@@ -6,9 +6,9 @@ PostgreSQL refuses although it passed every check is found by halving the batch,
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 import sqlalchemy as sa
@@ -21,24 +21,33 @@ from marketing_pipelines.stores.postgres import connecting
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WriteBatch = Callable[[sa.Connection, "pa.Table"], Counts]
 _ATTEMPTS = 6
 _COLLISIONS = ("23505", "40001", "40P01")
 _BAD_ROW_CLASSES = ("22", "54")
+
+
+class Store(Protocol):
+    """Writes batches of one kind of row, on one connection and in one thread."""
+
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+        """Stores a batch, whose column `line` says where each row stood in the file.
+
+        The transactions are its own; the last one makes the rows visible. Doing it again changes
+        nothing.
+        """
+        ...
 
 
 class Writer:
     """One thread with one connection that writes batches in the order they are given.
 
     Args:
-        write: stores a batch on a connection, in transactions of its own of which the last makes
-            the rows visible; doing it again changes nothing. `line` is a column of the batch.
         waiting: batches that may wait before `submit` blocks.
     """
 
-    def __init__(self, engine: sa.Engine, write: WriteBatch, waiting: int = 1) -> None:
+    def __init__(self, engine: sa.Engine, store: Store, waiting: int = 1) -> None:
         self._engine = engine
-        self._write = write
+        self._store = store
         self._waiting = waiting
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._running: deque[Future[tuple[Counts, list[Reject]]]] = deque()
@@ -50,7 +59,7 @@ class Writer:
     def submit(self, batch: "pa.Table") -> Iterable[tuple[Counts, list[Reject]]]:
         """Hands over a batch; returns the outcomes of earlier ones that had to end first."""
         done = [self._running.popleft().result()] if len(self._running) > self._waiting else []
-        self._running.append(self._thread.submit(self._store, batch))
+        self._running.append(self._thread.submit(self._write, batch))
         return done
 
     def finish(self) -> Iterable[tuple[Counts, list[Reject]]]:
@@ -63,25 +72,25 @@ class Writer:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._connection.close()
 
-    def _store(self, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
+    def _write(self, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Writes a batch whole, or without the rows that PostgreSQL refuses."""
         try:
-            return self._store_whole(batch), []
+            return self._write_whole(batch), []
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if sql_state(error)[:2] not in _BAD_ROW_CLASSES:
                 raise
             if batch.num_rows == 1:
                 return Counts(), [Reject(batch["line"][0].as_py(), "", _sentence(error))]
         half = batch.num_rows // 2
-        first, first_rejects = self._store(batch.slice(0, half))
-        second, second_rejects = self._store(batch.slice(half))
+        first, first_rejects = self._write(batch.slice(0, half))
+        second, second_rejects = self._write(batch.slice(half))
         return first + second, first_rejects + second_rejects
 
-    def _store_whole(self, batch: "pa.Table") -> Counts:
+    def _write_whole(self, batch: "pa.Table") -> Counts:
         """Writes a batch; again if another loader stored the same rows at the same moment."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._write(self._connection, batch)
+                return self._store.write(self._connection, batch)
             except (sa.exc.DBAPIError, psycopg.Error) as error:
                 if self._lost():
                     raise StoreUnavailableError(

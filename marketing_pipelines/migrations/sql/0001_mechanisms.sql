@@ -1,7 +1,5 @@
 -- Functions and triggers of the first release: month partitions, event keys, marks.
 
-alter sequence analytics.contact_activity_id_seq owned by analytics.contact_activity.id;
-
 create table analytics.contact_activity_default partition of analytics.contact_activity default;
 comment on table analytics.contact_activity_default is
     'Events of months that have no partition of their own yet';

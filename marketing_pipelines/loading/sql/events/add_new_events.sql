@@ -1,0 +1,25 @@
+-- PostgreSQL. Stores the events of the batch in the belief that all are new: without a look at the
+-- keys, which the trigger on the table looks at anyway. It refuses the statement if an event is
+-- stored already and lets one pass that was received earlier than the event that holds its id.
+insert into analytics.contact_activity
+    (organization_id, event_id, contact_id, event_type, source_type, source_id, occurred_at,
+     received_at, properties)
+select organization.id,
+       loaded.event_id,
+       contact.id,
+       loaded.event_type,
+       case when campaign.id is not null then 'campaign' end,
+       campaign.id,
+       loaded.occurred_at,
+       loaded.received_at,
+       case
+           when loaded.extras is null then loaded.properties
+           else nullif(
+               (select coalesce(jsonb_object_agg(key, value), '{}')
+                from jsonb_each(loaded.extras) where value <> 'null')
+               || coalesce(loaded.properties, '{}'), '{}')
+       end
+from loaded_events as loaded
+join loaded_organizations as organization on organization.number = loaded.organization
+join loaded_contact_ids as contact on contact.number = loaded.contact
+left join loaded_campaigns as campaign on campaign.number = loaded.campaign

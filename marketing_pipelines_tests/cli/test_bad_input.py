@@ -1,0 +1,297 @@
+"""What a user can do wrong ends in one sentence, exit code 1, and nothing half-written."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.waiting import until
+
+DAYS = "analytics/event_aggregates"
+HOURS = "analytics/contact_activity"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["analytics/event_agregates"], "did you mean analytics/event_aggregates?"),
+        (["nothing/like/it"], "There is no job 'nothing/like/it'"),
+        ([DAYS, "--partition", "2026-02-30"], "'2026-02-30' is not a partition: days look like"),
+        ([DAYS, "--partition", "2026-3-1"], "'2026-3-1' is not a partition"),
+        ([DAYS, "--partition", "2999-01-01"], "2999-01-01 is not a partition of"),
+        ([DAYS, "--partition", "2014-12-31"], "they run from 2015-01-01 to"),
+        ([HOURS, "--partition", "2026-03-01-25:00"], "'2026-03-01-25:00' is not a partition"),
+        ([HOURS, "--partition", "2026-03-01"], "hours look like 2026-03-01-13:00 (UTC)"),
+        ([HOURS, "--partition", "2014-12-31-23:00"], "is not a partition of"),
+        (["analytics/monthly_usage", "--partition", "2026-03-02"], "months look like"),
+        (["analytics/warehouse", "--partition", "2026-03-01"], "has no partitions"),
+        (["analytics/warehouse", "--to", "2026-03-01"], "has no partitions"),
+        ([DAYS], "say which with --partition"),
+        ([DAYS, "--from", "2026-03-01"], "say which with --to"),
+        ([DAYS, "--to", "2026-03-01"], "say which with --from"),
+        ([DAYS, "--from", "2026-03-02", "--to", "2026-03-01"], "lies after --to"),
+        (
+            [DAYS, "--partition", "2026-03-05", "--from", "2026-03-01", "--to", "2026-03-02"],
+            "--partition",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be(
+    environment: dict[str, str], installation: Installation, arguments: list[str], sentence: str
+) -> None:
+    assert sentence in refusal("run", *arguments)
+    assert installation.rows("select count(*) from ops.job_sessions") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("MARKETING_TIMEZONE", "Mars/Olympus", "MARKETING_TIMEZONE cannot be used: 'Mars/Olympus'"),
+        ("MARKETING_TIMEZONE", "", "MARKETING_TIMEZONE cannot be used"),
+        ("MARKETING_ENGINE", "x", "MARKETING_ENGINE cannot be used"),
+        ("MARKETING_ENV", "prod", "MARKETING_ENV cannot be used"),
+        ("MARKETING_FIRST_DAY", "yesterday", "MARKETING_FIRST_DAY cannot be used"),
+        ("MARKETING_DATABASE_URL", "mysql://x/y", "MARKETING_DATABASE_URL must look like"),
+        ("MARKETING_DATABASE_URL", "nonsense", "MARKETING_DATABASE_URL must look like"),
+    ],
+)
+def test_a_setting_that_cannot_be(
+    environment: dict[str, str], name: str, value: str, sentence: str
+) -> None:
+    assert sentence in refusal("query", "select 1", **{name: value})
+
+
+def test_a_database_that_refuses_the_connection(environment: dict[str, str]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        url = f"postgresql://marketing:secret@127.0.0.1:{port}/marketing"
+        sentence = refusal("query", "select 1", MARKETING_DATABASE_URL=url)
+    assert "does not answer" in sentence
+    assert "check MARKETING_DATABASE_URL" in sentence
+    assert "secret" not in sentence
+
+
+def test_a_database_that_does_not_exist(environment: dict[str, str]) -> None:
+    url = environment["MARKETING_DATABASE_URL"].replace("/test_", "/no_such_")
+    assert "does not exist" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
+
+
+def test_a_transaction_pooler(
+    environment: dict[str, str], server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    with pooled(environment["MARKETING_DATABASE_URL"], tmp_path, "transaction") as url:
+        assert "transaction pooler" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
+
+
+def test_a_session_pooler_is_fine(environment: dict[str, str], tmp_path: Path) -> None:
+    with pooled(environment["MARKETING_DATABASE_URL"], tmp_path, "session") as url:
+        done = call("migrate", MARKETING_DATABASE_URL=url)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@contextlib.contextmanager
+def pooled(url: str, folder: Path, mode: str) -> Iterator[str]:
+    """PgBouncer in front of the database, and the URL through it."""
+    program = shutil.which("pgbouncer")
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    direct = make_url(url)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text(
+        f"[databases]\n* = host={direct.query['host']} port={direct.query.get('port', 5432)}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = any\npool_mode = {mode}\nignore_startup_parameters = extra_float_digits,options\n"
+        f"default_pool_size = 4\n"
+    )
+    configuration.write_text(
+        configuration.read_text().replace("* = host", f"{direct.database} = user=marketing host")
+    )
+    ordinary = {"user": "nobody"} if os.geteuid() == 0 else {}
+    readable(folder)
+    process = subprocess.Popen(
+        [program, "-q", str(configuration)],
+        stderr=subprocess.PIPE,
+        **ordinary,  # type: ignore[call-overload]
+    )
+    try:
+        until(lambda: answers(port), seconds=20, what="pgbouncer")
+        yield f"postgresql://marketing@127.0.0.1:{port}/{direct.database}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def readable(folder: Path) -> None:
+    """Lets another user read a folder below pytest's."""
+    for part in (folder, *folder.parents[:3]):
+        if part.name.startswith(("pytest-", "test_")) and part.owner() == pwd.getpwuid(
+            os.geteuid()
+        ).pw_name:
+            part.chmod(0o755)
+
+
+def test_a_lake_that_cannot_be_written_stops_the_run_and_it_succeeds_later(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [event(1, "2026-03-01T10:00:00Z")]
+    installation.load_events(tmp_path, rows)
+    lake = tmp_path / "lake"
+    lake.write_text("a file where the folder should be")
+    sentence = refusal(
+        "run", HOURS, "--partition", "2026-03-01-10:00", MARKETING_LAKE_URL=str(lake)
+    )
+    assert f"The event lake at {lake} cannot be written" in sentence
+    assert installation.rows("select count(*) from analytics.lake_hours") == [(0,)]
+    assert lake.read_text() == "a file where the folder should be"
+    lake.unlink()
+    done = call("run", HOURS, "--partition", "2026-03-01-10:00", MARKETING_LAKE_URL=str(lake))
+    assert done.returncode == 0, done.stderr
+    assert installation.rows("select rows from analytics.lake_hours") == [(1,)]
+
+
+def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
+    installation: Installation, tmp_path: Path
+) -> None:
+    lake = tmp_path / "small"
+    lake.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(lake)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        rows = [
+            event(n, "2026-03-01T10:00:00Z", contact_id=f"c{n}", properties={"n": os.urandom(200).hex()})
+            for n in range(2000)
+        ]
+        installation.load_events(tmp_path, rows)
+        arguments = ("run", DAYS, "--partition", "2026-03-01")
+        sentence = refusal(*arguments, MARKETING_LAKE_URL=str(lake))
+        assert f"The event lake at {lake} cannot be written" in sentence
+        assert "free space" in sentence
+        assert installation.rows("select count(*) from analytics.event_aggregates") == [(0,)]
+        assert [path for path in lake.rglob("*") if path.is_file()] == []
+        subprocess.run(["mount", "-o", "remount,size=16m", str(lake)], check=True)
+        done = call(*arguments, MARKETING_LAKE_URL=str(lake))
+        assert done.returncode == 0, done.stderr
+        assert installation.rows("select event_count from analytics.daily_events") == [(2000,)]
+    finally:
+        subprocess.run(["umount", str(lake)], check=True)
+
+
+def test_another_zone_is_refused_until_everything_is_counted_anew(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(1, "2026-03-01T04:59:00Z"),
+        event(2, "2026-03-01T05:00:00Z", contact_id="c2"),
+        event(3, "2026-03-08T23:30:00Z"),
+    ]
+    installation.load_events(tmp_path, rows)
+    installation.run_marked()
+    assert_counted(installation, rows)
+    before = installation.fingerprints()
+    zone = {"MARKETING_TIMEZONE": "America/New_York"}
+    arguments = ("run", DAYS, "--from", "2026-02-28", "--to", "2026-03-10")
+    sentence = refusal(*arguments, **zone)
+    assert "MARKETING_TIMEZONE is America/New_York but the stored days are those of UTC" in sentence
+    assert "migrate --rebuild" in sentence
+    assert installation.fingerprints() == before
+    done = call("migrate", "--rebuild", **zone)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN_MARKED],
+        env=os.environ | zone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_counted(installation, rows, "America/New_York")
+    assert "but the stored days are those of America/New_York" in refusal(*arguments)
+
+
+RUN_MARKED = """
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.installation import Installation
+settings = get_settings()
+with Installation.open(settings, create_engine(database_url(settings))) as installation:
+    installation.run_marked()
+"""
+
+
+def test_a_server_that_is_too_old(environment: dict[str, str], tmp_path: Path) -> None:
+    """PostgreSQL 14 or older, where its binaries are on this machine."""
+    binaries = [
+        folder
+        for version in (14, 13, 12, 11, 10)
+        for folder in (Path(f"/usr/lib/postgresql/{version}/bin"), Path(f"/opt/pg{version}/bin"))
+        if (folder / "initdb").exists()
+    ]
+    if not binaries:
+        pytest.skip("no PostgreSQL older than 15 is installed")
+    with old_server(binaries[0], tmp_path) as url:
+        sentence = refusal("query", "select 1", MARKETING_DATABASE_URL=url)
+        assert "version 15 or newer is needed" in sentence
+        with psycopg.connect(url) as connection:
+            assert connection.execute("select to_regnamespace('analytics')").fetchone() == (None,)
+
+
+@contextlib.contextmanager
+def old_server(binaries: Path, folder: Path) -> Iterator[str]:
+    ordinary = {"user": "nobody"} if os.geteuid() == 0 else {}
+    readable(folder)
+    home = folder / "old"
+    home.mkdir()
+    if ordinary:
+        shutil.chown(home, "nobody")
+    subprocess.run(
+        [binaries / "initdb", "-D", home / "data", "-U", "marketing", "-A", "trust"],
+        check=True,
+        capture_output=True,
+        **ordinary,  # type: ignore[call-overload]
+    )
+    process = subprocess.Popen(
+        [binaries / "postgres", "-D", home / "data", "-k", home, "-c", "listen_addresses="],
+        stderr=subprocess.DEVNULL,
+        **ordinary,  # type: ignore[call-overload]
+    )
+    try:
+        url = f"postgresql://marketing@/postgres?host={home}"
+        until(lambda: connects(url), seconds=30, what="the old server")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def connects(url: str) -> bool:
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url):
+        return True
+    return False

@@ -1,0 +1,106 @@
+"""What the migrations build is what the SQLAlchemy tables declare."""
+
+import importlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines.stores.schema import migrate, require_supported_server
+from marketing_pipelines.stores.tables import metadata
+
+SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
+for domain in ("crm", "campaigns", "analytics"):
+    importlib.import_module(f"marketing_pipelines.domains.{domain}.tables")
+
+
+def ours(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+    """Month partitions are made by the database itself; views are not tables."""
+    schema = item.schema if kind == "table" else getattr(item.table, "schema", None)
+    leaf = kind == "table" and str(name).startswith("contact_activity_")
+    return schema in SCHEMAS and not leaf
+
+
+def test_the_migrated_database_equals_the_declared_tables(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_object": ours,
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_every_check_constraint_of_the_tables_is_in_the_database(engine: sa.Engine) -> None:
+    declared = {
+        (table.fullname, str(constraint.name))
+        for table in metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, sa.CheckConstraint)
+    }
+    with engine.connect() as connection:
+        stored = connection.exec_driver_sql(
+            "select conrelid::regclass::text, conname from pg_constraint"
+            " join pg_namespace on pg_namespace.oid = connamespace"
+            " where contype = 'c' and nspname in ('crm', 'campaigns', 'analytics', 'ops')"
+            " and not exists (select from pg_inherits where inhrelid = conrelid)"
+        )
+        assert {(table, f"{name}") for table, name in stored} == {
+            (table, name) for table, name in declared
+        }
+
+
+def test_migrating_again_changes_nothing(engine: sa.Engine, environment: dict[str, str]) -> None:
+    settings = Settings()
+    migrate(database_url(settings), settings)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("select id, timezone from ops.installation").all()
+    assert rows == [(1, "UTC")]
+
+
+def test_two_processes_that_migrate_at_once_both_succeed(new_database: Any) -> None:
+    url = new_database("template0")
+    code = (
+        "from marketing_pipelines.settings import Settings\n"
+        "from marketing_pipelines.stores.postgres import database_url\n"
+        "from marketing_pipelines.stores.schema import migrate\n"
+        f"settings = Settings(database_url={url!r})\n"
+        "migrate(database_url(settings), settings)\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+
+
+def test_a_schema_of_a_newer_release_is_refused(
+    engine: sa.Engine, environment: dict[str, str]
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("update public.alembic_version set version_num = '9999'")
+    settings = Settings()
+    with pytest.raises(ConfigurationError, match="schema 9999, which this release does not know"):
+        migrate(database_url(settings), settings)
+
+
+def test_another_zone_than_the_stored_one_is_refused(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETING_TIMEZONE", "Asia/Kolkata")
+    settings = Settings()
+    with pytest.raises(ConfigurationError, match="the stored days are those of UTC"):
+        migrate(database_url(settings), settings)
+
+
+def test_a_server_of_this_version_is_supported(engine: sa.Engine) -> None:
+    with create_engine(engine.url).connect() as connection:
+        require_supported_server(connection)
