@@ -17,7 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
 # What Dagster and its processes are told, beside the settings.
-OTHER_VARIABLES = {"MARKETING_DAGSTER_LOG_DIR"}
+OTHER_VARIABLES: set[str] = set()
 
 UNCOMMENTED = sa.text("""
     select namespace.nspname || '.' || relation.relname
