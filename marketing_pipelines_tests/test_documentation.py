@@ -17,7 +17,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
 # What Dagster and its processes are told, beside the settings.
-OTHER_VARIABLES: set[str] = set()
 
 UNCOMMENTED = sa.text("""
     select namespace.nspname || '.' || relation.relname
@@ -87,7 +86,7 @@ def test_every_command_and_variable_that_is_named_exists(page: Path) -> None:
     of_db = set(group.commands["db"].commands)  # type: ignore[attr-defined]
     assert set(re.findall(r"marketing-pipelines db ([a-z]+)", text)) <= of_db
     settings = {f"MARKETING_{name.upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"\bMARKETING_[A-Z_]*[A-Z]\b", text)) <= settings | OTHER_VARIABLES
+    assert set(re.findall(r"\bMARKETING_[A-Z_]*[A-Z]\b", text)) <= settings
 
 
 def test_the_examples_for_analysts_are_answered(engine: sa.Engine) -> None:
