@@ -71,6 +71,7 @@ def _ask_postgres(settings: Settings, statement: str) -> Iterator[Answer]:
 
 
 def _ask_duckdb(settings: Settings, statement: str) -> Iterator[Answer]:
+    import adbc_driver_manager
     import duckdb
 
     url = reader_url(settings)
@@ -92,7 +93,7 @@ def _ask_duckdb(settings: Settings, statement: str) -> Iterator[Answer]:
             answer = duck.execute(parsed[0])
             columns = [column[0] for column in answer.description or ()]
             yield Answer(columns, _batches(answer))
-        except duckdb.Error as error:
+        except (duckdb.Error, adbc_driver_manager.Error, sa.exc.ProgrammingError) as error:
             raise _refused(error) from error
 
 
@@ -164,4 +165,4 @@ def _batches(answer: "duckdb.DuckDBPyConnection") -> Iterator[Sequence[Any]]:
 
 def _refused(error: Exception) -> BadInputError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
-    return BadInputError(f"The query was refused: {text}")
+    return BadInputError(f"The query was refused: {text.rstrip('.')}.")

@@ -16,7 +16,6 @@ ROOT = Path(documentation.__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
-# What Dagster and its processes are told, beside the settings.
 
 UNCOMMENTED = sa.text("""
     select namespace.nspname || '.' || relation.relname

@@ -6,7 +6,6 @@ other text (`12`, `true`) stays text, which rules read as the type they need. Wh
 an entity, the last row wins. What a row names and nobody knows becomes a stub.
 """
 
-from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from marketing_pipelines.failures import BadInputError
@@ -18,9 +17,6 @@ from marketing_pipelines.loading.kinds import Kind
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Counts
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class EntityTarget:

@@ -1,7 +1,7 @@
 """The run of one file through reading, checking and writing, whatever kind of row it holds."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -76,7 +76,7 @@ def run_load(
         on_progress: called with bytes read, bytes of the file, rows read so far.
     """
     counts, rows = Counts(), 0
-    with contextlib.ExitStack() as stack:
+    with _frugal_memory(), contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(contextlib.closing(Writer(engine, target.store())))
             for _ in range(target.writers)
@@ -105,3 +105,16 @@ def _settle(
         counts = counts + stored
         rejects.add(refused)
     return counts
+
+
+@contextlib.contextmanager
+def _frugal_memory() -> Iterator[None]:
+    """Arrow gives memory back when a batch is done; its own allocator keeps some per thread."""
+    import pyarrow as pa
+
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)

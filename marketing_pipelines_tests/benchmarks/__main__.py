@@ -15,8 +15,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000, help="size of the history")
     parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", default=[*MEASURES],
-                        help=f"some of: {', '.join(MEASURES)}")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=MEASURES,
+        metavar="NAME",
+        default=[*MEASURES],
+        help=f"some of: {', '.join(MEASURES)}",
+    )
     parser.add_argument("--folder", type=Path, help="keeps the generated files for the next time")
     parser.add_argument("--json", type=Path, help="file for every single number")
     options = parser.parse_args()

@@ -50,7 +50,10 @@ def run(job: str, first: str, last: str, storage: str = "memory") -> dict[str, A
     with _instance(storage) as instance, _memory() as memory:
         started = time.monotonic()
         outcomes = run_job(
-            Request(job, first, last, only=True), settings=settings, engine=engine, instance=instance
+            Request(job, first, last, only=True),
+            settings=settings,
+            engine=engine,
+            instance=instance,
         )
         wall = time.monotonic() - started
     sessions = [vars(outcome) for outcome in outcomes]
@@ -71,9 +74,11 @@ def raw_duckdb(first: str, last: str) -> dict[str, Any]:
     settings, engine = _connected()
     names = ("threads", "memory_limit", "preserve_insertion_order", "TimeZone")
     own = DuckDBEngine()
-    values = own._connect().execute(
-        "select " + ", ".join(f"current_setting('{name}')" for name in names)
-    ).fetchone()
+    values = (
+        own._connect()
+        .execute("select " + ", ".join(f"current_setting('{name}')" for name in names))
+        .fetchone()
+    )
     own.close()
     assert values is not None
     start, end = (window("day", key, settings.zone) for key in (first, last))

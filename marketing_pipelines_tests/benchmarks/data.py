@@ -25,11 +25,12 @@ def history(folder: Path, events: int) -> list[tuple[str, Path]]:
     if not target.is_dir():
         partial = target.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        write_files(
-            partial, events=events, start=FIRST_DAY, days=DAYS, organizations=ORGANIZATIONS
-        )
+        write_files(partial, events=events, start=FIRST_DAY, days=DAYS, organizations=ORGANIZATIONS)
         partial.rename(target)
-    return [*((kind, target / f"{kind}.csv") for kind in kinds), ("events", target / "events.parquet")]
+    return [
+        *((kind, target / f"{kind}.csv") for kind in kinds),
+        ("events", target / "events.parquet"),
+    ]
 
 
 def hour_files(folder: Path) -> list[Path]:
@@ -59,8 +60,6 @@ def _hour_file(folder: Path, hour: dt.datetime, events: int) -> Path:
         index = table.schema.get_field_index(name)
         table = table.set_column(index, name, moved.cast(table.schema.field(name).type))
     occurred = table["occurred_at"].cast(pa.int64())
-    within = pc.and_(
-        pc.greater_equal(occurred, start), pc.less(occurred, start + 3_600_000_000)
-    )
+    within = pc.and_(pc.greater_equal(occurred, start), pc.less(occurred, start + 3_600_000_000))
     pq.write_table(table.filter(within), path)
     return path

@@ -1,6 +1,5 @@
 """What is measured, each as a function that adds its results to the report."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -55,7 +54,10 @@ class Bench:
                 site.copy_enrolments(path)
             else:
                 self.loads[f"{name} {kind}"] = site.child("load", kind, path)
-            site.execute("analyze")  # as autovacuum does within a minute
+            if kind == "campaign_contacts":  # as autovacuum does within a minute
+                site.execute(
+                    "analyze crm.contacts, campaigns.campaigns, campaigns.campaign_contacts"
+                )
         for path in hours:
             site.child("load", "events", path)
         self.report.say(f"exporting {events:,} events")
@@ -103,7 +105,8 @@ def export(bench: Bench) -> None:
         bench.report.add(Measured(name, rates, "rows/s", 500_000, at_least=True, note=note))
     rate = month["rows"] / month["seconds"]
     whole = bench.loads["history export"]
-    note = f"{month['rows']:,} events, first read; {whole['peak_mb'] - whole['idle_mb']:.0f} MB above idle"
+    above = whole["peak_mb"] - whole["idle_mb"]
+    note = f"{month['rows']:,} events, first read; {above:.0f} MB above idle"
     bench.report.add(
         Measured("export the whole history", [rate], "rows/s", 500_000, at_least=True, note=note)
     )
@@ -167,7 +170,9 @@ def esp_events(bench: Bench) -> None:
         f"{max(r['peak_mb'] - r['idle_mb'] for r in runs):.0f} MB above idle"
     )
     bench.report.add(
-        Measured("ESP sample, load and all partitions", [r["seconds"] for r in runs], "s", 60, note=note)
+        Measured(
+            "ESP sample, load and all partitions", [r["seconds"] for r in runs], "s", 60, note=note
+        )
     )
 
 
@@ -209,7 +214,8 @@ def _busiest_hour(site: Site) -> str:
     return hour_key(hour)
 
 
-def _daemon(bench: Bench) -> None:
+def daemon(bench: Bench) -> None:
+    """Runs launched through the web server and done by the daemon."""
     from marketing_pipelines_tests.benchmarks.daemon import measure
 
     measure(bench.server, bench.report, bench.repeat)
@@ -222,5 +228,5 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "campaign_days": campaign_days,
     "hourly_job": hourly_job,
     "esp_events": esp_events,
-    "daemon": _daemon,
+    "daemon": daemon,
 }

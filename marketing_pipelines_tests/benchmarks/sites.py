@@ -1,4 +1,4 @@
-"""Installations to measure: databases on one embedded server, each with a data folder of its own."""
+"""Installations to measure: databases on one embedded server, each with its own data folder."""
 
 import contextlib
 import json
@@ -53,16 +53,18 @@ class Site:
         done = subprocess.run(
             [*command, *(str(word) for word in arguments)],
             env=self.variables,
-            stdout=subprocess.PIPE,
-            check=True,
+            capture_output=True,
+            check=False,
             text=True,
         )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} {arguments} failed:\n{done.stderr[-4000:]}")
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer
 
-    def execute(self, statement: str, *parameters: Any) -> list[Row]:
-        """One transaction on the operational database."""
-        return _execute(self.url, statement, parameters)
+    def execute(self, statement: str, *parameters: Any, then: str | None = None) -> list[Row]:
+        """One transaction on the operational database, of one statement or two."""
+        return _execute(self.url, statement, parameters, then)
 
     def copy_enrolments(self, path: Path) -> None:
         """Campaign contacts by COPY: they are not what is measured."""
@@ -74,9 +76,7 @@ class Site:
             )
             with (
                 path.open("rb") as file,
-                connection.cursor().copy(
-                    "copy enrolments from stdin (format csv, header)"
-                ) as copy,
+                connection.cursor().copy("copy enrolments from stdin (format csv, header)") as copy,
             ):
                 while chunk := file.read(MEGABYTE):
                     copy.write(chunk)
@@ -135,7 +135,12 @@ class Server:
         return site
 
 
-def _execute(url: str, statement: str, parameters: tuple[Any, ...]) -> list[Row]:
+def _execute(
+    url: str, statement: str, parameters: tuple[Any, ...], then: str | None = None
+) -> list[Row]:
     with psycopg.connect(url, options="-c timezone=UTC") as connection:
         cursor = connection.execute(statement, parameters or None)
-        return cursor.fetchall() if cursor.description else []
+        rows = cursor.fetchall() if cursor.description else []
+        if then is not None:
+            connection.execute(then)
+        return rows

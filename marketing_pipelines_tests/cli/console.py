@@ -59,7 +59,8 @@ def refusal(*arguments: str, **variables: str) -> str:
 
 def only_sentence(errors: str) -> str:
     """What stands after the command's name in the one line of stderr."""
+    assert len(errors.splitlines()) == 1, errors
     [line] = errors.splitlines()
     assert line.startswith("marketing-pipelines: ")
-    assert line.endswith(".")
+    assert line.endswith("."), line
     return line.removeprefix("marketing-pipelines: ")

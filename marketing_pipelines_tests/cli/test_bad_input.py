@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
@@ -93,71 +92,54 @@ def test_a_database_that_does_not_exist(environment: dict[str, str]) -> None:
     assert "does not exist" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
 
 
-def test_a_transaction_pooler(
-    environment: dict[str, str], server: EmbeddedPostgres, tmp_path: Path
-) -> None:
-    with pooled(environment["MARKETING_DATABASE_URL"], tmp_path, "transaction") as url:
+def test_a_transaction_pooler(environment: dict[str, str]) -> None:
+    with pooled(environment["MARKETING_DATABASE_URL"], "transaction") as url:
         assert "transaction pooler" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
 
 
-def test_a_session_pooler_is_fine(environment: dict[str, str], tmp_path: Path) -> None:
-    with pooled(environment["MARKETING_DATABASE_URL"], tmp_path, "session") as url:
+def test_a_session_pooler_is_fine(environment: dict[str, str]) -> None:
+    with pooled(environment["MARKETING_DATABASE_URL"], "session") as url:
         done = call("migrate", MARKETING_DATABASE_URL=url)
         assert (done.returncode, done.stderr) == (0, "")
 
 
 @contextlib.contextmanager
-def pooled(url: str, folder: Path, mode: str) -> Iterator[str]:
+def pooled(url: str, mode: str) -> Iterator[str]:
     """PgBouncer in front of the database, and the URL through it."""
     program = shutil.which("pgbouncer")
     if program is None:
         pytest.skip("pgbouncer is not installed")
     direct = make_url(url)
+    host = Path(str(direct.query["host"]))
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    configuration = folder / "pgbouncer.ini"
-    configuration.write_text(
-        f"""
-        [databases]
-        {direct.database} = host={direct.query["host"]} user=marketing
-        [pgbouncer]
-        listen_addr = 127.0.0.1
-        listen_port = {port}
-        unix_socket_dir =
-        auth_type = any
-        pool_mode = {mode}
-        ignore_startup_parameters = extra_float_digits, options
-        """.replace("        ", "")
-    )
-    readable(folder)
-    owner = Path(str(direct.query["host"])).owner()
-    process = subprocess.Popen(
-        [program, "-q", str(configuration)],
-        stderr=subprocess.DEVNULL,
-        user=owner if os.geteuid() == 0 else None,
-    )
-    try:
-        until(lambda: answers(port), seconds=20, what="pgbouncer")
-        yield f"postgresql://marketing@127.0.0.1:{port}/{direct.database}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        configuration = Path(folder) / "pgbouncer.ini"
+        configuration.write_text(
+            f"[databases]\n{direct.database} = host={host} user=marketing\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            f"unix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
+            "ignore_startup_parameters = extra_float_digits, options\n"
+        )
+        process = subprocess.Popen(
+            [program, "-q", str(configuration)],
+            stderr=subprocess.DEVNULL,
+            user=host.owner() if os.geteuid() == 0 else None,
+        )
+        try:
+            until(lambda: answers(port), seconds=20, what="pgbouncer")
+            yield f"postgresql://marketing@127.0.0.1:{port}/{direct.database}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def readable(folder: Path) -> None:
-    """Lets another user read a folder below pytest's."""
-    for part in (folder, *folder.parents[:3]):
-        if part.name.startswith(("pytest-", "test_")) and part.owner() == pwd.getpwuid(
-            os.geteuid()
-        ).pw_name:
-            part.chmod(0o755)
 
 
 def test_a_lake_that_cannot_be_written_stops_the_run_and_it_succeeds_later(
@@ -253,7 +235,7 @@ with Installation.open(settings, create_engine(database_url(settings))) as insta
 """
 
 
-def test_a_server_that_is_too_old(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_server_that_is_too_old(environment: dict[str, str]) -> None:
     """PostgreSQL 14 or older, where its binaries are on this machine."""
     binaries = [
         folder
@@ -263,7 +245,7 @@ def test_a_server_that_is_too_old(environment: dict[str, str], tmp_path: Path) -
     ]
     if not binaries:
         pytest.skip("no PostgreSQL older than 15 is installed")
-    with old_server(binaries[0], tmp_path) as url:
+    with old_server(binaries[0]) as url:
         sentence = refusal("query", "select 1", MARKETING_DATABASE_URL=url)
         assert "version 15 or newer is needed" in sentence
         with psycopg.connect(url) as connection:
@@ -271,31 +253,26 @@ def test_a_server_that_is_too_old(environment: dict[str, str], tmp_path: Path) -
 
 
 @contextlib.contextmanager
-def old_server(binaries: Path, folder: Path) -> Iterator[str]:
-    ordinary = {"user": "nobody"} if os.geteuid() == 0 else {}
-    readable(folder)
-    home = folder / "old"
-    home.mkdir()
-    if ordinary:
-        shutil.chown(home, "nobody")
-    subprocess.run(
-        [binaries / "initdb", "-D", home / "data", "-U", "marketing", "-A", "trust"],
-        check=True,
-        capture_output=True,
-        **ordinary,  # type: ignore[call-overload]
-    )
-    process = subprocess.Popen(
-        [binaries / "postgres", "-D", home / "data", "-k", home, "-c", "listen_addresses="],
-        stderr=subprocess.DEVNULL,
-        **ordinary,  # type: ignore[call-overload]
-    )
-    try:
-        url = f"postgresql://marketing@/postgres?host={home}"
-        until(lambda: connects(url), seconds=30, what="the old server")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+def old_server(binaries: Path) -> Iterator[str]:
+    user = "nobody" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory() as folder:
+        if user:
+            shutil.chown(folder, user)
+        data = Path(folder) / "data"
+        initdb = [binaries / "initdb", "-D", data, "-U", "marketing", "-A", "trust"]
+        subprocess.run(initdb, check=True, capture_output=True, user=user)
+        process = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="],
+            stderr=subprocess.DEVNULL,
+            user=user,
+        )
+        try:
+            url = f"postgresql://marketing@/postgres?host={folder}"
+            until(lambda: connects(url), seconds=30, what="the old server")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def connects(url: str) -> bool:

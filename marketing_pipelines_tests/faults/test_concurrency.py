@@ -1,0 +1,102 @@
+"""Several processes at once: no error, no partial day, nothing done twice at the same time."""
+
+import contextlib
+import datetime as dt
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines_tests.faults.child import result_of, started
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, count, event
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = pytest.mark.fault
+
+EXPORT = "analytics/contact_activity"
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+HOURS_OF_A_RANGE = 3_500
+
+
+def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """The first is stopped inside its transaction by a lock on the table that it reads."""
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    with installation.engine.connect() as blocker:
+        blocker.execute(sa.text("lock analytics.contact_activity in access exclusive mode"))
+        with started("run", EXPORT, "2026-03-01-10:00") as first:
+            until(lambda: waits_inside(installation), what="the first run to hold its lock")
+            [(first_run,)] = installation.rows("select run_id from ops.job_sessions")
+            second = installation.run(EXPORT, "2026-03-01-10:00", only=True)
+            assert [(o.job, o.status) for o in second][0] == (EXPORT, "SKIPPED_OVERLAP")
+            assert second[0].error == (
+                f"Run {first_run} holds the lock of {EXPORT} 2026-03-01-10:00 and does the work."
+            )
+            blocker.rollback()
+            assert {o["status"] for o in result_of(first)} == {"COMPLETED"}
+    installation.run_marked()
+    assert_counted(installation, [event(1, "2026-03-01T10:00:00Z")])
+
+
+def waits_inside(installation: Installation) -> bool:
+    """Whether a run holds an hour's lock and waits for the table."""
+    return bool(
+        installation.rows(
+            "select 1 from pg_locks held join pg_locks waiting using (pid)"
+            " join pg_stat_activity activity using (pid)"
+            " where datname = current_database() and held.locktype = 'advisory' and held.granted"
+            " and waiting.locktype = 'relation' and not waiting.granted"
+        )
+        or installation.rows(
+            "select 1 from pg_locks where locktype = 'relation' and not granted"
+            " and relation = 'analytics.contact_activity'::regclass"
+        )
+    )
+
+
+def test_a_long_range_beside_four_processes_and_a_reader(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(
+            number,
+            (START + dt.timedelta(hours=number * 7 % HOURS_OF_A_RANGE, minutes=13)).isoformat(),
+            contact_id=f"c{number % 11}",
+            event_type=["sent", "opened"][number % 2],
+        )
+        for number in range(2_000)
+    ]
+    installation.load_events(tmp_path, rows)
+    keys = [f"{START + dt.timedelta(hours=n):%Y-%m-%d-%H}:00" for n in range(HOURS_OF_A_RANGE)]
+    flag = tmp_path / "finished"
+    with contextlib.ExitStack() as processes:
+        reader = processes.enter_context(started("read", str(flag)))
+        whole = processes.enter_context(started("range", EXPORT, keys[0], keys[-1]))
+        singles = [
+            processes.enter_context(started("run", EXPORT, *keys[100 + n :: 437][:6]))
+            for n in range(4)
+        ]
+        assert {o["status"] for o in result_of(whole)} == {"COMPLETED"}
+        outcomes = [o for single in singles for o in result_of(single)]
+        assert {o["status"] for o in outcomes} <= {"COMPLETED", "SKIPPED_OVERLAP"}
+        with started("range", "analytics/event_aggregates", "2026-01-01", "2026-05-26") as days:
+            result_of(days)
+        with started("range", "analytics/event_aggregates", "2026-01-01", "2026-05-26") as again:
+            result_of(again)
+        flag.touch()
+        answers = result_of(reader)
+    assert answers["looks"] > 2
+    by_day = {(day, kind): events for (_, kind, day), (events, _) in count(rows, "day").items()}
+    for name, counts in answers["seen"].items():
+        relation, day, kind = name.split()
+        if relation == "days":
+            assert counts == [by_day[day, kind]], name
+        else:
+            assert max(counts) <= by_day[day, kind], name
+    installation.run_marked()
+    assert_counted(installation, rows)
+    assert installation.rows("select * from analytics.stale_partitions") == []
+    statuses = {status for (status,) in installation.rows("select status from ops.job_sessions")}
+    assert statuses <= {"COMPLETED", "SKIPPED_OVERLAP"}

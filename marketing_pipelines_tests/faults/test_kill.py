@@ -1,0 +1,105 @@
+"""A run whose process is killed half-way: the next run gives what an undisturbed one gives."""
+
+import datetime as dt
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from marketing_pipelines.stores import sessions
+from marketing_pipelines_tests.cli.console import call, start
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = pytest.mark.fault
+
+RANGE = ("run", "analytics/monthly_usage", "--from", "2026-01-01", "--to", "2026-03-01")
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+ROWS = [
+    event(
+        number,
+        (START + dt.timedelta(minutes=43 * number)).isoformat(),
+        contact_id=f"c{number % 17}",
+        event_type=["sent", "opened", "clicked"][number % 3],
+    )
+    for number in range(3_000)
+]
+
+
+def finished(job: str) -> Callable[[Installation], bool]:
+    """Whether a partition of the asset is done."""
+    return lambda installation: bool(
+        installation.rows(
+            "select 1 from analytics.finished_partitions where asset = :job limit 1", job=job
+        )
+    )
+
+
+def writing(installation: Installation) -> bool:
+    """Whether a lake file is being written."""
+    lake = Path(installation.settings.effective_lake_url)
+    return any(lake.rglob(".writing-*"))
+
+
+@pytest.mark.parametrize(
+    ("reached", "job"),
+    [
+        pytest.param(writing, "analytics/contact_activity", id="while_a_file_is_written"),
+        pytest.param(
+            finished("analytics/contact_activity"),
+            "analytics/contact_activity",
+            id="after_the_first_hours",
+        ),
+        pytest.param(
+            finished("analytics/hourly_events"),
+            "analytics/hourly_events",
+            id="while_hours_are_counted",
+        ),
+    ],
+)
+def test_a_killed_run_is_abandoned_and_the_next_one_completes_it(
+    installation: Installation,
+    tmp_path: Path,
+    reached: Callable[[Installation], bool],
+    job: str,
+) -> None:
+    installation.load_events(tmp_path, ROWS)
+    with start(*RANGE) as process:
+        until(lambda: reached(installation), what="the run to get there")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert not finished("analytics/monthly_usage")(installation)
+    [(number, working)] = installation.rows(
+        "select id, job from ops.job_sessions where status = 'RUNNING'"
+    )
+    assert working >= job
+    until(lambda: locks_held(installation) == 0, what="the server to free the locks")
+    with installation.engine.begin() as connection:
+        assert sessions.close_abandoned(connection) == [number]
+    assert installation.rows(
+        "select status, error from ops.job_sessions where id = :number", number=number
+    ) == [("ABANDONED", "The process ended without closing its session.")]
+
+    done = call(*RANGE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_counted(installation, ROWS)
+    assert not writing(installation)
+    lake = Path(installation.settings.effective_lake_url)
+    hours = {row["occurred_at"][:13] for row in ROWS}
+    assert len(list(lake.rglob("*.parquet"))) == len(hours)
+    assert installation.rows("select count(*) from analytics.lake_hours where rows > 0") == [
+        (len(hours),)
+    ]
+
+
+def locks_held(installation: Installation) -> int:
+    """Advisory locks in this database."""
+    [(number,)] = installation.rows(
+        "select count(*) from pg_locks where locktype = 'advisory'"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    return int(number)
