@@ -109,6 +109,10 @@ def _make_templates(server: EmbeddedPostgres) -> None:
         known = {row[0] for row in connection.execute("select datname from pg_database")}
         if DAGSTER_TEMPLATE in known:
             return
+        # Tests kill clients, never the machine: waiting for the disk would prove nothing.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
         for name in (TEMPLATE, DAGSTER_TEMPLATE):
             connection.execute(f"create database {name}")
     settings = Settings(database_url=server.url(TEMPLATE))
