@@ -19,6 +19,8 @@ _TYPES = {
     "object": "jsonb",
 }
 
+ANALYZE_FROM = 10_000
+
 
 class EntityStore:
     """The statements of one kind.
@@ -47,8 +49,18 @@ class EntityStore:
             for column in self._kind.references:
                 connection.exec_driver_sql(self._add_referenced(column))
             inserted = connection.exec_driver_sql(self._insert()).rowcount
-            changed = connection.exec_driver_sql(self._update()).rowcount
+            if inserted >= ANALYZE_FROM:
+                # What was just stored is unknown to the planner, which then loops over rows.
+                for table in self._tables():
+                    connection.exec_driver_sql(f"analyze {table.fullname}")
+            changed = 0
+            if inserted < batch.num_rows:
+                changed = connection.exec_driver_sql(self._update()).rowcount
         return Counts(inserted, changed, batch.num_rows - inserted - changed)
+
+    def _tables(self) -> list[sa.Table]:
+        referenced = [c.reference.table for c in self._kind.references if c.reference is not None]
+        return [self._kind.table, *referenced]
 
     def _create_stage(self) -> str:
         ids = "".join(f"{name} text, " for name in self._ids)

@@ -10,7 +10,7 @@ from marketing_pipelines.loading.results import Reject
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 40_000
 
 
 class Batch(NamedTuple):

@@ -339,3 +339,23 @@ def test_chunks_hold_at_most_two_million_rows_and_744_partitions(engine: sa.Engi
 )
 def test_the_trigger_is_read_from_the_tags(tags: dict[str, str], trigger: str) -> None:
     assert ticks.trigger_of(tags) == trigger
+
+
+def test_a_skipped_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:
+    """Both touch the partition's marks: one to remove them, one to have them asked for again."""
+    mark(engine, HOUR)
+    with held_open(engine, lambda _: None, HOUR) as holder:
+        assert run_probe(engine, finish_all, HOUR).success
+    assert delays_of(holder.result(60)) == []
+    assert [status for status, _ in all_sessions(engine)] == ["COMPLETED", "SKIPPED_OVERLAP"]
+
+
+def test_a_request_for_a_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:
+    """The sensor notes its request on every mark of the partition, the seen ones too."""
+    mark(engine, HOUR)
+    with held_open(engine, lambda _: None, HOUR) as holder:
+        mark(engine, HOUR)
+        with engine.begin() as connection:
+            marks.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
+    assert delays_of(holder.result(60)) == []
+    assert marked(engine) == [HOUR]

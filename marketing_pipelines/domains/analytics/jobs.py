@@ -6,6 +6,7 @@ import dagster as dg
 
 from marketing_pipelines.domains.analytics import sources, tables
 from marketing_pipelines.domains.analytics import warehouse as warehouse_file
+from marketing_pipelines.domains.analytics.contracts import Outcome
 from marketing_pipelines.domains.analytics.partitions import (
     CAMPAIGN_DAILY_STATS,
     CONTACT_ACTIVITY,
@@ -64,6 +65,7 @@ def contact_activity(
     context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
 ) -> Result:
     """Each closed hour of events, whole, as one Parquet file in the lake."""
+    outcomes: list[Outcome] = []
     with postgres.tick(context) as tick:
         outcomes = do_export(tick, lake.open())
     return presented(tick, CONTACT_ACTIVITY, outcomes)
@@ -81,6 +83,7 @@ def contact_activity(
 )
 def hourly_events(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """Events and distinct contacts per organization, type and UTC hour."""
+    outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_hours(tick, lake.open(), engine)
     return presented(tick, HOURLY_EVENTS, outcomes)
@@ -110,6 +113,7 @@ def event_aggregates(
 ) -> Result:
     """Events and distinct contacts per organization, type and day; the running day up to its last
     closed hour. [001]"""
+    outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_days(tick, lake.open(), engine)
     return presented(tick, EVENT_AGGREGATES, outcomes)
@@ -134,6 +138,7 @@ def campaign_daily_stats(
     context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
 ) -> Result:
     """What happened in each campaign on each day, zeros included. [000][001]"""
+    outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_campaign_days(tick, lake.open(), engine)
     return presented(tick, CAMPAIGN_DAILY_STATS, outcomes)
@@ -159,6 +164,7 @@ campaign_daily_stats_schedule = scheduled(
 )
 def monthly_usage(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """Events and distinct contacts per organization, type and month, for billing. [001]"""
+    outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_months(tick, lake.open(), engine)
     return presented(tick, MONTHLY_USAGE, outcomes)
@@ -178,6 +184,7 @@ monthly_usage_schedule = scheduled(
 )
 def warehouse(context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake) -> Result:
     """All aggregates, and the lake beside them, in one DuckDB file to open anywhere."""
+    tables_written: dict[str, int] = {}
     with postgres.tick(context) as tick, tick.begin() as connection:
         tables_written = warehouse_file.publish(
             connection, postgres.settings.warehouse_path, lake.open()

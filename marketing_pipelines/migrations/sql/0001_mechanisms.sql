@@ -44,7 +44,10 @@ create function analytics.claim_event_keys() returns trigger
 language plpgsql as $$
 declare
     claimed bigint;
-    repeat record;
+    refused text;
+    new_ids bigint[];
+    old_ids bigint[];
+    old_instants timestamptz[];
 begin
     insert into analytics.event_keys (organization_id, event_id, activity_id, occurred_at, received_at)
     select organization_id, event_id, id, occurred_at, received_at
@@ -56,33 +59,43 @@ begin
         return null;
     end if;
 
-    select inserted.event_id, inserted.organization_id into repeat
-    from inserted
-    join analytics.event_keys as held using (organization_id, event_id)
-    where held.activity_id <> inserted.id
-      and (held.received_at, held.occurred_at) <= (inserted.received_at, inserted.occurred_at)
-    limit 1;
-    if found then
-        raise unique_violation using message = format(
-            'event %s of organization %s is stored already', repeat.event_id, repeat.organization_id);
+    -- One index look-up per new row (`offset 0` keeps the planner from turning the join around),
+    -- planned each time because a plan made while the table was small would be kept.
+    execute $repeats$
+        select min(format('event %s of organization %s is stored already',
+                          inserted.event_id, inserted.organization_id))
+                   filter (where (held.received_at, held.occurred_at)
+                              <= (inserted.received_at, inserted.occurred_at)),
+               array_agg(inserted.id), array_agg(held.activity_id), array_agg(held.occurred_at)
+        from inserted
+        cross join lateral (
+            select activity_id, occurred_at, received_at
+            from analytics.event_keys
+            where event_keys.organization_id = inserted.organization_id
+                and event_keys.event_id = inserted.event_id
+                and event_keys.activity_id <> inserted.id
+            offset 0
+        ) as held
+    $repeats$ into refused, new_ids, old_ids, old_instants;
+    if refused is not null then
+        raise unique_violation using message = refused;
     end if;
 
     delete from analytics.contact_activity as loser
-    using analytics.event_keys as held, inserted
-    where held.organization_id = inserted.organization_id
-      and held.event_id = inserted.event_id
-      and held.activity_id <> inserted.id
-      and loser.occurred_at = held.occurred_at
-      and loser.id = held.activity_id;
+    using unnest(old_ids, old_instants) as replaced (id, occurred_at)
+    where loser.occurred_at = replaced.occurred_at
+        and loser.id = replaced.id
+        and loser.occurred_at >= (select min(instant) from unnest(old_instants) as instant)
+        and loser.occurred_at <= (select max(instant) from unnest(old_instants) as instant);
 
     update analytics.event_keys as held
     set activity_id = inserted.id,
         occurred_at = inserted.occurred_at,
         received_at = inserted.received_at
     from inserted
-    where held.organization_id = inserted.organization_id
-      and held.event_id = inserted.event_id
-      and held.activity_id <> inserted.id;
+    where inserted.id = any (new_ids)
+        and held.organization_id = inserted.organization_id
+        and held.event_id = inserted.event_id;
     return null;
 end $$;
 
@@ -136,17 +149,20 @@ for each statement execute function analytics.refuse_update();
 create function campaigns.mark_enrolment_days() returns trigger
 language plpgsql as $$
 begin
+    with days as materialized (
+        select distinct to_char(instants.at at time zone installation.timezone, 'YYYY-MM-DD') as day
+        from ops.installation
+        cross join touched
+        cross join lateral (
+            values (touched.entered_at), (touched.completed_at), (touched.exited_at)
+        ) as instants (at)
+        where instants.at is not null
+    )
     insert into analytics.stale_partitions (asset, partition, xid)
-    select distinct finished.asset, finished.partition, pg_current_xact_id()::text::bigint
-    from touched
-    cross join lateral (
-        values (touched.entered_at), (touched.completed_at), (touched.exited_at)
-    ) as instants (at)
-    join ops.installation on true
+    select finished.asset, finished.partition, pg_current_xact_id()::text::bigint
+    from days
     join analytics.finished_partitions as finished
-        on finished.asset = 'analytics/campaign_daily_stats'
-        and finished.partition =
-            to_char(instants.at at time zone installation.timezone, 'YYYY-MM-DD')
+        on finished.asset = 'analytics/campaign_daily_stats' and finished.partition = days.day
     on conflict do nothing;
     return null;
 end $$;

@@ -1,6 +1,7 @@
 -- PostgreSQL. Stores the events of the batch that are new or were received earlier than the event
 -- that holds their id; the trigger on the table keeps ids unique. Returns how many were stored and
--- how many of those took another's place. An id stands in the batch once. `offset 0`: one index look-up an event, always.
+-- how many of those took another's place. An id stands in the batch once. `offset 0` keeps the
+-- planner at one index look-up an event, whatever it believes of the table.
 with chosen as materialized (
     select organization.id as organization_id,
            loaded.event_id,

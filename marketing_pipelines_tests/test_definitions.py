@@ -1,0 +1,139 @@
+"""What Dagster sees: names, owners, clocks, and that it loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from marketing_pipelines.definitions import defs
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, event
+
+ASSETS = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+SOURCES = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetSpec)]
+CLOCKS = {
+    "analytics/campaign_daily_stats": "0 2 * * *",
+    "analytics/contact_activity": "0 * * * *",
+    "analytics/event_aggregates": "0 * * * *",
+    "analytics/monthly_usage": "0 3 1 * *",
+}
+WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}
+LOAD = """
+import time
+started = time.perf_counter()
+from marketing_pipelines.definitions import defs
+defs.get_repository_def()
+print(time.perf_counter() - started)
+"""
+
+
+def name(asset: dg.AssetsDefinition) -> str:
+    return asset.key.to_user_string()
+
+
+def test_the_location_loads_in_a_fresh_interpreter() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], capture_output=True, text=True, check=True
+    )
+    print(f"definitions loaded in {float(done.stdout):.2f} s")
+    assert done.stderr == ""
+
+
+def test_loading_imports_no_engine_and_no_pandas() -> None:
+    heavy = "duckdb pandas pyarrow matplotlib adbc_driver_postgresql alembic pyspark"
+    program = (
+        "import sys, marketing_pipelines.definitions;"
+        f"print([m for m in '{heavy}'.split() if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_definitions_are_valid() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=name)
+def test_every_asset_says_whose_it_is_and_what_it_is(asset: dg.AssetsDefinition) -> None:
+    spec = asset.get_asset_spec(asset.key)
+    domain, outcome = asset.key.path
+    assert asset.op.name == f"{domain}__{outcome}"
+    assert spec.group_name == domain
+    assert list(spec.owners) == ["team:analytics"]
+    assert spec.kinds
+    assert (spec.description or "").rstrip("]01").rstrip(" [").endswith(".")
+
+
+@pytest.mark.parametrize("spec", SOURCES, ids=lambda spec: spec.key.to_user_string())
+def test_every_source_says_whose_it_is_and_what_it_is(spec: dg.AssetSpec) -> None:
+    assert spec.key.path[0] == spec.group_name == "sources"
+    assert list(spec.owners)
+    assert spec.kinds
+    assert (spec.description or "").endswith(".")
+
+
+def test_keys_and_clocks_are_these() -> None:
+    schedules = {
+        schedule.job_name.removesuffix("_job").replace("__", "/"): schedule.cron_schedule
+        for schedule in defs.schedules or ()
+        if isinstance(schedule, dg.ScheduleDefinition)
+    }
+    assert schedules == CLOCKS
+    assert {name(asset) for asset in ASSETS} == set(CLOCKS) | WITHOUT_CLOCK
+
+
+def test_jobs_and_schedules_are_named_after_their_asset() -> None:
+    repository = defs.get_repository_def()
+    stems = {key.replace("/", "__") for key in CLOCKS}
+    assert {s.name for s in repository.schedule_defs} == {f"{stem}_schedule" for stem in stems}
+    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {f"{stem}_job" for stem in stems}
+
+
+def test_sensors_and_schedules_are_on_from_the_start() -> None:
+    repository = defs.get_repository_def()
+    assert {s.name for s in repository.sensor_defs} == {
+        "automation_sensor",
+        "stale_partitions_sensor",
+    }
+    assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
+    assert {s.default_status for s in repository.schedule_defs} == {
+        dg.DefaultScheduleStatus.RUNNING
+    }
+
+
+def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:
+    for asset in ASSETS:
+        if asset.partitions_def is not None:
+            assert asset.backfill_policy == dg.BackfillPolicy.single_run(), name(asset)
+
+
+def test_every_asset_reaches_back_to_a_source() -> None:
+    graph = defs.resolve_asset_graph()
+    for asset in ASSETS:
+        roots = {key.path[0] for key in graph.get_ancestor_asset_keys(asset.key)}
+        assert "sources" in roots, name(asset)
+
+
+def test_materialising_everything_twice_changes_nothing(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(n, f"2026-03-0{1 + n % 2}T{n % 24:02}:30:00Z", contact_id=f"c{n % 5}")
+        for n in range(30)
+    ]
+    installation.load_events(tmp_path, rows)
+    seen = []
+    for _ in range(2):
+        installation.run("analytics/contact_activity", "2026-03-01-00:00", "2026-03-31-23:00")
+        for job in ("analytics/event_aggregates", "analytics/campaign_daily_stats"):
+            installation.run(job, "2026-03-01", "2026-03-31")
+        installation.run("analytics/monthly_usage", "2026-03-01")
+        installation.run("analytics/warehouse")
+        seen.append(installation.fingerprints())
+    assert seen[0] == seen[1]
+    assert_counted(installation, rows)
