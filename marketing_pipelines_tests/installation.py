@@ -52,15 +52,11 @@ class Installation:
     ) -> list[Outcome]:
         """Runs a job as `marketing-pipelines run` does."""
         request = Request(job, first, last or first, **options)
-        return run_job(
-            request, settings=self.settings, engine=self.engine, instance=self.instance
-        )
+        return run_job(request, settings=self.settings, engine=self.engine, instance=self.instance)
 
     def run_marked(self) -> list[Outcome]:
         """Does what schedules and sensors would do."""
-        return list(
-            run_marked(settings=self.settings, engine=self.engine, instance=self.instance)
-        )
+        return list(run_marked(settings=self.settings, engine=self.engine, instance=self.instance))
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""

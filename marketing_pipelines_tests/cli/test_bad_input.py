@@ -175,7 +175,12 @@ def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
         pytest.skip("a small disk can be mounted by root only")
     try:
         rows = [
-            event(n, "2026-03-01T10:00:00Z", contact_id=f"c{n}", properties={"n": os.urandom(200).hex()})
+            event(
+                n,
+                "2026-03-01T10:00:00Z",
+                contact_id=f"c{n}",
+                properties={"n": os.urandom(200).hex()},
+            )
             for n in range(2000)
         ]
         installation.load_events(tmp_path, rows)

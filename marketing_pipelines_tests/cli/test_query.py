@@ -95,7 +95,7 @@ LAKE_WRITES = [
     "select * from read_json('{secret}'), lake.contact_activity",
     "select * from glob('/*'), lake.contact_activity",
     "select * from '{secret}', lake.contact_activity",
-    "select * from \"{secret}\", lake.contact_activity",
+    'select * from "{secret}", lake.contact_activity',
     "select * from '{lake_file}' -- lake.",
     "select * from parquet_metadata('{lake_file}'), lake.contact_activity",
     "select * from parquet_scan('{lake_file}'), lake.contact_activity",
@@ -239,7 +239,6 @@ def test_instants_print_in_utc_in_every_format(filled: Installation, relation: s
 
 
 def test_parquet_keeps_types(filled: Installation) -> None:
-    import subprocess
 
     sql = (
         "select organization_id, event_type, date, event_count, null as nothing"
@@ -252,7 +251,12 @@ def test_parquet_keeps_types(filled: Installation) -> None:
         check=True,
     )
     table = pq.read_table(io.BytesIO(done.stdout))
-    assert [str(field.type) for field in table.schema][:4] == ["int64", "string", "date32[day]", "int64"]
+    assert [str(field.type) for field in table.schema][:4] == [
+        "int64",
+        "string",
+        "date32[day]",
+        "int64",
+    ]
     assert table["event_type"].to_pylist() == ["clicked", "opened"]
     assert table["event_count"].to_pylist() == [1, 2]
 

@@ -124,9 +124,9 @@ def test_an_hour_that_loses_its_only_event_loses_its_rows_and_its_file(
     lake = Path(installation.settings.effective_lake_url)
     [file] = lake.rglob("events.parquet")
     assert file.parent.parent.name == "dt=2026-03-01"
-    assert installation.rows(
-        "select date::text, opened from analytics.campaign_daily_stats"
-    ) == [("2026-03-01", 1)]
+    assert installation.rows("select date::text, opened from analytics.campaign_daily_stats") == [
+        ("2026-03-01", 1)
+    ]
 
 
 def test_a_transaction_that_commits_after_a_later_one_was_exported_is_not_missed(

@@ -275,9 +275,7 @@ def test_a_session_whose_connection_is_gone_is_abandoned(engine: sa.Engine) -> N
             assert sessions.close_abandoned(other) == []
     with engine.begin() as other:
         assert until(lambda: sessions.close_abandoned(other)) == [number]
-    assert all_sessions(engine) == [
-        ("ABANDONED", "The process ended without closing its session.")
-    ]
+    assert all_sessions(engine) == [("ABANDONED", "The process ended without closing its session.")]
 
 
 def test_work_that_forgets_to_say_that_it_is_finished_fails(engine: sa.Engine) -> None:
