@@ -4,10 +4,9 @@ Hours are UTC hours. Days and months are those of the reporting zone; their keys
 `window` computes the real bounds, once, in Python, so that every engine works with instants.
 """
 
-import bisect
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -160,20 +159,6 @@ def closed_windows_between(
 ) -> list[Window]:
     """The partitions that overlap `[start, end)` and are over at `now`."""
     return [w for w in windows_between(grain, start, min(end, now), zone) if w.end <= now]
-
-
-def overlapping(windows: Sequence[Window], others: Iterable[Window]) -> list[Window]:
-    """Those of `windows` (sorted, disjoint) that share an instant with one of `others`."""
-    starts = [w.start for w in windows]
-    found: dict[Window, None] = {}
-    for other in others:
-        first = max(bisect.bisect_right(starts, other.start) - 1, 0)
-        for candidate in windows[first:]:
-            if candidate.start >= other.end:
-                break
-            if candidate.end > other.start:
-                found[candidate] = None
-    return sorted(found)
 
 
 def windows_over(grain: Grain, spans: Iterable[Window], zone: ZoneInfo) -> list[Window]:

@@ -13,6 +13,7 @@ from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
+from marketing_pipelines.stores.schema import require_same_zone
 
 
 class Postgres(dg.ConfigurableResource[Any]):
@@ -36,8 +37,10 @@ class Postgres(dg.ConfigurableResource[Any]):
     def begin(self) -> Iterator[sa.Connection]:
         """A short transaction outside any run, for schedules and sensors."""
         engine = self.engine
-        with connecting(engine.url), engine.begin() as connection:
-            yield connection
+        with connecting(engine.url), engine.connect() as connection:
+            require_same_zone(connection, self.settings.zone)
+            with connection.begin():
+                yield connection
 
 
 class EventLake(dg.ConfigurableResource[Any]):

@@ -94,7 +94,10 @@ def run_marked(
         now = dt.datetime.now(dt.UTC)
         with engine.connect() as connection:
             pending = marks.pending(connection)
-        unasked = {asset: dict.fromkeys(keys) for asset, keys in pending.items()}
+        unasked = {
+            asset: marks.Pending(dict.fromkeys(found.requested), found.never_done)
+            for asset, found in pending.items()
+        }
         requests = next_requests(
             unasked,
             list(registered().values()),
@@ -141,11 +144,12 @@ def _bring_upstream(
 def _not_current(
     engine: sa.Engine, asset: PartitionedAsset, windows: Sequence[Window]
 ) -> list[Window]:
+    """Marks what was never done, and returns everything that is marked."""
     keys = [w.key for w in windows]
-    with engine.connect() as connection:
-        done = marks.finished(connection, asset.key, keys)
-        marked = marks.pending(connection).get(asset.key, {})
-    return [w for w in windows if w.key in marked or w.key not in done]
+    with engine.begin() as connection:
+        marks.add(connection, asset.key, keys, unfinished_only=True)
+        marked = {mark.partition for mark in marks.seen(connection, asset.key, keys)}
+    return [w for w in windows if w.key in marked]
 
 
 def _execute(

@@ -4,7 +4,6 @@ Settings of one organization (decay, ramps, caps) are not here: they are rows.
 """
 
 import datetime as dt
-import os
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -110,5 +109,4 @@ def get_settings() -> Settings:
 
 def project_root() -> Path:
     """The folder that holds `workspace.yaml` and `dagster.yaml`."""
-    home = os.environ.get("DAGSTER_HOME")
-    return Path(home) if home else Path(__file__).resolve().parent.parent
+    return Path(__file__).resolve().parent.parent

@@ -105,4 +105,6 @@ def _write_env_file() -> None:
         if line.partition("=")[0] not in variables
     ]
     lines = kept + [f"{name}={value}" for name, value in variables.items()]
+    path.touch(mode=0o600)
+    path.chmod(0o600)
     path.write_text("\n".join(lines) + "\n")

@@ -75,8 +75,8 @@ def _postgres(settings: Settings) -> str:
             hours = connection.execute(sa.select(sa.func.count()).select_from(lake_hours))
             stale = connection.execute(sa.select(sa.func.count()).select_from(stale_partitions))
             numbers = f"{hours.scalar_one()} hours exported, {stale.scalar_one()} marks"
+        ensure_database(dagster_database_url(settings))
         for url in (reader_url(settings), dagster_database_url(settings)):
-            ensure_database(url)
             ours = url.set(drivername="postgresql+psycopg")
             with connecting(ours), create_engine(ours).connect():
                 pass

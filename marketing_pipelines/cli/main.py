@@ -42,10 +42,21 @@ def main() -> None:
     """Runs a command; an error is one sentence on stderr and exit code 1."""
     try:
         app()
-    except MarketingPipelinesError as error:
-        if _Debug.on:
-            raise
-        sys.stderr.write(f"marketing-pipelines: {error}\n")
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except Exception as error:
+        if _Debug.on:
+            raise
+        sys.stderr.write(f"marketing-pipelines: {_sentence(error)}\n")
+        sys.exit(1)
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, on one line; the traceback is for `--debug`."""
+    if isinstance(error, MarketingPipelinesError):
+        return str(error)
+    lines = [line.strip() for line in str(getattr(error, "orig", error)).splitlines()]
+    first = next((line for line in lines if line), "no message")
+    return f"{type(error).__name__}: {first} (`marketing-pipelines --debug …` shows where.)"

@@ -57,7 +57,11 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     logs = settings.data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     url = dagster_database_url(settings).render_as_string(hide_password=False)
-    return {
+    own = {
+        f"MARKETING_{name.upper()}": str(getattr(settings, name))
+        for name in settings.model_fields_set
+    }
+    return own | {
         "DAGSTER_HOME": str(project_root()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "1",

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from marketing_pipelines.cli.session import connected, dagster_environment
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import dagster_database_url
@@ -70,6 +72,7 @@ def up(
     ),
 ) -> None:
     """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
+    _require_free(host, port)
     with connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
@@ -78,6 +81,18 @@ def up(
         environment = os.environ | dagster_environment(settings)
         say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
         _supervise(_parts(host, port), environment, settings)
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} on {host} cannot be used ({error.strerror}): choose another with "
+                "--port."
+            ) from error
 
 
 def _parts(host: str, port: int) -> list[Part]:
@@ -94,15 +109,17 @@ def _parts(host: str, port: int) -> list[Part]:
 
 
 def _supervise(parts: list[Part], environment: dict[str, str], settings: Settings) -> None:
-    with _stop_requested() as stopping:
-        while not stopping:
-            if settings.database_url is None:
-                EmbeddedPostgres(settings.data_dir).ensure_running()
-            for part in parts:
-                part.keep_running(environment)
-            time.sleep(0.5)
-    say("stopping")
-    _stop(parts)
+    try:
+        with _stop_requested() as stopping:
+            while not stopping:
+                if settings.database_url is None:
+                    EmbeddedPostgres(settings.data_dir).ensure_running()
+                for part in parts:
+                    part.keep_running(environment)
+                time.sleep(0.5)
+    finally:
+        say("stopping")
+        _stop(parts)
 
 
 def _stop(parts: list[Part]) -> None:
@@ -118,13 +135,14 @@ def _stop(parts: list[Part]) -> None:
 
 @contextmanager
 def _stop_requested() -> Iterator[list[int]]:
-    """A list that is empty until SIGINT or SIGTERM arrives."""
+    """A list that is empty until Ctrl-C, SIGTERM or the end of the terminal."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    previous = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, note) for number in ends}
     try:
         yield received
     finally:

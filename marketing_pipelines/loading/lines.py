@@ -3,7 +3,7 @@
 from typing import BinaryIO, NamedTuple
 
 LONGEST_LINE = 1 << 20
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 5 << 20
 _BLOCK_BYTES = 1 << 20
 _UTF8_BOM = b"\xef\xbb\xbf"
 

@@ -117,18 +117,30 @@ def partition_of_tick(asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo
 
 
 def ready_windows(
-    pending: Mapping[str, Collection[str]], asset: PartitionedAsset, zone: ZoneInfo
+    pending: Mapping[str, marks.Pending], asset: PartitionedAsset, zone: ZoneInfo
 ) -> list[Window]:
-    """The asset's marked partitions that read nothing that is marked, oldest first."""
-    marked = sorted(window(asset.grain, key, zone) for key in pending.get(asset.key, ()))
-    stale_below = {read: pending.get(read.key, ()) for read in asset.reads}
+    """The asset's marked partitions whose sources are there, oldest first.
+
+    Days and months wait for hours that were never exported, not for hours that are restated: late
+    events may arrive without end, and each restated hour marks its day again. Months wait for
+    days that are restated too.
+    """
+    if asset.key not in pending:
+        return []
+    marked = sorted(window(asset.grain, key, zone) for key in pending[asset.key].requested)
+    awaited = {read: _awaited(pending, read) for read in asset.reads}
     return [
         candidate
         for candidate in marked
         if not any(
-            below.key in stale
-            for read, stale in stale_below.items()
-            if stale
+            below.key in keys
+            for read, keys in awaited.items()
+            if keys
             for below in windows_between(read.grain, candidate.start, candidate.end, zone)
         )
     ]
+
+
+def _awaited(pending: Mapping[str, marks.Pending], read: PartitionedAsset) -> Collection[str]:
+    found = pending.get(read.key, marks.Pending())
+    return found.never_done if read.grain == "hour" else found.requested

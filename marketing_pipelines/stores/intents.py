@@ -43,9 +43,7 @@ def columns() -> list[sa.Column[Any]]:
     ]
 
 
-def record(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
-) -> int:
+def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Writes intents; one whose key is there already stays as it is.
 
     Returns:

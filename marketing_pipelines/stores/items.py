@@ -46,14 +46,15 @@ class ItemFailures:
     def failed_with(self, connection: sa.Connection, item: str, error: Exception) -> None:
         """Counts a failure; the same tick tried again counts once."""
         self.failed += 1
-        self.last_error = f"{item}: {error}"
+        reason = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+        self.last_error = f"{item}: {reason}"
         insert = pg.insert(item_failures).values(
             job=self.job,
             item=item,
             consecutive=1,
             first_failed_at=self.tick,
             last_failed_at=self.tick,
-            error=str(error),
+            error=reason,
         )
         connection.execute(
             insert.on_conflict_do_update(

@@ -7,7 +7,7 @@ watermarks, `received_at`, or Dagster's materializations.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -68,9 +68,7 @@ def add(
     if not keys:
         return
     wanted = _keys(keys)
-    source = sa.select(
-        sa.literal(asset), wanted.c.key, _OWN_XID, sa.literal(requested_at, sa.DateTime(True))
-    )
+    source = sa.select(sa.literal(asset), wanted.c.key, _OWN_XID)
     if unfinished_only:
         source = source.where(
             ~sa.exists().where(
@@ -83,7 +81,7 @@ def add(
         )
     statement = (
         pg.insert(stale_partitions)
-        .from_select(["asset", "partition", "xid", "requested_at"], source)
+        .from_select(["asset", "partition", "xid"], source)
         .on_conflict_do_nothing()
     )
     connection.execute(statement)
@@ -174,43 +172,71 @@ def finished(connection: sa.Connection, asset: str, keys: Sequence[str]) -> set[
     return set(rows.scalars())
 
 
-def pending(connection: sa.Connection) -> dict[str, dict[str, dt.datetime | None]]:
-    """Every marked partition by asset, with the latest request for a run (None = never asked).
+@dataclass
+class Pending:
+    """The marked partitions of an asset.
 
-    A partition with one mark that nobody asked for counts as never asked.
+    Attributes:
+        requested: When a run was last asked for, by partition; None where a mark is newer.
+        never_done: Those that were never done.
     """
-    rows = connection.execute(
-        sa.select(
-            stale_partitions.c.asset,
-            stale_partitions.c.partition,
-            sa.case(
-                (
-                    sa.func.bool_and(stale_partitions.c.requested_at.is_not(None)),
-                    sa.func.max(stale_partitions.c.requested_at),
-                ),
-            ),
-        )
-        .group_by(stale_partitions.c.asset, stale_partitions.c.partition)
-        .order_by(stale_partitions.c.asset, stale_partitions.c.partition)
-    )
-    found: dict[str, dict[str, dt.datetime | None]] = {}
-    for asset, partition, requested_at in rows:
-        found.setdefault(asset, {})[partition] = requested_at
+
+    requested: dict[str, dt.datetime | None] = field(default_factory=dict)
+    never_done: set[str] = field(default_factory=set)
+
+
+def pending(connection: sa.Connection) -> dict[str, Pending]:
+    """Every marked partition by asset."""
+    rows = connection.execute(_PENDING)
+    found: dict[str, Pending] = {}
+    for asset, partition, requested_at, done in rows:
+        of_asset = found.setdefault(asset, Pending())
+        of_asset.requested[partition] = requested_at
+        if not done:
+            of_asset.never_done.add(partition)
     return found
 
 
+_PENDING = sa.text("""
+    select mark.asset, mark.partition,
+           case when bool_and(requested_at is not null) then max(requested_at) end,
+           exists (
+               select from analytics.finished_partitions as done
+               where done.asset = mark.asset and done.partition = mark.partition
+           )
+    from analytics.stale_partitions as mark
+    left join analytics.requested_marks using (asset, partition, xid)
+    group by mark.asset, mark.partition
+    order by mark.asset, mark.partition
+""")
+
+
 def set_requested(
-    connection: sa.Connection, asset: str, keys: Sequence[str], at: dt.datetime | None
+    connection: sa.Connection, asset: str, keys: Sequence[str], at: dt.datetime
 ) -> None:
-    """Notes when a run was asked for; None = ask again at once."""
-    if not keys:
-        return
-    wanted = _keys(keys)
-    connection.execute(
-        sa.update(stale_partitions)
-        .where(stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key)
-        .values(requested_at=at)
+    """Notes that a run was asked for every mark of the partitions; forgets marks that are gone.
+
+    Runs delete the marks that they saw; the notes are rows of their own so that this never
+    changes a row under a run's snapshot.
+    """
+    connection.execute(_NOTE_REQUEST, {"asset": asset, "keys": list(keys), "at": at})
+    connection.execute(_FORGET_REQUESTS, {"asset": asset})
+
+
+_NOTE_REQUEST = sa.text("""
+    insert into analytics.requested_marks (asset, partition, xid, requested_at)
+    select asset, partition, xid, :at
+    from analytics.stale_partitions
+    where asset = :asset and partition = any(cast(:keys as text[]))
+    on conflict (asset, partition, xid) do update set requested_at = excluded.requested_at
+""")
+_FORGET_REQUESTS = sa.text("""
+    delete from analytics.requested_marks as note
+    where asset = :asset and not exists (
+        select from analytics.stale_partitions as mark
+        where mark.asset = note.asset and mark.partition = note.partition and mark.xid = note.xid
     )
+""")
 
 
 def _keys(keys: Sequence[str]) -> sa.TableValuedAlias:

@@ -52,7 +52,7 @@ def reader_url(settings: Settings) -> URL:
 def _parsed(text: str, setting: str) -> URL:
     try:
         url = make_url(text)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         url = None
     if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
         raise ConfigurationError(
@@ -71,6 +71,7 @@ def create_engine(url: URL, *, application_name: str = "marketing-pipelines") ->
     return sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 10,
             "application_name": application_name,

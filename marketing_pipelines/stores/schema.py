@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from importlib import resources
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -43,7 +44,7 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
                 )
                 connection.commit()
         if compare_zone:
-            require_same_zone(connection, settings)
+            require_same_zone(connection, settings.zone)
 
 
 def ensure_database(url: URL) -> None:
@@ -128,13 +129,13 @@ def behind_transaction_pooler(connection: sa.Connection) -> bool:
     return bool(shared)
 
 
-def require_same_zone(connection: sa.Connection, settings: Settings) -> None:
+def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
     """Refuses to count days in another zone than the stored rows were counted in."""
     stored = connection.execute(sa.select(installation.c.timezone)).scalar_one_or_none()
     connection.rollback()
-    if stored is not None and stored != settings.timezone:
+    if stored is not None and stored != zone.key:
         raise ConfigurationError(
-            f"MARKETING_TIMEZONE is {settings.timezone} but the stored days are those of "
+            f"MARKETING_TIMEZONE is {zone.key} but the stored days are those of "
             f"{stored}: set it back, or run `marketing-pipelines migrate --rebuild` to count "
             "every day and month anew."
         )

@@ -139,9 +139,25 @@ stale_partitions = sa.Table(
         autoincrement=False,
         comment="Transaction that made the partition stale",
     ),
-    instant("requested_at", "When the marks sensor last asked for a run"),
     schema="analytics",
     comment="Marks: partitions whose sources changed after, or that were never done",
+)
+
+requested_marks = sa.Table(
+    "requested_marks",
+    metadata,
+    sa.Column("asset", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("partition", sa.Text, primary_key=True, comment="Partition key"),
+    sa.Column(
+        "xid",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The mark's transaction",
+    ),
+    instant("requested_at", "When a run was last asked for", nullable=False),
+    schema="analytics",
+    comment="Marks for which a run was asked for; runs never touch it, so asking disturbs none",
 )
 
 finished_partitions = sa.Table(

@@ -28,6 +28,7 @@ from marketing_pipelines.partitions import Grain, Window
 from marketing_pipelines.stores import lineage, locks, marks, sessions
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
+from marketing_pipelines.stores.schema import require_same_zone
 
 TICK_TAG = "marketing/tick"
 TRIGGER_TAG = "marketing/trigger"
@@ -60,9 +61,14 @@ class Tick:
     skipped: str | None = None
 
     @property
-    def is_range(self) -> bool:
-        """Whether it does several partitions, which then wait for locks instead of skipping."""
-        return len(self.windows) > 1
+    def waits(self) -> bool:
+        """Whether it waits for locks instead of skipping: ranges, and what the marks ask for."""
+        return len(self.windows) > 1 or ONLY_MARKED_TAG in self.context.run.tags
+
+    def does_next(self, key: str) -> bool:
+        """Whether the same run does this asset, too."""
+        assets = self.context.job_def.asset_layer.selected_asset_keys
+        return dg.AssetKey(key.split("/")) in assets
 
     @property
     def date(self) -> dt.date:
@@ -102,12 +108,15 @@ class Tick:
         the marks that the snapshot saw and records the partitions as done.
         """
         self.connection.rollback()
-        with self._locked([w.ordinal for w in windows]), self._transaction():
-            seen = marks.seen(self.connection, self.job, [w.key for w in windows])
-            replacement = Replacement(self.job, self.connection, list(windows), seen)
-            yield replacement
-            if replacement.rows_of is None:
-                raise RuntimeError(f"{self.job} did not say that its partitions are finished.")
+        with self._locked([w.ordinal for w in windows]):
+            with self._transaction():
+                seen = marks.seen(self.connection, self.job, [w.key for w in windows])
+                replacement = Replacement(self.job, self.connection, list(windows), seen)
+                yield replacement
+                if replacement.rows_of is None:
+                    raise RuntimeError(f"{self.job} did not say that its partitions are finished.")
+            for action in replacement.after_commit:
+                action()
         self.done |= replacement.rows_of
         self.rows += sum(replacement.rows_of.values())
 
@@ -139,7 +148,7 @@ class Tick:
 
     @contextlib.contextmanager
     def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
-        if self.is_range:
+        if self.waits:
             locks.lock_all(self.connection, self.job, ordinals)
         elif not locks.try_lock(self.connection, self.job, ordinals[0]):
             self._skip(ordinals[0])
@@ -155,7 +164,6 @@ class Tick:
     def _skip(self, ordinal: int) -> None:
         pid = locks.holder_pid(self.connection, self.job, ordinal)
         holder = sessions.run_of_backend(self.connection, pid)
-        marks.set_requested(self.connection, self.job, [w.key for w in self.windows], None)
         self.connection.commit()
         raise SkippedOverlapError(
             f"Run {holder or 'of a process that is just ending'} holds the lock of {self.job}"
@@ -173,13 +181,17 @@ class Tick:
 
 @dataclass
 class Replacement:
-    """An open transaction that replaces partitions."""
+    """An open transaction that replaces partitions.
+
+    `after_commit` is done when it is committed and before the locks are free.
+    """
 
     job: str
     connection: sa.Connection
     windows: list[Window]
     seen: list[marks.Mark]
     rows_of: dict[str, int] | None = None
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def finished(self, rows_of: Mapping[str, int]) -> None:
         """Records the partitions as done, with the rows of each (those not named have none)."""
@@ -205,6 +217,8 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         if ONLY_MARKED_TAG in tags:
             windows = _still_needed(connection, job, windows)
         instant = instant_of(context)
+        require_same_zone(connection, zone)
+        sessions.close_abandoned(connection)
         session_id = sessions.open_session(
             connection,
             job=job,
@@ -248,6 +262,8 @@ def _session_closed(current: Tick) -> Iterator[None]:
     except BaseException as error:
         with contextlib.suppress(sa.exc.DBAPIError, sa.exc.InvalidRequestError):
             _close(current, _failed_status(error), _sentence(error))
+        if lineage.is_deferred(current.context.run.tags) and current.done:
+            lineage.report(current.context, current.done, {"session": current.session_id})
         raise
     else:
         _close(current, "COMPLETED", None)
@@ -347,8 +363,7 @@ def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
 def _still_needed(connection: sa.Connection, job: str, windows: list[Window]) -> list[Window]:
     keys = [w.key for w in windows]
     marked = {mark.partition for mark in marks.seen(connection, job, keys)}
-    done = marks.finished(connection, job, keys)
-    return [w for w in windows if w.key in marked or w.key not in done]
+    return [w for w in windows if w.key in marked]
 
 
 def _partition_label(context: dg.AssetExecutionContext) -> str | None:

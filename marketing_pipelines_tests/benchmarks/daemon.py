@@ -215,7 +215,8 @@ def _insert_event(site: Site, at: dt.datetime) -> None:
         at.isoformat(),
         at,
         at,
-        then="update analytics.stale_partitions set requested_at = now()",
+        then="insert into analytics.requested_marks select asset, partition, xid, now()"
+        " from analytics.stale_partitions",
     )
 
 

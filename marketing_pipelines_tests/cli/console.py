@@ -39,9 +39,10 @@ def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
 
 def refusal_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The same as `refusal`, of the command's entry point in this process: six times faster."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["marketing-pipelines", *arguments])
-        main()
+        with pytest.raises(SystemExit) as end:
+            main()
     assert end.value.code == 1
     return only_sentence(capsys.readouterr().err)
 

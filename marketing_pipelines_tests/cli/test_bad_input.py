@@ -167,7 +167,7 @@ def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
     lake = tmp_path / "small"
     lake.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(lake)],
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(lake)],
         capture_output=True,
         check=False,
     )
@@ -190,12 +190,12 @@ def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
         assert "free space" in sentence
         assert installation.rows("select count(*) from analytics.event_aggregates") == [(0,)]
         assert [path for path in lake.rglob("*") if path.is_file()] == []
-        subprocess.run(["mount", "-o", "remount,size=16m", str(lake)], check=True)
+        subprocess.run(["/bin/mount", "-o", "remount,size=16m", str(lake)], check=True)
         done = call(*arguments, MARKETING_LAKE_URL=str(lake))
         assert done.returncode == 0, done.stderr
         assert installation.rows("select event_count from analytics.daily_events") == [(2000,)]
     finally:
-        subprocess.run(["umount", str(lake)], check=True)
+        subprocess.run(["/bin/umount", str(lake)], check=True)
 
 
 def test_another_zone_is_refused_until_everything_is_counted_anew(

@@ -153,8 +153,8 @@ def test_whatever_would_write_or_read_elsewhere_is_refused(
         statement = template.format(folder=tmp_path, secret=secret, lake_file=lake_file)
         try:
             answer = ask_for_all(filled, statement)
-        except BadInputError as error:
-            assert "\n" not in str(error)
+        except BadInputError:
+            continue
         except Exception as error:
             subtests_failures.append(f"{statement}: {type(error).__name__}: {error}")
         else:

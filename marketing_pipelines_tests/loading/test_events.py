@@ -294,7 +294,7 @@ def test_the_same_id_in_two_organizations_is_two_events(loader: Loader) -> None:
 
 def _deliveries(seed: int) -> list[dict[str, Any]]:
     """Events delivered up to four times, each delivery received at another moment."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     rows = []
     for number in range(60):
         for delivery in range(chance.randint(1, 4)):
@@ -321,7 +321,7 @@ def test_what_is_stored_does_not_depend_on_order_or_on_how_files_are_cut(
     first: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["received_at"], reverse=True):
         first[row["event_id"]] = row
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     chance.shuffle(rows)
     results = []
     while rows:
@@ -344,7 +344,7 @@ def test_loaders_of_the_same_events_at_the_same_moment_store_each_once(loader: L
     rows = [event(n, contact_id=f"c{n % 50}", event_source=f"k{n % 5}") for n in range(3000)]
     files = []
     for seed in range(4):
-        random.Random(seed).shuffle(rows)  # noqa: S311
+        random.Random(seed).shuffle(rows)
         path = loader.folder / f"same-{seed}.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows))
         files.append(path)

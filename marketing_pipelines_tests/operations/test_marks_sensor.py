@@ -45,7 +45,7 @@ def asked_for(requests: list[dg.RunRequest]) -> list[tuple[str, str, str]]:
 def minutes_ago(installation: Installation, minutes: int) -> None:
     """Makes every request look older."""
     installation.execute(
-        "update analytics.stale_partitions set requested_at = now() - make_interval(mins => :n)",
+        "update analytics.requested_marks set requested_at = now() - make_interval(mins => :n)",
         n=minutes,
     )
 

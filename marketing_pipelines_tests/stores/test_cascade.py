@@ -30,7 +30,7 @@ def hours(*keys: str) -> list[str]:
 def pending(engine: sa.Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
         found = marks.pending(connection)
-    return {asset.partition("/")[2]: sorted(keys) for asset, keys in found.items()}
+    return {asset.partition("/")[2]: sorted(of.requested) for asset, of in found.items()}
 
 
 def set_started(engine: sa.Engine, at: str) -> None:
@@ -167,25 +167,52 @@ def test_the_tick_of_the_hour_after_the_start_marks_its_own_partition(engine: sa
     assert pending(engine) == {"contact_activity": hours("01-12")}
 
 
-def test_a_partition_is_ready_as_soon_as_nothing_it_reads_is_marked() -> None:
+def waiting(*keys: str, done: bool = False) -> marks.Pending:
+    """Marked partitions that nobody asked for yet."""
+    return marks.Pending(dict.fromkeys(keys), set() if done else set(keys))
+
+
+def test_a_day_waits_for_hours_that_were_never_exported() -> None:
     days = ["2026-03-01", "2026-03-02"]
     marked = {
-        EVENT_AGGREGATES.key: days,
-        CONTACT_ACTIVITY.key: hours("02-07"),
+        EVENT_AGGREGATES.key: waiting(*days),
+        CONTACT_ACTIVITY.key: waiting(*hours("02-07")),
     }
     ready = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == ["2026-03-01"]
-    ready = cascade.ready_windows(marked | {CONTACT_ACTIVITY.key: []}, EVENT_AGGREGATES, UTC)
+    del marked[CONTACT_ACTIVITY.key]
+    ready = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == days
-    in_hours = {EVENT_AGGREGATES.key: days, HOURLY_EVENTS.key: hours("01-23")}
+    in_hours = {
+        EVENT_AGGREGATES.key: waiting(*days),
+        HOURLY_EVENTS.key: waiting(*hours("01-23")),
+    }
     ready = cascade.ready_windows(in_hours, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == ["2026-03-02"]
 
 
+def test_a_day_does_not_wait_for_hours_that_are_restated() -> None:
+    marked = {
+        EVENT_AGGREGATES.key: waiting("2026-03-02"),
+        CONTACT_ACTIVITY.key: waiting(*hours("02-07"), done=True),
+    }
+    [ready] = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
+    assert ready.key == "2026-03-02"
+
+
+def test_a_month_waits_for_days_that_are_restated() -> None:
+    marked = {
+        MONTHLY_USAGE.key: waiting("2026-02-01", "2026-03-01"),
+        EVENT_AGGREGATES.key: waiting("2026-03-02", done=True),
+    }
+    [ready] = cascade.ready_windows(marked, MONTHLY_USAGE, UTC)
+    assert ready.key == "2026-02-01"
+
+
 def test_a_month_waits_for_the_hours_and_days_it_overlaps_in_its_zone() -> None:
     marked = {
-        MONTHLY_USAGE.key: ["2026-02-01", "2026-03-01"],
-        CONTACT_ACTIVITY.key: ["2026-03-01-04:00"],
+        MONTHLY_USAGE.key: waiting("2026-02-01", "2026-03-01"),
+        CONTACT_ACTIVITY.key: waiting("2026-03-01-04:00"),
     }
     [ready] = cascade.ready_windows(marked, MONTHLY_USAGE, NEW_YORK)
     assert ready.key == "2026-03-01"

@@ -42,7 +42,7 @@ def mark(engine: sa.Engine, *keys: str) -> None:
 
 def marked(engine: sa.Engine) -> list[str]:
     with engine.connect() as connection:
-        return sorted(marks.pending(connection).get(KEY, {}))
+        return sorted(marks.pending(connection).get(KEY, marks.Pending()).requested)
 
 
 def is_free(engine: sa.Engine, ordinal: int) -> bool:

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 4 * 1024 * 1024
 MICROSECONDS_PER_HOUR = 3_600_000_000
-OPEN_WRITERS = sa.text(
-    "select pg_locks.pid from pg_locks left join pg_stat_activity using (pid)"
+WRITERS = sa.text(
+    "select virtualtransaction from pg_locks left join pg_stat_activity using (pid)"
     " where locktype = 'relation' and relation = to_regclass('analytics.contact_activity')"
     " and mode = 'RowExclusiveLock' and granted and pg_locks.pid is distinct from pg_backend_pid()"
-    " and coalesce(xact_start, '-infinity') < :end limit 1"
+    " and coalesce(xact_start, '-infinity') < :end"
 )
+IS_OVER = sa.text("select clock_timestamp() >= :end")
 
 
 @dataclass
@@ -63,17 +64,26 @@ def wait_for_writers(
         UpstreamNotReadyError: one is still open when patience ends.
     """
     deadline = time.monotonic() + patience.total_seconds()
-    while True:
-        pid = connection.execute(OPEN_WRITERS, {"end": end}).scalar()
+    # The server's clock decides which hours are over: the trigger asks it, too.
+    while not connection.execute(IS_OVER, {"end": end}).scalar_one():
         connection.rollback()
-        if pid is None:
-            return
-        if time.monotonic() > deadline:
-            raise UpstreamNotReadyError(
-                f"Server process {pid} has been writing events since before {end:%Y-%m-%d %H:%M} "
-                "UTC and has not committed: end that transaction, then the hour is exported."
-            )
-        time.sleep(0.05)
+        _pause(deadline, f"The database's clock has not reached {end:%Y-%m-%d %H:%M} UTC.")
+    writers = set(connection.execute(WRITERS, {"end": end}).scalars())
+    while writers:
+        connection.rollback()
+        _pause(
+            deadline,
+            f"A transaction has been writing events since before {end:%Y-%m-%d %H:%M} UTC and has "
+            "not committed: end it, then the hour is exported.",
+        )
+        writers &= set(connection.execute(WRITERS, {"end": end}).scalars())
+    connection.rollback()
+
+
+def _pause(deadline: float, sentence: str) -> None:
+    if time.monotonic() > deadline:
+        raise UpstreamNotReadyError(sentence)
+    time.sleep(0.05)
 
 
 def source_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, int]:
@@ -126,16 +136,17 @@ def export_hours(
             export.rows += content.rows
             export.rows_of[window.key] = content.rows
             now_exported[window.start] = content
-            in_place = not content.rows or lake.exists(window.start)
-            if before.get(window.start) == content and in_place:
+            if file:
+                # A lost connection is a lost lock: then nothing may be moved into place.
+                connection.exec_driver_sql("select 1")
+                file.publish()
+            if before.get(window.start) == content:
                 continue
             if not content.rows and window.start not in before:
                 export.new_and_empty.append(window)
                 continue
             export.changed.append(window)
-            if file:
-                file.publish()
-            else:
+            if not file:
                 export.emptied.append(window.start)
         record_hours(connection, now_exported)
     return export

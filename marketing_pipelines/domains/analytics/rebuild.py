@@ -14,7 +14,7 @@ from marketing_pipelines.domains.analytics.tables import (
     event_aggregates,
     lake_hours,
 )
-from marketing_pipelines.partitions import window_at, windows_over
+from marketing_pipelines.partitions import window, window_at, windows_over
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.tables import (
@@ -32,6 +32,11 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
     connection.execute(sa.delete(event_aggregates))
     connection.execute(sa.delete(campaign_daily_stats))
     labelled = [asset.key for asset in COUNTED]
+    done = connection.execute(
+        sa.select(finished_partitions.c.asset, finished_partitions.c.partition).where(
+            finished_partitions.c.asset.in_(labelled)
+        )
+    ).all()
     for table in (finished_partitions, stale_partitions):
         connection.execute(sa.delete(table).where(table.c.asset.in_(labelled)))
     hours = connection.execute(sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0)).scalars()
@@ -40,5 +45,6 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
     exported = [window_at("hour", hour, zone) for hour in hours]
     for asset in COUNTED:
         over = windows_over(asset.grain, exported, zone)
-        stale = [w for w in over if asset.running or w.end <= now]
+        again = {window(asset.grain, row.partition, zone) for row in done if row.asset == asset.key}
+        stale = sorted({w for w in over if asset.running or w.end <= now} | again)
         cascade.mark(connection, asset, stale, now=now, zone=zone)

@@ -1,6 +1,7 @@
 """What each asset does with its partitions: chunk by chunk, read, write, verify, mark."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -33,7 +34,7 @@ Verify = Callable[[sa.Connection, Sequence[Window]], list[Outcome]]
 def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     """Exports the tick's hours and marks what reads those that changed."""
     outcomes: list[Outcome] = []
-    rows = export.source_rows(tick.connection, tick.windows) if tick.is_range else {}
+    rows = export.source_rows(tick.connection, tick.windows) if len(tick.windows) > 1 else {}
     with export.reading(tick.connection.engine) as source:
         for hours in tick.chunks(rows):
             export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
@@ -41,8 +42,7 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
                 done = export.export_hours(replacement.connection, source, hours, lake)
                 replacement.finished(done.rows_of)
                 _mark_above_hours(tick, replacement.connection, done)
-            for hour in done.emptied:
-                lake.remove(hour)
+                replacement.after_commit += [partial(lake.remove, hour) for hour in done.emptied]
             outcomes += [
                 Outcome("rows_match_source", passed=True),
                 Outcome(
@@ -57,6 +57,7 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
 
 def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export) -> None:
     """An hour that is new and empty restates only what was counted without it."""
+    in_this_run = [HOURLY_EVENTS.key] if tick.does_next(HOURLY_EVENTS.key) else []
     for hours, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
         cascade.mark_above(
             connection,
@@ -65,7 +66,7 @@ def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export
             now=tick.instant,
             zone=tick.zone,
             never_done_too=never_done_too,
-            in_this_run=[HOURLY_EVENTS.key],
+            in_this_run=in_this_run,
         )
 
 
@@ -109,7 +110,11 @@ def do_months(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
         dates = {"dates": [w.date for w in months]}
         return [
             contracts.uniques_within_events(connection, "daily", dates),
-            contracts.days_add_up_to_months(connection, months),
+            contracts.days_add_up_to_months(
+                connection,
+                months,
+                [CONTACT_ACTIVITY.key, HOURLY_EVENTS.key, EVENT_AGGREGATES.key],
+            ),
         ]
 
     outcomes = _count(tick, MONTHLY_USAGE, lake, engine, aggregates.count_months, verify)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from marketing_pipelines.partitions import PartitionedAsset, Window
 from marketing_pipelines.stores.cascade import ready_windows
+from marketing_pipelines.stores.marks import Pending
 
 ASK_AGAIN_AFTER = dt.timedelta(minutes=15)
 RANGES_AT_ONCE = 5
@@ -26,7 +27,7 @@ class RangeRequest:
 
 
 def next_requests(
-    pending: Mapping[str, Mapping[str, dt.datetime | None]],
+    pending: Mapping[str, Pending],
     assets: Sequence[PartitionedAsset],
     *,
     now: dt.datetime,
@@ -41,7 +42,7 @@ def next_requests(
     """
     requests: list[RangeRequest] = []
     for asset in assets:
-        asked = pending.get(asset.key, {})
+        asked = pending.get(asset.key, Pending()).requested
         ready = ready_windows(pending, asset, zone)
         fresh = [w for w in ready if asked[w.key] is None]
         overdue = [

@@ -42,6 +42,7 @@ def stale_partitions_sensor(
             zone=postgres.settings.zone,
             is_under_way=lambda asset: _is_under_way(context.instance, job_of(asset)),
         )
+        requests = [r for r in requests if not _is_queued(context.instance, job_of(r.asset))]
         for request in requests:
             keys = [w.key for w in request.windows]
             marks.set_requested(connection, request.asset.key, keys, now)
@@ -64,6 +65,12 @@ def stale_partitions_sensor(
 def job_of(asset: PartitionedAsset) -> str:
     """The job that does the asset's partitions."""
     return job_name((asset.runs_with or asset).key)
+
+
+def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
+    """A run that waits for its turn will see marks that are newer than its request."""
+    queued = [dg.DagsterRunStatus.QUEUED]
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=queued), limit=1))
 
 
 def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:

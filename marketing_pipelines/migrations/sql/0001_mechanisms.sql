@@ -52,12 +52,15 @@ begin
     insert into analytics.event_keys (organization_id, event_id, activity_id, occurred_at, received_at)
     select organization_id, event_id, id, occurred_at, received_at
     from inserted
-    order by organization_id, event_id
+    order by organization_id, event_id, received_at, occurred_at, id
     on conflict do nothing;
     get diagnostics claimed = row_count;
     if claimed = (select count(*) from inserted) then
         return null;
     end if;
+
+    -- Repeats are rare; one transaction at a time decides between them.
+    perform pg_advisory_xact_lock(hashtext('analytics.claim_event_keys'));
 
     -- One index look-up per new row (`offset 0` keeps the planner from turning the join around),
     -- planned each time because a plan made while the table was small would be kept.
@@ -145,7 +148,7 @@ create trigger refuse_update
 before update or truncate on analytics.contact_activity
 for each statement execute function analytics.refuse_update();
 
--- Campaign days that are done already become stale when enrolments of that day change.
+-- Campaign days that are over or done become stale when enrolments of that day change.
 create function campaigns.mark_enrolment_days() returns trigger
 language plpgsql as $$
 begin
@@ -163,6 +166,11 @@ begin
     from days
     join analytics.finished_partitions as finished
         on finished.asset = 'analytics/campaign_daily_stats' and finished.partition = days.day
+    union
+    select 'analytics/campaign_daily_stats', days.day, pg_current_xact_id()::text::bigint
+    from ops.installation
+    cross join lateral to_char(now() at time zone timezone, 'YYYY-MM-DD') as today
+    join days on days.day < today
     on conflict do nothing;
     return null;
 end $$;
@@ -187,34 +195,39 @@ after update on campaigns.campaign_contacts
 referencing new table as touched
 for each statement execute function campaigns.mark_enrolment_days();
 
--- Campaign days that are done already become stale when a campaign's life turns out to be another.
+-- Campaign days that are done already, and yesterday, which may be counted this very moment, become
+-- stale when a campaign's life turns out to be another: from its start, or, where only its
+-- cancellation changed, from the earlier of the two instants.
 create function campaigns.mark_campaign_days() returns trigger
 language plpgsql as $$
 declare
-    lives timestamptz[];
+    changed_from timestamptz;
 begin
     if tg_op = 'UPDATE' then
-        lives := array(
-            select started_at from (
-                (select id, started_at, cancelled_at from before_change
-                 except select id, started_at, cancelled_at from after_change)
-                union all
-                (select id, started_at, cancelled_at from after_change
-                 except select id, started_at, cancelled_at from before_change)
-            ) as changed
-            where started_at is not null
-        );
+        select min(case
+                       when before.started_at is distinct from after.started_at
+                           then least(before.started_at, after.started_at)
+                       else least(before.cancelled_at, after.cancelled_at)
+                   end)
+        into changed_from
+        from before_change as before
+        join after_change as after using (id)
+        where (before.started_at, before.cancelled_at)
+            is distinct from (after.started_at, after.cancelled_at);
     else
-        lives := array(select started_at from touched where started_at is not null);
+        select min(started_at) into changed_from from touched;
     end if;
     insert into analytics.stale_partitions (asset, partition, xid)
-    select finished.asset, finished.partition, pg_current_xact_id()::text::bigint
+    select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint
     from ops.installation
-    join analytics.finished_partitions as finished
-        on finished.asset = 'analytics/campaign_daily_stats'
-        and finished.partition >= to_char(
-            (select min(life) from unnest(lives) as life) at time zone installation.timezone,
-            'YYYY-MM-DD')
+    cross join lateral (
+        select finished.partition as day
+        from analytics.finished_partitions as finished
+        where finished.asset = 'analytics/campaign_daily_stats'
+        union
+        select to_char((now() at time zone timezone) - interval '1 day', 'YYYY-MM-DD')
+    ) as days
+    where day >= to_char(changed_from at time zone timezone, 'YYYY-MM-DD')
     on conflict do nothing;
     return null;
 end $$;

@@ -390,12 +390,22 @@ CREATE TABLE analytics.stale_partitions (
     asset TEXT NOT NULL,
     partition TEXT NOT NULL,
     xid BIGINT NOT NULL,
-    requested_at TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_stale_partitions PRIMARY KEY (asset, partition, xid)
 );
 COMMENT ON TABLE analytics.stale_partitions IS 'Marks: partitions whose sources changed after, or that were never done';
 COMMENT ON COLUMN analytics.stale_partitions.asset IS 'Asset key';
 COMMENT ON COLUMN analytics.stale_partitions.partition IS 'Partition key';
 COMMENT ON COLUMN analytics.stale_partitions.xid IS 'Transaction that made the partition stale';
-COMMENT ON COLUMN analytics.stale_partitions.requested_at IS 'When the marks sensor last asked for a run';
 
+CREATE TABLE analytics.requested_marks (
+    asset TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    xid BIGINT NOT NULL,
+    requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_requested_marks PRIMARY KEY (asset, partition, xid)
+);
+COMMENT ON TABLE analytics.requested_marks IS 'Marks for which a run was asked for; runs never touch it, so asking disturbs none';
+COMMENT ON COLUMN analytics.requested_marks.asset IS 'Asset key';
+COMMENT ON COLUMN analytics.requested_marks.partition IS 'Partition key';
+COMMENT ON COLUMN analytics.requested_marks.xid IS 'The mark''s transaction';
+COMMENT ON COLUMN analytics.requested_marks.requested_at IS 'When a run was last asked for';
