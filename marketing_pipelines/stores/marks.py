@@ -85,6 +85,10 @@ def add(
         .on_conflict_do_nothing()
     )
     connection.execute(statement)
+    if requested_at is not None:
+        connection.execute(
+            _NOTE_OWN_MARKS, {"asset": asset, "keys": list(keys), "at": requested_at}
+        )
 
 
 def add_unfinished_hours(
@@ -229,6 +233,14 @@ _NOTE_REQUEST = sa.text("""
     from analytics.stale_partitions
     where asset = :asset and partition = any(cast(:keys as text[]))
     on conflict (asset, partition, xid) do update set requested_at = excluded.requested_at
+""")
+_NOTE_OWN_MARKS = sa.text("""
+    insert into analytics.requested_marks (asset, partition, xid, requested_at)
+    select asset, partition, xid, :at
+    from analytics.stale_partitions
+    where asset = :asset and partition = any(cast(:keys as text[]))
+    and xid = pg_current_xact_id()::text::bigint
+    on conflict do nothing
 """)
 _FORGET_REQUESTS = sa.text("""
     delete from analytics.requested_marks as note

@@ -37,7 +37,6 @@ WRITERS = sa.text(
     " and mode = 'RowExclusiveLock' and granted and pg_locks.pid is distinct from pg_backend_pid()"
     " and coalesce(xact_start, '-infinity') < :end"
 )
-IS_OVER = sa.text("select clock_timestamp() >= :end")
 
 
 @dataclass
@@ -64,10 +63,6 @@ def wait_for_writers(
         UpstreamNotReadyError: one is still open when patience ends.
     """
     deadline = time.monotonic() + patience.total_seconds()
-    # The server's clock decides which hours are over: the trigger asks it, too.
-    while not connection.execute(IS_OVER, {"end": end}).scalar_one():
-        connection.rollback()
-        _pause(deadline, f"The database's clock has not reached {end:%Y-%m-%d %H:%M} UTC.")
     writers = set(connection.execute(WRITERS, {"end": end}).scalars())
     while writers:
         connection.rollback()
