@@ -546,7 +546,7 @@ print(peak(400_000), peak(2_000_000))
         ({"events": 1, "until": UNTIL, "organizations": 0}, "organizations is 0"),
         ({"events": 1}, "either start or until"),
         ({"events": 1, "until": UNTIL, "start": dt.date(2026, 1, 1)}, "either start or until"),
-        ({"events": 1, "until": dt.datetime(2026, 3, 1)}, "without a zone"),  # noqa: DTZ001
+        ({"events": 1, "until": dt.datetime(2026, 3, 1)}, "without a zone"),
     ],
 )
 def test_an_argument_that_cannot_be_is_named(arguments: dict[str, Any], named: str) -> None:
