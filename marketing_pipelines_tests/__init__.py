@@ -1,1 +1,1 @@
-"""Tests: they mirror the package; `faults/` holds what is killed, `benchmarks/` what is measured."""
+"""Tests mirror the package; `faults/` holds what is killed, `benchmarks/` what is measured."""
