@@ -27,6 +27,8 @@ from marketing_pipelines.stores.tables import job_sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 
 WAREHOUSE = "analytics/warehouse"
+# Dagster keeps the run's log; the terminal gets the one sentence of `RunFailedError`.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _execute(
 ) -> list[Outcome]:
     """One Dagster run in this process."""
     tags = {TICK_TAG: at.isoformat(), TRIGGER_TAG: "manual"}
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"run_config": QUIET}
     if len(windows) == 1:
         options["partition_key"] = windows[0].key
     elif windows:

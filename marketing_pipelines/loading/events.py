@@ -16,7 +16,6 @@ from marketing_pipelines.loading.event_store import EventStore
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Counts
-from marketing_pipelines.loading.writers import sql_state
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import connecting
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 REQUIRED = ("event_id", "organization_id", "contact_id", "event_type", "occurred_at")
 COLUMNS = (*REQUIRED, "event_source", "received_at", "properties")
 WRITERS = 2
-_DUPLICATE_TABLE = "42P07"
 
 
 class EventsTarget:
@@ -115,19 +113,7 @@ class _Months:
         months = {first.date() for first in firsts if first <= self._until} - self._done
         if not months:
             return
-        with connecting(self._engine.url):
-            for month in sorted(months):
-                self._make(month)
+        for month in sorted(months):
+            with connecting(self._engine.url), self._engine.begin() as connection:
+                connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
         self._done |= months
-
-    def _make(self, month: dt.date) -> None:
-        """Two loaders may both find a month missing; the later one fails, and finds it made."""
-        statement = sa.select(sa.func.analytics.ensure_activity_month(month))
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(statement)
-        except sa.exc.ProgrammingError as error:
-            if sql_state(error) != _DUPLICATE_TABLE:
-                raise
-            with self._engine.begin() as connection:
-                connection.execute(statement)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.partitions import Window
-from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
+from marketing_pipelines.stores.tables import finished_partitions, requested_marks, stale_partitions
 
 _OWN_XID = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
 
@@ -225,6 +225,16 @@ def set_requested(
     """
     connection.execute(_NOTE_REQUEST, {"asset": asset, "keys": list(keys), "at": at})
     connection.execute(_FORGET_REQUESTS, {"asset": asset})
+
+
+def withdraw_requests(connection: sa.Connection, asset: str, keys: Sequence[str]) -> None:
+    """Has the sensor ask anew for whatever marks of the partitions are left."""
+    wanted = _keys(keys)
+    connection.execute(
+        sa.delete(requested_marks).where(
+            requested_marks.c.asset == asset, requested_marks.c.partition == wanted.c.key
+        )
+    )
 
 
 _NOTE_REQUEST = sa.text("""

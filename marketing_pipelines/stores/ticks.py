@@ -164,6 +164,7 @@ class Tick:
     def _skip(self, ordinal: int) -> None:
         pid = locks.holder_pid(self.connection, self.job, ordinal)
         holder = sessions.run_of_backend(self.connection, pid)
+        marks.withdraw_requests(self.connection, self.job, [w.key for w in self.windows])
         self.connection.commit()
         raise SkippedOverlapError(
             f"Run {holder or 'of a process that is just ending'} holds the lock of {self.job}"

@@ -50,10 +50,7 @@ class Bench:
         site = self.server.new_site(name)
         for kind, path in files:
             self.report.say(f"loading {kind}")
-            if kind == "campaign_contacts":
-                site.copy_enrolments(path)
-            else:
-                self.loads[f"{name} {kind}"] = site.child("load", kind, path)
+            self.loads[f"{name} {kind}"] = site.child("load", kind, path)
             if kind == "campaign_contacts":  # as autovacuum does within a minute
                 site.execute(
                     "analyze crm.contacts, campaigns.campaigns, campaigns.campaign_contacts"

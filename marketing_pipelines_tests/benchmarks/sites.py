@@ -19,7 +19,6 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import database_url
 from marketing_pipelines.stores.schema import migrate
 
-MEGABYTE = 1024 * 1024
 Row = tuple[Any, ...]
 
 
@@ -65,31 +64,6 @@ class Site:
     def execute(self, statement: str, *parameters: Any, then: str | None = None) -> list[Row]:
         """One transaction on the operational database, of one statement or two."""
         return _execute(self.url, statement, parameters, then)
-
-    def copy_enrolments(self, path: Path) -> None:
-        """Campaign contacts by COPY: they are not what is measured."""
-        with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
-            connection.execute(
-                "create temporary table enrolments (organization text, campaign text, contact text,"
-                " status text, entered_at timestamptz, completed_at timestamptz,"
-                " exited_at timestamptz)"
-            )
-            with (
-                path.open("rb") as file,
-                connection.cursor().copy("copy enrolments from stdin (format csv, header)") as copy,
-            ):
-                while chunk := file.read(MEGABYTE):
-                    copy.write(chunk)
-            connection.execute("analyze enrolments")
-            connection.execute(
-                "insert into campaigns.campaign_contacts (organization_id, campaign_id, contact_id,"
-                " status, entered_at, completed_at, exited_at)"
-                " select o.id, c.id, k.id, e.status, e.entered_at, e.completed_at, e.exited_at"
-                " from enrolments e join crm.organizations o on o.external_id = e.organization"
-                " join campaigns.campaigns c on c.organization_id = o.id and"
-                " c.external_id = e.campaign join crm.contacts k on k.organization_id = o.id and"
-                " k.external_id = e.contact"
-            )
 
     def ask_dagster(self, statement: str, *parameters: Any) -> list[Row]:
         """The same on Dagster's storage."""

@@ -39,11 +39,13 @@ def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
                 "select run_id from ops.job_sessions where status = 'RUNNING'"
             )
             second = installation.run(EXPORT, hour, only=True)
-            assert (second[0].job, second[0].status, second[0].error) == (
-                EXPORT,
-                "SKIPPED_OVERLAP",
-                f"Run {first_run} holds the lock of {EXPORT} {hour} and does the work.",
-            )
+            assert [(o.job, o.status, o.error) for o in second] == [
+                (
+                    EXPORT,
+                    "SKIPPED_OVERLAP",
+                    f"Run {first_run} holds the lock of {EXPORT} {hour} and does the work.",
+                )
+            ]
             blocker.rollback()
             assert {o["status"] for o in result_of(first)} == {"COMPLETED"}
     installation.run_marked()

@@ -173,7 +173,7 @@ def test_an_export_waits_for_a_transaction_that_began_before_the_hour_ended(
         until(lambda: looks.update(look(installation)) or len(looks) > 1, what="two looks")
         assert not export.done()
         writer.commit()
-        assert export.result(60).success
+        assert export.result(200).success  # it also waits for an hour's end that is near
     assert installation.rows(
         "select rows from analytics.lake_hours where hour = :hour",
         hour=now.replace(minute=0, second=0, microsecond=0),

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import metadata
+from marketing_pipelines_tests.waiting import until
 
 SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
 for domain in ("crm", "campaigns", "analytics"):
@@ -104,3 +106,27 @@ def test_another_zone_than_the_stored_one_is_refused(
 def test_a_server_of_this_version_is_supported(engine: sa.Engine) -> None:
     with create_engine(engine.url).connect() as connection:
         require_supported_server(connection)
+
+
+def test_two_who_find_a_month_missing_both_find_it_made(engine: sa.Engine) -> None:
+    make = sa.text("select analytics.ensure_activity_month('2026-03-01')")
+
+    def wait_and_make() -> None:
+        with engine.begin() as connection:
+            connection.execute(make)
+
+    with ThreadPoolExecutor(1) as pool, engine.connect() as first:
+        first.execute(make)
+        second = pool.submit(wait_and_make)
+        until(lambda: _somebody_waits(engine), what="the second to wait for the first")
+        first.commit()
+        second.result(60)
+
+
+def _somebody_waits(engine: sa.Engine) -> bool:
+    waiting = sa.text(
+        "select 1 from pg_locks where not granted and database ="
+        " (select oid from pg_database where datname = current_database())"
+    )
+    with engine.connect() as connection:
+        return connection.execute(waiting).first() is not None

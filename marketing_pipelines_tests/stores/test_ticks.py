@@ -348,6 +348,17 @@ def test_a_skipped_run_does_not_disturb_the_one_that_works(engine: sa.Engine) ->
     assert [status for status, _ in all_sessions(engine)] == ["COMPLETED", "SKIPPED_OVERLAP"]
 
 
+def test_a_mark_newer_than_the_holders_snapshot_is_asked_for_again(engine: sa.Engine) -> None:
+    with held_open(engine, lambda _: None, HOUR) as holder:
+        mark(engine, HOUR)
+        with engine.begin() as connection:
+            marks.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
+        assert run_probe(engine, finish_all, HOUR).success
+    assert holder.result(60).success
+    with engine.connect() as connection:
+        assert marks.pending(connection)[KEY].requested == {HOUR: None}
+
+
 def test_a_request_for_a_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:
     """The sensor notes its request on every mark of the partition, the seen ones too."""
     mark(engine, HOUR)

@@ -29,6 +29,7 @@ from marketing_pipelines.stores.postgres import libpq_uri
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CLOCK_DIFFERENCE = dt.timedelta(seconds=90)
 BATCH_BYTES = 4 * 1024 * 1024
 MICROSECONDS_PER_HOUR = 3_600_000_000
 WRITERS = sa.text(
@@ -56,12 +57,17 @@ def wait_for_writers(
 ) -> None:
     """Waits until no transaction that wrote events before `end` is open.
 
-    The trigger leaves the running hour unmarked, so an hour is complete only when such
-    transactions have ended.
+    The trigger leaves the hour unmarked that runs by PostgreSQL's clock, so an hour is complete
+    only when such transactions have ended, and not before that clock has passed its end: ours may
+    go ahead by a little. An hour that is far from over is exported as it stands.
 
     Raises:
         UpstreamNotReadyError: one is still open when patience ends.
     """
+    ahead = end - connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    connection.rollback()
+    if dt.timedelta() < ahead <= CLOCK_DIFFERENCE:
+        time.sleep(ahead.total_seconds())
     deadline = time.monotonic() + patience.total_seconds()
     writers = set(connection.execute(WRITERS, {"end": end}).scalars())
     while writers:

@@ -3,7 +3,7 @@
 import base64
 import datetime as dt
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -77,14 +77,27 @@ def column_descriptions(table: sa.Table) -> dict[str, Any]:
 
 def presented(
     tick: Tick, asset: PartitionedAsset, outcomes: Sequence[contracts.Outcome]
-) -> dg.MaterializeResult[Any]:
-    """The asset's result with a result for each of its checks."""
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """The asset's result with a result for each of its checks.
+
+    A run that left the work to another made nothing: it has no result, its checks say so, and
+    what would follow in the same run is skipped.
+    """
+    if tick.skipped is not None:
+        for name in CHECKS_OF[asset.key]:
+            yield dg.AssetCheckResult(
+                check_name=name,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"Not verified here: run {tick.skipped} does the work.",
+            )
+        return
     found = {outcome.name: outcome for outcome in contracts.merged(outcomes)}
     results = [
         _check_result(found.get(name) or contracts.Outcome(name, passed=True))
         for name in CHECKS_OF[asset.key]
     ]
-    return tick.result()._replace(check_results=results)
+    yield tick.result()._replace(check_results=results)
 
 
 def preview(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> Any:
