@@ -10,13 +10,12 @@ import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import read_sql
 from marketing_pipelines.loading.results import Counts
-from marketing_pipelines.loading.writers import sql_state
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TABLES = ("events", "organizations", "contacts", "contact_ids", "campaigns")
+_TABLES = ("events", "corrections", "organizations", "contacts", "contact_ids", "campaigns")
 _STEPS = (
     "add_organizations",
     "find_organizations",
@@ -25,19 +24,11 @@ _STEPS = (
     "find_contacts",
     "find_contacts_again",
 )
-_UNIQUE_VIOLATION = "23505"
 _SEPARATOR = "\x1f"
 
 
 class EventStore:
-    """Writes batches on one connection.
-
-    Most files hold events that are all new, and then asking which are is a tenth of the work. So
-    that is believed until a batch proves otherwise; from then on the store asks.
-    """
-
-    def __init__(self) -> None:
-        self._all_new = True
+    """Writes batches on one connection."""
 
     def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
         """Stores checked events: the stubs they need first, then all of them in one transaction.
@@ -46,20 +37,14 @@ class EventStore:
         """
         with connection.begin():
             _stage(connection, batch)
-        if self._all_new:
-            try:
-                with connection.begin():
-                    stored = connection.exec_driver_sql(read_sql("events/add_new_events")).rowcount
-                    counted = connection.exec_driver_sql(read_sql("events/count_replaced"))
-                    replaced = counted.scalar_one()
-                return Counts(stored - replaced, replaced, 0)
-            except sa.exc.IntegrityError as error:
-                if sql_state(error) != _UNIQUE_VIOLATION:
-                    raise
-                self._all_new = False
         with connection.begin():
-            stored, replaced = connection.exec_driver_sql(read_sql("events/add_events")).one()
-        return Counts(stored - replaced, replaced, batch.num_rows - stored)
+            aside = connection.exec_driver_sql(read_sql("events/set_repeats_aside"))
+            repeats, corrections = aside.one()
+            connection.exec_driver_sql(read_sql("events/add_events"))
+            if corrections:
+                connection.exec_driver_sql(read_sql("events/take_corrections"))
+                connection.exec_driver_sql(read_sql("events/add_events"))
+        return Counts(batch.num_rows - repeats, corrections, repeats - corrections)
 
 
 def _stage(connection: sa.Connection, batch: "pa.Table") -> None:

@@ -57,6 +57,7 @@ class Bench:
                 )
         for path in hours:
             site.child("load", "events", path)
+        site.settle()
         self.report.say(f"exporting {events:,} events")
         first, last = f"{data.FIRST_DAY}-00:00", hour_key(data.ORDINARY_HOUR)
         self.loads[f"{name} export"] = site.child("run", EXPORT, first, last)

@@ -65,6 +65,12 @@ class Site:
         """One transaction on the operational database, of one statement or two."""
         return _execute(self.url, statement, parameters, then)
 
+    def settle(self) -> None:
+        """What autovacuum and the checkpointer would do beside the first measures."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("vacuum (analyze)")
+            connection.execute("checkpoint")
+
     def ask_dagster(self, statement: str, *parameters: Any) -> list[Row]:
         """The same on Dagster's storage."""
         return _execute(self.dagster_url, statement, parameters)

@@ -87,20 +87,18 @@ def _pause(deadline: float, sentence: str) -> None:
     time.sleep(0.05)
 
 
-def source_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, int]:
-    """Events per hour in the table, so that a long range is cut into even pieces."""
-    hour = sa.func.date_bin(
-        sa.text("interval '1 hour'"),
-        contact_activity.c.occurred_at,
-        sa.text("timestamptz '2000-01-01 00:00:00+00'"),
-    ).label("hour")
-    counts = connection.execute(
-        sa.select(hour, sa.func.count())
-        .where(_within(windows[0].start, windows[-1].end))
-        .group_by(hour)
-    ).all()
+def estimated_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, int]:
+    """Events per hour as PostgreSQL's planner guesses, spread evenly.
+
+    Counting them would cost a fifth of the export.
+    """
+    if len(windows) < 2:
+        return {}
+    query = sa.select(contact_activity.c.id).where(_within(windows[0].start, windows[-1].end))
+    text = query.compile(connection.engine, compile_kwargs={"literal_binds": True})
+    plan = connection.exec_driver_sql(f"explain (format json) {text}").scalar_one()
     connection.rollback()
-    return {f"{instant.astimezone(dt.UTC):%Y-%m-%d-%H:00}": rows for instant, rows in counts}
+    return dict.fromkeys((w.key for w in windows), plan[0]["Plan"]["Plan Rows"] // len(windows))
 
 
 @contextlib.contextmanager

@@ -34,9 +34,8 @@ Verify = Callable[[sa.Connection, Sequence[Window]], list[Outcome]]
 def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     """Exports the tick's hours and marks what reads those that changed."""
     outcomes: list[Outcome] = []
-    rows = export.source_rows(tick.connection, tick.windows) if len(tick.windows) > 1 else {}
     with export.reading(tick.connection.engine) as source:
-        for hours in tick.chunks(rows):
+        for hours in tick.chunks(export.estimated_rows(tick.connection, tick.windows)):
             export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
             with tick.replacing(hours) as replacement:
                 done = export.export_hours(replacement.connection, source, hours, lake)

@@ -300,7 +300,7 @@ CREATE TABLE analytics.contact_activity (
     CONSTRAINT ck_contact_activity_event_type CHECK (event_type not like 'monthly:%')
 )
  PARTITION BY RANGE (occurred_at);
-CREATE INDEX ix_contact_activity_occurred_at ON analytics.contact_activity USING brin (occurred_at) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX ix_contact_activity_occurred_at ON analytics.contact_activity USING brin (occurred_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE analytics.contact_activity IS 'Every event once, append-only, partitioned by month of occurred_at (UTC)';
 COMMENT ON COLUMN analytics.contact_activity.id IS 'Row number';
 COMMENT ON COLUMN analytics.contact_activity.organization_id IS 'Organization (tenant) that owns the row';
