@@ -105,6 +105,7 @@ def run_marked(
             list(registered().values()),
             now=now,
             zone=settings.zone,
+            first_day=settings.first_day,
             is_under_way=lambda _: False,
         )
         if not requests:

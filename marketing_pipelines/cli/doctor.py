@@ -9,8 +9,11 @@ import typer
 
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.analytics.tables import lake_hours
-from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.domains.operations.requests import is_partition
+from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
+from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     connecting,
@@ -19,7 +22,6 @@ from marketing_pipelines.stores.postgres import (
     reader_url,
 )
 from marketing_pipelines.stores.schema import ensure_database
-from marketing_pipelines.stores.tables import stale_partitions
 
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
 
@@ -30,9 +32,9 @@ def doctor() -> None:
     for name, check in _checks():
         try:
             print(f"ok       {name}: {check()}")
-        except MarketingPipelinesError as error:
+        except Exception as error:  # whatever it is, the other checks are worth seeing
             healthy = False
-            print(f"problem  {name}: {error}")
+            print(f"problem  {name}: {_sentence(error)}")
     if not healthy:
         raise typer.Exit(1)
 
@@ -49,6 +51,13 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "data folder", lambda: _data_folder(settings)
     yield "postgresql", lambda: _postgres(settings)
     yield "definitions", _definitions
+    yield "marks", lambda: _marks(settings)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MarketingPipelinesError):
+        return str(error)
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}"
 
 
 def _settings() -> str:
@@ -73,14 +82,31 @@ def _postgres(settings: Settings) -> str:
         with engine.connect() as connection:
             version = connection.exec_driver_sql("show server_version").scalar_one()
             hours = connection.execute(sa.select(sa.func.count()).select_from(lake_hours))
-            stale = connection.execute(sa.select(sa.func.count()).select_from(stale_partitions))
-            numbers = f"{hours.scalar_one()} hours exported, {stale.scalar_one()} marks"
+            numbers = f"{hours.scalar_one()} hours exported"
         ensure_database(dagster_database_url(settings))
         for url in (reader_url(settings), dagster_database_url(settings)):
             ours = url.set(drivername="postgresql+psycopg")
             with connecting(ours), create_engine(ours).connect():
                 pass
     return f"version {version}, no transaction pooler, {numbers}"
+
+
+def _marks(settings: Settings) -> str:
+    """Marked partitions, and those among them that nothing will ever do."""
+    with connected() as (_, engine), engine.connect() as connection:
+        pending = marks.pending(connection)
+    windows = [
+        window(registered()[asset].grain, key, settings.zone)
+        for asset, found in pending.items()
+        for key in found.requested
+    ]
+    lost = [w.key for w in windows if not is_partition(w, settings.first_day)]
+    if lost:
+        raise ConfigurationError(
+            f"{len(lost)} marked partitions lie before the first day, {settings.first_day}, the "
+            f"first {min(lost)}: set MARKETING_FIRST_DAY earlier or delete their events."
+        )
+    return f"{len(windows)} partitions wait to be done"
 
 
 def _definitions() -> str:

@@ -46,6 +46,7 @@ def asked(installation: Installation, now: dt.datetime, *, under_way: bool = Fal
             list(registered().values()),
             now=now,
             zone=UTC,
+            first_day=dt.date(2015, 1, 1),
             is_under_way=lambda _: under_way,
         )
         for request in found:
@@ -156,3 +157,15 @@ def test_after_25_hours_off_every_missed_hour_and_day_is_done_once_oldest_first(
     keys = [row[0] for row in finished]
     assert len(keys) == 26
     assert keys == sorted(keys)
+
+
+def test_what_lies_before_the_first_day_is_never_asked_for(started: Installation) -> None:
+    with started.engine.begin() as connection:
+        marks.add(
+            connection, "analytics/contact_activity", ["2014-12-30-23:00", "2014-12-31-00:00"]
+        )
+        marks.add(connection, "analytics/event_aggregates", ["2014-12-31", "2015-01-01"])
+    assert asked(started, dt.datetime(2026, 3, 2, tzinfo=UTC)) == [
+        ("contact_activity", "2014-12-31-00:00", "2014-12-31-00:00"),
+        ("event_aggregates", "2015-01-01", "2015-01-01"),
+    ]

@@ -32,18 +32,19 @@ def next_requests(
     *,
     now: dt.datetime,
     zone: ZoneInfo,
+    first_day: dt.date,
     is_under_way: Callable[[PartitionedAsset], bool],
 ) -> list[RangeRequest]:
     """The oldest ranges of marked partitions that are ready, a few per asset.
 
     What was asked for before is asked for again only after 15 minutes, and only if no run of the
     asset's job is under way. Marked partitions that are close together share a run, which does
-    the marked ones only.
+    the marked ones only. What lies before the first day is not a partition: `doctor` names it.
     """
     requests: list[RangeRequest] = []
     for asset in assets:
         asked = pending.get(asset.key, Pending()).requested
-        ready = ready_windows(pending, asset, zone)
+        ready = [w for w in ready_windows(pending, asset, zone) if is_partition(w, first_day)]
         fresh = [w for w in ready if asked[w.key] is None]
         overdue = [
             w for w in ready if (at := asked[w.key]) is not None and at <= now - ASK_AGAIN_AFTER
@@ -53,6 +54,16 @@ def next_requests(
         ranges = _close_together(fresh, LARGEST_GAP[asset.grain])
         requests += [RangeRequest(asset, tuple(r)) for r in ranges[:RANGES_AT_ONCE]]
     return requests
+
+
+def is_partition(window: Window, first_day: dt.date) -> bool:
+    """Whether the window is one: hours begin on the UTC day before the first day."""
+    first = {
+        "hour": first_day - dt.timedelta(days=1),
+        "day": first_day,
+        "month": first_day.replace(day=1),
+    }
+    return window.date >= first[window.grain]
 
 
 def _close_together(windows: Sequence[Window], gap: dt.timedelta) -> list[list[Window]]:

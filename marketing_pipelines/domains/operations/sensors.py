@@ -40,6 +40,7 @@ def stale_partitions_sensor(
             list(registered().values()),
             now=now,
             zone=postgres.settings.zone,
+            first_day=postgres.settings.first_day,
             is_under_way=lambda asset: _is_under_way(context.instance, job_of(asset)),
         )
         requests = [r for r in requests if not _is_queued(context.instance, job_of(r.asset))]
