@@ -33,6 +33,7 @@ from marketing_pipelines.stores.embedded_server import (
 
 SUPERUSER = "marketing"
 STATE_DIR = Path("/var/db" if sys.platform == "darwin" else "/var/lib") / "marketing-pipelines"
+
 # Not tempfile.gettempdir(): TMPDIR may differ between two processes of one installation.
 SOCKETS_DIR = Path("/tmp")  # noqa: S108 (what lies there is checked before use)
 INITDB_OPTIONS = (
@@ -41,12 +42,25 @@ INITDB_OPTIONS = (
 )
 # Initial content of postgresql.conf, where whoever runs the server can tune it.
 SERVER_SETTINGS = (
-    "max_connections=200 max_locks_per_transaction=256 shared_buffers=256MB work_mem=16MB "
+    "max_connections=200 max_locks_per_transaction=256 work_mem=16MB "
     "maintenance_work_mem=128MB wal_level=minimal max_wal_senders=0 max_wal_size=4GB "
     "checkpoint_completion_target=0.9 jit=off timezone=UTC log_timezone=UTC "
     "logging_collector=off log_min_messages=warning log_checkpoints=off"
 )
 _logger = logging.getLogger(__name__)
+
+
+def memory_mb() -> int:
+    """This machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+def shared_buffers_mb(memory: int) -> int:
+    """A sixteenth of the memory, at least 128 MB and at most 1 GB.
+
+    Loading looks up every contact and event id: once these no longer fit, it is half as fast.
+    """
+    return min(max(memory // 16, 128), 1024)
 
 
 class Home:
@@ -103,6 +117,7 @@ class Home:
         try:
             self._give_to_server(folder)
             settings = [f"--set={setting}" for setting in SERVER_SETTINGS.split()]
+            settings.append(f"--set=shared_buffers={shared_buffers_mb(memory_mb())}MB")
             initdb = self.binaries() / "initdb"
             self.run(initdb, "--pgdata", folder, *INITDB_OPTIONS.split(), *settings)
             folder.rename(target)

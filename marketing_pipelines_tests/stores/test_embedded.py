@@ -184,7 +184,6 @@ def test_a_first_start_answers_queries_with_the_promised_settings(
             "max_locks_per_transaction": "256",
             "max_wal_senders": "0",
             "max_wal_size": "4GB",
-            "shared_buffers": "256MB",
             "TimeZone": "UTC",
             "wal_level": "minimal",
             "work_mem": "16MB",
@@ -195,6 +194,10 @@ def test_a_first_start_answers_queries_with_the_promised_settings(
             f"SELECT name, current_setting(name) FROM pg_settings WHERE name IN ({names})",
         )
         assert dict(shown) == expected
+        [(shared_buffers,)] = query(
+            used_once, "SELECT setting::int / 128 FROM pg_settings WHERE name = 'shared_buffers'"
+        )
+        assert shared_buffers == embedded_home.shared_buffers_mb(embedded_home.memory_mb())
         status = used_once.status()
         assert status.running
         assert status.version == 18
@@ -524,3 +527,12 @@ def test_a_server_that_cannot_start_says_why(used_once: EmbeddedPostgres) -> Non
         pass
     assert processes_of(used_once) == []
     settings.write_text(working)
+
+
+@pytest.mark.parametrize(
+    ("memory", "buffers"), [(1_024, 128), (4_096, 256), (16_384, 1_024), (262_144, 1_024)]
+)
+def test_the_server_keeps_a_sixteenth_of_the_memory_within_limits(
+    memory: int, buffers: int
+) -> None:
+    assert embedded_home.shared_buffers_mb(memory) == buffers
