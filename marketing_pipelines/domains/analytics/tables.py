@@ -16,7 +16,10 @@ contact_activity = sa.Table(
     "contact_activity",
     metadata,
     _bigint(
-        "id", "Row number", server_default=sa.text("nextval('analytics.contact_activity_id_seq')")
+        "id",
+        "Row number; a correction finds by it the event whose place it takes",
+        primary_key=True,
+        server_default=sa.text("nextval('analytics.contact_activity_id_seq')"),
     ),
     _bigint("organization_id", "Organization (tenant) that owns the row"),
     sa.Column(
@@ -26,7 +29,12 @@ contact_activity = sa.Table(
     sa.Column("event_type", sa.Text, nullable=False, comment="sent, opened, purchase and so on"),
     sa.Column("source_type", sa.Text, comment="What it belongs to: campaign, or null"),
     sa.Column("source_id", sa.BigInteger, comment="Number of the campaign, or null"),
-    instant("occurred_at", "When it happened; decides hour, day and month", nullable=False),
+    instant(
+        "occurred_at",
+        "When it happened; decides hour, day and month",
+        primary_key=True,
+        nullable=False,
+    ),
     instant("received_at", "When the platform learnt of it", nullable=False),
     sa.Column("properties", pg.JSONB, comment="Whatever else the sender told"),
     sa.CheckConstraint("event_type not like 'monthly:%'", name="event_type"),

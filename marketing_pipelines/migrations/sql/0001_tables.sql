@@ -297,12 +297,13 @@ CREATE TABLE analytics.contact_activity (
     occurred_at TIMESTAMP WITH TIME ZONE NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE NOT NULL,
     properties JSONB,
+    CONSTRAINT pk_contact_activity PRIMARY KEY (id, occurred_at),
     CONSTRAINT ck_contact_activity_event_type CHECK (event_type not like 'monthly:%')
 )
  PARTITION BY RANGE (occurred_at);
 CREATE INDEX ix_contact_activity_occurred_at ON analytics.contact_activity USING brin (occurred_at timestamptz_minmax_multi_ops) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE analytics.contact_activity IS 'Every event once, append-only, partitioned by month of occurred_at (UTC)';
-COMMENT ON COLUMN analytics.contact_activity.id IS 'Row number';
+COMMENT ON COLUMN analytics.contact_activity.id IS 'Row number; a correction finds by it the event whose place it takes';
 COMMENT ON COLUMN analytics.contact_activity.organization_id IS 'Organization (tenant) that owns the row';
 COMMENT ON COLUMN analytics.contact_activity.event_id IS 'Id of the event, unique per organization';
 COMMENT ON COLUMN analytics.contact_activity.contact_id IS 'Contact who did it or to whom it happened';
