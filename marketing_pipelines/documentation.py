@@ -138,11 +138,10 @@ def timetable() -> str:
 
     found = clocks(dt.datetime.now(dt.UTC))
     assets = registered()
-    in_hours = {key for key, asset in assets.items() if asset.grain == "hour"}
     rows = [
         [
             f"`{clock.cron}`",
-            HOURS if clock.job in in_hours else OTHERS,
+            HOURS if clock.cron.split()[1] == "*" else OTHERS,
             f"`{clock.job}`",
             f"{assets[clock.job].grain}s" if clock.job in assets else "",
             clock.catch_up,

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     env: Literal["development", "staging", "production"] = Field(
         default="development",
-        description="Decides which jobs are on the clock and whether outside effects are real.",
+        description="Decides which jobs are on the clock; all of this release are in every one.",
     )
     data_dir: Path = Field(
         default=Path(".data"),
@@ -49,17 +49,18 @@ class Settings(BaseSettings):
     lake_url: str | None = Field(
         default=None,
         description="Event lake: a folder or any fsspec URL (`s3://`, `gs://`, `abfs://`). "
-        "Unset: `lake` in the data folder.",
+        "The URL's own package (s3fs, gcsfs, adlfs) is installed beside. Unset: `lake` in the "
+        "data folder.",
     )
     timezone: str = Field(
         default="UTC",
-        description="Reporting zone (IANA name): days, weeks and months are those of this zone, "
-        "and schedules run in it. Stored at first start; another value needs "
+        description="Reporting zone (IANA name): days and months are those of this zone, and so "
+        "are all clocks but the hourly ones, which run in UTC. Stored at first start; another value needs "
         "`migrate --rebuild`.",
     )
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
-        description="What turns the lake into aggregates; spark is not shipped yet.",
+        description="What turns the lake into aggregates; spark is refused in this release.",
     )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
