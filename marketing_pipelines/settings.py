@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     timezone: str = Field(
         default="UTC",
         description="Reporting zone (IANA name): days and months are those of this zone, and so "
-        "are all clocks but the hourly ones, which run in UTC. Stored at first start; another value needs "
-        "`migrate --rebuild`.",
+        "are all clocks but the hourly ones, which run in UTC. Stored at first start; another "
+        "value needs `migrate --rebuild`.",
     )
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
