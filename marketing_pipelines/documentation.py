@@ -131,12 +131,11 @@ def settings_table() -> str:
 
 def timetable() -> str:
     """The clock of every job, and what starts the jobs that have none."""
-    import datetime as dt
 
-    from marketing_pipelines.cli.timetable import clocks
+    from marketing_pipelines.clocks import clocks
     from marketing_pipelines.partitions import registered
 
-    found = clocks(dt.datetime.now(dt.UTC))
+    found = clocks()
     assets = registered()
     rows = [
         [

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from marketing_pipelines.cli import db, demo, doctor, load, query, run, timetable, up
+from marketing_pipelines.cli import (
+    db,
+    demo,
+    doctor,
+    load,
+    missed,
+    query,
+    run,
+    sessions,
+    timetable,
+    up,
+)
 from marketing_pipelines.failures import MarketingPipelinesError
 
 app = typer.Typer(
@@ -22,6 +33,8 @@ app.command()(load.load)
 app.command()(run.run)
 app.command()(query.query)
 app.command()(timetable.timetable)
+app.command()(missed.missed)
+app.command()(sessions.sessions)
 app.command()(doctor.doctor)
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 

@@ -3,7 +3,9 @@
 import datetime as dt
 
 import dagster as dg
+from dagster._core.events import JobFailureData, RunFailureReason
 
+from marketing_pipelines.domains.operations.dead_runs import close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.resources import Postgres
@@ -63,9 +65,35 @@ def stale_partitions_sensor(
     ]
 
 
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SkipReason:
+    """Ends runs whose process was killed, so that Dagster starts them again.
+
+    Dagster itself waits for such a run until its time is up.
+    """
+    records = context.instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    )
+    started = {r.dagster_run.run_id: _instant(r.start_time or 0) for r in records}
+    with postgres.begin() as connection:
+        dead = close_and_find_dead(connection, started, dt.datetime.now(dt.UTC))
+    for record in records:
+        if record.dagster_run.run_id in dead:
+            context.instance.report_run_failed(
+                record.dagster_run,
+                "The process of this run is gone.",
+                JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION),
+            )
+    return dg.SkipReason(f"{len(dead)} of {len(records)} runs had lost their process.")
+
+
 def job_of(asset: PartitionedAsset) -> str:
     """The job that does the asset's partitions."""
     return job_name((asset.runs_with or asset).key)
+
+
+def _instant(timestamp: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC)
 
 
 def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:

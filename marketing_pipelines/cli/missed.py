@@ -1,0 +1,39 @@
+"""`missed`: what was to run and did not, and why."""
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.cli.output import print_table
+from marketing_pipelines.cli.session import connected
+
+WANTED = ("failed", "skipped", "missed")
+
+
+def missed(
+    days: Annotated[int, typer.Option(min=1, help="How many days to look back.")] = 7,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The whole calendar, with the next day's ticks.")
+    ] = False,
+) -> None:
+    """List what did not run, and why."""
+    from marketing_pipelines.clocks import clocks
+    from marketing_pipelines.occurrences import occurrences
+
+    now = dt.datetime.now(dt.UTC)
+    with connected() as (settings, engine), engine.begin() as connection:
+        found = occurrences(
+            connection,
+            clocks(),
+            since=now - dt.timedelta(days=days),
+            until=now + dt.timedelta(days=1) if everything else now,
+            now=now,
+            zone=settings.zone,
+        )
+    rows = [
+        [o.tick, o.job, o.partition, o.status, o.reason]
+        for o in found
+        if everything or o.status in WANTED
+    ]
+    print_table(["tick", "job", "partition", "status", "reason"], rows)

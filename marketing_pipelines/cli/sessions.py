@@ -1,0 +1,54 @@
+"""`sessions`: what worked, when, and how it ended."""
+
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+
+from marketing_pipelines.cli.output import print_table
+from marketing_pipelines.cli.session import connected
+from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.tables import job_sessions
+
+LATEST, LATEST_OF_JOB = 100, 50
+HEADER = (
+    "session", "job", "partition", "trigger", "tick", "status", "started", "seconds", "rows",
+    "peak MB", "error",
+)  # fmt: skip
+
+
+def sessions(
+    job: Annotated[str | None, typer.Option(help="Only this job: the latest 50.")] = None,
+    running: Annotated[bool, typer.Option("--running", help="Only what works right now.")] = False,
+) -> None:
+    """Print the latest sessions of all jobs, newest first."""
+    with connected() as (_, engine), engine.begin() as connection:
+        close_abandoned(connection)
+        print_table(HEADER, rows(connection, job=job, running=running))
+
+
+def rows(connection: sa.Connection, *, job: str | None, running: bool) -> list[list[Any]]:
+    """The sessions as the command prints them."""
+    session = job_sessions.c
+    query = sa.select(job_sessions).order_by(session.id.desc())
+    query = query.limit(LATEST if job is None else LATEST_OF_JOB)
+    if job is not None:
+        query = query.where(session.job == job)
+    if running:
+        query = query.where(session.status == "RUNNING")
+    return [
+        [
+            row.id,
+            row.job,
+            row.partition,
+            row.trigger,
+            row.tick,
+            row.status,
+            row.started_at,
+            None if row.duration_ms is None else row.duration_ms / 1000,
+            row.metadata.get("rows"),
+            row.rss_peak_mb,
+            row.error,
+        ]
+        for row in connection.execute(query)
+    ]

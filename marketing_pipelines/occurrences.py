@@ -1,0 +1,160 @@
+"""The occurrence calendar: what became of every instant at which a job was to run."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.clocks import Clock
+from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.stores.cascade import partition_of_tick
+from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.tables import (
+    finished_partitions,
+    installation,
+    job_sessions,
+    stale_partitions,
+)
+
+Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
+FAILED = ("FAILED", "TIMED_OUT", "ABANDONED", "CANCELED")
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One instant of one clock.
+
+    Attributes:
+        partition: What the instant is for; None for a job without partitions.
+        reason: Why it did not run, or who caught it up.
+    """
+
+    job: str
+    tick: dt.datetime
+    partition: str | None
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the calendar needs to know of a job session."""
+
+    tick: dt.datetime
+    status: str
+    started_at: dt.datetime
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one job.
+
+    Attributes:
+        finished: When each partition was last done.
+        marked: Partitions that wait to be done.
+    """
+
+    sessions: Sequence[Session] = ()
+    finished: Mapping[str, dt.datetime] = field(default_factory=dict)
+    marked: frozenset[str] = frozenset()
+
+    def done_since(self, tick: dt.datetime, partition: str | None) -> dt.datetime | None:
+        """When what the tick is for was done, if that was at or after the tick."""
+        if partition is not None:
+            finished_at = self.finished.get(partition)
+            return finished_at if finished_at is not None and finished_at >= tick else None
+        ends = [s.started_at for s in self.sessions if s.status == "COMPLETED"]
+        return min((end for end in ends if end >= tick), default=None)
+
+
+def occurrences(
+    connection: sa.Connection,
+    clocks: Sequence[Clock],
+    *,
+    since: dt.datetime,
+    until: dt.datetime,
+    now: dt.datetime,
+    zone: ZoneInfo,
+) -> list[Occurrence]:
+    """Every instant between `since` (but not before the first start) and `until`, oldest first."""
+    close_abandoned(connection)
+    started_at = connection.execute(sa.select(installation.c.started_at)).scalar_one()
+    since = max(since, started_at.astimezone(dt.UTC))
+    found: list[Occurrence] = []
+    for clock in clocks:
+        record = _record(connection, clock.job, since)
+        asset = registered().get(clock.job)
+        found += _of_clock(clock, asset, record, since=since, until=until, now=now, zone=zone)
+    return sorted(found, key=lambda o: (o.tick, o.job))
+
+
+def _of_clock(
+    clock: Clock,
+    asset: PartitionedAsset | None,
+    record: Record,
+    *,
+    since: dt.datetime,
+    until: dt.datetime,
+    now: dt.datetime,
+    zone: ZoneInfo,
+) -> Iterator[Occurrence]:
+    for tick, following in pairwise(clock.ticks(since)):
+        if tick > until:
+            return
+        partition = partition_of_tick(asset, tick, zone).key if asset else None
+        status, reason = judge(record, tick, following, partition, now)
+        yield Occurrence(clock.job, tick, partition, status, reason)
+
+
+def judge(
+    record: Record,
+    tick: dt.datetime,
+    following: dt.datetime,
+    partition: str | None,
+    now: dt.datetime,
+) -> tuple[Status, str]:
+    """What became of a tick, and why; `following` is the next one."""
+    if tick > now:
+        return "not due", ""
+    own = [s for s in record.sessions if s.tick == tick or tick <= s.started_at < following]
+    statuses = {s.status for s in own}
+    if statuses & {"RUNNING", "QUEUED"}:
+        return "running", ""
+    done_at = record.done_since(tick, partition)
+    if done_at is not None and "COMPLETED" in statuses:
+        return "ran", ""
+    if done_at is not None:
+        return "caught up", f"done at {done_at:%Y-%m-%d %H:%M} UTC"
+    for session in reversed(own):
+        if session.status in FAILED:
+            return "failed", session.error or session.status
+        if session.status == "SKIPPED_OVERLAP":
+            return "skipped", session.error or ""
+    if partition in record.marked:
+        return "missed", "is marked: waits for partitions that it reads, or for the daemon"
+    return "missed", "nothing ran: the daemon was off or the schedule was stopped"
+
+
+def _record(connection: sa.Connection, job: str, since: dt.datetime) -> Record:
+    session, done, mark = job_sessions.c, finished_partitions.c, stale_partitions.c
+    sessions = connection.execute(
+        sa.select(session.tick, session.status, session.started_at, session.error)
+        .where(session.job == job, session.started_at >= since)
+        .order_by(session.id)
+    )
+    finished = connection.execute(
+        sa.select(done.partition, done.finished_at).where(
+            done.asset == job, done.finished_at >= since
+        )
+    )
+    marked = connection.execute(sa.select(mark.partition).where(mark.asset == job)).scalars()
+    return Record(
+        sessions=[Session(*row) for row in sessions],
+        finished={row.partition: row.finished_at for row in finished},
+        marked=frozenset(marked),
+    )
