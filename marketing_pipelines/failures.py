@@ -32,6 +32,10 @@ class UpstreamNotReadyError(RetryableError):
     """Partitions that this work reads are not written yet."""
 
 
+class TimedOutError(RetryableError):
+    """The work took longer than its job allows and was stopped."""
+
+
 class ContractViolationError(PermanentError):
     """Numbers that would have been published contradict each other; nothing was published."""
 

@@ -1,6 +1,7 @@
 """The frame around every job: session, lock, transaction, retries, timeout."""
 
 import datetime as dt
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -228,6 +229,33 @@ def test_a_statement_over_the_timeout_is_stopped_retried_three_times_and_frees_t
     statuses = all_sessions(engine)
     assert [status for status, _ in statuses] == ["TIMED_OUT"] * 4
     assert {text.replace("QueryCanceled", "OperationalError") for _, text in statuses} == {error}
+    assert is_free(engine, ORDINAL)
+
+
+def test_work_that_sleeps_in_python_is_stopped_in_time_and_frees_the_lock(
+    engine: sa.Engine,
+) -> None:
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows):
+            time.sleep(60)
+
+    result = run_probe(engine, body, HOUR, tags={MAX_RUNTIME_TAG: "0.3"})
+    assert not result.success
+    assert delays_of(result) == [1, 2, 4]
+    error = f"{KEY} was stopped after 0.3 s, the time it may take."
+    assert all_sessions(engine) == [("TIMED_OUT", error)] * 4
+    assert {ms < 5_000 for (ms,) in all_sessions(engine, "duration_ms")} == {True}
+    assert is_free(engine, ORDINAL)
+
+
+def test_many_short_statements_are_stopped_in_time_too(engine: sa.Engine) -> None:
+    def body(tick: Tick) -> None:
+        with tick.replacing(tick.windows) as replacement:
+            while True:
+                replacement.connection.exec_driver_sql("select pg_sleep(0.05)")
+
+    assert not run_probe(engine, body, HOUR, tags={MAX_RUNTIME_TAG: "0.3"}).success
+    assert {status for status, _ in all_sessions(engine)} == {"TIMED_OUT"}
     assert is_free(engine, ORDINAL)
 
 
