@@ -1,13 +1,15 @@
 """The one assembler: finds what the domains define and adds the resources.
 
 `build_defs` walks `domains/*/jobs.py`, `sensors.py` and `sources.py` and takes every Dagster object
-it meets; there is no list of jobs to keep.
+it meets; there is no list of jobs to keep. A file that cannot be imported is left out, so that it
+does not stop the others; `doctor` names it.
 """
 
-import importlib
+import importlib.util
+import logging
 import pkgutil
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -15,11 +17,15 @@ import dagster as dg
 
 from marketing_pipelines import domains
 from marketing_pipelines.resources import EventLake, Postgres
+from marketing_pipelines.scheduling import partitioned_jobs
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 ROOMS = ("sources", "jobs", "sensors")
+_logger = logging.getLogger(__name__)
+# Why each file that is left out cannot be imported, by module.
+left_out: dict[str, str] = {}
 _KINDS: dict[str, tuple[type, ...]] = {
     "assets": (dg.AssetsDefinition, dg.AssetSpec),
     "schedules": (dg.ScheduleDefinition,),
@@ -43,15 +49,19 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     )
 
 
-def _rooms() -> list[ModuleType]:
+def _rooms() -> Iterator[ModuleType]:
     """Room by room, so that sensors find every job."""
-    names = [
-        f"{domains.__name__}.{domain.name}.{room}"
-        for room in ROOMS
-        for domain in pkgutil.iter_modules(domains.__path__)
-        if (Path(domains.__path__[0]) / domain.name / f"{room}.py").exists()
-    ]
-    return [importlib.import_module(name) for name in names]
+    for room in ROOMS:
+        for domain in pkgutil.iter_modules(domains.__path__, f"{domains.__name__}."):
+            name = f"{domain.name}.{room}"
+            jobs_before = len(partitioned_jobs())
+            try:
+                if importlib.util.find_spec(name):
+                    yield importlib.import_module(name)
+            except Exception as error:
+                del partitioned_jobs()[jobs_before:]
+                left_out[name] = f"{type(error).__name__}: {error}"
+                _logger.exception("%s cannot be imported and is left out.", name)
 
 
 defs = build_defs()

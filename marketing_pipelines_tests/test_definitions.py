@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marketing_pipelines.definitions import defs
+from marketing_pipelines.definitions import defs, left_out
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 
@@ -50,6 +50,28 @@ def test_loading_imports_no_engine_and_no_pandas() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_broken_file_is_left_out_and_the_others_load(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    (tmp_path / "broken" / "jobs.py").write_text("import nothing_like_it")
+    program = (
+        "from marketing_pipelines import domains;"
+        f"domains.__path__.append({str(tmp_path)!r});"
+        "from marketing_pipelines.definitions import defs, left_out;"
+        "print(len(defs.get_repository_def().asset_graph.materializable_asset_keys), left_out)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    reason = "ModuleNotFoundError: No module named 'nothing_like_it'"
+    module = "marketing_pipelines.domains.broken.jobs"
+    assert done.stdout == f"{len(ASSETS)} { ({module: reason}) }\n"
+
+
+def test_no_file_is_left_out() -> None:
+    assert left_out == {}
 
 
 def test_definitions_are_valid() -> None:

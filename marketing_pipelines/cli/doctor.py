@@ -113,7 +113,10 @@ def _definitions() -> str:
     import time
 
     started = time.monotonic()
-    from marketing_pipelines.definitions import defs
+    from marketing_pipelines.definitions import defs, left_out
 
+    if left_out:
+        reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())
+        raise ConfigurationError(f"Files that cannot be imported are left out: {reasons}")
     keys = defs.resolve_all_asset_keys()
     return f"{len(keys)} assets in {time.monotonic() - started:.2f} s"
