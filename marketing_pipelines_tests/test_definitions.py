@@ -119,6 +119,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
         "automation_sensor",
+        "dead_runs_sensor",
         "stale_partitions_sensor",
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}

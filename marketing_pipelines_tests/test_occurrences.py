@@ -101,11 +101,12 @@ def test_the_calendar_begins_with_the_installation_and_names_what_ran(
 @pytest.mark.parametrize(
     ("zone", "cron", "day", "instants"),
     [
-        # A time that does not exist strikes at the next one that does; one that exists twice, once.
+        # A time that does not exist strikes at the next one that does; one that exists twice, at
+        # the second.
         ("Europe/Berlin", "30 2 * * *", "2026-03-29", ["01:00"]),
-        ("Europe/Berlin", "30 2 * * *", "2026-10-25", ["00:30"]),
+        ("Europe/Berlin", "30 2 * * *", "2026-10-25", ["01:30"]),
         ("US/Central", "30 2 * * *", "2026-03-08", ["08:00"]),
-        ("US/Central", "30 1 * * *", "2026-11-01", ["06:30"]),
+        ("US/Central", "30 1 * * *", "2026-11-01", ["07:30"]),
         ("Australia/Lord_Howe", "15 2 * * *", "2026-10-04", ["15:30"]),
     ],
 )

@@ -36,7 +36,7 @@ def close_and_find_dead(
         .where(session.run_id.in_(list(started)))
         .group_by(session.run_id)
     )
-    sessions = {row.run_id: row for row in rows}
+    sessions = {row.run_id: row._mapping for row in rows}
     return [
         run_id
         for run_id, began in started.items()
@@ -45,10 +45,10 @@ def close_and_find_dead(
 
 
 def _is_dead(
-    session: sa.Row[Any] | None,
+    session: Mapping[Any, Any] | None,
     began: dt.datetime,
     before: dt.datetime,
 ) -> bool:
     if session is None:
         return began < before
-    return session.abandoned or (not session.running and session.ended_at < before)
+    return bool(session["abandoned"] or (not session["running"] and session["ended_at"] < before))

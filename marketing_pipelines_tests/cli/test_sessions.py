@@ -1,0 +1,35 @@
+"""`sessions` and `missed`: what worked, and what did not."""
+
+from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.installation import Installation
+
+HOURS = "analytics/contact_activity"
+
+
+def lines(*arguments: str) -> list[list[str]]:
+    """What the command prints, its header left out, cut at two spaces and more."""
+    done = call(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [line.split() for line in done.stdout.splitlines()[1:]]
+
+
+def test_sessions_are_listed_newest_first_and_by_job(installation: Installation) -> None:
+    installation.run(HOURS, "2026-03-01-09:00", only=True)
+    installation.run("analytics/warehouse")
+    assert [line[1] for line in lines("sessions")] == [
+        "analytics/warehouse",
+        "analytics/hourly_events",
+        HOURS,
+    ]
+    [only] = lines("sessions", "--job", HOURS)
+    assert only[1:4] == [HOURS, "2026-03-01-09:00", "manual"]
+    assert "COMPLETED" in only
+    assert lines("sessions", "--running") == []
+
+
+def test_missed_lists_ticks_since_the_first_start_that_did_not_run(
+    installation: Installation,
+) -> None:
+    assert lines("missed") == []
+    installation.execute("update ops.installation set started_at = now() - interval '3 hours'")
+    assert [line[1] for line in lines("missed") if line[1] == HOURS] == [HOURS] * 3
