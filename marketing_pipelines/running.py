@@ -22,7 +22,7 @@ from marketing_pipelines.partitions import (
 )
 from marketing_pipelines.scheduling import job_name
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import lineage, marks
+from marketing_pipelines.stores import cascade, lineage, marks
 from marketing_pipelines.stores.tables import job_sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 
@@ -94,8 +94,8 @@ def run_marked(
     did_something = False
     while True:
         now = dt.datetime.now(dt.UTC)
-        with engine.connect() as connection:
-            pending = marks.pending(connection)
+        with engine.begin() as connection:
+            pending = cascade.pending(connection, now=now, zone=settings.zone)
         unasked = {
             asset: marks.Pending(dict.fromkeys(found.requested), found.never_done)
             for asset, found in pending.items()

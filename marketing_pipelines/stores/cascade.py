@@ -75,6 +75,17 @@ def mark(
     marks.add(
         connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
     )
+    _mark_below(connection, asset, windows, now=now, zone=zone)
+
+
+def _mark_below(
+    connection: sa.Connection,
+    asset: PartitionedAsset,
+    windows: Sequence[Window],
+    *,
+    now: dt.datetime,
+    zone: ZoneInfo,
+) -> None:
     for read in asset.reads:
         if read.runs_with is not None:
             continue
@@ -83,6 +94,26 @@ def mark(
         else:
             below = [w for w in windows_over(read.grain, windows, zone) if w.end <= now]
             mark(connection, read, below, now=now, zone=zone, unfinished_only=True)
+
+
+def pending(
+    connection: sa.Connection, *, now: dt.datetime, zone: ZoneInfo
+) -> dict[str, marks.Pending]:
+    """Everything that is marked, by asset.
+
+    Triggers and people mark a partition alone; before a run is asked for it, what it reads and was
+    never done is marked here.
+    """
+    found = marks.pending(connection)
+    changed = False
+    for key, marked in found.items():
+        asset = registered()[key]
+        alone = [k for k, requested_at in marked.requested.items() if requested_at is None]
+        if asset.reads and alone:
+            windows = [window(asset.grain, k, zone) for k in alone]
+            _mark_below(connection, asset, windows, now=now, zone=zone)
+            changed = True
+    return marks.pending(connection) if changed else found
 
 
 def mark_due(

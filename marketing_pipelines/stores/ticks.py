@@ -29,7 +29,7 @@ from marketing_pipelines.failures import (
     TimedOutError,
 )
 from marketing_pipelines.partitions import Grain, Window
-from marketing_pipelines.stores import lineage, locks, marks, sessions
+from marketing_pipelines.stores import cascade, lineage, locks, marks, sessions
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
 from marketing_pipelines.stores.schema import require_same_zone
@@ -220,7 +220,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         timeout = dt.timedelta(seconds=float(seconds))
         windows = _windows(context, zone)
         if ONLY_MARKED_TAG in tags:
-            windows = _still_needed(connection, job, windows)
+            windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
         require_same_zone(connection, zone)
         sessions.close_abandoned(connection)
@@ -396,10 +396,16 @@ def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
     return [partitions.window(grain, key, zone) for key in context.partition_keys]
 
 
-def _still_needed(connection: sa.Connection, job: str, windows: list[Window]) -> list[Window]:
-    keys = [w.key for w in windows]
-    marked = {mark.partition for mark in marks.seen(connection, job, keys)}
-    return [w for w in windows if w.key in marked]
+def _still_needed(
+    connection: sa.Connection, job: str, windows: list[Window], zone: ZoneInfo
+) -> list[Window]:
+    """The marked ones; those that wait for others stay marked and are asked for again."""
+    asset = partitions.registered().get(job)
+    if asset is None:
+        marked = {m.partition for m in marks.seen(connection, job, [w.key for w in windows])}
+        return [w for w in windows if w.key in marked]
+    ready = set(cascade.ready_windows(marks.pending(connection), asset, zone))
+    return [w for w in windows if w in ready]
 
 
 def _partition_label(context: dg.AssetExecutionContext) -> str | None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.analytics.manifest import missing_hours
 from marketing_pipelines.running import RunFailedError
+from marketing_pipelines.stores import marks
+from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation, instant
 
 
@@ -41,6 +44,45 @@ def test_a_refused_day_follows_by_itself_when_its_hours_are_exported(
         installation.run("analytics/event_aggregates", "2026-03-01", only=True)
     installation.run_marked()
     assert installation.rows("select event_count from analytics.daily_events") == [(1,)]
+
+
+def test_a_day_that_was_marked_alone_brings_its_hours(installation: Installation) -> None:
+    """As the trigger on enrolments marks a day on which nothing else happened."""
+    with installation.engine.begin() as connection:
+        marks.add(connection, "analytics/campaign_daily_stats", ["2026-03-01"])
+    installation.run_marked()
+    assert installation.rows("select * from analytics.stale_partitions") == []
+    assert installation.rows(
+        "select asset, count(*) from analytics.finished_partitions group by 1 order by 1"
+    ) == [
+        ("analytics/campaign_daily_stats", 1),
+        ("analytics/contact_activity", 24),
+    ]
+
+
+def test_a_range_leaves_out_the_marked_days_that_still_wait(installation: Installation) -> None:
+    days = ["2026-03-01", "2026-03-02", "2026-03-03"]
+    for day in (days[0], days[2]):
+        installation.run("analytics/contact_activity", f"{day}-00:00", f"{day}-23:00", only=True)
+    with installation.engine.begin() as connection:
+        marks.add(connection, "analytics/contact_activity", ["2026-03-02-05:00"])
+        marks.add(connection, "analytics/event_aggregates", days)
+    done = defs.resolve_job_def("analytics__event_aggregates_job").execute_in_process(
+        instance=installation.instance,
+        tags={
+            "dagster/asset_partition_range_start": days[0],
+            "dagster/asset_partition_range_end": days[2],
+            ONLY_MARKED_TAG: "true",
+        },
+        raise_on_error=False,
+    )
+    assert done.success
+    assert installation.rows(
+        "select partition from analytics.finished_partitions"
+        " where asset = 'analytics/event_aggregates' order by 1"
+    ) == [(days[0],), (days[2],)]
+    with installation.engine.connect() as connection:
+        assert days[1] in marks.pending(connection)["analytics/event_aggregates"].requested
 
 
 def test_campaign_days_without_any_event_have_rows_of_zeros(

@@ -10,7 +10,7 @@ from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import job_name, partitioned_jobs
-from marketing_pipelines.stores import lineage, marks
+from marketing_pipelines.stores import cascade, lineage, marks
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
 
 UNDER_WAY = [
@@ -38,7 +38,7 @@ def stale_partitions_sensor(
     now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:
         requests = next_requests(
-            marks.pending(connection),
+            cascade.pending(connection, now=now, zone=postgres.settings.zone),
             list(registered().values()),
             now=now,
             zone=postgres.settings.zone,
