@@ -87,7 +87,7 @@ def run_job(
 def run_marked(
     *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance
 ) -> Iterator[Outcome]:
-    """Does every marked partition, oldest first, then what follows from them.
+    """Does every marked partition, oldest first, and only then what follows from them.
 
     This is what schedules and sensors do by themselves while the daemon runs.
     """
@@ -111,7 +111,8 @@ def run_marked(
         if not requests:
             break
         did_something = True
-        for request in requests:
+        lowest = requests[0].asset
+        for request in (r for r in requests if r.asset == lowest):
             yield from _execute(
                 (request.asset.runs_with or request.asset).key,
                 request.windows,

@@ -103,11 +103,11 @@ def test_a_partition_is_asked_for_again_only_after_a_quarter_of_an_hour(
 def test_marks_that_are_far_apart_become_runs_of_their_own_oldest_first(
     started: Installation,
 ) -> None:
-    keys = ["2026-03-05-00:00", "2026-03-01-00:00", "2026-03-01-05:00"]
+    keys = ["2026-03-05-00:00", "2026-01-01-00:00", "2026-01-09-05:00"]
     with started.engine.begin() as connection:
         marks.add(connection, "analytics/contact_activity", keys)
     assert asked(started, instant("2026-03-06T00:00+00:00")) == [
-        ("contact_activity", "2026-03-01-00:00", "2026-03-01-05:00"),
+        ("contact_activity", "2026-01-01-00:00", "2026-01-09-05:00"),
         ("contact_activity", "2026-03-05-00:00", "2026-03-05-00:00"),
     ]
 

@@ -11,11 +11,8 @@ from marketing_pipelines.stores.marks import Pending
 
 ASK_AGAIN_AFTER = dt.timedelta(minutes=15)
 RANGES_AT_ONCE = 5
-LARGEST_GAP = {
-    "hour": dt.timedelta(hours=24),
-    "day": dt.timedelta(days=7),
-    "month": dt.timedelta(days=31),
-}
+# Wider gaps cost a run little; a run of its own costs seconds.
+LARGEST_GAP = dt.timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def next_requests(
         ]
         if overdue and not is_under_way(asset):
             fresh = sorted(fresh + overdue)
-        ranges = _close_together(fresh, LARGEST_GAP[asset.grain])
+        ranges = _close_together(fresh)
         requests += [RangeRequest(asset, tuple(r)) for r in ranges[:RANGES_AT_ONCE]]
     return requests
 
@@ -66,10 +63,10 @@ def is_partition(window: Window, first_day: dt.date) -> bool:
     return window.date >= first[window.grain]
 
 
-def _close_together(windows: Sequence[Window], gap: dt.timedelta) -> list[list[Window]]:
+def _close_together(windows: Sequence[Window]) -> list[list[Window]]:
     ranges: list[list[Window]] = []
     for window in windows:
-        if ranges and window.start - ranges[-1][-1].end <= gap:
+        if ranges and window.start - ranges[-1][-1].end <= LARGEST_GAP:
             ranges[-1].append(window)
         else:
             ranges.append([window])
