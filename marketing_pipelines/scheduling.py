@@ -35,7 +35,7 @@ def daily() -> dg.DailyPartitionsDefinition:
 def monthly() -> dg.MonthlyPartitionsDefinition:
     """Labels of months of the reporting zone that are over."""
     return dg.MonthlyPartitionsDefinition(
-        start_date=_first_day().replace(day=1), timezone="UTC", end_offset=_ahead_of_utc()
+        start_date=_first_day(), timezone="UTC", end_offset=_ahead_of_utc()
     )
 
 

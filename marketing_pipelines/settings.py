@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
-        description="First day that has partitions; events before it are rejected at load.",
+        description="First day that has partitions, the first of a month; events before it are "
+        "rejected at load.",
     )
 
     @field_validator("timezone")
@@ -72,6 +73,15 @@ class Settings(BaseSettings):
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"'{value}' is not an IANA time zone such as 'Europe/Berlin'")
+        return value
+
+    @field_validator("first_day")
+    @classmethod
+    def _begins_a_month(cls, value: dt.date) -> dt.date:
+        if value.day != 1:
+            raise ValueError(
+                f"{value} is not the first of a month, so its month could not be counted"
+            )
         return value
 
     @field_validator("data_dir")

@@ -66,6 +66,7 @@ def test_a_run_that_cannot_be(
         ("MARKETING_ENGINE", "x", "MARKETING_ENGINE cannot be used"),
         ("MARKETING_ENV", "prod", "MARKETING_ENV cannot be used"),
         ("MARKETING_FIRST_DAY", "yesterday", "MARKETING_FIRST_DAY cannot be used"),
+        ("MARKETING_FIRST_DAY", "2026-03-15", "2026-03-15 is not the first of a month"),
         ("MARKETING_DATABASE_URL", "mysql://x/y", "MARKETING_DATABASE_URL must look like"),
         ("MARKETING_DATABASE_URL", "nonsense", "MARKETING_DATABASE_URL must look like"),
     ],

@@ -55,12 +55,8 @@ def next_requests(
 
 def is_partition(window: Window, first_day: dt.date) -> bool:
     """Whether the window is one: hours begin on the UTC day before the first day."""
-    first = {
-        "hour": first_day - dt.timedelta(days=1),
-        "day": first_day,
-        "month": first_day.replace(day=1),
-    }
-    return window.date >= first[window.grain]
+    first = first_day - dt.timedelta(days=1) if window.grain == "hour" else first_day
+    return window.date >= first
 
 
 def _close_together(windows: Sequence[Window]) -> list[list[Window]]:
