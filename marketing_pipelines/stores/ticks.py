@@ -8,12 +8,9 @@ writes: a lost connection is a lost lock, and cannot write.
 
 import contextlib
 import datetime as dt
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,6 +30,7 @@ from marketing_pipelines.stores import cascade, lineage, locks, marks, sessions
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
 from marketing_pipelines.stores.schema import require_same_zone
+from marketing_pipelines.stores.time_limits import time_limit
 
 TICK_TAG = "marketing/tick"
 TRIGGER_TAG = "marketing/trigger"
@@ -251,7 +249,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             failures=ItemFailures(job, instant),
             timeout=timeout,
         )
-        with _session_closed(current), _time_limit(job, timeout):
+        with _session_closed(current), time_limit(job, timeout):
             yield current
             current.failures.raise_if_all_failed()
 
@@ -272,37 +270,6 @@ def _session_closed(current: Tick) -> Iterator[None]:
         raise
     else:
         _close(current, "COMPLETED", None)
-
-
-class _Alarm(KeyboardInterrupt):
-    """Interrupts as Ctrl-C does, so that drivers cancel what the server is doing for them."""
-
-
-@contextlib.contextmanager
-def _time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
-    """Stops the work when its time is up, whatever it is doing.
-
-    PostgreSQL stops a statement by itself; this stops everything else. Signals reach the main
-    thread only, where every run does its work.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def strike(_number: int, _frame: FrameType | None) -> None:
-        raise _Alarm
-
-    handler = signal.signal(signal.SIGALRM, strike)
-    timer = signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
-    try:
-        yield
-    except _Alarm:
-        raise TimedOutError(
-            f"{job} was stopped after {limit.total_seconds():g} s, the time it may take."
-        ) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
 
 
 def _close(current: Tick, status: str, error: str | None) -> None:

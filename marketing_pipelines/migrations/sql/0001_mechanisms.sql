@@ -160,7 +160,8 @@ create trigger refuse_update
 before update or truncate on analytics.contact_activity
 for each statement execute function analytics.refuse_update();
 
--- Campaign days that are over or done become stale when enrolments of that day change.
+-- Campaign days that are over or done become stale when enrolments of that day change. Whether a
+-- day is over is judged by the writer's own time, here and below: a trigger has no tick.
 create function campaigns.mark_enrolment_days() returns trigger
 language plpgsql as $$
 begin
