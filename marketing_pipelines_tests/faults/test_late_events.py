@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketing_pipelines.domains.analytics.work import do_export
+from marketing_pipelines.domains.analytics.work import do_campaign_days, do_export
+from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 from marketing_pipelines.stores import ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
@@ -165,30 +167,70 @@ def test_an_export_waits_for_a_transaction_that_began_before_the_hour_ended(
     load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
     [(contact,)] = installation.rows("select id from analytics.contacts")
     now = dt.datetime.now(dt.UTC)
-    hour = f"{now:%Y-%m-%d-%H}:00"
-    with ThreadPoolExecutor(1) as pool, installation.engine.connect() as writer:
+    with installation.engine.connect() as writer:
         insert_event(writer, "still open", contact, now)
-        export = pool.submit(export_hour, installation, hour)
-        looks: set[Any] = set()
-        until(lambda: looks.update(look(installation)) or len(looks) > 1, what="two looks")
-        assert not export.done()
-        writer.commit()
-        assert export.result(200).success  # it also waits for an hour's end that is near
+        finishes_only_after(writer, installation, lambda: export_running_hour(installation, now))
     assert installation.rows(
         "select rows from analytics.lake_hours where hour = :hour",
         hour=now.replace(minute=0, second=0, microsecond=0),
     ) == [(1,)]
 
 
+@pytest.mark.parametrize("change", ["an enrolment", "the end of a campaign"])
+def test_campaign_days_wait_for_a_transaction_that_began_before_the_day_ended(
+    installation: Installation, tmp_path: Path, change: str
+) -> None:
+    """The day is the running one, which the trigger does not mark."""
+    load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
+    installation.execute(
+        "insert into campaigns.campaigns (organization_id, external_id, status, started_at)"
+        " select id, 'running', 'active', timestamptz '2026-03-01' from crm.organizations"
+    )
+    now = dt.datetime.now(dt.UTC)
+    with installation.engine.connect() as writer:
+        writer.execute(sa.text(CHANGES[change]), {"now": now})
+        finishes_only_after(writer, installation, lambda: count_running_day(installation, now))
+    assert (
+        installation.rows(
+            "select entered::int from analytics.campaign_daily_stats where date = :day",
+            day=now.date(),
+        )
+        == {"an enrolment": [(1,)], "the end of a campaign": []}[change]
+    )
+
+
+CHANGES = {
+    "an enrolment": "insert into campaigns.campaign_contacts"
+    " (organization_id, campaign_id, contact_id, entered_at)"
+    " select campaigns.organization_id, campaigns.id, contacts.id, :now"
+    " from campaigns.campaigns cross join crm.contacts where campaigns.external_id = 'running'",
+    "the end of a campaign": "update campaigns.campaigns set cancelled_at = started_at"
+    " where external_id = 'running' and started_at < :now",
+}
+
+
+def finishes_only_after(
+    writer: sa.Connection, installation: Installation, work: Callable[[], dg.ExecuteInProcessResult]
+) -> None:
+    """The work asks for open writers again and again, and succeeds when this one commits."""
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        looks: set[Any] = set()
+        until(lambda: looks.update(look(installation)) or len(looks) > 1, what="two looks")
+        assert not working.done()
+        writer.commit()
+        assert working.result(200).success  # it also waits for an end that is near
+
+
 def look(installation: Installation) -> list[Any]:
-    """When a waiting export asked for open writers, if that is the last thing it did."""
+    """When waiting work asked for open writers, if that is the last thing it did."""
     return installation.rows(
         "select query_start from pg_stat_activity where datname = current_database()"
         " and query like '%RowExclusiveLock%' and pid <> pg_backend_pid()"
     )
 
 
-def export_hour(installation: Installation, hour: str) -> dg.ExecuteInProcessResult:
+def export_running_hour(installation: Installation, now: dt.datetime) -> dg.ExecuteInProcessResult:
     """The export's work for an hour that is not over, which no clock and no person can ask for."""
     hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00", end_offset=1)
 
@@ -197,10 +239,30 @@ def export_hour(installation: Installation, hour: str) -> dg.ExecuteInProcessRes
         with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
             do_export(tick, Lake(installation.settings.effective_lake_url))
 
+    return materialize(installation, contact_activity, f"{now:%Y-%m-%d-%H}:00", now)
+
+
+def count_running_day(installation: Installation, now: dt.datetime) -> dg.ExecuteInProcessResult:
+    """The work of the campaign days for a day that is not over and has no closed hour yet."""
+    days = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
+
+    @dg.asset(key=["analytics", "campaign_daily_stats"], partitions_def=days)
+    def campaign_daily_stats(context: dg.AssetExecutionContext) -> None:
+        with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
+            do_campaign_days(tick, Lake(installation.settings.effective_lake_url), DuckDBEngine())
+
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return materialize(installation, campaign_daily_stats, f"{now:%Y-%m-%d}", midnight)
+
+
+def materialize(
+    installation: Installation, asset: dg.AssetsDefinition, partition: str, at: dt.datetime
+) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [contact_activity],
+        [asset],
         instance=installation.instance,
-        partition_key=hour,
+        partition_key=partition,
+        tags={ticks.TICK_TAG: at.isoformat()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

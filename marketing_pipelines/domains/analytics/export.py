@@ -8,7 +8,6 @@ against the table, just before the manifest that names them is committed.
 import contextlib
 import datetime as dt
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from marketing_pipelines.domains.analytics.manifest import (
     record_hours,
 )
 from marketing_pipelines.domains.analytics.tables import contact_activity
-from marketing_pipelines.failures import ContractViolationError, UpstreamNotReadyError
+from marketing_pipelines.failures import ContractViolationError
 from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.lake import HourFile, Lake, schema
 from marketing_pipelines.stores.postgres import libpq_uri
@@ -29,15 +28,8 @@ from marketing_pipelines.stores.postgres import libpq_uri
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CLOCK_DIFFERENCE = dt.timedelta(seconds=90)
 BATCH_BYTES = 4 * 1024 * 1024
 MICROSECONDS_PER_HOUR = 3_600_000_000
-WRITERS = sa.text(
-    "select virtualtransaction from pg_locks left join pg_stat_activity using (pid)"
-    " where locktype = 'relation' and relation = to_regclass('analytics.contact_activity')"
-    " and mode = 'RowExclusiveLock' and granted and pg_locks.pid is distinct from pg_backend_pid()"
-    " and coalesce(xact_start, '-infinity') < :end"
-)
 
 
 @dataclass
@@ -50,41 +42,6 @@ class Export:
     new_and_empty: list[Window] = field(default_factory=list)
     emptied: list[dt.datetime] = field(default_factory=list)
     rows_of: dict[str, int] = field(default_factory=dict)
-
-
-def wait_for_writers(
-    connection: sa.Connection, end: dt.datetime, *, patience: dt.timedelta
-) -> None:
-    """Waits until no transaction that wrote events before `end` is open.
-
-    The trigger leaves the hour unmarked that runs by PostgreSQL's clock, so an hour is complete
-    only when such transactions have ended, and not before that clock has passed its end: ours may
-    go ahead by a little. An hour that is far from over is exported as it stands.
-
-    Raises:
-        UpstreamNotReadyError: one is still open when patience ends.
-    """
-    ahead = end - connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-    connection.rollback()
-    if dt.timedelta() < ahead <= CLOCK_DIFFERENCE:
-        time.sleep(ahead.total_seconds())
-    deadline = time.monotonic() + patience.total_seconds()
-    writers = set(connection.execute(WRITERS, {"end": end}).scalars())
-    while writers:
-        connection.rollback()
-        _pause(
-            deadline,
-            f"A transaction has been writing events since before {end:%Y-%m-%d %H:%M} UTC and has "
-            "not committed: end it, then the hour is exported.",
-        )
-        writers &= set(connection.execute(WRITERS, {"end": end}).scalars())
-    connection.rollback()
-
-
-def _pause(deadline: float, sentence: str) -> None:
-    if time.monotonic() > deadline:
-        raise UpstreamNotReadyError(sentence)
-    time.sleep(0.05)
 
 
 def estimated_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, int]:

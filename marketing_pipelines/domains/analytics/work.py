@@ -25,6 +25,7 @@ from marketing_pipelines.failures import UpstreamNotReadyError
 from marketing_pipelines.partitions import PartitionedAsset, Window
 from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.open_writers import wait_for_writers
 from marketing_pipelines.stores.ticks import Tick
 
 Count = Callable[..., dict[str, int]]
@@ -36,7 +37,12 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     outcomes: list[Outcome] = []
     with export.reading(tick.connection.engine) as source:
         for hours in tick.chunks(export.estimated_rows(tick.connection, tick.windows)):
-            export.wait_for_writers(tick.connection, hours[-1].end, patience=tick.timeout)
+            wait_for_writers(
+                tick.connection,
+                ["analytics.contact_activity"],
+                hours[-1].end,
+                patience=tick.timeout,
+            )
             with tick.replacing(hours) as replacement:
                 done = export.export_hours(replacement.connection, source, hours, lake)
                 replacement.finished(done.rows_of)
@@ -136,6 +142,13 @@ def do_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
             contracts.funnel_warnings(connection, dates),
         ]
 
+    if tick.windows:
+        wait_for_writers(
+            tick.connection,
+            ["campaigns.campaigns", "campaigns.campaign_contacts"],
+            tick.windows[-1].end,
+            patience=tick.timeout,
+        )
     outcomes = _count(
         tick, CAMPAIGN_DAILY_STATS, lake, engine, aggregates.count_campaign_days, verify
     )

@@ -161,7 +161,8 @@ before update or truncate on analytics.contact_activity
 for each statement execute function analytics.refuse_update();
 
 -- Campaign days that are over or done become stale when enrolments of that day change. Whether a
--- day is over is judged by the writer's own time, here and below: a trigger has no tick.
+-- day is over is judged by the writer's own time, here and below: a trigger has no tick. The count of
+-- a day waits for transactions that began before the day ended.
 create function campaigns.mark_enrolment_days() returns trigger
 language plpgsql as $$
 begin
