@@ -61,7 +61,7 @@ class EventLake(dg.ConfigurableResource[Any]):
         from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 
         lake = self.open()
-        engine = DuckDBEngine(None if lake.is_local else lake.filesystem)
+        engine = DuckDBEngine(settings.spill_folder, None if lake.is_local else lake.filesystem)
         try:
             yield engine
         finally:

@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         return self.lake_url or str(self.data_dir / "lake")
 
     @property
+    def spill_folder(self) -> Path:
+        return self.data_dir / "spill"
+
+    @property
     def warehouse_path(self) -> Path:
         return self.data_dir / "warehouse.duckdb"
 

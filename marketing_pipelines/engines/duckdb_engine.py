@@ -1,7 +1,10 @@
 """DuckDB, in memory, one connection per run: the engine of one machine."""
 
+import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketing_pipelines.failures import StoreUnavailableError
@@ -11,17 +14,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EVENTS = "read_parquet($files, hive_partitioning = true)"
+# Little at first, so that it spills early and a run stays lean; what cannot spill gets the rest.
+MEMORY_LIMITS = ("160MB", "2GB")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
 class DuckDBEngine:
-    """Reads the lake's files directly; through fsspec where they are not on a local disk."""
+    """Reads the lake's files directly; through fsspec where they are not on a local disk.
+
+    Args:
+        spill_folder: Where intermediate results go that do not fit into memory.
+    """
 
     name = "duckdb"
 
-    def __init__(self, filesystem: Any = None, *, memory_limit: str = "2GB") -> None:
+    def __init__(self, spill_folder: Path, filesystem: Any = None) -> None:
+        self._spill_folder = spill_folder
         self._filesystem = filesystem
-        self._memory_limit = memory_limit
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def query(
@@ -33,7 +42,11 @@ class DuckDBEngine:
         text = _PARAMETER.sub(r"$\1", statement.replace("FROM events", f"FROM {_EVENTS}"))
         bound = {"files": list(files), **parameters}
         try:
-            return self._connect().execute(text, bound).to_arrow_table()
+            try:
+                return self._connect().execute(text, bound).to_arrow_table()
+            except duckdb.OutOfMemoryException:
+                self._connect().execute(f"set memory_limit = '{MEMORY_LIMITS[-1]}'")
+                return self._connect().execute(text, bound).to_arrow_table()
         except (duckdb.IOException, duckdb.HTTPException) as error:
             reason = str(error).splitlines()[0]
             raise StoreUnavailableError(f"The event lake cannot be read: {reason}") from error
@@ -48,13 +61,25 @@ class DuckDBEngine:
         if self._connection is None:
             import duckdb
 
+            self._spill_folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self._spill_folder)
             self._connection = duckdb.connect(
                 config={
                     "preserve_insertion_order": False,
-                    "memory_limit": self._memory_limit,
+                    "memory_limit": MEMORY_LIMITS[0],
+                    "temp_directory": str(self._spill_folder / str(os.getpid())),
                 }
             )
             self._connection.execute("set TimeZone = 'UTC'")
             if self._filesystem is not None:
                 self._connection.register_filesystem(self._filesystem)
         return self._connection
+
+
+def _remove_abandoned(spill_folder: Path) -> None:
+    """What processes left that were killed while they spilled; each has a folder by its number."""
+    import psutil
+
+    for folder in spill_folder.glob("*"):
+        if not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -72,8 +72,8 @@ def raw_duckdb(first: str, last: str) -> dict[str, Any]:
 
     _import_what_runs_import()
     settings, engine = _connected()
-    names = ("threads", "memory_limit", "preserve_insertion_order", "TimeZone")
-    own = DuckDBEngine()
+    names = ("threads", "memory_limit", "preserve_insertion_order", "TimeZone", "temp_directory")
+    own = DuckDBEngine(settings.spill_folder)
     values = (
         own._connect()
         .execute("select " + ", ".join(f"current_setting('{name}')" for name in names))

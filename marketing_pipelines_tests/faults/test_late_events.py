@@ -249,7 +249,8 @@ def count_running_day(installation: Installation, now: dt.datetime) -> dg.Execut
     @dg.asset(key=["analytics", "campaign_daily_stats"], partitions_def=days)
     def campaign_daily_stats(context: dg.AssetExecutionContext) -> None:
         with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
-            do_campaign_days(tick, Lake(installation.settings.effective_lake_url), DuckDBEngine())
+            lake = Lake(installation.settings.effective_lake_url)
+            do_campaign_days(tick, lake, DuckDBEngine(installation.settings.spill_folder))
 
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return materialize(installation, campaign_daily_stats, f"{now:%Y-%m-%d}", midnight)

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 4 * 1024 * 1024
 MICROSECONDS_PER_HOUR = 3_600_000_000
+_DIALECT = sa.make_url("postgresql://").get_dialect()
 
 
 @dataclass
@@ -81,10 +83,15 @@ def export_hours(
     """
     start, end = windows[0].start, windows[-1].end
     before = exported_hours(connection, start, end)
+    snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()
     with contextlib.ExitStack() as files:
-        written = _write_files(connection, source, windows, lake, files)
-        exported = sum(file.rows for file, _ in written.values())
-        export = Export(received_early=_require_all_rows(connection, start, end, exported))
+        # The table is counted on this connection while the other one sends the rows.
+        with ThreadPoolExecutor(1) as pool:
+            counting = pool.submit(_count, connection, start, end)
+            written = _write_files(source, snapshot, start, end, lake, files)
+            stored, received_early = counting.result()
+        _require_all_rows(start, end, sum(file.rows for file, _ in written.values()), stored)
+        export = Export(received_early=received_early)
         now_exported: dict[dt.datetime, ExportedHour] = {}
         for window in windows:
             file, content_hash = written.get(window.start, (None, ""))
@@ -109,15 +116,16 @@ def export_hours(
 
 
 def _write_files(
-    connection: sa.Connection,
     source: Any,
-    windows: Sequence[Window],
+    snapshot: str,
+    start: dt.datetime,
+    end: dt.datetime,
     lake: Lake,
     files: contextlib.ExitStack,
 ) -> dict[dt.datetime, tuple[HourFile, str]]:
     written: dict[dt.datetime, tuple[HourFile, str]] = {}
     file: HourFile | None = None
-    with _stream(connection, source, windows[0].start, windows[-1].end) as batches:
+    with _stream(source, snapshot, start, end) as batches:
         for hour, part in _cut_at_hours(batches):
             if file is None or file.hour != hour:
                 if file is not None:
@@ -131,10 +139,9 @@ def _write_files(
 
 @contextlib.contextmanager
 def _stream(
-    connection: sa.Connection, source: Any, start: dt.datetime, end: dt.datetime
+    source: Any, snapshot: str, start: dt.datetime, end: dt.datetime
 ) -> Iterator["pa.RecordBatchReader"]:
-    """The rows of the span in the connection's own snapshot, as the lake's columns."""
-    snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()
+    """The rows of the span in that snapshot, as the lake's columns."""
     query = (
         sa.select(
             contact_activity.c.organization_id,
@@ -158,7 +165,7 @@ def _stream(
         )
     )
     # ADBC streams by COPY only without parameters; the two instants are ours and typed.
-    text = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+    text = str(query.compile(dialect=_DIALECT(), compile_kwargs={"literal_binds": True}))
     with source.cursor() as cursor:
         cursor.execute("begin isolation level repeatable read read only")
         try:
@@ -194,22 +201,23 @@ def _cut_at_hours(
             yield hour, table.slice(first, last - first)
 
 
-def _require_all_rows(
-    connection: sa.Connection, start: dt.datetime, end: dt.datetime, exported: int
-) -> int:
-    """Compares with the table; returns how many events were received before they happened."""
+def _count(connection: sa.Connection, start: dt.datetime, end: dt.datetime) -> tuple[int, int]:
+    """The span's events in the table, and those of them that were received before they happened."""
     early = contact_activity.c.received_at < contact_activity.c.occurred_at
     stored, received_early = connection.execute(
         sa.select(sa.func.count(), sa.func.count().filter(early))
         .select_from(contact_activity)
         .where(_within(start, end))
     ).one()
+    return stored, received_early
+
+
+def _require_all_rows(start: dt.datetime, end: dt.datetime, exported: int, stored: int) -> None:
     if stored != exported:
         raise ContractViolationError(
             f"{exported} events were written for {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} "
             f"UTC but the table holds {stored}: nothing was published; run the hours again."
         )
-    return int(received_early)
 
 
 def _within(start: dt.datetime, end: dt.datetime) -> sa.ColumnElement[bool]:
