@@ -14,7 +14,8 @@ from marketing_pipelines.failures import UpstreamNotReadyError
 CLOCK_DIFFERENCE = dt.timedelta(seconds=90)
 OPEN_WRITERS = sa.text(
     "select virtualtransaction from pg_locks left join pg_stat_activity using (pid)"
-    " where locktype = 'relation' and mode = 'RowExclusiveLock' and granted"
+    " where database = (select oid from pg_database where datname = current_database())"
+    " and locktype = 'relation' and mode = 'RowExclusiveLock' and granted"
     " and relation in (select cast(name as regclass) from unnest(cast(:tables as text[])) as name)"
     " and pg_locks.pid is distinct from pg_backend_pid()"
     " and coalesce(xact_start, '-infinity') < :end"

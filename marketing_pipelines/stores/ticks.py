@@ -39,7 +39,6 @@ SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
 RETRY_DELAYS = (1, 2, 4)
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
-CHUNK_ROWS = 2_000_000
 CHUNK_PARTITIONS = 744
 
 
@@ -77,17 +76,18 @@ class Tick:
         """The tick's day in the reporting zone."""
         return self.instant.astimezone(self.zone).date()
 
-    def chunks(self, rows_of: Mapping[str, int] | None = None) -> Iterator[list[Window]]:
+    def chunks(self, rows_of: Mapping[str, int], *, most_rows: int) -> Iterator[list[Window]]:
         """The windows in unbroken groups small enough for one transaction, oldest first.
 
         Args:
             rows_of: Source rows by partition key, where they are known.
+            most_rows: Source rows in one group, unless one window alone has more.
         """
         chunk: list[Window] = []
         rows = 0
         for window in self.windows:
-            weight = (rows_of or {}).get(window.key, 0)
-            full = len(chunk) >= CHUNK_PARTITIONS or rows + weight > CHUNK_ROWS
+            weight = rows_of.get(window.key, 0)
+            full = len(chunk) >= CHUNK_PARTITIONS or rows + weight > most_rows
             if chunk and (full or chunk[-1].end != window.start):
                 yield chunk
                 chunk, rows = [], 0

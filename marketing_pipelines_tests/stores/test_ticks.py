@@ -325,7 +325,7 @@ def test_a_run_of_the_marked_ones_leaves_the_others(engine: sa.Engine) -> None:
     chunks: list[list[str]] = []
 
     def body(tick: Tick) -> None:
-        for chunk in tick.chunks():
+        for chunk in tick.chunks({}, most_rows=1):
             chunks.append([w.key for w in chunk])
             with tick.replacing(chunk) as replacement:
                 replacement.finished(dict.fromkeys(chunks[-1], 7))
@@ -336,14 +336,14 @@ def test_a_run_of_the_marked_ones_leaves_the_others(engine: sa.Engine) -> None:
     assert marked(engine) == []
 
 
-def test_chunks_hold_at_most_two_million_rows_and_744_partitions(engine: sa.Engine) -> None:
+def test_chunks_hold_at_most_so_many_rows_and_744_partitions(engine: sa.Engine) -> None:
     by_rows: list[int] = []
     by_number: list[int] = []
 
     def body(tick: Tick) -> None:
         heavy = dict.fromkeys((w.key for w in tick.windows[:5]), 900_000)
-        by_rows.extend(len(chunk) for chunk in tick.chunks(heavy))
-        by_number.extend(len(chunk) for chunk in tick.chunks())
+        by_rows.extend(len(chunk) for chunk in tick.chunks(heavy, most_rows=2_000_000))
+        by_number.extend(len(chunk) for chunk in tick.chunks({}, most_rows=1))
 
     assert run_probe(engine, body, "2026-01-01-00:00", "2026-02-04-23:00").success
     assert sum(by_rows) == sum(by_number) == 35 * 24

@@ -28,6 +28,9 @@ from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.open_writers import wait_for_writers
 from marketing_pipelines.stores.ticks import Tick
 
+# Hours are exported and counted by one statement for all, days and months by one statement each.
+EVENTS_AT_ONCE = 2_000_000
+EVENTS_OF_DAYS_AT_ONCE = 20_000_000
 Count = Callable[..., dict[str, int]]
 Verify = Callable[[sa.Connection, Sequence[Window]], list[Outcome]]
 
@@ -36,7 +39,8 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     """Exports the tick's hours and marks what reads those that changed."""
     outcomes: list[Outcome] = []
     with export.reading(tick.connection.engine) as source:
-        for hours in tick.chunks(export.estimated_rows(tick.connection, tick.windows)):
+        rows_of = export.estimated_rows(tick.connection, tick.windows)
+        for hours in tick.chunks(rows_of, most_rows=EVENTS_AT_ONCE):
             wait_for_writers(
                 tick.connection,
                 ["analytics.contact_activity"],
@@ -168,7 +172,8 @@ def _count(
     if not tick.windows:
         return outcomes
     span = LakeHours(tick.connection, tick.windows[0].start, tick.windows[-1].end)
-    for windows in tick.chunks({w.key: span.rows_in(w) for w in tick.windows}):
+    most_rows = EVENTS_AT_ONCE if asset.grain == "hour" else EVENTS_OF_DAYS_AT_ONCE
+    for windows in tick.chunks({w.key: span.rows_in(w) for w in tick.windows}, most_rows=most_rows):
         _require_exported(tick, asset, windows)
         with tick.replacing(windows) as replacement:
             connection = replacement.connection
