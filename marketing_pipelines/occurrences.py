@@ -48,6 +48,16 @@ class Session:
     status: str
     started_at: dt.datetime
     error: str | None = None
+    partition: str | None = None
+
+    def is_of(self, tick: dt.datetime, following: dt.datetime, partition: str | None) -> bool:
+        """Whether it worked for the tick, which is for that partition."""
+        if partition is not None:
+            first, _, last = (self.partition or "").partition("...")
+            # Keys of one grain sort like the windows they name.
+            if not first <= partition <= (last or first):
+                return False
+        return self.tick == tick or tick <= self.started_at < following
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def judge(
     """What became of a tick, and why; `following` is the next one."""
     if tick > now:
         return "not due", ""
-    own = [s for s in record.sessions if s.tick == tick or tick <= s.started_at < following]
+    own = [s for s in record.sessions if s.is_of(tick, following, partition)]
     statuses = {s.status for s in own}
     if statuses & {"RUNNING", "QUEUED"}:
         return "running", ""
@@ -143,7 +153,9 @@ def judge(
 def _record(connection: sa.Connection, job: str, since: dt.datetime) -> Record:
     session, done, mark = job_sessions.c, finished_partitions.c, stale_partitions.c
     sessions = connection.execute(
-        sa.select(session.tick, session.status, session.started_at, session.error)
+        sa.select(
+            session.tick, session.status, session.started_at, session.error, session.partition
+        )
         .where(session.job == job, session.started_at >= since)
         .order_by(session.id)
     )

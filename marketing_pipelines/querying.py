@@ -9,6 +9,7 @@ is handed to it as a dataset of exactly the manifest's files, and the tables it 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -63,7 +64,7 @@ def _ask_postgres(settings: Settings, statement: str) -> Iterator[Answer]:
         try:
             with driver.cursor(name="query") as cursor:
                 cursor.execute(statement.strip().rstrip(";"))
-                columns = [column.name for column in cursor.description or ()]
+                columns = _told_apart([column.name for column in cursor.description or ()])
                 cursor.itersize = BATCH_ROWS
                 yield Answer(columns, iter(cursor))
         except psycopg.Error as error:
@@ -91,7 +92,7 @@ def _ask_duckdb(settings: Settings, statement: str) -> Iterator[Answer]:
             if len(parsed) != 1 or parsed[0].type not in _reading_types():
                 raise BadInputError("`query` takes one statement that reads: select, with, from.")
             answer = duck.execute(parsed[0])
-            columns = [column[0] for column in answer.description or ()]
+            columns = _told_apart([column[0] for column in answer.description or ()])
             yield Answer(columns, _batches(answer))
         except (duckdb.Error, adbc_driver_manager.Error, sa.exc.ProgrammingError) as error:
             raise _refused(error) from error
@@ -163,6 +164,17 @@ def _batches(answer: "duckdb.DuckDBPyConnection") -> Iterator[Sequence[Any]]:
         yield from rows
 
 
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """`sum, sum` → `sum, sum_2`: formats that name values would lose one."""
+    told_apart: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(2))
+        told_apart.append(next(n for n in chain([name], numbered) if n not in told_apart))
+    return told_apart
+
+
 def _refused(error: Exception) -> BadInputError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
-    return BadInputError(f"The query was refused: {text.rstrip('.')}.")
+    return BadInputError(
+        f"The query was refused, which takes one statement that reads: {text.rstrip('.!')}."
+    )

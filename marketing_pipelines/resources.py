@@ -16,6 +16,19 @@ from marketing_pipelines.stores.postgres import connecting, create_engine, datab
 from marketing_pipelines.stores.schema import require_same_zone
 
 
+def require_known_engine(settings: Settings) -> None:
+    """Refuses an engine that this release does not ship.
+
+    Raises:
+        ConfigurationError: it is not duckdb.
+    """
+    if settings.engine != "duckdb":
+        raise ConfigurationError(
+            f"MARKETING_ENGINE is {settings.engine}, which this release does not ship yet: set it "
+            "to duckdb."
+        )
+
+
 class Postgres(dg.ConfigurableResource[Any]):
     """The operational database."""
 
@@ -54,10 +67,7 @@ class EventLake(dg.ConfigurableResource[Any]):
     def engine(self) -> Iterator[Engine]:
         """The configured engine, closed afterwards."""
         settings = get_settings()
-        if settings.engine != "duckdb":
-            raise ConfigurationError(
-                "MARKETING_ENGINE is spark, which this release does not ship yet: set it to duckdb."
-            )
+        require_known_engine(settings)
         from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 
         lake = self.open()

@@ -17,8 +17,10 @@ NOW = TICK + 5 * HOUR
 KEY = "2026-03-01-09:00"
 
 
-def session(status: str, started: dt.datetime = TICK + MINUTE, error: str = "") -> Session:
-    return Session(tick=started, status=status, started_at=started, error=error or None)
+def session(
+    status: str, started: dt.datetime = TICK + MINUTE, error: str = "", partition: str = KEY
+) -> Session:
+    return Session(started, status, started, error or None, partition)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,9 @@ def session(status: str, started: dt.datetime = TICK + MINUTE, error: str = "") 
         (Record([session("FAILED"), session("COMPLETED", LATER)], {KEY: LATER}), "caught up"),
         (Record([session("COMPLETED", TICK - HOUR)], {KEY: TICK - HOUR}), "missed"),
         (Record([session("FAILED")]), "failed"),
+        (Record([session("FAILED", partition="2026-03-01-08:00...2026-03-01-10:00")]), "failed"),
+        (Record([session("RUNNING", partition="2017-03-12-08:00...2017-03-12-10:00")]), "missed"),
+        (Record([session("SKIPPED_OVERLAP", partition="2017-03-12-08:00")]), "missed"),
         (Record([session("TIMED_OUT")]), "failed"),
         (Record([session("ABANDONED")]), "failed"),
         (Record([session("SKIPPED_OVERLAP")]), "skipped"),

@@ -44,7 +44,7 @@ What to look at next
       keeps it running; lineage, backfills and checks on http://127.0.0.1:3000
   {command} timetable
       when every job runs
-  {command} query "select * from analytics.campaign_daily_rates limit 5"
+  {command} query "select * from analytics.campaign_daily_rates where sent > 0 limit 5"
   {command} query "select event_type, count(*) from lake.contact_activity group by 1"
       read-only SQL over the tables and the event lake
   {warehouse}

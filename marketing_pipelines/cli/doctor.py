@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
 from marketing_pipelines.partitions import registered, window
+from marketing_pipelines.resources import require_known_engine
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
@@ -50,6 +52,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
     yield "postgresql", lambda: _postgres(settings)
+    yield "dagster database", lambda: _dagster_database(settings)
     yield "definitions", _definitions
     yield "marks", lambda: _marks(settings)
 
@@ -62,11 +65,20 @@ def _sentence(error: Exception) -> str:
 
 def _settings() -> str:
     settings = get_settings()
+    require_known_engine(settings)
     return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
 
 
 def _data_folder(settings: Settings) -> str:
-    Lake(str(settings.data_dir)).check_writable()
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {settings.data_dir} cannot be written ({error.strerror}): check "
+            "MARKETING_DATA_DIR."
+        ) from error
     return str(settings.data_dir)
 
 
@@ -77,18 +89,25 @@ def _lake(settings: Settings) -> str:
 
 
 def _postgres(settings: Settings) -> str:
-    """Version, pooler, zone (all by migrating), the reader's role, Dagster's database, the work."""
+    """Version, pooler, zone (all by migrating), the reader's role, the work."""
     with connected() as (_, engine):
         with engine.connect() as connection:
             version = connection.exec_driver_sql("show server_version").scalar_one()
             hours = connection.execute(sa.select(sa.func.count()).select_from(lake_hours))
             numbers = f"{hours.scalar_one()} hours exported"
-        ensure_database(dagster_database_url(settings))
-        for url in (reader_url(settings), dagster_database_url(settings)):
-            ours = url.set(drivername="postgresql+psycopg")
-            with connecting(ours), create_engine(ours).connect():
-                pass
+        with connecting(reader_url(settings)), create_engine(reader_url(settings)).connect():
+            pass
     return f"version {version}, no transaction pooler, {numbers}"
+
+
+def _dagster_database(settings: Settings) -> str:
+    with connected():
+        url = dagster_database_url(settings)
+        ensure_database(url)
+        ours = url.set(drivername="postgresql+psycopg")
+        with connecting(ours), create_engine(ours).connect() as connection:
+            size = sa.select(sa.func.pg_database_size(sa.func.current_database()))
+            return f"{url.database}, {connection.execute(size).scalar_one() / 1e6:.0f} MB"
 
 
 def _marks(settings: Settings) -> str:

@@ -1,5 +1,6 @@
 """`up`: Dagster's web server and daemon under one supervisor, until Ctrl-C."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -16,7 +18,7 @@ import typer
 
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.settings import Settings, project_root
+from marketing_pipelines.settings import Settings, get_settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.schema import ensure_database
@@ -39,7 +41,7 @@ class Part:
     back_off: float = FIRST_BACK_OFF
     start_at: float = field(default_factory=time.monotonic)
 
-    def keep_running(self, environment: dict[str, str]) -> None:
+    def keep_running(self, environment: dict[str, str], folder: Path) -> None:
         """Starts it if it is due; notes its end and when to start it again."""
         now = time.monotonic()
         if self.process is not None and self.process.poll() is not None:
@@ -55,7 +57,7 @@ class Part:
         if self.process is None and now >= self.start_at:
             self.started = now
             self.process = subprocess.Popen(
-                self.command, env=environment, cwd=project_root(), start_new_session=True
+                self.command, env=environment, cwd=folder, start_new_session=True
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -66,14 +68,14 @@ class Part:
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = (
         "127.0.0.1"
     ),
 ) -> None:
     """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
     _require_free(host, port)
-    with connected() as (settings, engine):
+    with _alone(get_settings()), connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")
@@ -81,6 +83,21 @@ def up(
         environment = os.environ | dagster_environment(settings)
         say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
         _supervise(_parts(host, port), environment, settings)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Refuses a second daemon; the lock ends with the process."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(
+                f"`up` keeps {settings.data_dir} running already: stop that one first, or name "
+                "another folder in MARKETING_DATA_DIR."
+            ) from error
+        yield
 
 
 def _require_free(host: str, port: int) -> None:
@@ -97,7 +114,8 @@ def _require_free(host: str, port: int) -> None:
 
 def _parts(host: str, port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
-    quiet = ["-w", "workspace.yaml", "--code-server-log-level", "warning"]
+    workspace = str(project_root() / "workspace.yaml")
+    quiet = ["-w", workspace, "--code-server-log-level", "error"]
     address = ["-h", host, "-p", str(port)]
     return [
         Part(
@@ -115,7 +133,8 @@ def _supervise(parts: list[Part], environment: dict[str, str], settings: Setting
                 if settings.database_url is None:
                     EmbeddedPostgres(settings.data_dir).ensure_running()
                 for part in parts:
-                    part.keep_running(environment)
+                    # Not the checkout: Dagster would let its `.env` win over our environment.
+                    part.keep_running(environment, settings.data_dir)
                 time.sleep(0.5)
     finally:
         say("stopping")

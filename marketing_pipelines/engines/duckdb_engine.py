@@ -71,6 +71,7 @@ class DuckDBEngine:
                 }
             )
             self._connection.execute("set TimeZone = 'UTC'")
+            self._connection.execute("set enable_progress_bar = false")
             if self._filesystem is not None:
                 self._connection.register_filesystem(self._filesystem)
         return self._connection

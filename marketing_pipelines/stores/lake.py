@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,13 @@ class Lake:
         from fsspec.core import url_to_fs
 
         self.url = url
-        filesystem, root = url_to_fs(url)
+        try:
+            filesystem, root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(
+                f"MARKETING_LAKE_URL {url} cannot be opened ({error}): install the package of its "
+                "protocol (s3fs, gcsfs, adlfs), or name a folder."
+            ) from error
         self.filesystem: Any = filesystem
         self.root = str(root).rstrip("/")
         self.is_local = "file" in _protocols(filesystem)

@@ -38,6 +38,7 @@ HOURS = "analytics/contact_activity"
         (["analytics/monthly_usage", "--partition", "2026-03-02"], "months look like"),
         (["analytics/warehouse", "--partition", "2026-03-01"], "has no partitions"),
         (["analytics/warehouse", "--to", "2026-03-01"], "has no partitions"),
+        ([DAYS, "--partition", "2026-03-01", "--at", "2999-01-01T00:00:00"], "lies in the future"),
         ([DAYS], "say which with --partition"),
         ([DAYS, "--from", "2026-03-01"], "say which with --to"),
         ([DAYS, "--to", "2026-03-01"], "say which with --from"),

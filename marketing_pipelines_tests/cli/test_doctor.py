@@ -1,10 +1,21 @@
 """`doctor` checks everything, one line each, and never stops at the first problem."""
 
+import pytest
+
 from marketing_pipelines.stores import marks
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
-CHECKS = ["python", "packages", "settings", "lake", "data folder", "postgresql", "definitions"]
+CHECKS = [
+    "python",
+    "packages",
+    "settings",
+    "lake",
+    "data folder",
+    "postgresql",
+    "dagster database",
+    "definitions",
+]
 
 
 def findings(output: str) -> dict[str, str]:
@@ -25,8 +36,23 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    expected = dict.fromkeys(CHECKS, "ok") | {"postgresql": "problem", "marks": "problem"}
-    assert findings(done.stdout) == expected
+    broken = dict.fromkeys(["postgresql", "dagster database", "marks"], "problem")
+    assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check", "sentence"),
+    [
+        ("MARKETING_ENGINE", "spark", "settings", "does not ship yet: set it to duckdb"),
+        ("MARKETING_LAKE_URL", "nothing://lake", "lake", "MARKETING_LAKE_URL nothing://lake"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_a_problem(
+    installation: Installation, name: str, value: str, check: str, sentence: str
+) -> None:
+    done = call("doctor", **{name: value})
+    assert findings(done.stdout)[check] == "problem"
+    assert sentence in done.stdout
 
 
 def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -> None:

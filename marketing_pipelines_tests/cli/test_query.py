@@ -185,7 +185,15 @@ def test_a_refusal_is_one_sentence(
     filled: Installation, capsys: pytest.CaptureFixture[str], statement: str
 ) -> None:
     sentence = refusal_here(capsys, "query", statement)
-    assert sentence.startswith("The query was refused: ")
+    assert sentence.startswith("The query was refused, which takes one statement that reads: ")
+
+
+@pytest.mark.parametrize("relation", ["analytics.daily_events", "lake.contact_activity"])
+def test_columns_of_equal_names_are_told_apart(filled: Installation, relation: str) -> None:
+    done = call(
+        "query", f"select 1 as n, 2 as n, 3 as n_2 from {relation} limit 1", "--format=json"
+    )
+    assert json.loads(done.stdout) == [{"n": 1, "n_2": 2, "n_2_2": 3}]
 
 
 def test_lake_and_tables_can_be_joined(filled: Installation) -> None:
