@@ -11,10 +11,12 @@ from marketing_pipelines.partitions import PartitionedAsset, clock_zone
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores.strikes import reason_to_skip
 from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, MAX_RUNTIME_TAG
 
 CatchUp = Literal["all", "once", "skip"]
 ALL_ENVIRONMENTS = ("development", "staging", "production")
+DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -70,6 +72,7 @@ def scheduled(
     catch_up: CatchUp = "once",
     partitions: PartitionedAsset | None = None,
     together_with: Sequence[dg.AssetsDefinition] = (),
+    skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
     environments: Sequence[str] = ALL_ENVIRONMENTS,
 ) -> dg.ScheduleDefinition:
@@ -80,6 +83,7 @@ def scheduled(
         partitions: What a partitioned asset declares of itself; the tick then marks what is due,
             and runs the tick's own partition as soon as what it reads is there.
         together_with: Assets of the same partitions that the job does next.
+        skip_after: A missed tick older than this is left out, where missed ticks are skipped.
         timeout: After this the work is stopped.
         environments: Where the schedule is on from the start.
     """
@@ -111,9 +115,18 @@ def scheduled(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
     ) -> dg.RunRequest | dg.SkipReason:
         tick = context.scheduled_execution_time.astimezone(dt.UTC)
-        if partitions is None:
-            return dg.RunRequest()
-        return _own_partition(postgres, partitions, tick)
+        if partitions is not None:
+            return _own_partition(postgres, partitions, tick)
+        with postgres.begin() as connection:
+            reason = reason_to_skip(
+                connection,
+                name,
+                cron,
+                tick,
+                now=dt.datetime.now(dt.UTC),
+                skip_after=skip_after if catch_up == "skip" else None,
+            )
+        return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
     return schedule
 

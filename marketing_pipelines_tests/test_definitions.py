@@ -19,6 +19,8 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
+    "development/sample_job": "0 */4 * * *",
+    "upkeep/run_history": "0 1 * * *",
 }
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}
 LOAD = """
@@ -84,7 +86,7 @@ def test_every_asset_says_whose_it_is_and_what_it_is(asset: dg.AssetsDefinition)
     domain, outcome = asset.key.path
     assert asset.op.name == f"{domain}__{outcome}"
     assert spec.group_name == domain
-    assert list(spec.owners) == ["team:analytics"]
+    assert [owner for owner in spec.owners if owner.startswith("team:")] == list(spec.owners) != []
     assert spec.kinds
     assert re.fullmatch(r"[A-Z].+\.( (\[00\d\])+)?", spec.description or "", re.DOTALL)
 
@@ -134,9 +136,11 @@ def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:
             assert asset.backfill_policy == dg.BackfillPolicy.single_run(), name(asset)
 
 
-def test_every_asset_reaches_back_to_a_source() -> None:
+def test_every_aggregate_reaches_back_to_a_source() -> None:
     graph = defs.resolve_asset_graph()
     for asset in ASSETS:
+        if asset.key.path[0] != "analytics":
+            continue
         roots = {key.path[0] for key in graph.get_ancestor_asset_keys(asset.key)}
         assert "sources" in roots, name(asset)
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Annotated
 
+import psutil
 import typer
 
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.schema import ensure_database
 from marketing_pipelines.stores.sessions import close_abandoned
@@ -38,6 +40,8 @@ class Part:
     started: float = 0.0
     back_off: float = FIRST_BACK_OFF
     start_at: float = field(default_factory=time.monotonic)
+    # What the part started and left behind when it crashed: runs, which go on with their work.
+    orphans: list[psutil.Process] = field(default_factory=list)
 
     def keep_running(self, environment: dict[str, str]) -> None:
         """Starts it if it is due; notes its end and when to start it again."""
@@ -49,6 +53,7 @@ class Part:
                 f"{self.name} ended with code {self.process.returncode}: "
                 f"starting it again in {self.back_off:.0f} s"
             )
+            self.orphans = [p for p in self.orphans if p.is_running()] + self._members()
             self.start_at = now + self.back_off
             self.back_off = min(self.back_off * 2, LONGEST_BACK_OFF)
             self.process = None
@@ -63,6 +68,27 @@ class Part:
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
+        for orphan in self.orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.send_signal(number)
+
+    def has_ended(self) -> bool:
+        """Whether nothing of it is left."""
+        self.orphans = [orphan for orphan in self.orphans if is_alive(orphan)]
+        if self.process is None:
+            return not self.orphans
+        return self.process.poll() is not None and not self.orphans and not self._members()
+
+    def _members(self) -> list[psutil.Process]:
+        """The processes of its session; it started one of its own."""
+        assert self.process is not None
+        return [p for p in psutil.process_iter() if is_alive(p) and _session(p) == self.process.pid]
+
+
+def _session(process: psutil.Process) -> int | None:
+    with suppress(OSError):
+        return os.getsid(process.pid)
+    return None
 
 
 def up(
@@ -72,7 +98,7 @@ def up(
     ),
 ) -> None:
     """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
-    _require_free(host, port)
+    _require_free(host, port, "--port")
     with connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
@@ -83,7 +109,7 @@ def up(
         _supervise(_parts(host, port), environment, settings)
 
 
-def _require_free(host: str, port: int) -> None:
+def _require_free(host: str, port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -91,7 +117,7 @@ def _require_free(host: str, port: int) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} on {host} cannot be used ({error.strerror}): choose another with "
-                "--port."
+                f"{option}."
             ) from error
 
 
@@ -123,14 +149,17 @@ def _supervise(parts: list[Part], environment: dict[str, str], settings: Setting
 
 
 def _stop(parts: list[Part]) -> None:
+    """Ends them with everything they started, by force what does not end by itself."""
     for number, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, 1.0)):
         for part in parts:
             part.signal(number)
         deadline = time.monotonic() + patience
-        for part in parts:
-            if part.process is not None:
-                with suppress(subprocess.TimeoutExpired):
-                    part.process.wait(max(deadline - time.monotonic(), 0.1))
+        while not all(part.has_ended() for part in parts):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        else:
+            return
 
 
 @contextmanager

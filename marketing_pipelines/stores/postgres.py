@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST_VERSION = 15
+# A peer that is gone without a word is noticed within a minute, on both ends of the connection.
+KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+UNACKNOWLEDGED_MS = 60_000
+SESSION_OPTIONS = {
+    "timezone": "UTC",
+    "client_connection_check_interval": "5s",
+    "tcp_user_timeout": UNACKNOWLEDGED_MS,
+    **{f"tcp_{name}": seconds for name, seconds in KEEPALIVE.items()},
+}
 
 
 def database_url(settings: Settings) -> URL:
@@ -38,7 +47,9 @@ def dagster_database_url(settings: Settings) -> URL:
         url = database_url(settings).set(database="dagster")
     else:
         url = make_url(EmbeddedPostgres(settings.data_dir).url("dagster"))
-    return url.set(drivername="postgresql+psycopg2")
+    patience = {"tcp_user_timeout": UNACKNOWLEDGED_MS, **KEEPALIVE}
+    unset = {name: str(value) for name, value in patience.items() if name not in url.query}
+    return url.set(drivername="postgresql+psycopg2").update_query_dict(unset)
 
 
 def reader_url(settings: Settings) -> URL:
@@ -67,7 +78,11 @@ def libpq_uri(url: URL) -> str:
 
 
 def create_engine(url: URL, *, application_name: str = "marketing-pipelines") -> sa.Engine:
-    """An engine whose sessions speak UTC and give up on an unreachable server after ten seconds."""
+    """An engine whose sessions speak UTC and give up on an unreachable server.
+
+    They give up after ten seconds while connecting and after a minute later; the server notices
+    within seconds when the process of a session that works is gone.
+    """
     return sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
@@ -75,7 +90,9 @@ def create_engine(url: URL, *, application_name: str = "marketing-pipelines") ->
         connect_args={
             "connect_timeout": 10,
             "application_name": application_name,
-            "options": "-c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION_OPTIONS.items()),
+            "tcp_user_timeout": UNACKNOWLEDGED_MS,
+            **KEEPALIVE,
         },
     )
 

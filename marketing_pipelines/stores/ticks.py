@@ -39,6 +39,7 @@ SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
 RETRY_DELAYS = (1, 2, 4)
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
+SILENCE = dt.timedelta(seconds=30)
 CHUNK_ROWS = 2_000_000
 CHUNK_PARTITIONS = 744
 
@@ -98,8 +99,16 @@ class Tick:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """One transaction under the job's lock."""
-        with self._locked([locks.WHOLE_JOB]), self._transaction():
+        """One transaction under the job's lock, which is held until the session is closed.
+
+        So whoever gets the lock next sees how this tick ended: an instant of the clock that two
+        daemons struck is worked once.
+        """
+        self._lock([locks.WHOLE_JOB])
+        run = self.context.run
+        if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
+            self._skip_if_done()
+        with self._transaction():
             yield self.connection
 
     @contextlib.contextmanager
@@ -148,13 +157,16 @@ class Tick:
             lineage.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
 
-    @contextlib.contextmanager
-    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+    def _lock(self, ordinals: Sequence[int]) -> None:
         if self.waits:
             locks.lock_all(self.connection, self.job, ordinals)
         elif not locks.try_lock(self.connection, self.job, ordinals[0]):
             self._skip(ordinals[0])
         self.connection.commit()
+
+    @contextlib.contextmanager
+    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+        self._lock(ordinals)
         try:
             yield
         finally:
@@ -174,6 +186,14 @@ class Tick:
             + " and does the work.",
             holder,
         )
+
+    def _skip_if_done(self) -> None:
+        done_by = sessions.run_that_did(self.connection, self.job, self.instant)
+        self.connection.commit()
+        if done_by not in (None, self.context.run.run_id):
+            raise SkippedOverlapError(
+                f"Run {done_by} has done {self.job} for {self.instant:%Y-%m-%d %H:%M} UTC.", done_by
+            )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -221,6 +241,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
         require_same_zone(connection, zone)
+        sessions.end_earlier_attempts(connection, job, context.run.run_id)
         sessions.close_abandoned(connection)
         session_id = sessions.open_session(
             connection,
@@ -230,13 +251,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             partition=_partition_label(context),
             run_id=context.run.run_id,
         )
-        connection.execute(
-            sa.select(
-                sa.func.set_config(
-                    "statement_timeout", f"{int(timeout.total_seconds() * 1000)}", False
-                )
-            )
-        )
+        _limit_server(connection, timeout)
         connection.commit()
         current = Tick(
             job=job,
@@ -252,6 +267,21 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         with _session_closed(current), time_limit(job, timeout):
             yield current
             current.failures.raise_if_all_failed()
+
+
+def _limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
+    """The server ends a statement at the job's time, and a session that falls silent soon after:
+    one whose client cannot be reached any more would hold its locks for ever."""
+    limits = {
+        "statement_timeout": timeout,
+        "idle_in_transaction_session_timeout": timeout + SILENCE,
+        "idle_session_timeout": timeout + SILENCE,
+    }
+    settings = [
+        sa.func.set_config(name, f"{limit // dt.timedelta(milliseconds=1)}", False)
+        for name, limit in limits.items()
+    ]
+    connection.execute(sa.select(*settings))
 
 
 @contextlib.contextmanager

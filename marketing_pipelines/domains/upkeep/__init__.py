@@ -1,0 +1,1 @@
+"""What keeps the installation small: history that nobody needs any more is removed."""
