@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from marketing_pipelines_tests.cli.console import start
+from marketing_pipelines_tests.cli.console import COMMAND, environment
 from marketing_pipelines_tests.waiting import until
 
 LAUNCH = """
@@ -43,19 +43,29 @@ class Running:
     def up(cls, **variables: str) -> Iterator["Running"]:
         """Started, its web server answering; killed with everything below it at the end."""
         port = free_port()
-        running = cls(start("up", "--port", str(port), **variables), port)
-        threading.Thread(target=running._read, daemon=True).start()
+        process = subprocess.Popen(
+            [str(COMMAND), "up", "--port", str(port)],
+            env=environment(variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        running = cls(process, port)
+        reader = threading.Thread(target=running._read, daemon=True)
+        reader.start()
         try:
             until(running.answers, seconds=120, what="the web server to answer")
             yield running
         finally:
             running.kill()
-            running.process.communicate(timeout=30)
+            process.wait(30)
+            reader.join(30)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with contextlib.suppress(ValueError):
-            self.lines.extend(self.process.stdout)
+        for line in self.process.stdout:
+            self.lines.append(line)
 
     def said(self, words: str) -> bool:
         """Whether a line of it has these words."""

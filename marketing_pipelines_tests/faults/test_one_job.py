@@ -104,7 +104,7 @@ def test_fault_9_the_victim_of_a_deadlock_tries_again(
         exchange(process, "go on\n")
         assert outcome(process)["delays"] == [1]
     assert [(status, error) for _, status, error in ended(installation)] == [
-        ("FAILED", "DeadlockDetected: deadlock detected"),
+        ("FAILED", "OperationalError: deadlock detected"),
         ("COMPLETED", None),
     ]
     assert counters() == {"a": 11, "b": 11}
@@ -129,7 +129,7 @@ def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
             exchange(process, "go on\n")
         end = outcome(process)
     assert (end["success"], end["delays"]) == (False, [1, 2, 4])
-    error = "SerializationFailure: could not serialize access due to concurrent update"
+    error = "OperationalError: could not serialize access due to concurrent update"
     assert [(status, error) for _, status, error in ended(installation)] == [("FAILED", error)] * 4
     assert counters() == {"a": 40, "b": 0}
     assert lock_is_free(installation)

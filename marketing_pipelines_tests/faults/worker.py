@@ -4,6 +4,7 @@ WORK is one of the functions below, SECONDS the time it may take. Prints how the
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ def sleep_in_duckdb(tick: Tick) -> None:
     import duckdb
 
     with tick.begin():
-        duckdb.sql("select sum(a.i * b.i) from range(3000000) a(i), range(3000000) b(i)").fetchall()
+        duckdb.sql("select sum(a.i * b.i) from range(300000) a(i), range(300000) b(i)").fetchall()
 
 
 def read(tick: Tick, table: str) -> None:
@@ -79,8 +80,6 @@ def working(
     work: Callable[..., None], seconds: float, *arguments: str, **variables: str
 ) -> Iterator["subprocess.Popen[str]"]:
     """The process; killed at the end if it still runs."""
-    import os
-
     command = [sys.executable, "-W", "ignore", "-m", __name__, work.__name__, str(seconds)]
     with subprocess.Popen(
         [*command, *arguments],
