@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.clocks import Clock, clocks
+from marketing_pipelines.clocks import clocks
 from marketing_pipelines.occurrences import Record, Session, judge, occurrences
 from marketing_pipelines_tests.installation import Installation
 

@@ -4,8 +4,9 @@ The mechanisms that make writing safe are beside this module: `ticks`, `marks`, 
 """
 
 import contextlib
+import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -117,6 +118,14 @@ def connecting(url: URL) -> Iterator[None]:
 def _first_line(error: sa.exc.DBAPIError) -> str:
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
     return re.sub(r"\s+", " ", lines[0]).rstrip(".") if lines else "no reason given"
+
+
+def clock_skew(connection: sa.Connection, here: Callable[[], dt.datetime]) -> dt.timedelta:
+    """How far the server's clock is ahead of the one that `here` reads."""
+    before = here()
+    there: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    after = here()
+    return there - (before + (after - before) / 2)
 
 
 def copy_arrow(connection: sa.Connection, table: str, batches: "pa.RecordBatchReader") -> int:

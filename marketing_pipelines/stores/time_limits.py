@@ -9,7 +9,6 @@ from types import FrameType
 
 from marketing_pipelines.failures import TimedOutError
 
-
 # Some code swallows the first alarm; clearing up after it may take this long.
 STRIKE_AGAIN_AFTER = dt.timedelta(seconds=15)
 

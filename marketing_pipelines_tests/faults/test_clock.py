@@ -9,6 +9,8 @@ import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStatus
 
+from marketing_pipelines.cli import doctor
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.stores.ticks import SCHEDULED_TAG
 from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, start, strike
 from marketing_pipelines_tests.installation import Installation
@@ -132,6 +134,36 @@ def test_fault_19_a_clock_that_jumps_back_and_jitters_strikes_once(
     strike(at("09:30"), at("10:00:01"), at("09:58"), *jitter, at("09:59:59"), at("10:01"))
     assert runs_of("once") == instants("10:00")
     assert worked(installation, "once") == completed(["10:00"])
+
+
+@pytest.mark.parametrize("skew", [-90, 0, 90])
+def test_fault_19_the_skew_of_the_servers_clock_is_measured_and_a_minute_is_a_problem(
+    installation: Installation, skew: int
+) -> None:
+    """Here this machine's clock is the wrong one."""
+
+    def here() -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=skew)
+
+    if skew == 0:
+        assert doctor.check_clock(here) == "PostgreSQL's differs by 0 s"
+        return
+    word = "behind" if skew > 0 else "ahead"
+    with pytest.raises(ConfigurationError, match=f"PostgreSQL's clock is (89|90|91) s {word} of"):
+        doctor.check_clock(here)
+
+
+@pytest.mark.parametrize("skew", [-90, 90])
+def test_fault_19_a_daemon_whose_clock_differs_from_the_servers_strikes_once(
+    installation: Installation, skew: int
+) -> None:
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=skew)
+    tick = now.replace(second=0, microsecond=0) - dt.timedelta(minutes=2)
+    cron = f"{tick.minute} * * * *"
+    looks = [(tick + dt.timedelta(seconds=s)).isoformat() for s in (-60, 0, 1, 59, 60)]
+    strike(*looks, now.isoformat(), FAULTS_CRON=cron)
+    assert runs_of("once") == [tick]
+    assert worked(installation, "once") == [(tick, "COMPLETED")]
 
 
 def test_fault_21_an_edited_clock_does_not_run_for_the_past(installation: Installation) -> None:

@@ -5,6 +5,7 @@ at the second. What strikes every hour does so with the hours of UTC, whatever t
 """
 
 import datetime as dt
+import itertools
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -77,12 +78,10 @@ def test_fault_20_a_time_strikes_once_on_the_day_the_clocks_change(
 
 
 @pytest.mark.parametrize(("zone", "day"), HOURS)
-def test_fault_20_what_strikes_every_hour_strikes_at_every_hour_of_utc(
-    zone: str, day: str
-) -> None:
+def test_fault_20_what_strikes_every_hour_strikes_at_every_hour_of_utc(zone: str, day: str) -> None:
     found = strikes_on(day, "0 * * * *", zone)
     assert {tick.minute for tick in found} == {0}
-    assert {b - a for a, b in zip(found, found[1:], strict=False)} == {dt.timedelta(hours=1)}
+    assert {b - a for a, b in itertools.pairwise(found)} == {dt.timedelta(hours=1)}
     assert len(found) == HOURS[zone, day]
 
 

@@ -84,7 +84,9 @@ def test_fault_8_both_ends_notice_within_a_minute_that_the_other_is_gone(
     installation: Installation, proxy: Proxy
 ) -> None:
     """A machine that loses power closes nothing; the kernels ask each other."""
-    engine = create_engine(sa.make_url(url(proxy, installation)).set(drivername="postgresql+psycopg"))
+    engine = create_engine(
+        sa.make_url(url(proxy, installation)).set(drivername="postgresql+psycopg")
+    )
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None

@@ -150,10 +150,13 @@ def test_fault_10_work_that_exceeds_its_time_stops_and_frees_its_lock(
     slowest = installation.rows("select max(duration_ms)::int from ops.job_sessions")
     assert slowest[0][0] < 5_000
     assert lock_is_free(installation)
-    assert installation.rows(
-        "select query from pg_stat_activity"
-        " where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
-    ) == []
+    assert (
+        installation.rows(
+            "select query from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid() and state = 'active'"
+        )
+        == []
+    )
 
 
 def test_fault_11_the_server_notices_a_dead_process_while_it_still_works_for_it(

@@ -79,7 +79,11 @@ def test_fault_7_postgresql_restarted_again_and_again_loses_and_repeats_nothing(
     folder = tmp_path / "events"
     folder.mkdir()
     rows = [
-        event(n, (START + dt.timedelta(hours=n % HOURS, minutes=7)).isoformat(), contact_id=f"c{n % 7}")
+        event(
+            n,
+            (START + dt.timedelta(hours=n % HOURS, minutes=7)).isoformat(),
+            contact_id=f"c{n % 7}",
+        )
         for n in range(HOURS * 4)
     ]
     batches = [rows[n::40] for n in range(40)]

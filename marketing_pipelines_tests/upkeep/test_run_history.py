@@ -30,7 +30,9 @@ def test_what_worked_no_partition_is_removed_but_for_each_assets_latest(
     for _ in range(4):
         installation.run("development/sample_job")
     installation.run("analytics/contact_activity", "2026-03-01-10:00", only=True)
-    installation.run("analytics/contact_activity", "2026-03-01-11:00", "2026-03-01-12:00", only=True)
+    installation.run(
+        "analytics/contact_activity", "2026-03-01-11:00", "2026-03-01-12:00", only=True
+    )
     before = events(installation)
     assert purge_runs(installation.instance, SOON) == 3
     assert len(runs_of(installation, "development__sample_job_job")) == 1

@@ -13,4 +13,4 @@ def count_contacts(connection: sa.Connection) -> dict[str, int]:
         .group_by(organizations.c.external_id)
         .order_by(organizations.c.external_id)
     )
-    return {external_id: number for external_id, number in rows}
+    return dict(rows)

@@ -15,9 +15,7 @@ from marketing_pipelines.scheduling import scheduled
     owners=["team:platform"],
     kinds={"postgres"},
 )
-def run_history(
-    context: dg.AssetExecutionContext, postgres: Postgres
-) -> dg.MaterializeResult[Any]:
+def run_history(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
     """Dagster's runs of the last week; older ones that worked no partition are removed."""
     with postgres.tick(context) as tick, tick.begin():
         tick.rows = purge_runs(context.instance, before=tick.instant - KEPT)
