@@ -84,7 +84,7 @@ def locks_held(installation: Installation) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_leaves_nothing(
+def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_the_next_start_goes_on(
     installation: Installation, tmp_path: Path, number: signal.Signals
 ) -> None:
     with a_run_that_works(installation, tmp_path) as running:
@@ -96,6 +96,11 @@ def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_leaves_no
             probe.bind(("127.0.0.1", running.port))
         assert running.process.returncode == 0
         until(lambda: locks_held(installation) == 0, what="the locks to be free")
+    assert started_runs() == []
+    with Running.up():
+        until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
+        until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
+    assert_counted(installation, EVENTS)
 
 
 def test_a_part_that_crashes_is_started_again_and_up_says_so(
