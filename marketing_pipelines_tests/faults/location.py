@@ -3,6 +3,7 @@
 FAULTS_CRON is the clock of `faults/once` and `faults/skip`; empty, the jobs are not on the clock.
 """
 
+import datetime as dt
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ import dagster as dg
 
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import CatchUp, scheduled
+
+LATE = dt.timedelta(minutes=10)
 
 
 def _job(name: str, cron: str, catch_up: CatchUp) -> dg.Definitions:
@@ -19,7 +22,9 @@ def _job(name: str, cron: str, catch_up: CatchUp) -> dg.Definitions:
             pass
         return tick.result()
 
-    schedules = [scheduled(asset, cron=cron, catch_up=catch_up)] if cron else []
+    schedules = []
+    if cron:
+        schedules.append(scheduled(asset, cron=cron, catch_up=catch_up, skip_after=LATE))
     return dg.Definitions(assets=[asset], schedules=schedules)
 
 
