@@ -1,8 +1,8 @@
 """Dagster's scheduler in a process of its own, at instants that a test names.
 
-`python -m …faults.scheduler LOCATION CRASH INSTANT…` lets the scheduler look at each instant, dies
-by SIGKILL where CRASH says, and otherwise lets the daemon start what is queued and waits until that
-has ended.
+`python -m …faults.scheduler LOCATION CRASH INSTANT…` lets the scheduler look at each instant, as if
+it had just been started, lets the daemon start what is queued and waits until that has ended. At
+the last instant it dies by SIGKILL where CRASH says.
 """
 
 import contextlib
@@ -99,9 +99,9 @@ def main(location: str, crash: str, *instants: str) -> None:
         dg.DagsterInstance.get() as instance,
         create_test_daemon_workspace_context(target, instance) as context,
     ):
-        for at in instants:
-            look(context, at, crash)
-        do_what_is_queued(context)
+        for number, at in enumerate(instants, start=1):
+            look(context, at, crash if number == len(instants) else NO_CRASH)
+            do_what_is_queued(context)
 
 
 if __name__ == "__main__":
