@@ -23,8 +23,60 @@ def open_session(
     tick: dt.datetime,
     partition: str | None,
     run_id: str | None,
+    queued: int | None = None,
 ) -> int:
-    """Writes a RUNNING session and takes its lock; returns its number."""
+    """Writes a RUNNING session and takes its lock; returns its number.
+
+    Args:
+        queued: The QUEUED session that was written when the run was asked for. It is taken over
+            if it is this job's and still waits; a second attempt is a session of its own.
+    """
+    session_id = _take_over(connection, queued, job, run_id)
+    if session_id is None:
+        session_id = connection.execute(
+            sa.insert(job_sessions)
+            .values(
+                job=job,
+                trigger=trigger,
+                tick=tick,
+                partition=partition,
+                run_id=run_id,
+                status="RUNNING",
+                backend_pid=sa.func.pg_backend_pid(),
+            )
+            .returning(job_sessions.c.id)
+        ).scalar_one()
+    locks.lock_session(connection, session_id)
+    return session_id
+
+
+def _take_over(
+    connection: sa.Connection, queued: int | None, job: str, run_id: str | None
+) -> int | None:
+    session = job_sessions.c
+    return connection.execute(
+        sa.update(job_sessions)
+        .where(session.id == queued, session.job == job, session.status == "QUEUED")
+        .values(
+            status="RUNNING",
+            run_id=run_id,
+            backend_pid=sa.func.pg_backend_pid(),
+            started_at=sa.func.clock_timestamp(),
+        )
+        .returning(session.id)
+    ).scalar()
+
+
+def queue_session(
+    connection: sa.Connection,
+    *,
+    job: str,
+    trigger: str,
+    tick: dt.datetime,
+    partition: str | None,
+    run_id: str,
+) -> int:
+    """Writes a QUEUED session for a run that waits for its turn; returns its number."""
     session_id: int = connection.execute(
         sa.insert(job_sessions)
         .values(
@@ -33,12 +85,10 @@ def open_session(
             tick=tick,
             partition=partition,
             run_id=run_id,
-            status="RUNNING",
-            backend_pid=sa.func.pg_backend_pid(),
+            status="QUEUED",
         )
         .returning(job_sessions.c.id)
     ).scalar_one()
-    locks.lock_session(connection, session_id)
     return session_id
 
 
@@ -86,6 +136,23 @@ def close_abandoned(connection: sa.Connection) -> list[int]:
             .returning(job_sessions.c.id)
         ).scalars()
     )
+
+
+def under_way(
+    connection: sa.Connection, job: str, partition: str | None
+) -> sa.Row[Any] | None:
+    """The session that works on the job, or on this partition of it, or waits to do so."""
+    session = job_sessions.c
+    return connection.execute(
+        sa.select(job_sessions)
+        .where(
+            session.job == job,
+            session.partition.is_not_distinct_from(partition),
+            session.status.in_(("RUNNING", "QUEUED")),
+        )
+        .order_by(session.id)
+        .limit(1)
+    ).first()
 
 
 def run_of_backend(connection: sa.Connection, pid: int | None) -> str | None:

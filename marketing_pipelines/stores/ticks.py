@@ -34,6 +34,7 @@ from marketing_pipelines.stores.time_limits import time_limit
 
 TICK_TAG = "marketing/tick"
 TRIGGER_TAG = "marketing/trigger"
+SESSION_TAG = "marketing/session"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
@@ -229,6 +230,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             tick=instant,
             partition=_partition_label(context),
             run_id=context.run.run_id,
+            queued=int(tags[SESSION_TAG]) if SESSION_TAG in tags else None,
         )
         connection.execute(
             sa.select(
