@@ -6,10 +6,11 @@ Opened and closed by the work itself, on the connection that holds its locks.
 import datetime as dt
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.tables import job_sessions
@@ -138,6 +139,27 @@ def close_abandoned(connection: sa.Connection) -> list[int]:
     )
 
 
+LATEST, LATEST_OF_JOB = 100, 50
+
+
+def latest(
+    connection: sa.Connection, *, job: str | None = None, running: bool = False, limit: int = LATEST
+) -> Sequence[sa.Row[Any]]:
+    """The latest sessions, newest first: at most 100, of one job at most 50.
+
+    Args:
+        running: Only those that work right now.
+    """
+    session = job_sessions.c
+    query = sa.select(job_sessions).order_by(session.id.desc())
+    query = query.limit(min(limit, LATEST if job is None else LATEST_OF_JOB))
+    if job is not None:
+        query = query.where(session.job == job)
+    if running:
+        query = query.where(session.status == "RUNNING")
+    return connection.execute(query).all()
+
+
 def under_way(
     connection: sa.Connection, job: str, partition: str | None
 ) -> sa.Row[Any] | None:
@@ -153,6 +175,38 @@ def under_way(
         .order_by(session.id)
         .limit(1)
     ).first()
+
+
+def queued(connection: sa.Connection, before: dt.datetime) -> dict[str, int]:
+    """Sessions that have waited for their run since before the instant, by run id."""
+    session = job_sessions.c
+    rows = connection.execute(
+        sa.select(session.run_id, session.id).where(
+            session.status == "QUEUED", session.started_at < before
+        )
+    )
+    return {row.run_id: row.id for row in rows}
+
+
+def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
+    """Closes QUEUED sessions whose run will not begin; `ends` are their statuses by number."""
+    if not ends:
+        return
+    session = job_sessions.c
+    end = (
+        sa.func.jsonb_each_text(sa.cast(ends, pg.JSONB))
+        .table_valued("key", "value")
+        .render_derived(name="ends")
+    )
+    connection.execute(
+        sa.update(job_sessions)
+        .where(session.id == sa.cast(end.c.key, sa.BigInteger), session.status == "QUEUED")
+        .values(
+            status=end.c.value,
+            ended_at=sa.func.clock_timestamp(),
+            error="Its run ended before it began to work.",
+        )
+    )
 
 
 def run_of_backend(connection: sa.Connection, pid: int | None) -> str | None:
