@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.clocks import Clock
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.stores.cascade import partition_of_tick
-from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.sessions import FAILED, close_abandoned
 from marketing_pipelines.stores.tables import (
     finished_partitions,
     installation,
@@ -21,7 +21,6 @@ from marketing_pipelines.stores.tables import (
 )
 
 Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
-FAILED = ("FAILED", "TIMED_OUT", "ABANDONED", "CANCELED")
 
 
 @dataclass(frozen=True)

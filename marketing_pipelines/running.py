@@ -226,17 +226,26 @@ def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:
     ]
 
 
+def job_keys() -> list[str]:
+    """Every job there is, by name."""
+    return sorted(_jobs())
+
+
+def _jobs() -> dict[str, dg.AssetsDefinition]:
+    return {
+        asset.key.to_user_string(): asset
+        for asset in defs.assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+    }
+
+
 def definition_of(key: str) -> dg.AssetsDefinition:
     """The asset that the job makes.
 
     Raises:
         UnknownJobError: there is no such job; the text names one that is spelled alike.
     """
-    by_key = {
-        asset.key.to_user_string(): asset
-        for asset in defs.assets or ()
-        if isinstance(asset, dg.AssetsDefinition)
-    }
+    by_key = _jobs()
     if key not in by_key:
         close = difflib.get_close_matches(key, by_key, n=1, cutoff=0.4)
         hint = f"did you mean {close[0]}? " if close else ""

@@ -62,6 +62,20 @@ class Settings(BaseSettings):
         default="duckdb",
         description="What turns the lake into aggregates; spark is refused in this release.",
     )
+    secret_key: str | None = Field(
+        default=None,
+        min_length=32,
+        repr=False,
+        description="Signs the cookies of `/admin`, at least 32 characters; several API processes "
+        "need the same. Unset: one is made and kept in the data folder.",
+    )
+    cron_secret: str | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="What external clocks send to `/cron/…` as bearer token, at least 16 "
+        "characters. Unset: these addresses answer 503.",
+    )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
         description="First day that has partitions, the first of a month; events before it are "

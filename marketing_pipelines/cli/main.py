@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from marketing_pipelines.cli import (
+    api,
     db,
     demo,
     doctor,
@@ -15,6 +16,7 @@ from marketing_pipelines.cli import (
     run,
     sessions,
     timetable,
+    token,
     up,
 )
 from marketing_pipelines.failures import MarketingPipelinesError
@@ -28,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(up.up)
+app.command()(api.api)
 app.command()(db.migrate)
 app.command()(load.load)
 app.command()(run.run)
@@ -36,6 +39,7 @@ app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
 app.command()(doctor.doctor)
+app.add_typer(token.app, name="token", help="Who may use the API.")
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 
 

@@ -72,7 +72,7 @@ def up(
     ),
 ) -> None:
     """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
-    _require_free(host, port)
+    require_free(host, port)
     with connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
@@ -83,7 +83,12 @@ def up(
         _supervise(_parts(host, port), environment, settings)
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int) -> None:
+    """Refuses a port that another process listens on.
+
+    Raises:
+        ConfigurationError: it cannot be used; the text says why.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

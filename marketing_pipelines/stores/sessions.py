@@ -15,6 +15,9 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.tables import job_sessions
 
+FAILED = ("FAILED", "TIMED_OUT", "ABANDONED", "CANCELED")
+LATEST, LATEST_OF_JOB = 100, 50
+
 
 def open_session(
     connection: sa.Connection,
@@ -139,9 +142,6 @@ def close_abandoned(connection: sa.Connection) -> list[int]:
     )
 
 
-LATEST, LATEST_OF_JOB = 100, 50
-
-
 def latest(
     connection: sa.Connection, *, job: str | None = None, running: bool = False, limit: int = LATEST
 ) -> Sequence[sa.Row[Any]]:
@@ -158,6 +158,18 @@ def latest(
     if running:
         query = query.where(session.status == "RUNNING")
     return connection.execute(query).all()
+
+
+def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.Row[Any]]:
+    """Sessions that began at or after the instant and did not end well, newest first, at most
+    100."""
+    session = job_sessions.c
+    return connection.execute(
+        sa.select(job_sessions)
+        .where(session.status.in_(FAILED), session.started_at >= since)
+        .order_by(session.id.desc())
+        .limit(LATEST)
+    ).all()
 
 
 def under_way(
