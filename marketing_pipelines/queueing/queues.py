@@ -71,7 +71,9 @@ def find(name: str) -> Queue:
         BadInputError: no queue has it.
     """
     if name not in _queues:
-        raise BadInputError(f"There is no queue '{name}': name one of {', '.join(sorted(_queues))}.")
+        raise BadInputError(
+            f"There is no queue '{name}': name one of {', '.join(sorted(_queues))}."
+        )
     return _queues[name]
 
 
