@@ -81,6 +81,18 @@ class Settings(BaseSettings):
         description="First day that has partitions, the first of a month; events before it are "
         "rejected at load.",
     )
+    queue_concurrency: int = Field(
+        default=3,
+        ge=1,
+        description="Tasks of a queue that one worker process does at once, where the queue itself "
+        "does not say.",
+    )
+    queue_max_jobs_per_second: int = Field(
+        default=5,
+        ge=1,
+        description="Tasks that all workers together start in any second, of each queue that is "
+        "limited so (`crm-events`).",
+    )
 
     @field_validator("timezone")
     @classmethod
