@@ -37,9 +37,7 @@ def note(
 
 def answered(connection: sa.Connection, number: int, status: int) -> None:
     """Completes the entry with the status of the answer."""
-    connection.execute(
-        sa.update(audit_log).where(audit_log.c.id == number).values(status=status)
-    )
+    connection.execute(sa.update(audit_log).where(audit_log.c.id == number).values(status=status))
 
 
 def _storable(path: str) -> str:

@@ -14,6 +14,11 @@ from marketing_pipelines.stores import sessions
 
 router = APIRouter(tags=["jobs"])
 LONGEST_NAME = 200
+_CRON: dict[str, Any] = {
+    "status_code": 202,
+    "dependencies": [Security(require_cron_secret)],
+    "responses": refusals(400, 401, 404, 409, 413, 422, 503),
+}
 
 
 class Session(BaseModel):
@@ -92,13 +97,8 @@ def trigger(site: Here, domain: Domain, outcome: Outcome, partition: Partition =
     return _start(site, domain, outcome, partition)
 
 
-@router.api_route(
-    "/cron/{domain}/{outcome}",
-    methods=["GET", "POST"],
-    status_code=202,
-    dependencies=[Security(require_cron_secret)],
-    responses=refusals(400, 401, 404, 409, 413, 422, 503),
-)
+@router.get("/cron/{domain}/{outcome}", **_CRON)
+@router.post("/cron/{domain}/{outcome}", **_CRON)
 def strike(site: Here, domain: Domain, outcome: Outcome, partition: Partition = None) -> Started:
     """Puts a run of the job into the queue, for clocks outside."""
     return _start(site, domain, outcome, partition)

@@ -88,9 +88,7 @@ def launch(
     return Launched(run_id, session_id, key)
 
 
-def _window(
-    job: str, partition: str | None, settings: Settings, now: dt.datetime
-) -> Window | None:
+def _window(job: str, partition: str | None, settings: Settings, now: dt.datetime) -> Window | None:
     definition = definition_of(job)
     if definition.partitions_def is None:
         if partition is not None:

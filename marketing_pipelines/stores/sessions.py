@@ -172,9 +172,7 @@ def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.R
     ).all()
 
 
-def under_way(
-    connection: sa.Connection, job: str, partition: str | None
-) -> sa.Row[Any] | None:
+def under_way(connection: sa.Connection, job: str, partition: str | None) -> sa.Row[Any] | None:
     """The session that works on the job, or on this partition of it, or waits to do so."""
     session = job_sessions.c
     return connection.execute(

@@ -157,6 +157,4 @@ def trigger(request: Request, site: Here, visit: Anyone, fields: Fields) -> Resp
         )
     except MarketingPipelinesError as error:
         return back(f"{PAGES}/sessions", str(error))
-    return back(
-        f"{PAGES}/sessions", f"Session {launched.session_id} waits for its turn."
-    )
+    return back(f"{PAGES}/sessions", f"Session {launched.session_id} waits for its turn.")
