@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from marketing_pipelines.policies import ALL_ENVIRONMENTS
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
@@ -132,23 +133,29 @@ def settings_table() -> str:
 def timetable() -> str:
     """The clock of every job, and what starts the jobs that have none."""
 
-    from marketing_pipelines.clocks import clocks
+    from marketing_pipelines.clocks import every_clock
     from marketing_pipelines.partitions import registered
+    from marketing_pipelines.policies import declared
 
-    found = clocks()
+    found = every_clock()
     assets = registered()
-    rows = [
-        [
-            f"`{clock.cron}`",
-            HOURS if clock.cron.split()[1] == "*" else OTHERS,
-            f"`{clock.job}`",
-            f"{assets[clock.job].grain}s" if clock.job in assets else "",
-            clock.catch_up,
-            clock.owner,
-            f"`{clock.file.partition(':')[0]}`",
-        ]
-        for clock in found
-    ]
+    rows = []
+    for clock in found:
+        policy = declared(clock.job)
+        cron = str(policy.cron)
+        everywhere = policy.environments == ALL_ENVIRONMENTS
+        rows.append(
+            [
+                f"`{cron}`",
+                HOURS if cron.split()[1] == "*" else OTHERS,
+                f"`{clock.job}`",
+                f"{assets[clock.job].grain}s" if clock.job in assets else "",
+                policy.catch_up,
+                "" if everywhere else ", ".join(policy.environments),
+                clock.owner,
+                f"`{clock.file.partition(':')[0]}`",
+            ]
+        )
     return _text(
         [
             NOTICE,
@@ -159,7 +166,9 @@ def timetable() -> str:
             "covers the gap; `skip` = nothing. `marketing-pipelines timetable` also prints when "
             "each clock strikes next.",
             "",
-            *_table(["cron", "zone", "job", "partitions", "catch-up", "owner", "file"], rows),
+            *_table(
+                ["cron", "zone", "job", "partitions", "catch-up", "only in", "owner", "file"], rows
+            ),
             "## Without a clock",
             "",
             *_table(["asset", "runs", "owner"], _unclocked({clock.job for clock in found})),

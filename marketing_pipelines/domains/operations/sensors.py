@@ -8,6 +8,7 @@ from dagster._core.events import JobFailureData, RunFailureReason
 from marketing_pipelines.domains.operations.dead_runs import close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import job_name, partitioned_jobs
 from marketing_pipelines.stores import cascade, lineage, marks
@@ -39,7 +40,7 @@ def stale_partitions_sensor(
     with postgres.begin() as connection:
         requests = next_requests(
             cascade.pending(connection, now=now, zone=postgres.settings.zone),
-            list(registered().values()),
+            [asset for asset in registered().values() if _is_on(asset)],
             now=now,
             zone=postgres.settings.zone,
             first_day=postgres.settings.first_day,
@@ -90,6 +91,11 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) ->
 def job_of(asset: PartitionedAsset) -> str:
     """The job that does the asset's partitions."""
     return job_name((asset.runs_with or asset).key)
+
+
+def _is_on(asset: PartitionedAsset) -> bool:
+    """What is disabled is run by hand only; its marks wait."""
+    return policy_of((asset.runs_with or asset).key).is_on
 
 
 def _instant(timestamp: float) -> dt.datetime:
