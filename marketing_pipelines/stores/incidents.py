@@ -119,7 +119,8 @@ _RECOVERED = sa.text("""
     on conflict do nothing
 """)
 _LASTING = sa.text("""
-    select subject from ops.incidents where recovered_at is null and item = '' and subject like :like
+    select subject from ops.incidents
+    where recovered_at is null and item = '' and starts_with(subject, :start)
 """)
 
 
@@ -159,7 +160,7 @@ def set_lasting(connection: sa.Connection, kind: str, errors: dict[str, str]) ->
         errors: What is the matter, by the rest of the subject.
     """
     now = {f"{kind} {name}": error for name, error in errors.items()}
-    before = connection.execute(_LASTING, {"like": f"{kind} %"}).scalars()
+    before = connection.execute(_LASTING, {"start": f"{kind} "}).scalars()
     gone = sorted(set(before) - set(now))
     if gone:
         connection.execute(_RECOVERED, {"subjects": gone, "item": ""})

@@ -141,3 +141,28 @@ select job, status, count(*), coalesce(sum(duration_ms), 0) / 1000.0,
 from ops.job_sessions
 where status not in ('QUEUED', 'RUNNING')
 group by job, status;
+
+create table ops.health_reports (
+    at timestamp with time zone not null,
+    status text not null,
+    report jsonb default '{}'::jsonb not null,
+    constraint pk_health_reports primary key (at)
+);
+comment on table ops.health_reports is 'The health of the machinery every five minutes';
+comment on column ops.health_reports.at is 'Tick of the report';
+comment on column ops.health_reports.status is 'healthy, degraded or unhealthy at that moment';
+comment on column ops.health_reports.report is
+    'The whole report: numbers, and the reasons for the status';
+
+create table ops.metric_samples (
+    at timestamp with time zone not null,
+    metric text not null,
+    labels text not null,
+    value double precision not null,
+    constraint pk_metric_samples primary key (at, metric, labels)
+);
+comment on table ops.metric_samples is 'Queue, lag and size metrics every hour, for charts over months';
+comment on column ops.metric_samples.at is 'Tick of the sample';
+comment on column ops.metric_samples.metric is 'Name as at /metrics';
+comment on column ops.metric_samples.labels is 'Labels as name=value, comma separated';
+comment on column ops.metric_samples.value is 'Value at that moment';
