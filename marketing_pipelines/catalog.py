@@ -47,7 +47,7 @@ def jobs() -> dict[str, Job]:
     return _JOBS
 
 
-def owner_of(job: str) -> str | None:
-    """Whose job it is; None for what is no job."""
-    found = jobs().get(job)
+def owner_of(subject: str) -> str | None:
+    """Whose job it is, of `overdue analytics/warehouse` too; None for what is no job."""
+    found = jobs().get(subject.split()[-1])
     return found.owner if found else None

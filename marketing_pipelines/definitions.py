@@ -22,6 +22,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from marketing_pipelines import catalog, domains, policies
 from marketing_pipelines.catalog import left_out
+from marketing_pipelines.observability import logs
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
 from marketing_pipelines.settings import project_root
@@ -46,6 +47,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     Raises:
         ConfigurationError: `jobs.toml` cannot be used.
     """
+    logs.configure()
     policies.overrides()
     found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():

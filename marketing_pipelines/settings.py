@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         "`team:analytics=URL` gets the alerts of that owner's jobs only; a bare URL gets all. "
         "Unset: alerts are rows of `ops.alerts` only.",
     )
+    log_level: Literal["debug", "info", "warning"] = Field(
+        default="warning",
+        description="What is logged to stderr: JSON lines, or text for people on a terminal. `up` "
+        "logs from `info` on unless this says otherwise.",
+    )
     sentry_dsn: str | None = Field(
         default=None, description="Sentry project that is told of final failures."
     )

@@ -11,6 +11,7 @@ from marketing_pipelines.cli import (
     doctor,
     load,
     missed,
+    organization,
     query,
     run,
     sessions,
@@ -36,6 +37,7 @@ app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
 app.command()(doctor.doctor)
+app.add_typer(organization.app, name="settings", help="What one organization sets for itself.")
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 
 

@@ -73,9 +73,7 @@ def _why_not(recipients: Recipients, subject: str) -> tuple[str, str] | None:
     return None
 
 
-def _send(
-    begin: Begin, recipients: Recipients, alert: Any, told: Any, now: dt.datetime
-) -> int:
+def _send(begin: Begin, recipients: Recipients, alert: Any, told: Any, now: dt.datetime) -> int:
     taken = list(alert.delivered_to)
     missed = []
     for address in of_owner(recipients.addresses, recipients.owner_of(told.subject)):

@@ -70,9 +70,7 @@ def lags(
     }
     known = {
         row.job: row
-        for row in connection.execute(
-            _KNOWN, {"jobs": list(own), "partitions": list(own.values())}
-        )
+        for row in connection.execute(_KNOWN, {"jobs": list(own), "partitions": list(own.values())})
     }
     return list(_lags(clocks, latest, known, installed))
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import RetryableError
@@ -95,6 +96,8 @@ class Item:
         self._savepoint: contextlib.AbstractContextManager[Any] | None = None
 
     def __enter__(self) -> Any:
+        self._bound = structlog.contextvars.bound_contextvars(item=self._name)
+        self._bound.__enter__()
         self._savepoint = self._connection.begin_nested()
         self._savepoint.__enter__()
         return self._item
@@ -106,6 +109,7 @@ class Item:
         trace: TracebackType | None,
     ) -> bool:
         assert self._savepoint is not None
+        self._bound.__exit__(kind, error, trace)
         if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
             return False
         self._savepoint.__exit__(kind, error, trace)

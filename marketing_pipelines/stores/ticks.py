@@ -8,6 +8,7 @@ writes: a lost connection is a lost lock, and cannot write.
 
 import contextlib
 import datetime as dt
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import sqlalchemy as sa
+import structlog
 
 from marketing_pipelines import partitions, sentry
 from marketing_pipelines.failures import (
@@ -41,6 +43,7 @@ SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
 CHUNK_ROWS = 2_000_000
 CHUNK_PARTITIONS = 744
+_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -256,7 +259,10 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             failures=ItemFailures(job, instant),
             timeout=timeout,
         )
-        with _session_closed(current), time_limit(job, timeout):
+        bound = structlog.contextvars.bound_contextvars(
+            job=job, tick=instant.isoformat(), run=context.run.run_id, session=session_id
+        )
+        with bound, _session_closed(current), time_limit(job, timeout):
             yield current
             current.failures.raise_if_all_failed()
 
@@ -298,6 +304,8 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
         metadata={"rows": current.rows, "partitions": len(current.windows)},
     )
     current.connection.commit()
+    level = logging.INFO if status in ("COMPLETED", "SKIPPED_OVERLAP") else logging.ERROR
+    _logger.log(level, " ".join(filter(None, [f"Session ended as {status}.", error])))
 
 
 def _failed_status(error: BaseException) -> str:

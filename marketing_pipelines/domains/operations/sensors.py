@@ -5,8 +5,10 @@ import datetime as dt
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
+from marketing_pipelines import catalog
 from marketing_pipelines.domains.operations.dead_runs import close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
+from marketing_pipelines.observability import addresses, alerts
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
@@ -110,6 +112,18 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
 
 def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
+    """Delivers the alerts that are due to those who own what they tell of."""
+    recipients = alerts.Recipients(
+        addresses=addresses.read(postgres.settings.alert_urls),
+        owner_of=catalog.owner_of,
+        is_muted=lambda subject: not policy_of(subject.split()[-1]).alert,
+    )
+    sent = alerts.deliver(postgres.begin, recipients, dt.datetime.now(dt.UTC))
+    return dg.SkipReason(f"{sent} alerts were delivered.")
 
 
 automation_sensor = dg.AutomationConditionSensorDefinition(

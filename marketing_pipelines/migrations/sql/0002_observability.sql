@@ -119,8 +119,8 @@ begin
     set runs = total.runs + excluded.runs,
         seconds = total.seconds + excluded.seconds,
         buckets = array(
-            select known + new
-            from unnest(total.buckets, excluded.buckets) with ordinality as pair (known, new, n)
+            select so_far + added
+            from unnest(total.buckets, excluded.buckets) with ordinality as pair (so_far, added, n)
             order by n
         ),
         items_failed = total.items_failed + excluded.items_failed,
