@@ -1,8 +1,8 @@
 """The one assembler: finds what the domains define and adds the resources.
 
 `build_defs` walks `domains/*/jobs.py`, `sensors.py` and `sources.py` and takes every Dagster object
-it meets; there is no list of jobs to keep. A file that cannot be imported is left out, so that it
-does not stop the others; `doctor` names it.
+it meets; there is no list of jobs to keep. Queues and tasks are declared on the way. A file that
+cannot be imported is left out, so that it does not stop the others; `doctor` names it.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from marketing_pipelines.scheduling import partitioned_jobs
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-ROOMS = ("sources", "jobs", "sensors")
+ROOMS = ("tasks", "sources", "jobs", "sensors")
 _logger = logging.getLogger(__name__)
 # Why each file that is left out cannot be imported, by module.
 left_out: dict[str, str] = {}

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -118,3 +118,19 @@ def _failing(name: str, queue: Queue) -> None:
 
 for _name, _queue in LADDERS.items():
     _failing(_name, _queue)
+
+
+@task(queue=DEFAULT, timeout=timedelta(seconds=1))
+def sleep_in_steps(context: TaskContext, number: int) -> None:
+    """Never ends by itself."""
+    context.progress(0.5)
+    record(context, number)
+    while True:
+        time.sleep(0.01)
+
+
+@task(queue=DEFAULT, timeout=timedelta(seconds=1))
+def sleep_in_sql(context: TaskContext, number: int) -> None:
+    """Waits for the server."""
+    with context.begin() as connection:
+        connection.exec_driver_sql("select pg_sleep(60)")
