@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import PermanentError
+from marketing_pipelines.queueing.bus import BusEvent, consumer
 from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue, declare
 from marketing_pipelines.queueing.retries import Retry
 from marketing_pipelines.queueing.tasks import Snooze, TaskContext, task
@@ -134,3 +136,24 @@ def sleep_in_sql(context: TaskContext, number: int) -> None:
     """Waits for the server."""
     with context.begin() as connection:
         connection.exec_driver_sql("select pg_sleep(60)")
+
+
+class Counted(BusEvent):
+    """A number was counted."""
+
+    type: ClassVar[str] = "recording.counted"
+    number: int
+
+
+@consumer(Counted, queue=DEFAULT)
+def count(context: TaskContext, event: Counted) -> None:
+    """Writes down the number."""
+    record(context, event.number)
+
+
+@consumer(Counted, queue=declare(Queue("unsteady", retry=Retry.fixed(1, times=3))))
+def count_unsteadily(context: TaskContext, event: Counted) -> None:
+    """Fails with a contact's first number, once."""
+    record(context, event.number)
+    if event.number < 3 and context.attempt == 1:
+        raise RuntimeError("not yet")
