@@ -1,8 +1,9 @@
 """The one assembler: finds what the domains define and adds the resources.
 
 `build_defs` walks `domains/*/jobs.py`, `sensors.py` and `sources.py` and takes every Dagster object
-it meets; there is no list of jobs to keep. A file that cannot be imported is left out, so that it
-does not stop the others; `doctor` names it, and so does an alert.
+it meets; there is no list of jobs to keep. Queues and tasks are declared on the way. A file that
+cannot be imported is left out, so that it does not stop the others; `doctor` names it, and so does
+an alert.
 """
 
 import importlib.util
@@ -30,7 +31,7 @@ from marketing_pipelines.settings import project_root
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-ROOMS = ("sources", "jobs", "sensors")
+ROOMS = ("tasks", "sources", "jobs", "sensors")
 _logger = logging.getLogger(__name__)
 _KINDS: dict[str, tuple[type, ...]] = {
     "assets": (dg.AssetsDefinition, dg.AssetSpec),

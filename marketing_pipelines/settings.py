@@ -81,6 +81,18 @@ class Settings(BaseSettings):
     sentry_dsn: str | None = Field(
         default=None, description="Sentry project that is told of final failures."
     )
+    queue_concurrency: int = Field(
+        default=3,
+        ge=1,
+        description="Tasks of a queue that one worker process does at once, where the queue itself "
+        "does not say.",
+    )
+    queue_max_jobs_per_second: int = Field(
+        default=5,
+        ge=1,
+        description="Tasks that all workers together start in any second, of each queue that is "
+        "limited so (`crm-events`).",
+    )
 
     @field_validator("timezone")
     @classmethod

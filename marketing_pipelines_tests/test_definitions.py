@@ -19,7 +19,9 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
+    "upkeep/queue_history": "0 0 * * *",
 }
+OFF_IN_DEVELOPMENT = {"upkeep__queue_history_schedule"}
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}
 LOAD = """
 import time
@@ -84,7 +86,8 @@ def test_every_asset_says_whose_it_is_and_what_it_is(asset: dg.AssetsDefinition)
     domain, outcome = asset.key.path
     assert asset.op.name == f"{domain}__{outcome}"
     assert spec.group_name == domain
-    assert list(spec.owners) == ["team:analytics"]
+    [owner] = spec.owners
+    assert owner.startswith("team:")
     assert spec.kinds
     assert re.fullmatch(r"[A-Z].+\.( (\[00\d\])+)?", spec.description or "", re.DOTALL)
 
@@ -123,9 +126,10 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "stale_partitions_sensor",
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-    assert {s.default_status for s in repository.schedule_defs} == {
-        dg.DefaultScheduleStatus.RUNNING
-    }
+    stopped = dg.DefaultScheduleStatus.STOPPED
+    assert {
+        s.name for s in repository.schedule_defs if s.default_status == stopped
+    } == OFF_IN_DEVELOPMENT
 
 
 def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:

@@ -7,16 +7,19 @@ import typer
 
 from marketing_pipelines.cli import (
     db,
+    dead_letters,
     demo,
     doctor,
     load,
     missed,
     organization,
     query,
+    queues,
     run,
     sessions,
     timetable,
     up,
+    worker,
 )
 from marketing_pipelines.failures import MarketingPipelinesError
 
@@ -36,6 +39,11 @@ app.command()(query.query)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
+app.command()(worker.worker)
+app.add_typer(queues.app, name="queues", help="Queues: what is in them; pause, resume, clean.")
+app.add_typer(
+    dead_letters.app, name="dead-letters", help="Tasks that failed for good: send back or discard."
+)
 app.command()(doctor.doctor)
 app.add_typer(organization.app, name="settings", help="What one organization sets for itself.")
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")

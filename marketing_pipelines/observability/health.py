@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from marketing_pipelines import catalog
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.observability.lag import lags
+from marketing_pipelines.queueing.counts import queue_counts
+from marketing_pipelines.queueing.tables import dead_letters
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.sessions import close_abandoned
 from marketing_pipelines.stores.tables import job_sessions
@@ -94,9 +96,23 @@ def report(
         failures_24h=numbers.failed,
         abandoned_24h=numbers.abandoned,
         overdue=overdue,
+        queue_age_seconds=max(
+            (q.oldest_seconds or 0.0 for q in queue_counts(connection)), default=0
+        ),
         heartbeat_seconds=heartbeat,
         reasons=wrong + worrying,
     )
+
+
+def dead_letter_counts(connection: sa.Connection) -> dict[str, int]:
+    """Tasks that failed for good and that nobody has decided on, by queue."""
+    rows = connection.execute(
+        sa.select(dead_letters.c.queue, sa.func.count())
+        .where(dead_letters.c.state == "dead")
+        .group_by(dead_letters.c.queue)
+        .order_by(dead_letters.c.queue)
+    )
+    return dict(rows.tuples().all())
 
 
 def heartbeat_age(instance: "DagsterInstance | None", now: dt.datetime) -> float | None:

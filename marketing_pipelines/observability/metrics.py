@@ -22,7 +22,9 @@ from prometheus_client.core import (
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.observability import health
+from marketing_pipelines.observability.health import dead_letter_counts
 from marketing_pipelines.observability.lag import lags
+from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.incidents import alerts
 from marketing_pipelines.stores.lake import Lake
@@ -147,6 +149,7 @@ def _of_database(connection: sa.Connection, now: dt.datetime) -> Families:
     yield from _totals(connection)
     yield from _now(connection, now)
     yield from _waiting(connection)
+    yield from _queues(connection)
     size = connection.scalar(sa.select(sa.func.pg_database_size(sa.func.current_database())))
     yield GaugeMetricFamily(
         "marketing_database_size_bytes", "Size of the operational database", value=float(size or 0)
@@ -243,6 +246,31 @@ def _waiting(connection: sa.Connection) -> Families:
         "Unbroken rows of failures that last",
         value=connection.scalar(opened) or 0,
     )
+
+
+def _queues(connection: sa.Connection) -> Families:
+    depth = GaugeMetricFamily(
+        "marketing_queue_depth", "Tasks by their state", labels=["queue", "state"]
+    )
+    oldest = GaugeMetricFamily(
+        "marketing_queue_oldest_seconds",
+        "How long the longest waiting task is due",
+        labels=["queue"],
+    )
+    paused = GaugeMetricFamily("marketing_queue_paused", "1 where it is paused", labels=["queue"])
+    for found in queue_counts(connection):
+        for state in ("waiting", "active", "completed", "failed", "delayed"):
+            depth.add_metric([found.queue, state], getattr(found, state))
+        oldest.add_metric([found.queue], found.oldest_seconds or 0.0)
+        paused.add_metric([found.queue], float(found.paused))
+    letters = GaugeMetricFamily(
+        "marketing_dead_letters",
+        "Tasks that failed for good and wait for a decision",
+        labels=["queue"],
+    )
+    for queue, number in dead_letter_counts(connection).items():
+        letters.add_metric([queue], number)
+    yield from (depth, oldest, paused, letters)
 
 
 def _of_dagster(instance: "DagsterInstance", now: dt.datetime) -> list[Metric]:

@@ -305,7 +305,8 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
     )
     current.connection.commit()
     level = logging.INFO if status in ("COMPLETED", "SKIPPED_OVERLAP") else logging.ERROR
-    _logger.log(level, " ".join(filter(None, [f"Session ended as {status}.", error])))
+    reason = {"reason": error} if error else None
+    _logger.log(level, "Session ended as %s.", status, extra=reason)
 
 
 def _failed_status(error: BaseException) -> str:
