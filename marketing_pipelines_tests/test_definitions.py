@@ -19,9 +19,10 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
-    "upkeep/queue_history": "0 0 * * *",
+    "operations/health": "*/5 * * * *",
+    "operations/metrics": "0 * * * *",
 }
-OFF_IN_DEVELOPMENT = {"upkeep__queue_history_schedule"}
+OFF_IN_DEVELOPMENT = {"upkeep/queue_history"}
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}
 LOAD = """
 import time
@@ -107,7 +108,7 @@ def test_keys_and_clocks_are_these() -> None:
         if isinstance(schedule, dg.ScheduleDefinition)
     }
     assert schedules == CLOCKS
-    assert {name(asset) for asset in ASSETS} == set(CLOCKS) | WITHOUT_CLOCK
+    assert {name(asset) for asset in ASSETS} == set(CLOCKS) | OFF_IN_DEVELOPMENT | WITHOUT_CLOCK
 
 
 def test_jobs_and_schedules_are_named_after_their_asset() -> None:
@@ -115,21 +116,22 @@ def test_jobs_and_schedules_are_named_after_their_asset() -> None:
     stems = {key.replace("/", "__") for key in CLOCKS}
     assert {s.name for s in repository.schedule_defs} == {f"{stem}_schedule" for stem in stems}
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {f"{stem}_job" for stem in stems}
+    off = {key.replace("/", "__") for key in OFF_IN_DEVELOPMENT}
+    assert jobs == {f"{stem}_job" for stem in stems | off}
 
 
 def test_sensors_and_schedules_are_on_from_the_start() -> None:
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
+        "alerts_sensor",
         "automation_sensor",
         "dead_runs_sensor",
         "stale_partitions_sensor",
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
-    stopped = dg.DefaultScheduleStatus.STOPPED
-    assert {
-        s.name for s in repository.schedule_defs if s.default_status == stopped
-    } == OFF_IN_DEVELOPMENT
+    assert {s.default_status for s in repository.schedule_defs} == {
+        dg.DefaultScheduleStatus.RUNNING
+    }
 
 
 def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:

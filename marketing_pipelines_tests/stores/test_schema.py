@@ -21,6 +21,7 @@ from marketing_pipelines_tests.waiting import until
 
 SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
 importlib.import_module("marketing_pipelines.queueing.tables")
+importlib.import_module("marketing_pipelines.observability.tables")
 for domain in ("crm", "campaigns", "analytics"):
     importlib.import_module(f"marketing_pipelines.domains.{domain}.tables")
 
