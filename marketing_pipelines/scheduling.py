@@ -3,18 +3,28 @@ policy as tags; nothing more. Also the partition definitions that all assets sha
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
+from marketing_pipelines import policies
 from marketing_pipelines.partitions import PartitionedAsset, clock_zone
+from marketing_pipelines.policies import (
+    ALL_ENVIRONMENTS,
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+    CatchUp,
+    Environment,
+    Policy,
+)
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
-from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, MAX_RUNTIME_TAG
+from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG
 
-CatchUp = Literal["all", "once", "skip"]
-ALL_ENVIRONMENTS = ("development", "staging", "production")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -71,9 +81,13 @@ def scheduled(
     partitions: PartitionedAsset | None = None,
     together_with: Sequence[dg.AssetsDefinition] = (),
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
-    environments: Sequence[str] = ALL_ENVIRONMENTS,
-) -> dg.ScheduleDefinition:
-    """The asset's job and its schedule in the reporting zone.
+    retries: Sequence[float] = DEFAULT_RETRIES,
+    alert: bool = True,
+    environments: Sequence[Environment] = ALL_ENVIRONMENTS,
+) -> dg.ScheduleDefinition | UnresolvedAssetJobDefinition:
+    """The asset's schedule in the reporting zone; its bare job where its clock stands still.
+
+    `jobs.toml` may change what is said here.
 
     Args:
         catch_up: What happens to ticks that were missed: every one, one run for all, or nothing.
@@ -81,31 +95,44 @@ def scheduled(
             and runs the tick's own partition as soon as what it reads is there.
         together_with: Assets of the same partitions that the job does next.
         timeout: After this the work is stopped.
-        environments: Where the schedule is on from the start.
+        retries: Seconds to wait before each retry: listed, or `policies.fixed(…)`,
+            `policies.exponential(…)`.
+        alert: Whether its owner is told of failures.
+        environments: Where it is on the clock.
     """
     settings = get_settings()
     name = asset.key.to_user_string()
-    max_runtime = f"{timeout.total_seconds():g}"
+    policy = policies.declare(
+        name,
+        Policy(
+            cron=policies.five_fields(cron),
+            catch_up=catch_up,
+            timeout=timeout,
+            retries=tuple(retries),
+            alert=alert,
+            environments=tuple(environments),
+        ),
+    )
+    max_runtime = f"{policy.timeout.total_seconds():g}"
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset, *together_with),
-        tags={"marketing/timeout": max_runtime, "marketing/catch_up": catch_up},
+        tags={"marketing/timeout": max_runtime, "marketing/catch_up": policy.catch_up},
         run_tags={MAX_RUNTIME_TAG: max_runtime},
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)
+    if not policy.is_on:
+        return job
+    own_cron = str(policy.cron)
 
     @dg.schedule(
         name=job_name(name).removesuffix("_job") + "_schedule",
         job=job,
-        cron_schedule=cron,
-        execution_timezone=clock_zone(cron, settings.zone).key,
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING
-            if settings.env in environments
-            else dg.DefaultScheduleStatus.STOPPED
-        ),
-        metadata={"catch_up": catch_up},
+        cron_schedule=own_cron,
+        execution_timezone=clock_zone(own_cron, settings.zone).key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        metadata={"catch_up": policy.catch_up},
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, postgres: Postgres

@@ -81,6 +81,20 @@ class Settings(BaseSettings):
         description="First day that has partitions, the first of a month; events before it are "
         "rejected at load.",
     )
+    alert_urls: str | None = Field(
+        default=None,
+        description="Where alerts go: [apprise](https://appriseit.com) URLs, comma separated. "
+        "`team:analytics=URL` gets the alerts of that owner's jobs only; a bare URL gets all. "
+        "Unset: alerts are rows of `ops.alerts` only.",
+    )
+    log_level: Literal["debug", "info", "warning"] = Field(
+        default="warning",
+        description="What is logged to stderr: JSON lines, or text for people on a terminal. `up` "
+        "logs from `info` on unless this says otherwise.",
+    )
+    sentry_dsn: str | None = Field(
+        default=None, description="Sentry project that is told of final failures."
+    )
     queue_concurrency: int = Field(
         default=3,
         ge=1,
@@ -122,6 +136,11 @@ class Settings(BaseSettings):
     @property
     def effective_lake_url(self) -> str:
         return self.lake_url or str(self.data_dir / "lake")
+
+    @property
+    def jobs_file(self) -> Path:
+        """What this deployment changes of the jobs' policies."""
+        return self.data_dir / "jobs.toml"
 
     @property
     def warehouse_path(self) -> Path:

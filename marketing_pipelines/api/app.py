@@ -15,6 +15,7 @@ from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.pages.signing import Signer, secret_key
 from marketing_pipelines.api.site import Site
+from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.settings import Settings
 
 ROUTERS = (health.router, jobs.router, queues.router, pages.router, queue_pages.router)
@@ -36,6 +37,7 @@ def build_app(
 
     Its description is at `/openapi.json`; pages for people below `/admin` are not part of it.
     """
+    load_tasks()
     site = Site(settings, engine, instance, Signer(secret_key(settings)), now)
     app = FastAPI(
         title="marketing-pipelines",

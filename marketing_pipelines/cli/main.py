@@ -13,6 +13,7 @@ from marketing_pipelines.cli import (
     doctor,
     load,
     missed,
+    organization,
     query,
     queues,
     run,
@@ -48,6 +49,7 @@ app.add_typer(
 )
 app.command()(doctor.doctor)
 app.add_typer(token.app, name="token", help="Who may use the API.")
+app.add_typer(organization.app, name="settings", help="What one organization sets for itself.")
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 
 

@@ -78,7 +78,7 @@ def up(
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")
         ensure_database(dagster_database_url(settings))
-        environment = os.environ | dagster_environment(settings)
+        environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
         say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
         _supervise(_parts(host, port), environment, settings)
 

@@ -3,7 +3,13 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.tables import identity, instant, metadata
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    json_object,
+    metadata,
+    organization_id,
+)
 
 # Procrastinate's own schema makes it: in no metadata of ours, so that nothing compares it.
 jobs = sa.Table(
@@ -88,4 +94,24 @@ dead_letters = sa.Table(
     sa.Index("ix_dead_letters_dead", "queue", "id", postgresql_where=sa.text("state = 'dead'")),
     schema="ops",
     comment="Tasks that failed for good and wait for somebody to send them back or discard them",
+)
+
+bus_events = sa.Table(
+    "bus_events",
+    metadata,
+    identity("Event number; of one contact, later events have greater ones"),
+    organization_id(),
+    sa.Column("contact_id", sa.BigInteger, comment="Whose events are consumed in order"),
+    sa.Column("type", sa.Text, nullable=False, comment="What happened, e.g. contact.created"),
+    sa.Column("version", sa.Integer, nullable=False, comment="Version of the payload's schema"),
+    json_object("payload", "What consumers are told"),
+    instant(
+        "published_at",
+        "When the transaction that published it began",
+        nullable=False,
+        server_default=sa.func.now(),
+    ),
+    sa.Index("ix_bus_events_type_published_at", "type", "published_at"),
+    schema="ops",
+    comment="What domains told each other; every consumer has a task for each event",
 )

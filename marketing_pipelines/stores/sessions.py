@@ -12,11 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores import locks
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores import incidents, locks
 from marketing_pipelines.stores.tables import job_sessions
 
-FAILED = ("FAILED", "TIMED_OUT", "ABANDONED", "CANCELED")
 LATEST, LATEST_OF_JOB = 100, 50
+# What is a failure of the job once it is not tried again.
+FAILURES = ("FAILED", "TIMED_OUT", "ABANDONED")
+DID_NOT_END_WELL = (*FAILURES, "CANCELED")
 
 
 def open_session(
@@ -102,44 +105,59 @@ def close_session(
     *,
     status: str,
     error: str | None = None,
+    will_retry: bool = False,
+    cpu_seconds: float | None = None,
     items_ok: int | None = None,
     items_failed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes how the session ended."""
-    connection.execute(
+    """Writes how the session ended, and in the same transaction what follows for alerts.
+
+    Args:
+        will_retry: The run tries again, so that this failure is none of the job's.
+    """
+    closed = connection.execute(
         sa.update(job_sessions)
         .where(job_sessions.c.id == session_id)
         .values(
             status=status,
-            error=error,
+            error=redact(error),
+            will_retry=will_retry,
             items_ok=items_ok,
             items_failed=items_failed,
-            metadata=dict(metadata or {}),
+            metadata=redact(dict(metadata or {})),
             rss_peak_mb=peak_memory_mb(),
+            cpu_seconds=cpu_seconds,
             ended_at=sa.func.clock_timestamp(),
             duration_ms=sa.cast(
                 sa.extract("epoch", sa.func.clock_timestamp() - job_sessions.c.started_at) * 1000,
                 sa.BigInteger,
             ),
         )
-    )
+        .returning(job_sessions.c.job, job_sessions.c.run_id, job_sessions.c.error)
+    ).one()
+    if status == "COMPLETED":
+        incidents.recovered(connection, closed.job)
+    elif status in FAILURES and not will_retry:
+        incidents.failed(connection, [incidents.Failure(closed.job, closed.error, closed.run_id)])
 
 
 def close_abandoned(connection: sa.Connection) -> list[int]:
     """Closes RUNNING sessions whose process is gone; returns their numbers."""
-    return list(
-        connection.execute(
-            sa.update(job_sessions)
-            .where(job_sessions.c.status == "RUNNING", locks.SESSION_IS_GONE)
-            .values(
-                status="ABANDONED",
-                ended_at=sa.func.clock_timestamp(),
-                error="The process ended without closing its session.",
-            )
-            .returning(job_sessions.c.id)
-        ).scalars()
-    )
+    closed = connection.execute(
+        sa.update(job_sessions)
+        .where(job_sessions.c.status == "RUNNING", locks.SESSION_IS_GONE)
+        .values(
+            status="ABANDONED",
+            ended_at=sa.func.clock_timestamp(),
+            error="The process ended without closing its session.",
+        )
+        .returning(
+            job_sessions.c.id, job_sessions.c.job, job_sessions.c.error, job_sessions.c.run_id
+        )
+    ).all()
+    incidents.failed(connection, [incidents.Failure(r.job, r.error, r.run_id) for r in closed])
+    return [row.id for row in closed]
 
 
 def latest(
@@ -166,7 +184,7 @@ def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.R
     session = job_sessions.c
     return connection.execute(
         sa.select(job_sessions)
-        .where(session.status.in_(FAILED), session.started_at >= since)
+        .where(session.status.in_(DID_NOT_END_WELL), session.started_at >= since)
         .order_by(session.id.desc())
         .limit(LATEST)
     ).all()
@@ -208,7 +226,7 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
         .table_valued("key", "value")
         .render_derived(name="ends")
     )
-    connection.execute(
+    closed = connection.execute(
         sa.update(job_sessions)
         .where(session.id == sa.cast(end.c.key, sa.BigInteger), session.status == "QUEUED")
         .values(
@@ -216,6 +234,11 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
             ended_at=sa.func.clock_timestamp(),
             error="Its run ended before it began to work.",
         )
+        .returning(session.job, session.error, session.run_id, session.status)
+    ).all()
+    incidents.failed(
+        connection,
+        [incidents.Failure(r.job, r.error, r.run_id) for r in closed if r.status in FAILURES],
     )
 
 
@@ -228,6 +251,12 @@ def run_of_backend(connection: sa.Connection, pid: int | None) -> str | None:
             job_sessions.c.status == "RUNNING", job_sessions.c.backend_pid == pid
         )
     ).scalar()
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the children it has waited for, user and system."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
 def peak_memory_mb() -> int:

@@ -18,7 +18,11 @@ def chromium(**options: Any) -> Iterator[Any]:
     with api.sync_playwright() as playwright:
         own = playwright.chromium.executable_path
         path = next(
-            (p for p in (own, shutil.which("chromium"), shutil.which("google-chrome")) if exists(p)),
+            (
+                p
+                for p in (own, shutil.which("chromium"), shutil.which("google-chrome"))
+                if exists(p)
+            ),
             None,
         )
         if path is None:

@@ -17,7 +17,7 @@ from marketing_pipelines_tests.installation import Installation
 SESSIONS = "/admin/sessions"
 TRIGGER = "/admin/jobs/analytics/warehouse/trigger"
 CRON = "/cron/analytics/warehouse"
-OPEN = {"/health/live", "/health/ready", "/static/admin.css"}
+OPEN = {"/health/jobs", "/health/live", "/health/ready", "/metrics", "/static/admin.css"}
 
 
 def test_without_any_token_admin_addresses_answer_503_and_do_nothing(api: Api) -> None:
@@ -228,6 +228,9 @@ def test_a_database_that_is_down_is_503(api: Api) -> None:
         assert answer.status_code == 503, path
         assert "PostgreSQL does not answer" in answer.text
     assert api.client.get("/health/live").json() == {"status": "live"}
+    verdict = api.client.get("/health/jobs")
+    assert (verdict.status_code, verdict.json()["status"]) == (503, "unhealthy")
+    assert api.client.get("/metrics").status_code == 200
 
 
 def test_the_secret_of_cookies_is_made_once_and_only_its_owner_reads_it(api: Api) -> None:

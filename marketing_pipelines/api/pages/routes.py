@@ -18,6 +18,7 @@ from marketing_pipelines.api.pages.signing import VALID_FOR
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.observability import health
 from marketing_pipelines.occurrences import occurrences
 from marketing_pipelines.partitions import registered
 from marketing_pipelines.running import job_keys
@@ -72,19 +73,21 @@ def sign_out(request: Request, site: Here, visit: Anyone, fields: Fields) -> Res
 
 @router.get(HOME)
 def overview(site: Here, visit: Reader) -> HTMLResponse:
-    """What works right now, and what failed or did not run in the last 24 hours."""
+    """The verdict, what works right now, and what failed or did not run in the last 24 hours."""
     now = site.now()
     day_ago = now - dt.timedelta(hours=24)
     with site.engine.begin() as connection:
         ticks = occurrences(
             connection, clocks(), since=day_ago, until=now, now=now, zone=site.settings.zone
         )
+        verdict = health.report(connection, site.instance, now)
         running = sessions.latest(connection, running=True)
         failed = sessions.failed_since(connection, day_ago)
     return page(
         site,
         visit,
         "overview.html",
+        health=verdict,
         running=running,
         failed=failed,
         ticks=what_did_not_run(ticks),

@@ -5,9 +5,12 @@ import datetime as dt
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
+from marketing_pipelines import catalog
 from marketing_pipelines.domains.operations.dead_runs import PATIENCE, close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
+from marketing_pipelines.observability import addresses, alerts
 from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import job_name, partitioned_jobs
 from marketing_pipelines.stores import cascade, lineage, marks, sessions
@@ -40,7 +43,7 @@ def stale_partitions_sensor(
     with postgres.begin() as connection:
         requests = next_requests(
             cascade.pending(connection, now=now, zone=postgres.settings.zone),
-            list(registered().values()),
+            [asset for asset in registered().values() if _is_on(asset)],
             now=now,
             zone=postgres.settings.zone,
             first_day=postgres.settings.first_day,
@@ -114,6 +117,11 @@ def job_of(asset: PartitionedAsset) -> str:
     return job_name((asset.runs_with or asset).key)
 
 
+def _is_on(asset: PartitionedAsset) -> bool:
+    """What is disabled is run by hand only; its marks wait."""
+    return policy_of((asset.runs_with or asset).key).is_on
+
+
 def _instant(timestamp: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(timestamp, dt.UTC)
 
@@ -126,6 +134,18 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
 
 def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
+    """Delivers the alerts that are due to those who own what they tell of."""
+    recipients = alerts.Recipients(
+        addresses=addresses.read(postgres.settings.alert_urls),
+        owner_of=catalog.owner_of,
+        is_muted=lambda subject: not policy_of(subject.split()[-1]).alert,
+    )
+    sent = alerts.deliver(postgres.begin, recipients, dt.datetime.now(dt.UTC))
+    return dg.SkipReason(f"{sent} alerts were delivered.")
 
 
 automation_sensor = dg.AutomationConditionSensorDefinition(

@@ -3,11 +3,13 @@
 import os
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import PermanentError
+from marketing_pipelines.queueing.bus import BusEvent, consumer
 from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue, declare
 from marketing_pipelines.queueing.retries import Retry
 from marketing_pipelines.queueing.tasks import Snooze, TaskContext, task
@@ -37,6 +39,11 @@ def record(context: TaskContext, number: int) -> None:
     }
     with context.engine.begin() as connection:
         connection.execute(_RECORD, values)
+
+
+@task(queue=DEFAULT)
+def do_nothing(context: TaskContext, number: int) -> None:
+    """Costs only what every task costs."""
 
 
 @task(queue=DEFAULT)
@@ -118,3 +125,40 @@ def _failing(name: str, queue: Queue) -> None:
 
 for _name, _queue in LADDERS.items():
     _failing(_name, _queue)
+
+
+@task(queue=DEFAULT, timeout=timedelta(seconds=1))
+def sleep_in_steps(context: TaskContext, number: int) -> None:
+    """Never ends by itself."""
+    context.progress(0.5)
+    record(context, number)
+    while True:
+        time.sleep(0.01)
+
+
+@task(queue=DEFAULT, timeout=timedelta(seconds=1))
+def sleep_in_sql(context: TaskContext, number: int) -> None:
+    """Waits for the server."""
+    with context.begin() as connection:
+        connection.exec_driver_sql("select pg_sleep(60)")
+
+
+class Counted(BusEvent):
+    """A number was counted."""
+
+    type: ClassVar[str] = "recording.counted"
+    number: int
+
+
+@consumer(Counted, queue=DEFAULT)
+def count(context: TaskContext, event: Counted) -> None:
+    """Writes down the number."""
+    record(context, event.number)
+
+
+@consumer(Counted, queue=declare(Queue("unsteady", retry=Retry.fixed(1, times=3))))
+def count_unsteadily(context: TaskContext, event: Counted) -> None:
+    """Fails with a contact's first number, once."""
+    record(context, event.number)
+    if event.number < 3 and context.attempt == 1:
+        raise RuntimeError("not yet")
