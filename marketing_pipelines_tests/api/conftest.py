@@ -26,14 +26,14 @@ class Api:
     instance: dg.DagsterInstance
     app: FastAPI
     client: TestClient
-    tokens: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
 
     def bearer(self, scope: tokens.Scope) -> dict[str, str]:
         """The header that shows a token with this scope alone."""
-        if scope not in self.tokens:
+        if scope not in self.made:
             with self.installation.engine.begin() as connection:
-                self.tokens[scope] = tokens.create(connection, f"the {scope} token", [scope])
-        return {"Authorization": f"Bearer {self.tokens[scope]}"}
+                self.made[scope] = tokens.create(connection, f"the {scope} token", [scope])
+        return {"Authorization": f"Bearer {self.made[scope]}"}
 
     def audit(self) -> list[tuple[object, ...]]:
         """Who asked for what, and how it was answered, oldest first."""

@@ -100,7 +100,7 @@ def test_a_revoked_token_is_refused_at_once(api: Api) -> None:
     header = api.bearer("read")
     with api.installation.engine.begin() as connection:
         tokens.revoke(connection, 1)
-        api.tokens.clear()
+        api.made.clear()
         tokens.create(connection, "another", ["read"])
         with pytest.raises(BadInputError, match="no valid token 1"):
             tokens.revoke(connection, 1)
@@ -109,7 +109,7 @@ def test_a_revoked_token_is_refused_at_once(api: Api) -> None:
 
 def test_only_a_hash_of_a_token_is_stored_and_analysts_do_not_read_even_that(api: Api) -> None:
     api.bearer("read")
-    secret = api.tokens["read"].split("_", 2)[2]
+    secret = api.made["read"].split("_", 2)[2]
     [(row,)] = api.installation.rows("select tokens::text from ops.tokens")
     assert secret not in str(row)
     for table in ("ops.tokens", "ops.audit_log"):

@@ -25,7 +25,7 @@ WAREHOUSE = "analytics/warehouse"
 def sign_in(api: Api, scope: tokens.Scope) -> str:
     """Signs the client in; returns the key of its forms."""
     api.bearer(scope)
-    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.tokens[scope]})
+    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.made[scope]})
     assert (answer.status_code, answer.headers["location"]) == (303, HOME)
     page = api.client.get(f"{PAGES}/sessions")
     found = re.search(r'name="form_key" value="([^"]+)"', page.text)
@@ -49,7 +49,7 @@ def test_the_cookie_is_signed_for_this_site_alone_and_ends_with_its_token(api: A
     sign_in(api, "read")
     api.client.cookies.clear()
     api.bearer("read")
-    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.tokens["read"]})
+    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.made["read"]})
     cookie = answer.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=strict", "Path=/admin", "Max-Age=43200"} <= set(
         cookie.split("; ")
