@@ -12,7 +12,9 @@ from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
+from marketing_pipelines.observability import addresses
 from marketing_pipelines.partitions import registered, window
+from marketing_pipelines.policies import overrides
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
@@ -55,6 +57,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "postgresql", lambda: _postgres(settings)
     yield "clock", check_clock
     yield "definitions", _definitions
+    yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
 
 
@@ -128,6 +131,14 @@ def _marks(settings: Settings) -> str:
     return f"{len(waiting)} partitions wait to be done"
 
 
+def _alerts(settings: Settings) -> str:
+    found = addresses.read(settings.alert_urls)
+    if not found:
+        return "MARKETING_ALERT_URLS is not set: alerts are rows of ops.alerts and reach nobody"
+    addresses.require_usable(found)
+    return f"{len(found)} addresses"
+
+
 def _definitions() -> str:
     import time
 
@@ -138,4 +149,5 @@ def _definitions() -> str:
         reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())
         raise ConfigurationError(f"Files that cannot be imported are left out: {reasons}")
     keys = defs.resolve_all_asset_keys()
-    return f"{len(keys)} assets in {time.monotonic() - started:.2f} s"
+    changed = f", {len(overrides())} changed by jobs.toml" if overrides() else ""
+    return f"{len(keys)} assets in {time.monotonic() - started:.2f} s{changed}"

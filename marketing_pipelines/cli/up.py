@@ -1,4 +1,4 @@
-"""`up`: Dagster's web server and daemon under one supervisor, until Ctrl-C."""
+"""`up`: Dagster's UI and daemon, the API and a worker under one supervisor, until Ctrl-C."""
 
 import os
 import signal
@@ -93,23 +93,31 @@ def _session(process: psutil.Process) -> int | None:
 
 def up(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    api_port: Annotated[int, typer.Option(help="Port of the API and of /admin.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = (
         "127.0.0.1"
     ),
 ) -> None:
-    """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
-    _require_free(host, port, "--port")
+    """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
+    require_free(host, port, "--port")
+    require_free(host, api_port, "--api-port")
     with connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")
         ensure_database(dagster_database_url(settings))
-        environment = os.environ | dagster_environment(settings)
-        say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
-        _supervise(_parts(host, port), environment, settings)
+        environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
+        say(f"Dagster UI on http://{host}:{port}, API on http://{host}:{api_port}/admin")
+        say(f"data in {settings.data_dir}, Ctrl-C stops")
+        _supervise(_parts(host, port, api_port), environment, settings)
 
 
-def _require_free(host: str, port: int, option: str) -> None:
+def require_free(host: str, port: int, option: str) -> None:
+    """Refuses a port that another process listens on.
+
+    Raises:
+        ConfigurationError: it cannot be used; the text says why.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -121,7 +129,7 @@ def _require_free(host: str, port: int, option: str) -> None:
             ) from error
 
 
-def _parts(host: str, port: int) -> list[Part]:
+def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     quiet = ["-w", "workspace.yaml", "--code-server-log-level", "warning"]
     address = ["-h", host, "-p", str(port)]
@@ -131,6 +139,10 @@ def _parts(host: str, port: int) -> list[Part]:
             [*python, "dagster_webserver", *quiet, *address, "--dagster-log-level", "warning"],
         ),
         Part("daemon", [*python, "dagster._daemon", "run", *quiet, "--log-level", "warning"]),
+        Part(
+            "API", [*python, "marketing_pipelines", "api", "--host", host, "--port", str(api_port)]
+        ),
+        Part("worker", [*python, "marketing_pipelines", "worker"]),
     ]
 
 

@@ -78,15 +78,23 @@ def libpq_uri(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def create_engine(url: URL, *, application_name: str = "marketing-pipelines") -> sa.Engine:
+def create_engine(
+    url: URL, *, application_name: str = "marketing-pipelines", pool_size: int | None = None
+) -> sa.Engine:
     """An engine whose sessions speak UTC and give up on an unreachable server.
 
     They give up after ten seconds while connecting and after a minute later; the server notices
     within seconds when the process of a session that works is gone.
+
+    Args:
+        pool_size: Connections that are kept open between uses; None: none is.
     """
+    pool: dict[str, Any] = {"poolclass": sa.pool.NullPool}
+    if pool_size is not None:
+        pool = {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
     return sa.create_engine(
         url,
-        poolclass=sa.pool.NullPool,
+        **pool,
         hide_parameters=True,
         connect_args={
             "connect_timeout": 10,

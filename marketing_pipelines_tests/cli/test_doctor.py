@@ -13,6 +13,7 @@ CHECKS = [
     "postgresql",
     "clock",
     "definitions",
+    "alerts",
 ]
 
 

@@ -44,7 +44,7 @@ class Running:
         """Started, its web server answering; killed with everything below it at the end."""
         port = free_port()
         process = subprocess.Popen(
-            [str(COMMAND), "up", "--port", str(port)],
+            [str(COMMAND), "up", "--port", str(port), "--api-port", str(free_port())],
             env=environment(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,7 +110,7 @@ class Running:
     def part(self, word: str) -> psutil.Process:
         """The part whose command has the word."""
         children = psutil.Process(self.process.pid).children()
-        [found] = [child for child in children if any(word in arg for arg in child.cmdline())]
+        [found] = [child for child in children if word in child.cmdline()]
         return found
 
     def kill(self) -> list[psutil.Process]:

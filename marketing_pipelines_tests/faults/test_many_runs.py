@@ -62,7 +62,12 @@ def ended(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def memory(running: Running) -> dict[str, int]:
     """Resident memory of each part with its code server, MB."""
-    parts = {"daemon": "dagster._daemon", "web server": "dagster_webserver"}
+    parts = {
+        "daemon": "dagster._daemon",
+        "web server": "dagster_webserver",
+        "API": "api",
+        "worker": "worker",
+    }
     return {
         name: sum(p.memory_info().rss for p in [part, *part.children(recursive=True)]) // 2**20
         for name, word in parts.items()

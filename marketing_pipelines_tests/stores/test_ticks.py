@@ -74,7 +74,10 @@ def test_a_run_leaves_one_session_that_says_what_it_did(engine: sa.Engine) -> No
             {"rows": 1, "partitions": 1},
         )
     ]
-    [(duration, memory)] = all_sessions(engine, "duration_ms, rss_peak_mb")
+    [(duration, memory, cpu)] = all_sessions(engine, "duration_ms, rss_peak_mb, cpu_seconds")
+    assert 0 < cpu < 60
+    [materialization] = result.asset_materializations_for_node("probe__outcome")
+    assert 0 < materialization.metadata["cpu_seconds"].value < 60
     assert 0 <= duration < 60_000
     assert 10 < memory < 10_000
     assert done(engine) == {HOUR: 1}

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from marketing_pipelines.domains.crm import sources
 from marketing_pipelines.domains.development.sample import count_contacts
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import scheduled
@@ -13,6 +14,7 @@ from marketing_pipelines.scheduling import scheduled
     key=["development", "sample_job"],
     group_name="development",
     owners=["team:platform"],
+    deps=[sources.contacts],
     kinds={"postgres"},
 )
 def sample_job(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:

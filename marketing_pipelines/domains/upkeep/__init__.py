@@ -1,1 +1,1 @@
-"""What keeps the installation small: history that nobody needs any more is removed."""
+"""Removing what is no longer kept. Owns no tables; reads and deletes those of others."""

@@ -3,7 +3,7 @@
 from marketing_pipelines.stores.schema import run_sql_file
 
 revision = "0005"
-down_revision = "0001"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
