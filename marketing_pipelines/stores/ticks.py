@@ -308,7 +308,9 @@ def _session_closed(current: Tick) -> Iterator[None]:
         current.skipped = skipped.holder_run_id or "unknown"
         _close(current, "SKIPPED_OVERLAP", str(skipped))
     except BaseException as error:
-        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.InvalidRequestError):
+        # A connection that is silent would keep the run here for ever.
+        unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
+        with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
             _close(
                 current,
                 _failed_status(error),
