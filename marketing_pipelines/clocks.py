@@ -1,22 +1,19 @@
 """Every clock of the loaded definitions, and the instants at which it strikes."""
 
 import datetime as dt
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import dagster as dg
 from dagster._utils.schedules import cron_string_iterator
 
-from marketing_pipelines.definitions import defs
-from marketing_pipelines.settings import get_settings, project_root
+from marketing_pipelines import catalog
+from marketing_pipelines.partitions import clock_zone
+from marketing_pipelines.settings import get_settings
 
 
 @dataclass(frozen=True)
 class Clock:
-    """One schedule."""
+    """One job's clock."""
 
     cron: str
     zone: str
@@ -32,24 +29,22 @@ class Clock:
 
 
 def clocks() -> list[Clock]:
-    """The clocks of the loaded definitions, by job."""
-    assets = {a.key: a for a in defs.assets or () if isinstance(a, dg.AssetsDefinition)}
-    found = []
-    for schedule in defs.schedules or ():
-        assert isinstance(schedule, dg.ScheduleDefinition)
-        job = schedule.job_name.removesuffix("_job").replace("__", "/")
-        asset = assets[dg.AssetKey(job.split("/"))]
-        function: Any = asset.op.compute_fn
-        source = inspect.unwrap(function.decorated_fn).__code__
-        file = Path(source.co_filename).relative_to(project_root())
-        found.append(
-            Clock(
-                cron=str(schedule.cron_schedule),
-                zone=schedule.execution_timezone or get_settings().timezone,
-                job=job,
-                owner=", ".join(asset.owners_by_key[asset.key]),
-                catch_up=str(schedule.metadata["catch_up"].value),
-                file=f"{file}:{source.co_firstlineno}",
-            )
+    """The clocks that run in this installation, by job."""
+    return [clock for clock in every_clock() if catalog.jobs()[clock.job].policy.is_on]
+
+
+def every_clock() -> list[Clock]:
+    """The clocks of all jobs that have one, by job; also those that stand still here."""
+    zone = get_settings().zone
+    return [
+        Clock(
+            cron=policy.cron,
+            zone=clock_zone(policy.cron, zone).key,
+            job=key,
+            owner=job.owner,
+            catch_up=policy.catch_up,
+            file=job.file,
         )
-    return sorted(found, key=lambda clock: clock.job)
+        for key, job in sorted(catalog.jobs().items())
+        if (policy := job.policy).cron is not None
+    ]

@@ -1,47 +1,66 @@
 """The one assembler: finds what the domains define and adds the resources.
 
 `build_defs` walks `domains/*/jobs.py`, `sensors.py` and `sources.py` and takes every Dagster object
-it meets; there is no list of jobs to keep. A file that cannot be imported is left out, so that it
-does not stop the others; `doctor` names it.
+it meets; there is no list of jobs to keep. Queues and tasks are declared on the way. A file that
+cannot be imported is left out, so that it does not stop the others; `doctor` names it, and so does
+an alert.
 """
 
 import importlib.util
+import inspect
 import logging
 import pkgutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
-from marketing_pipelines import domains
+from marketing_pipelines import catalog, domains, policies
+from marketing_pipelines.catalog import left_out
+from marketing_pipelines.observability import logs
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
+from marketing_pipelines.settings import project_root
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-ROOMS = ("sources", "jobs", "sensors")
+ROOMS = ("tasks", "sources", "jobs", "sensors")
 _logger = logging.getLogger(__name__)
-# Why each file that is left out cannot be imported, by module.
-left_out: dict[str, str] = {}
 _KINDS: dict[str, tuple[type, ...]] = {
     "assets": (dg.AssetsDefinition, dg.AssetSpec),
     "schedules": (dg.ScheduleDefinition,),
+    "jobs": (dg.JobDefinition, UnresolvedAssetJobDefinition),
     "sensors": (dg.SensorDefinition,),
     "asset_checks": (dg.AssetChecksDefinition,),
 }
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
-    """Everything of every domain, with the real resources unless others are given."""
+    """Everything of every domain, with the real resources unless others are given.
+
+    Raises:
+        ConfigurationError: `jobs.toml` cannot be used.
+    """
+    logs.configure()
+    policies.overrides()
     found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():
         for value in vars(module).values():
             for kind, types in _KINDS.items():
                 if isinstance(value, types) and all(value is not known for known in found[kind]):
                     found[kind].append(value)
+    catalog.fill(_catalogued(found["assets"]))
+    if not left_out:
+        policies.require_known(
+            {key: policies.declared(key).cron is not None for key in catalog.jobs()}
+        )
     return dg.Definitions(
         **found,
         resources={"postgres": Postgres(), "lake": EventLake()} | resource_overrides,
@@ -62,6 +81,25 @@ def _rooms() -> Iterator[ModuleType]:
                 del partitioned_jobs()[jobs_before:]
                 left_out[name] = f"{type(error).__name__}: {error}"
                 _logger.exception("%s cannot be imported and is left out.", name)
+
+
+def _catalogued(assets: Sequence[Any]) -> list[catalog.Job]:
+    jobs = []
+    for asset in assets:
+        if isinstance(asset, dg.AssetsDefinition):
+            function: Any = asset.op.compute_fn
+            code = inspect.unwrap(function.decorated_fn).__code__
+            path = Path(code.co_filename)
+            root = project_root()
+            file = path.relative_to(root) if path.is_relative_to(root) else path
+            jobs.append(
+                catalog.Job(
+                    key=asset.key.to_user_string(),
+                    owner=", ".join(asset.owners_by_key[asset.key]),
+                    file=f"{file}:{code.co_firstlineno}",
+                )
+            )
+    return jobs
 
 
 defs = build_defs()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.clocks import Clock
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.stores.cascade import partition_of_tick
-from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.sessions import DID_NOT_END_WELL, close_abandoned
 from marketing_pipelines.stores.tables import (
     finished_partitions,
     installation,
@@ -21,7 +21,6 @@ from marketing_pipelines.stores.tables import (
 )
 
 Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
-FAILED = ("FAILED", "TIMED_OUT", "ABANDONED", "CANCELED")
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def judge(
     if done_at is not None:
         return "caught up", f"done at {done_at:%Y-%m-%d %H:%M} UTC"
     for session in reversed(own):
-        if session.status in FAILED:
+        if session.status in DID_NOT_END_WELL:
             return "failed", session.error or session.status
         if session.status == "SKIPPED_OVERLAP":
             return "skipped", session.error or ""

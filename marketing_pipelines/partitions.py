@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.policies import policy_of
 
 Grain = Literal["hour", "day", "month"]
 
@@ -64,7 +65,7 @@ class PartitionedAsset:
     Attributes:
         key: Asset key, e.g. `analytics/event_aggregates`.
         grain: Its partitions.
-        cron: Its clock, in the reporting zone.
+        cron: Its clock, in the reporting zone, unless its policy says another.
         reads: Partitioned assets whose windows it reads.
         running: Whether the partition in progress is computed too, over the hours closed so far.
         runs_with: The asset in whose job it runs, when it has no job of its own.
@@ -82,8 +83,9 @@ class PartitionedAsset:
 
     def last_tick(self, now: dt.datetime, zone: ZoneInfo) -> dt.datetime:
         """When the clock struck last."""
-        just_after = (now + dt.timedelta(seconds=1)).astimezone(clock_zone(self.cron, zone))
-        tick: dt.datetime = croniter(self.cron, just_after).get_prev(dt.datetime)
+        cron = policy_of((self.runs_with or self).key).cron or self.cron
+        just_after = (now + dt.timedelta(seconds=1)).astimezone(clock_zone(cron, zone))
+        tick: dt.datetime = croniter(cron, just_after).get_prev(dt.datetime)
         return tick.astimezone(dt.UTC)
 
 

@@ -58,6 +58,10 @@ class RunFailedError(PermanentError):
     """The run ended in failure; the text is its reason."""
 
 
+class UnknownJobError(BadInputError):
+    """No job has this name."""
+
+
 def run_job(
     request: Request, *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance
 ) -> list[Outcome]:
@@ -67,7 +71,7 @@ def run_job(
         BadInputError: no such job or partition.
         RunFailedError: a run failed for good.
     """
-    definition = _definition_of(request.job)
+    definition = definition_of(request.job)
     at = request.at or dt.datetime.now(dt.UTC)
     at = at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
     if at > dt.datetime.now(dt.UTC):
@@ -79,7 +83,9 @@ def run_job(
             )
         return _execute(request.job, [], at, engine, instance)
     asset = registered()[request.job]
-    windows = _windows_of(request, asset, definition.partitions_def, settings)
+    windows = windows_of(
+        request.job, request.first, request.last, asset, definition.partitions_def, settings
+    )
     outcomes: list[Outcome] = []
     if not request.only:
         outcomes += _bring_upstream(asset, windows, at, settings, engine, instance)
@@ -222,38 +228,59 @@ def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:
     ]
 
 
-def _definition_of(key: str) -> dg.AssetsDefinition:
-    by_key = {
+def job_keys() -> list[str]:
+    """Every job there is, by name."""
+    return sorted(_jobs())
+
+
+def _jobs() -> dict[str, dg.AssetsDefinition]:
+    return {
         asset.key.to_user_string(): asset
         for asset in defs.assets or ()
         if isinstance(asset, dg.AssetsDefinition)
     }
+
+
+def definition_of(key: str) -> dg.AssetsDefinition:
+    """The asset that the job makes.
+
+    Raises:
+        UnknownJobError: there is no such job; the text names one that is spelled alike.
+    """
+    by_key = _jobs()
     if key not in by_key:
         close = difflib.get_close_matches(key, by_key, n=1, cutoff=0.4)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise BadInputError(
+        raise UnknownJobError(
             f"There is no job '{key}': {hint}`marketing-pipelines timetable` lists them."
         )
     return by_key[key]
 
 
-def _windows_of(
-    request: Request,
+def windows_of(
+    job: str,
+    first_key: str | None,
+    last_key: str | None,
     asset: PartitionedAsset,
     definition: dg.PartitionsDefinition[Any],
     settings: Settings,
 ) -> list[Window]:
-    if request.first is None or request.last is None:
-        missing = "--from" if request.last else "--to" if request.first else "--partition"
-        raise BadInputError(f"{request.job} has partitions: say which with {missing}.")
+    """The partitions of a job from the first key to the last.
+
+    Raises:
+        BadInputError: a key is missing or no partition of the job, or the two are swapped.
+    """
+    if first_key is None or last_key is None:
+        missing = "--from" if last_key else "--to" if first_key else "--partition"
+        raise BadInputError(f"{job} has partitions: say which with {missing}.")
     zone = settings.zone
-    first, last = (window(asset.grain, key, zone) for key in (request.first, request.last))
+    first, last = (window(asset.grain, key, zone) for key in (first_key, last_key))
     if first.start > last.start:
         raise BadInputError(f"--from {first.key} lies after --to {last.key}: swap them.")
     for bound in (first, last):
         if not definition.has_partition_key(bound.key):
             raise BadInputError(
-                f"{bound.key} is not a partition of {request.job}: they run from "
+                f"{bound.key} is not a partition of {job}: they run from "
                 f"{definition.get_first_partition_key()} to {definition.get_last_partition_key()}."
             )
     return list(windows_between(asset.grain, first.start, last.end, zone))

@@ -3,18 +3,30 @@ policy as tags; nothing more. Also the partition definitions that all assets sha
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,
+)
 
+from marketing_pipelines import policies
 from marketing_pipelines.partitions import PartitionedAsset, clock_zone
+from marketing_pipelines.policies import (
+    ALL_ENVIRONMENTS,
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+    CatchUp,
+    Environment,
+    Policy,
+)
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
-from marketing_pipelines.stores.ticks import DEFAULT_TIMEOUT, MAX_RUNTIME_TAG
+from marketing_pipelines.stores.strikes import reason_to_skip
+from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG
 
-CatchUp = Literal["all", "once", "skip"]
-ALL_ENVIRONMENTS = ("development", "staging", "production")
+DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -70,50 +82,78 @@ def scheduled(
     catch_up: CatchUp = "once",
     partitions: PartitionedAsset | None = None,
     together_with: Sequence[dg.AssetsDefinition] = (),
+    skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
-    environments: Sequence[str] = ALL_ENVIRONMENTS,
-) -> dg.ScheduleDefinition:
-    """The asset's job and its schedule in the reporting zone.
+    retries: Sequence[float] = DEFAULT_RETRIES,
+    alert: bool = True,
+    environments: Sequence[Environment] = ALL_ENVIRONMENTS,
+) -> dg.ScheduleDefinition | UnresolvedAssetJobDefinition:
+    """The asset's schedule in the reporting zone; its bare job where its clock stands still.
+
+    `jobs.toml` may change what is said here.
 
     Args:
         catch_up: What happens to ticks that were missed: every one, one run for all, or nothing.
         partitions: What a partitioned asset declares of itself; the tick then marks what is due,
             and runs the tick's own partition as soon as what it reads is there.
         together_with: Assets of the same partitions that the job does next.
+        skip_after: A missed tick older than this is left out, where missed ticks are skipped.
         timeout: After this the work is stopped.
-        environments: Where the schedule is on from the start.
+        retries: Seconds to wait before each retry: listed, or `policies.fixed(…)`,
+            `policies.exponential(…)`.
+        alert: Whether its owner is told of failures.
+        environments: Where it is on the clock.
     """
     settings = get_settings()
     name = asset.key.to_user_string()
-    max_runtime = f"{timeout.total_seconds():g}"
+    policy = policies.declare(
+        name,
+        Policy(
+            cron=policies.five_fields(cron),
+            catch_up=catch_up,
+            timeout=timeout,
+            retries=tuple(retries),
+            alert=alert,
+            environments=tuple(environments),
+        ),
+    )
+    max_runtime = f"{policy.timeout.total_seconds():g}"
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset, *together_with),
-        tags={"marketing/timeout": max_runtime, "marketing/catch_up": catch_up},
+        tags={"marketing/timeout": max_runtime, "marketing/catch_up": policy.catch_up},
         run_tags={MAX_RUNTIME_TAG: max_runtime},
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)
+    if not policy.is_on:
+        return job
+    own_cron = str(policy.cron)
 
     @dg.schedule(
         name=job_name(name).removesuffix("_job") + "_schedule",
         job=job,
-        cron_schedule=cron,
-        execution_timezone=clock_zone(cron, settings.zone).key,
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING
-            if settings.env in environments
-            else dg.DefaultScheduleStatus.STOPPED
-        ),
-        metadata={"catch_up": catch_up},
+        cron_schedule=own_cron,
+        execution_timezone=clock_zone(own_cron, settings.zone).key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        metadata={"catch_up": policy.catch_up},
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
     ) -> dg.RunRequest | dg.SkipReason:
         tick = context.scheduled_execution_time.astimezone(dt.UTC)
-        if partitions is None:
-            return dg.RunRequest()
-        return _own_partition(postgres, partitions, tick)
+        if partitions is not None:
+            return _own_partition(postgres, partitions, tick)
+        with postgres.begin() as connection:
+            reason = reason_to_skip(
+                connection,
+                name,
+                own_cron,
+                tick,
+                now=dt.datetime.now(dt.UTC),
+                skip_after=skip_after if policy.catch_up == "skip" else None,
+            )
+        return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
     return schedule
 

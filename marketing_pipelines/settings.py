@@ -62,10 +62,50 @@ class Settings(BaseSettings):
         default="duckdb",
         description="What turns the lake into aggregates; spark is refused in this release.",
     )
+    secret_key: str | None = Field(
+        default=None,
+        min_length=32,
+        repr=False,
+        description="Signs the cookies of `/admin`, at least 32 characters; several API processes "
+        "need the same. Unset: one is made and kept in the data folder.",
+    )
+    cron_secret: str | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="What external clocks send to `/cron/…` as bearer token, at least 16 "
+        "characters. Unset: these addresses answer 503.",
+    )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
         description="First day that has partitions, the first of a month; events before it are "
         "rejected at load.",
+    )
+    alert_urls: str | None = Field(
+        default=None,
+        description="Where alerts go: [apprise](https://appriseit.com) URLs, comma separated. "
+        "`team:analytics=URL` gets the alerts of that owner's jobs only; a bare URL gets all. "
+        "Unset: alerts are rows of `ops.alerts` only.",
+    )
+    log_level: Literal["debug", "info", "warning"] = Field(
+        default="warning",
+        description="What is logged to stderr: JSON lines, or text for people on a terminal. `up` "
+        "logs from `info` on unless this says otherwise.",
+    )
+    sentry_dsn: str | None = Field(
+        default=None, description="Sentry project that is told of final failures."
+    )
+    queue_concurrency: int = Field(
+        default=3,
+        ge=1,
+        description="Tasks of a queue that one worker process does at once, where the queue itself "
+        "does not say.",
+    )
+    queue_max_jobs_per_second: int = Field(
+        default=5,
+        ge=1,
+        description="Tasks that all workers together start in any second, of each queue that is "
+        "limited so (`crm-events`).",
     )
 
     @field_validator("timezone")
@@ -100,6 +140,11 @@ class Settings(BaseSettings):
     @property
     def spill_folder(self) -> Path:
         return self.data_dir / "spill"
+
+    @property
+    def jobs_file(self) -> Path:
+        """What this deployment changes of the jobs' policies."""
+        return self.data_dir / "jobs.toml"
 
     @property
     def warehouse_path(self) -> Path:

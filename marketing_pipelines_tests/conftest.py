@@ -20,6 +20,7 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.queueing.installed import TABLE, install
 
 TEMPLATE = "marketing_template"
 DAGSTER_TEMPLATE = "dagster_template"
@@ -94,6 +95,15 @@ def installation(environment: dict[str, str], engine: sa.Engine) -> Iterator[Ins
     """A fresh installation, worked in this process with Dagster's storage in memory."""
     with Installation.open(get_settings(), engine) as opened:
         yield opened
+
+
+@pytest.fixture
+def queue(engine: sa.Engine) -> sa.Engine:
+    """A fresh database with the table in which the domain for tests records its calls."""
+    install()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(TABLE)
+    return engine
 
 
 @pytest.fixture

@@ -19,7 +19,12 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
+    "development/sample_job": "0 */4 * * *",
+    "operations/health": "*/5 * * * *",
+    "operations/metrics": "0 * * * *",
+    "upkeep/run_history": "0 1 * * *",
 }
+OFF_IN_DEVELOPMENT = {"upkeep/queue_history"}
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}
 LOAD = """
 import time
@@ -84,7 +89,8 @@ def test_every_asset_says_whose_it_is_and_what_it_is(asset: dg.AssetsDefinition)
     domain, outcome = asset.key.path
     assert asset.op.name == f"{domain}__{outcome}"
     assert spec.group_name == domain
-    assert list(spec.owners) == ["team:analytics"]
+    [owner] = spec.owners
+    assert owner.startswith("team:")
     assert spec.kinds
     assert re.fullmatch(r"[A-Z].+\.( (\[00\d\])+)?", spec.description or "", re.DOTALL)
 
@@ -104,7 +110,7 @@ def test_keys_and_clocks_are_these() -> None:
         if isinstance(schedule, dg.ScheduleDefinition)
     }
     assert schedules == CLOCKS
-    assert {name(asset) for asset in ASSETS} == set(CLOCKS) | WITHOUT_CLOCK
+    assert {name(asset) for asset in ASSETS} == set(CLOCKS) | OFF_IN_DEVELOPMENT | WITHOUT_CLOCK
 
 
 def test_jobs_and_schedules_are_named_after_their_asset() -> None:
@@ -112,12 +118,14 @@ def test_jobs_and_schedules_are_named_after_their_asset() -> None:
     stems = {key.replace("/", "__") for key in CLOCKS}
     assert {s.name for s in repository.schedule_defs} == {f"{stem}_schedule" for stem in stems}
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {f"{stem}_job" for stem in stems}
+    off = {key.replace("/", "__") for key in OFF_IN_DEVELOPMENT}
+    assert jobs == {f"{stem}_job" for stem in stems | off}
 
 
 def test_sensors_and_schedules_are_on_from_the_start() -> None:
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
+        "alerts_sensor",
         "automation_sensor",
         "dead_runs_sensor",
         "stale_partitions_sensor",

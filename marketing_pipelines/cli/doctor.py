@@ -1,5 +1,6 @@
 """`doctor`: every store, setting and version, one line each."""
 
+import datetime as dt
 import importlib.metadata
 import sys
 import tempfile
@@ -12,12 +13,15 @@ from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
+from marketing_pipelines.observability import addresses
 from marketing_pipelines.partitions import registered, window
+from marketing_pipelines.policies import overrides
 from marketing_pipelines.resources import require_known_engine
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
+    clock_skew,
     connecting,
     create_engine,
     dagster_database_url,
@@ -25,6 +29,7 @@ from marketing_pipelines.stores.postgres import (
 )
 from marketing_pipelines.stores.schema import ensure_database
 
+LARGEST_SKEW = dt.timedelta(seconds=60)
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
 
 
@@ -53,7 +58,9 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "data folder", lambda: _data_folder(settings)
     yield "postgresql", lambda: _postgres(settings)
     yield "dagster database", lambda: _dagster_database(settings)
+    yield "clock", check_clock
     yield "definitions", _definitions
+    yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
 
 
@@ -110,6 +117,19 @@ def _dagster_database(settings: Settings) -> str:
             return f"{url.database}, {connection.execute(size).scalar_one() / 1e6:.0f} MB"
 
 
+def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> str:
+    """How far the server's clock is from this machine's: hours are over by the server's."""
+    with connected() as (_, engine), engine.connect() as connection:
+        skew = clock_skew(connection, here)
+    seconds = round(skew.total_seconds())
+    if abs(skew) >= LARGEST_SKEW:
+        raise ConfigurationError(
+            f"PostgreSQL's clock is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'} of "
+            "this machine's: set both by NTP, or jobs work for instants that are not over."
+        )
+    return f"PostgreSQL's differs by {abs(seconds)} s"
+
+
 def _marks(settings: Settings) -> str:
     """Marked partitions, and those among them that nothing will ever do."""
     with connected() as (_, engine), engine.connect() as connection:
@@ -130,6 +150,14 @@ def _marks(settings: Settings) -> str:
     return f"{len(waiting)} partitions wait to be done"
 
 
+def _alerts(settings: Settings) -> str:
+    found = addresses.read(settings.alert_urls)
+    if not found:
+        return "MARKETING_ALERT_URLS is not set: alerts are rows of ops.alerts and reach nobody"
+    addresses.require_usable(found)
+    return f"{len(found)} addresses"
+
+
 def _definitions() -> str:
     import time
 
@@ -140,4 +168,5 @@ def _definitions() -> str:
         reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())
         raise ConfigurationError(f"Files that cannot be imported are left out: {reasons}")
     keys = defs.resolve_all_asset_keys()
-    return f"{len(keys)} assets in {time.monotonic() - started:.2f} s"
+    changed = f", {len(overrides())} changed by jobs.toml" if overrides() else ""
+    return f"{len(keys)} assets in {time.monotonic() - started:.2f} s{changed}"

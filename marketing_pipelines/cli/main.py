@@ -6,16 +6,22 @@ from typing import Annotated
 import typer
 
 from marketing_pipelines.cli import (
+    api,
     db,
+    dead_letters,
     demo,
     doctor,
     load,
     missed,
+    organization,
     query,
+    queues,
     run,
     sessions,
     timetable,
+    token,
     up,
+    worker,
 )
 from marketing_pipelines.failures import MarketingPipelinesError
 
@@ -28,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(up.up)
+app.command()(api.api)
 app.command()(db.migrate)
 app.command()(load.load)
 app.command()(run.run)
@@ -35,7 +42,14 @@ app.command()(query.query)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
+app.command()(worker.worker)
+app.add_typer(queues.app, name="queues", help="Queues: what is in them; pause, resume, clean.")
+app.add_typer(
+    dead_letters.app, name="dead-letters", help="Tasks that failed for good: send back or discard."
+)
 app.command()(doctor.doctor)
+app.add_typer(token.app, name="token", help="Who may use the API.")
+app.add_typer(organization.app, name="settings", help="What one organization sets for itself.")
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 
 

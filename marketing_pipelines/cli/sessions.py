@@ -7,10 +7,8 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
-from marketing_pipelines.stores.sessions import close_abandoned
-from marketing_pipelines.stores.tables import job_sessions
+from marketing_pipelines.stores.sessions import close_abandoned, latest
 
-LATEST, LATEST_OF_JOB = 100, 50
 HEADER = (
     "session", "job", "partition", "trigger", "tick", "status", "started", "seconds", "rows",
     "peak MB", "error",
@@ -29,13 +27,6 @@ def sessions(
 
 def rows(connection: sa.Connection, *, job: str | None, running: bool) -> list[list[Any]]:
     """The sessions as the command prints them."""
-    session = job_sessions.c
-    query = sa.select(job_sessions).order_by(session.id.desc())
-    query = query.limit(LATEST if job is None else LATEST_OF_JOB)
-    if job is not None:
-        query = query.where(session.job == job)
-    if running:
-        query = query.where(session.status == "RUNNING")
     return [
         [
             row.id,
@@ -50,5 +41,5 @@ def rows(connection: sa.Connection, *, job: str | None, running: bool) -> list[l
             row.rss_peak_mb,
             row.error,
         ]
-        for row in connection.execute(query)
+        for row in latest(connection, job=job, running=running)
     ]

@@ -2,7 +2,9 @@
 
 The row's unique key makes the effect happen once; a claim says who acts on it now. The claim's
 number is a fencing token: a worker that paused past its lease finds the number changed and cannot
-settle. A table of intents declares `columns()` besides its own, and a unique key.
+settle. Where an act cannot be repeated or looked up, `begin` notes that it is under way; if its
+worker dies then, nobody knows whether it happened, and `give_up` says so instead of repeating it. A
+table of intents declares `columns()` besides its own, and a unique key.
 """
 
 import datetime as dt
@@ -17,6 +19,8 @@ from marketing_pipelines.stores.tables import instant
 
 QUEUED = "queued"
 CLAIMED = "claimed"
+ACTING = "acting"
+UNKNOWN = "unknown"
 
 
 class ClaimLostError(MarketingPipelinesError):
@@ -58,7 +62,8 @@ def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 def claim(
     connection: sa.Connection, table: sa.Table, *, limit: int, lease: dt.timedelta, now: dt.datetime
 ) -> list[sa.Row[Any]]:
-    """Claims due intents that are free or whose lease ran out, oldest first.
+    """Claims due intents that are free or whose lease ran out, in the order in which they became
+    free: those that kill every worker that claims them fall behind those that wait.
 
     Several workers share a table: rows that another one is claiming are passed over.
     """
@@ -69,7 +74,7 @@ def claim(
     chosen = (
         sa.select(table.c.id)
         .where(free, table.c.due_at <= now)
-        .order_by(table.c.due_at, table.c.id)
+        .order_by(sa.func.coalesce(table.c.leased_until, table.c.due_at), table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("chosen")
@@ -89,6 +94,35 @@ def claim(
     return sorted(rows, key=lambda row: (row.due_at, row.id))
 
 
+def begin(
+    connection: sa.Connection,
+    table: sa.Table,
+    row: sa.Row[Any],
+    *,
+    lease: dt.timedelta,
+    now: dt.datetime,
+) -> None:
+    """Notes, before the act, that it begins; from here on the claim never passes to another.
+
+    Raises:
+        ClaimLostError: the claim is no longer ours.
+    """
+    _write(connection, table, row, {"state": ACTING, "leased_until": now + lease})
+
+
+def give_up(connection: sa.Connection, table: sa.Table, *, now: dt.datetime) -> int:
+    """Settles as `unknown` what was begun by a worker whose lease ran out; returns how many."""
+    return connection.execute(
+        sa.update(table)
+        .where(table.c.state == ACTING, table.c.leased_until <= now)
+        .values(
+            state=UNKNOWN,
+            leased_until=None,
+            reason="Its worker died while it acted; whether it happened is not known.",
+        )
+    ).rowcount
+
+
 def settle(
     connection: sa.Connection,
     table: sa.Table,
@@ -103,6 +137,22 @@ def settle(
         ClaimLostError: the claim is no longer ours.
     """
     _write(connection, table, row, {"state": state, "reason": reason})
+
+
+def retry(
+    connection: sa.Connection,
+    table: sa.Table,
+    row: sa.Row[Any],
+    *,
+    due_at: dt.datetime,
+    reason: str,
+) -> None:
+    """Returns an intent whose act failed, to be tried again; the attempt counts.
+
+    Raises:
+        ClaimLostError: the claim is no longer ours.
+    """
+    _write(connection, table, row, {"state": QUEUED, "due_at": due_at, "reason": reason})
 
 
 def give_back(
@@ -122,8 +172,12 @@ def _write(
 ) -> None:
     written = connection.execute(
         sa.update(table)
-        .where(table.c.id == row.id, table.c.claim == row.claim, table.c.state == CLAIMED)
-        .values(leased_until=None, **values)
+        .where(
+            table.c.id == row.id,
+            table.c.claim == row.claim,
+            table.c.state.in_((CLAIMED, ACTING)),
+        )
+        .values({"leased_until": None} | dict(values))
     )
     if written.rowcount != 1:
         raise ClaimLostError(

@@ -7,9 +7,12 @@ from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import RetryableError
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores import incidents
 from marketing_pipelines.stores.tables import item_failures
 
 
@@ -37,16 +40,18 @@ class ItemFailures:
     def succeeded(self, connection: sa.Connection, item: str) -> None:
         """Counts a success and clears the item's failures."""
         self.ok += 1
-        connection.execute(
-            sa.delete(item_failures).where(
-                item_failures.c.job == self.job, item_failures.c.item == item
-            )
-        )
+        before = connection.execute(
+            sa.delete(item_failures)
+            .where(item_failures.c.job == self.job, item_failures.c.item == item)
+            .returning(item_failures.c.consecutive)
+        ).scalar()
+        if before is not None and before >= incidents.THIRD:
+            incidents.recovered(connection, self.job, item)
 
     def failed_with(self, connection: sa.Connection, item: str, error: Exception) -> None:
         """Counts a failure; the same tick tried again counts once."""
         self.failed += 1
-        reason = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
+        reason = redact(str(error.orig if isinstance(error, sa.exc.DBAPIError) else error))
         self.last_error = f"{item}: {reason}"
         insert = pg.insert(item_failures).values(
             job=self.job,
@@ -56,7 +61,7 @@ class ItemFailures:
             last_failed_at=self.tick,
             error=reason,
         )
-        connection.execute(
+        consecutive = connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["job", "item"],
                 set_={
@@ -65,8 +70,10 @@ class ItemFailures:
                     "last_failed_at": self.tick,
                     "error": insert.excluded.error,
                 },
-            )
-        )
+            ).returning(item_failures.c.consecutive)
+        ).scalar_one()
+        if consecutive >= incidents.THIRD:
+            incidents.item_failed(connection, self.job, item, reason, consecutive)
 
     def raise_if_all_failed(self) -> None:
         """A job none of whose items could be done has failed."""
@@ -89,6 +96,8 @@ class Item:
         self._savepoint: contextlib.AbstractContextManager[Any] | None = None
 
     def __enter__(self) -> Any:
+        self._bound = structlog.contextvars.bound_contextvars(item=self._name)
+        self._bound.__enter__()
         self._savepoint = self._connection.begin_nested()
         self._savepoint.__enter__()
         return self._item
@@ -100,6 +109,7 @@ class Item:
         trace: TracebackType | None,
     ) -> bool:
         assert self._savepoint is not None
+        self._bound.__exit__(kind, error, trace)
         if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
             return False
         self._savepoint.__exit__(kind, error, trace)

@@ -89,9 +89,21 @@ job_sessions = sa.Table(
     instant("ended_at", "When the work ended"),
     sa.Column("duration_ms", sa.BigInteger, comment="Milliseconds from start to end"),
     sa.Column("error", sa.Text, comment="One sentence: why it failed or was skipped"),
+    sa.Column(
+        "will_retry",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="Whether the run tried again after this failure",
+    ),
     sa.Column("items_ok", sa.Integer, comment="Items done"),
     sa.Column("items_failed", sa.Integer, comment="Items that failed while others were kept"),
     sa.Column("rss_peak_mb", sa.Integer, comment="Peak resident memory of the process, MB"),
+    sa.Column(
+        "cpu_seconds",
+        sa.Double,
+        comment="CPU time that the work took in its process, user and system, s",
+    ),
     json_object("metadata", "Numbers the job reports: rows, rows per second and so on"),
     sa.Column("backend_pid", sa.Integer, comment="Server process that holds the session's locks"),
     sa.CheckConstraint(
@@ -112,6 +124,15 @@ job_sessions = sa.Table(
     comment="One row for every time a job worked, failed, or was skipped",
 )
 
+clocks = sa.Table(
+    "clocks",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("cron", sa.Text, nullable=False, comment="Five-field cron"),
+    schema="ops",
+    comment="The cron of each job when its clock struck last",
+)
+
 item_failures = sa.Table(
     "item_failures",
     metadata,
@@ -125,6 +146,57 @@ item_failures = sa.Table(
     sa.Column("error", sa.Text, nullable=False, comment="Latest error, one sentence"),
     schema="ops",
     comment="Items that fail while the rest of their job goes on",
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    identity("Incident number"),
+    sa.Column(
+        "subject",
+        sa.Text,
+        nullable=False,
+        comment="What fails: an asset key, or another thing that health watches",
+    ),
+    sa.Column(
+        "item", sa.Text, nullable=False, server_default="", comment="Item of the job; empty = all"
+    ),
+    sa.Column("failures", sa.Integer, nullable=False, comment="Failures in a row so far"),
+    instant("opened_at", "First failure", nullable=False, server_default=sa.func.now()),
+    instant("last_failed_at", "Latest failure", nullable=False, server_default=sa.func.now()),
+    instant("recovered_at", "First success after it; null while it lasts"),
+    sa.Column("error", sa.Text, nullable=False, comment="Latest error, one sentence"),
+    sa.Column("run_id", sa.Text, comment="Dagster run of the latest failure"),
+    sa.Index(
+        "uq_incidents_open",
+        "subject",
+        "item",
+        unique=True,
+        postgresql_where=sa.text("recovered_at is null"),
+    ),
+    schema="ops",
+    comment="Unbroken rows of failures, one open at a time for each subject and item",
+)
+
+job_totals = sa.Table(
+    "job_totals",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("status", sa.Text, primary_key=True, comment="How the sessions ended"),
+    sa.Column("runs", sa.BigInteger, nullable=False, comment="Sessions that ended so"),
+    sa.Column("seconds", sa.Double, nullable=False, comment="Sum of their durations, s"),
+    sa.Column(
+        "buckets",
+        pg.ARRAY(sa.BigInteger),
+        nullable=False,
+        comment="How many took at most 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800 s, "
+        "and any time",
+    ),
+    sa.Column("items_failed", sa.BigInteger, nullable=False, comment="Items that failed in them"),
+    instant("last_started_at", "When the latest of them began"),
+    instant("last_ended_at", "When the latest of them ended"),
+    schema="ops",
+    comment="Totals of all sessions ever, kept when sessions are purged; a trigger counts",
 )
 
 stale_partitions = sa.Table(

@@ -8,6 +8,7 @@ writes: a lost connection is a lost lock, and cannot write.
 
 import contextlib
 import datetime as dt
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import sqlalchemy as sa
+import structlog
 
-from marketing_pipelines import partitions
+from marketing_pipelines import partitions, sentry
 from marketing_pipelines.failures import (
     MarketingPipelinesError,
     PermanentError,
@@ -26,6 +28,8 @@ from marketing_pipelines.failures import (
     TimedOutError,
 )
 from marketing_pipelines.partitions import Grain, Window
+from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
+from marketing_pipelines.redaction import redact, redacted_error
 from marketing_pipelines.stores import cascade, lineage, locks, marks, sessions
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
@@ -34,12 +38,13 @@ from marketing_pipelines.stores.time_limits import time_limit
 
 TICK_TAG = "marketing/tick"
 TRIGGER_TAG = "marketing/trigger"
+SESSION_TAG = "marketing/session"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
-RETRY_DELAYS = (1, 2, 4)
-DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
+SILENCE = dt.timedelta(seconds=30)
 CHUNK_PARTITIONS = 744
+_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -59,7 +64,13 @@ class Tick:
     rows: int = 0
     done: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    cpu_before: float = field(default_factory=sessions.cpu_seconds)
     skipped: str | None = None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that the process has used since the work began."""
+        return round(sessions.cpu_seconds() - self.cpu_before, 3)
 
     @property
     def waits(self) -> bool:
@@ -98,8 +109,16 @@ class Tick:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """One transaction under the job's lock."""
-        with self._locked([locks.WHOLE_JOB]), self._transaction():
+        """One transaction under the job's lock, which is held until the session is closed.
+
+        So whoever gets the lock next sees how this tick ended: an instant of the clock that two
+        daemons struck is worked once.
+        """
+        self._lock([locks.WHOLE_JOB])
+        run = self.context.run
+        if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
+            self._skip_if_done()
+        with self._transaction():
             yield self.connection
 
     @contextlib.contextmanager
@@ -129,13 +148,14 @@ class Tick:
         return self.failures.attempts(connection, items, name)
 
     def result(self, **metadata: Any) -> dg.MaterializeResult[Any]:
-        """What the asset returns: rows, seconds, rows per second, peak memory, and its own."""
+        """What the asset returns: rows, seconds, CPU seconds, peak memory, and its own."""
         seconds = time.monotonic() - self.started
         numbers: dict[str, Any] = {
             "dagster/row_count": self.rows,
             "partitions": len(self.done),
             "seconds": round(seconds, 3),
             "rows_per_second": round(self.rows / seconds) if seconds > 0 else 0,
+            "cpu_seconds": self.cpu_seconds,
             "peak_memory_mb": sessions.peak_memory_mb(),
             "session": self.session_id,
         }
@@ -143,18 +163,21 @@ class Tick:
             numbers["skipped_overlap"] = self.skipped
         if self.failures.ok or self.failures.failed:
             numbers |= {"items_ok": self.failures.ok, "items_failed": self.failures.failed}
-        numbers |= self.metadata | metadata
+        numbers = redact(numbers | self.metadata | metadata)
         if lineage.is_deferred(self.context.run.tags):
             lineage.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
 
-    @contextlib.contextmanager
-    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+    def _lock(self, ordinals: Sequence[int]) -> None:
         if self.waits:
             locks.lock_all(self.connection, self.job, ordinals)
         elif not locks.try_lock(self.connection, self.job, ordinals[0]):
             self._skip(ordinals[0])
         self.connection.commit()
+
+    @contextlib.contextmanager
+    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+        self._lock(ordinals)
         try:
             yield
         finally:
@@ -174,6 +197,14 @@ class Tick:
             + " and does the work.",
             holder,
         )
+
+    def _skip_if_done(self) -> None:
+        done_by = sessions.run_that_did(self.connection, self.job, self.instant)
+        self.connection.commit()
+        if done_by not in (None, self.context.run.run_id):
+            raise SkippedOverlapError(
+                f"Run {done_by} has done {self.job} for {self.instant:%Y-%m-%d %H:%M} UTC.", done_by
+            )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -209,18 +240,19 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
 
     Raises:
         dg.Failure: the work failed for good, or for the last time.
-        dg.RetryRequested: it failed and will be tried again after 1, 2 or 4 s.
+        dg.RetryRequested: it failed and will be tried again after the next of its policy's delays.
     """
     with _retrying(context), connecting(engine.url), engine.connect() as connection:
         job = context.asset_key.to_user_string()
         tags = context.run.tags
-        seconds = tags.get(MAX_RUNTIME_TAG, DEFAULT_TIMEOUT.total_seconds())
+        seconds = tags.get(MAX_RUNTIME_TAG, policy_of(job).timeout.total_seconds())
         timeout = dt.timedelta(seconds=float(seconds))
         windows = _windows(context, zone)
         if ONLY_MARKED_TAG in tags:
             windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
         require_same_zone(connection, zone)
+        sessions.end_earlier_attempts(connection, job, context.run.run_id)
         sessions.close_abandoned(connection)
         session_id = sessions.open_session(
             connection,
@@ -229,14 +261,9 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             tick=instant,
             partition=_partition_label(context),
             run_id=context.run.run_id,
+            queued=int(tags[SESSION_TAG]) if SESSION_TAG in tags else None,
         )
-        connection.execute(
-            sa.select(
-                sa.func.set_config(
-                    "statement_timeout", f"{int(timeout.total_seconds() * 1000)}", False
-                )
-            )
-        )
+        _limit_server(connection, timeout)
         connection.commit()
         current = Tick(
             job=job,
@@ -249,9 +276,27 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             failures=ItemFailures(job, instant),
             timeout=timeout,
         )
-        with _session_closed(current), time_limit(job, timeout):
+        bound = structlog.contextvars.bound_contextvars(
+            job=job, tick=instant.isoformat(), run=context.run.run_id, session=session_id
+        )
+        with bound, _session_closed(current), time_limit(job, timeout):
             yield current
             current.failures.raise_if_all_failed()
+
+
+def _limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
+    """The server ends a statement at the job's time, and a session that falls silent soon after:
+    one whose client cannot be reached any more would hold its locks for ever."""
+    limits = {
+        "statement_timeout": timeout,
+        "idle_in_transaction_session_timeout": timeout + SILENCE,
+        "idle_session_timeout": timeout + SILENCE,
+    }
+    settings = [
+        sa.func.set_config(name, f"{limit // dt.timedelta(milliseconds=1)}", False)
+        for name, limit in limits.items()
+    ]
+    connection.execute(sa.select(*settings))
 
 
 @contextlib.contextmanager
@@ -263,8 +308,15 @@ def _session_closed(current: Tick) -> Iterator[None]:
         current.skipped = skipped.holder_run_id or "unknown"
         _close(current, "SKIPPED_OVERLAP", str(skipped))
     except BaseException as error:
-        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.InvalidRequestError):
-            _close(current, _failed_status(error), _sentence(error))
+        # A connection that is silent would keep the run here for ever.
+        unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
+        with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
+            _close(
+                current,
+                _failed_status(error),
+                _sentence(error),
+                will_retry=_delay_before_retry(current.context, error) is not None,
+            )
         if lineage.is_deferred(current.context.run.tags) and current.done:
             lineage.report(current.context, current.done, {"session": current.session_id})
         raise
@@ -272,18 +324,23 @@ def _session_closed(current: Tick) -> Iterator[None]:
         _close(current, "COMPLETED", None)
 
 
-def _close(current: Tick, status: str, error: str | None) -> None:
+def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:
     current.connection.rollback()
     sessions.close_session(
         current.connection,
         current.session_id,
         status=status,
         error=error,
+        will_retry=will_retry,
+        cpu_seconds=current.cpu_seconds,
         items_ok=current.failures.ok or None,
         items_failed=current.failures.failed or None,
         metadata={"rows": current.rows, "partitions": len(current.windows)},
     )
     current.connection.commit()
+    level = logging.INFO if status in ("COMPLETED", "SKIPPED_OVERLAP") else logging.ERROR
+    reason = {"reason": error} if error else None
+    _logger.log(level, "Session ended as %s.", status, extra=reason)
 
 
 def _failed_status(error: BaseException) -> str:
@@ -303,21 +360,36 @@ def _sentence(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Permanent errors fail at once; others are tried again after the listed delays."""
+    """Permanent errors fail at once; others are tried again after the delays of the policy."""
     try:
         yield
-    except PermanentError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
     except (dg.Failure, dg.RetryRequested, dg.DagsterExecutionInterruptedError):
         raise
     except Exception as error:
-        attempt = context.retry_number
-        if attempt >= len(RETRY_DELAYS):
-            raise dg.Failure(_sentence(error), allow_retries=False) from error
-        context.log.warning(f"{_sentence(error)} Trying again in {RETRY_DELAYS[attempt]} s.")
+        sentence = redact(_sentence(error))
+        delay = _delay_before_retry(context, error)
+        if delay is None:
+            tags = {
+                "job": context.asset_key.to_user_string(),
+                "tick": instant_of(context).isoformat(),
+                "run": context.run.run_id,
+            }
+            sentry.report(error, tags)
+            raise dg.Failure(sentence, allow_retries=False) from redacted_error(error)
+        context.log.warning(f"{sentence} Trying again in {delay:g} s.")
         raise dg.RetryRequested(
-            max_retries=len(RETRY_DELAYS), seconds_to_wait=RETRY_DELAYS[attempt]
-        ) from error
+            max_retries=context.retry_number + 1, seconds_to_wait=delay
+        ) from redacted_error(error)
+
+
+def _delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) -> float | None:
+    """How long to wait before the work is tried again; None where it is not."""
+    if isinstance(error, dg.RetryRequested):
+        return float(error.seconds_to_wait or 0)
+    if isinstance(error, (PermanentError, dg.Failure)) or not isinstance(error, Exception):
+        return None
+    delays = policy_of(context.asset_key.to_user_string()).retries
+    return delays[context.retry_number] if context.retry_number < len(delays) else None
 
 
 def trigger_of(tags: Mapping[str, str]) -> str:

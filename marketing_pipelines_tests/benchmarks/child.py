@@ -131,11 +131,40 @@ def esp_events(path: str) -> dict[str, Any]:
     }
 
 
+def tasks(processes: str, count: str) -> dict[str, Any]:
+    """Tasks that do nothing: seconds to enqueue them all, and from the first start to the last
+    end."""
+    from marketing_pipelines_tests.queueing.installed import put, scalar, workers
+    from marketing_pipelines_tests.waiting import until
+
+    _, engine = _connected()
+    started = time.monotonic()
+    first = min(put(engine, "do_nothing", int(count)))
+    enqueueing = time.monotonic() - started
+    own = f"from procrastinate_jobs where id >= {first}"
+    with workers(int(processes), "--queue", "default"):
+        until(
+            lambda: scalar(engine, f"select count(*) {own} and status = 'succeeded'") == int(count),
+            seconds=600,
+            what="the tasks to be done",
+        )
+    seconds = scalar(
+        engine,
+        "select extract(epoch from max(at) - min(at))::float8 from procrastinate_events"
+        f" where type in ('started', 'succeeded') and job_id >= {first}",
+    )
+    return {
+        "enqueued_per_second": int(count) / enqueueing,
+        "done_per_second": int(count) / seconds,
+    }
+
+
 WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "load": load,
     "run": run,
     "raw_duckdb": raw_duckdb,
     "esp_events": esp_events,
+    "tasks": tasks,
 }
 
 

@@ -20,6 +20,7 @@ SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EXPORT = "analytics/contact_activity"
 CAMPAIGN_DAYS = "analytics/campaign_daily_stats"
 BUSY_DAY = "2026-03-10"
+TASKS = 4_000
 
 
 @dataclass
@@ -190,6 +191,20 @@ def definitions(bench: Bench) -> None:
         bench.report.add(Measured(name, seconds, "s", limit, note="process start to end"))
 
 
+def queues(bench: Bench) -> None:
+    """Tasks that do nothing, in and out of their queue, with 1, 2 and 4 worker processes."""
+    site = bench.server.new_site("queues")
+    enqueued: list[float] = []
+    for processes in (1, 2, 4):
+        runs = [site.child("tasks", processes, TASKS) for _ in range(bench.repeat)]
+        enqueued += [run["enqueued_per_second"] for run in runs]
+        note = f"{TASKS:,} tasks, each in hand, done and settled by itself"
+        rates = [run["done_per_second"] for run in runs]
+        name = f"tasks done, {processes} worker{'s' if processes > 1 else ''}"
+        bench.report.add(Measured(name, rates, "tasks/s", note=note))
+    bench.report.add(Measured("tasks enqueued", enqueued, "tasks/s", note="in one statement"))
+
+
 def _interpreter(site: Site, statement: str) -> float:
     started = time.monotonic()
     subprocess.run(
@@ -226,5 +241,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "campaign_days": campaign_days,
     "hourly_job": hourly_job,
     "esp_events": esp_events,
+    "queues": queues,
     "daemon": daemon,
 }

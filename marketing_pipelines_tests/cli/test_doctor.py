@@ -14,7 +14,9 @@ CHECKS = [
     "data folder",
     "postgresql",
     "dagster database",
+    "clock",
     "definitions",
+    "alerts",
 ]
 
 
@@ -36,7 +38,7 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    broken = dict.fromkeys(["postgresql", "dagster database", "marks"], "problem")
+    broken = dict.fromkeys(["postgresql", "dagster database", "clock", "marks"], "problem")
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from marketing_pipelines.stores.tables import metadata
 from marketing_pipelines_tests.waiting import until
 
 SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
+importlib.import_module("marketing_pipelines.queueing.tables")
+importlib.import_module("marketing_pipelines.observability.tables")
 for domain in ("crm", "campaigns", "analytics"):
     importlib.import_module(f"marketing_pipelines.domains.{domain}.tables")
 
@@ -130,3 +133,9 @@ def _somebody_waits(engine: sa.Engine) -> bool:
     )
     with engine.connect() as connection:
         return connection.execute(waiting).first() is not None
+
+
+def test_the_queues_are_kept_in_the_schema_of_the_procrastinate_that_is_installed() -> None:
+    theirs = resources.files("procrastinate").joinpath("sql", "schema.sql").read_text()
+    ours = resources.files("marketing_pipelines.migrations").joinpath("sql")
+    assert ours.joinpath("0003_procrastinate.sql").read_text().endswith(f"\n\n{theirs}")

@@ -14,7 +14,14 @@ from marketing_pipelines import partitions
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores import locks, marks, sessions, ticks
 from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG, ONLY_MARKED_TAG, Tick
-from marketing_pipelines_tests.probe import KEY, TICK, finish_all, held_open, run_probe
+from marketing_pipelines_tests.probe import (
+    KEY,
+    TICK,
+    delays_of,
+    finish_all,
+    held_open,
+    run_probe,
+)
 from marketing_pipelines_tests.waiting import until
 
 BACKEND = "select pg_backend_pid()"
@@ -51,15 +58,6 @@ def is_free(engine: sa.Engine, ordinal: int) -> bool:
         return locks.try_lock(connection, KEY, ordinal)
 
 
-def delays_of(result: dg.ExecuteInProcessResult) -> list[float]:
-    """The waits that Dagster was asked for before it tried again."""
-    return [
-        event.step_retry_data.seconds_to_wait
-        for event in result.all_events
-        if event.event_type_value == "STEP_UP_FOR_RETRY"
-    ]
-
-
 def test_a_run_leaves_one_session_that_says_what_it_did(engine: sa.Engine) -> None:
     result = run_probe(engine, finish_all, HOUR)
     assert result.success
@@ -76,7 +74,10 @@ def test_a_run_leaves_one_session_that_says_what_it_did(engine: sa.Engine) -> No
             {"rows": 1, "partitions": 1},
         )
     ]
-    [(duration, memory)] = all_sessions(engine, "duration_ms, rss_peak_mb")
+    [(duration, memory, cpu)] = all_sessions(engine, "duration_ms, rss_peak_mb, cpu_seconds")
+    assert 0 < cpu < 60
+    [materialization] = result.asset_materializations_for_node("probe__outcome")
+    assert 0 < materialization.metadata["cpu_seconds"].value < 60
     assert 0 <= duration < 60_000
     assert 10 < memory < 10_000
     assert done(engine) == {HOUR: 1}

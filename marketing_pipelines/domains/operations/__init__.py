@@ -1,1 +1,1 @@
-"""What keeps the other domains going: the sensor that turns marks into runs."""
+"""What keeps the other domains going: marks become runs, failures alerts, and health is kept."""

@@ -5,12 +5,15 @@ import datetime as dt
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from marketing_pipelines.domains.operations.dead_runs import close_and_find_dead
+from marketing_pipelines import catalog
+from marketing_pipelines.domains.operations.dead_runs import PATIENCE, close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
+from marketing_pipelines.observability import addresses, alerts
 from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import job_name, partitioned_jobs
-from marketing_pipelines.stores import cascade, lineage, marks
+from marketing_pipelines.stores import cascade, lineage, marks, sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
 
 UNDER_WAY = [
@@ -20,6 +23,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 
 
 @dg.sensor(
@@ -39,7 +43,7 @@ def stale_partitions_sensor(
     with postgres.begin() as connection:
         requests = next_requests(
             cascade.pending(connection, now=now, zone=postgres.settings.zone),
-            list(registered().values()),
+            [asset for asset in registered().values() if _is_on(asset)],
             now=now,
             zone=postgres.settings.zone,
             first_day=postgres.settings.first_day,
@@ -84,12 +88,38 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) ->
                 "The process of this run is gone.",
                 JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION),
             )
+    _close_queued_sessions(context.instance, postgres)
     return dg.SkipReason(f"{len(dead)} of {len(records)} runs had lost their process.")
+
+
+def _close_queued_sessions(instance: dg.DagsterInstance, postgres: Postgres) -> None:
+    """A session that was written when its run was asked for ends with the run, even if the run
+    never began; a run that was never put into the queue is given up with it."""
+    with postgres.begin() as connection:
+        waiting = sessions.queued(connection, before=dt.datetime.now(dt.UTC) - PATIENCE)
+    if not waiting:
+        return
+    runs = {r.run_id: r for r in instance.get_runs(dg.RunsFilter(run_ids=list(waiting)))}
+    ends: dict[int, str] = {}
+    for run_id, session_id in waiting.items():
+        run = runs.get(run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.NOT_STARTED:
+            instance.report_run_canceled(run, "It was never put into the queue.")
+            ends[session_id] = "CANCELED"
+        elif run is None or run.status not in UNDER_WAY:
+            ends[session_id] = _ENDS.get(run.status, "ABANDONED") if run else "ABANDONED"
+    with postgres.begin() as connection:
+        sessions.close_queued(connection, ends)
 
 
 def job_of(asset: PartitionedAsset) -> str:
     """The job that does the asset's partitions."""
     return job_name((asset.runs_with or asset).key)
+
+
+def _is_on(asset: PartitionedAsset) -> bool:
+    """What is disabled is run by hand only; its marks wait."""
+    return policy_of((asset.runs_with or asset).key).is_on
 
 
 def _instant(timestamp: float) -> dt.datetime:
@@ -104,6 +134,18 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
 
 def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
+    """Delivers the alerts that are due to those who own what they tell of."""
+    recipients = alerts.Recipients(
+        addresses=addresses.read(postgres.settings.alert_urls),
+        owner_of=catalog.owner_of,
+        is_muted=lambda subject: not policy_of(subject.split()[-1]).alert,
+    )
+    sent = alerts.deliver(postgres.begin, recipients, dt.datetime.now(dt.UTC))
+    return dg.SkipReason(f"{sent} alerts were delivered.")
 
 
 automation_sensor = dg.AutomationConditionSensorDefinition(

@@ -1,0 +1,191 @@
+"""Who asks: every call of a guarded address is noted in the audit log before anything is done,
+and its answer's status before anybody sees it."""
+
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketing_pipelines.api import audit, tokens
+from marketing_pipelines.api.answers import Refusal, answer
+from marketing_pipelines.api.pages.rendering import COOKIE, SIGN_IN, is_page
+from marketing_pipelines.api.pages.signing import SignIn
+from marketing_pipelines.api.site import Site
+
+GUARDED = ("/admin", "/cron")
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_bearer = HTTPBearer(auto_error=False, description="A token made by `token create`")
+_cron_bearer = HTTPBearer(
+    auto_error=False, scheme_name="CronSecret", description="`MARKETING_CRON_SECRET`"
+)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One call: who makes it, and its entry in the audit log."""
+
+    entry: int
+    token: tokens.Token | None = None
+    sign_in: SignIn | None = None
+    is_cron: bool = False
+    refusal: Refusal | None = None
+
+
+class Admission:
+    """Finds out who asks for a guarded address; whether they may is said by `require`."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_guarded(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            visit = await run_in_threadpool(self._arrive, scope)
+        except Exception as error:
+            await answer(scope["path"], error)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["visit"] = visit
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await run_in_threadpool(self._leave, visit, message["status"])
+            await send(message)
+
+        try:
+            if visit.refusal is not None:
+                raise visit.refusal
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            await answer(scope["path"], error)(scope, receive, noted)
+
+    def _arrive(self, scope: Scope) -> Visit:
+        path, client = scope["path"], scope.get("client")
+        headers = Headers(scope=scope)
+        is_cron = token = sign_in = refusal = None
+        with self._site.engine.begin() as connection:
+            if _is_below(path, "/cron"):
+                is_cron, refusal = self._cron(_bearer_of(headers))
+            elif is_page(path):
+                sign_in = self._site.signer.read(_cookie_of(headers), self._site.now())
+                token = sign_in and tokens.find(connection, sign_in.token_id)
+            else:
+                token = tokens.verify(connection, _bearer_of(headers))
+            if not _is_below(path, "/cron") and not token and not tokens.any_valid(connection):
+                refusal = Refusal(
+                    503, "No token has been made: `marketing-pipelines token create` makes one."
+                )
+            entry = audit.note(
+                connection,
+                at=self._site.now(),
+                actor=token.name if token else "cron secret" if is_cron else "unknown",
+                token_id=token.id if token else None,
+                address=client[0] if client else None,
+                method=scope["method"],
+                path=path,
+            )
+        return Visit(entry, token, sign_in if token else None, bool(is_cron), refusal)
+
+    def _cron(self, given: str) -> tuple[bool, Refusal | None]:
+        secret = self._site.settings.cron_secret
+        if secret is None:
+            return False, Refusal(
+                503, "No secret is set for external clocks: set MARKETING_CRON_SECRET."
+            )
+        digests = (hashlib.sha256(text.encode()).digest() for text in (given, secret))
+        return hmac.compare_digest(*digests), None
+
+    def _leave(self, visit: Visit, status: int) -> None:
+        """An entry without status stays where the database went away meanwhile."""
+        with (
+            contextlib.suppress(sa.exc.OperationalError),
+            self._site.engine.begin() as connection,
+        ):
+            audit.answered(connection, visit.entry, status)
+
+
+def is_guarded(path: str) -> bool:
+    """Whether nobody may ask for it without saying who they are."""
+    return any(_is_below(path, guarded) for guarded in GUARDED)
+
+
+def require(scope: tokens.Scope) -> Any:
+    """The dependency of an address that asks for a token with this scope."""
+
+    def check(
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> Visit:
+        visit: Visit = request.state.visit
+        if visit.token is None:
+            raise Refusal(
+                401, "A valid token is needed: send `Authorization: Bearer …`.", CHALLENGE
+            )
+        refuse_without(visit, scope)
+        return visit
+
+    return Security(check)
+
+
+def refuse_without(visit: Visit, scope: tokens.Scope) -> None:
+    """Refuses a token that has not this scope."""
+    if visit.token is None or not visit.token.allows(scope):
+        raise Refusal(403, f"This token does not allow it: one with scope {scope} does.")
+
+
+def require_cron_secret(
+    request: Request,
+    _: Annotated[HTTPAuthorizationCredentials | None, Security(_cron_bearer)],
+) -> None:
+    """The dependency of an address for external clocks."""
+    visit: Visit = request.state.visit
+    if not visit.is_cron:
+        raise Refusal(
+            401,
+            "The cron secret is needed: send `Authorization: Bearer …` with the value of "
+            "MARKETING_CRON_SECRET.",
+            CHALLENGE,
+        )
+
+
+def signed_in(scope: tokens.Scope | None = None) -> Callable[[Request], Visit]:
+    """The dependency of a page: who signed in, and may do what the scope names."""
+
+    def check(request: Request) -> Visit:
+        visit: Visit = request.state.visit
+        if visit.token is None:
+            raise Refusal(303, "Sign in first.", {"Location": SIGN_IN})
+        if scope is not None:
+            refuse_without(visit, scope)
+        return visit
+
+    return check
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _bearer_of(headers: Headers) -> str:
+    kind, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials.strip() if kind.lower() == "bearer" else ""
+
+
+def _cookie_of(headers: Headers) -> str:
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""

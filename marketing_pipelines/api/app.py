@@ -1,0 +1,54 @@
+"""The API assembled: its addresses, who may use them, and how errors are answered."""
+
+import datetime as dt
+from collections.abc import Callable
+from importlib.metadata import version
+
+import dagster as dg
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from marketing_pipelines.api import answers, health, jobs, queues
+from marketing_pipelines.api.admission import Admission
+from marketing_pipelines.api.limits import Limits
+from marketing_pipelines.api.pages import queues as queue_pages
+from marketing_pipelines.api.pages import routes as pages
+from marketing_pipelines.api.pages.signing import Signer, secret_key
+from marketing_pipelines.api.site import Site
+from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.settings import Settings
+
+ROUTERS = (health.router, jobs.router, queues.router, pages.router, queue_pages.router)
+
+
+def utc_now() -> dt.datetime:
+    """The clock of an installation."""
+    return dt.datetime.now(dt.UTC)
+
+
+def build_app(
+    *,
+    settings: Settings,
+    engine: sa.Engine,
+    instance: dg.DagsterInstance,
+    now: Callable[[], dt.datetime] = utc_now,
+) -> FastAPI:
+    """The application that `marketing-pipelines api` serves.
+
+    Its description is at `/openapi.json`; pages for people below `/admin` are not part of it.
+    """
+    load_tasks()
+    site = Site(settings, engine, instance, Signer(secret_key(settings)), now)
+    app = FastAPI(
+        title="marketing-pipelines",
+        version=version("marketing-pipelines"),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.site = site
+    for router in ROUTERS:
+        app.include_router(router)
+    answers.install(app)
+    app.add_middleware(Limits)
+    app.add_middleware(Admission, site=site)
+    return app

@@ -1,0 +1,1 @@
+"""The pages below `/admin`: rendered here, no scripts, nothing from elsewhere."""

@@ -1,0 +1,125 @@
+"""The pages of queues and dead letters, with their buttons."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from marketing_pipelines.api.admission import Visit, refuse_without
+from marketing_pipelines.api.jobs import LONGEST_NAME
+from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
+from marketing_pipelines.api.pages.rendering import PAGES
+from marketing_pipelines.api.pages.showing import Anyone, Reader, back, page
+from marketing_pipelines.api.queues import LARGEST_ID
+from marketing_pipelines.api.site import Here, Site
+from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.queueing import control, counts
+from marketing_pipelines.queueing import dead_letters as letters
+
+router = APIRouter(include_in_schema=False)
+QUEUES, LETTERS = f"{PAGES}/queues", f"{PAGES}/dead-letters"
+KEPT_BY_CLEAN = dt.timedelta(hours=24)
+Name = Annotated[str, Path(max_length=LONGEST_NAME)]
+Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Said = Annotated[str, Query(max_length=500)]
+
+
+@router.get(QUEUES)
+def show_queues(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
+    """What is in every queue."""
+    with site.engine.begin() as connection:
+        found = counts.queue_counts(connection)
+    return page(site, visit, "queues.html", queues=found, said=said)
+
+
+@router.post(f"{QUEUES}/{{name}}/pause")
+def pause(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+    """Starts nothing more of the queue."""
+
+    def work(connection: sa.Connection) -> str:
+        paused = control.pause(connection, name)
+        return f"Queue {name} is paused." if paused else f"Queue {name} was paused already."
+
+    return _administer(request, site, visit, fields, QUEUES, work)
+
+
+@router.post(f"{QUEUES}/{{name}}/resume")
+def resume(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+    """Goes on with the queue."""
+
+    def work(connection: sa.Connection) -> str:
+        resumed = control.resume(connection, name)
+        return f"Queue {name} goes on." if resumed else f"Queue {name} was not paused."
+
+    return _administer(request, site, visit, fields, QUEUES, work)
+
+
+@router.post(f"{QUEUES}/{{name}}/clean")
+def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+    """Removes what ended more than a day ago."""
+
+    def work(connection: sa.Connection) -> str:
+        removed = control.clean(connection, name, KEPT_BY_CLEAN)
+        return f"{removed} finished tasks of queue {name} are removed."
+
+    return _administer(request, site, visit, fields, QUEUES, work)
+
+
+@router.get(LETTERS)
+def show_dead_letters(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
+    """The latest 100 that are dead."""
+    with site.engine.begin() as connection:
+        found = letters.dead_letters(connection)
+    return page(site, visit, "dead_letters.html", letters=found, said=said)
+
+
+@router.post(f"{LETTERS}/{{number}}/redrive")
+def redrive(
+    request: Request, site: Here, visit: Anyone, fields: Fields, number: Number
+) -> Response:
+    """Sends a dead letter back to its queue."""
+
+    def work(connection: sa.Connection) -> str:
+        sent = letters.redrive(connection, [number])
+        return f"Dead letter {number} is back in its queue." if sent else _settled(number)
+
+    return _administer(request, site, visit, fields, LETTERS, work)
+
+
+@router.post(f"{LETTERS}/{{number}}/discard")
+def discard(
+    request: Request, site: Here, visit: Anyone, fields: Fields, number: Number
+) -> Response:
+    """Settles a dead letter without doing its work."""
+
+    def work(connection: sa.Connection) -> str:
+        discarded = letters.discard(connection, [number])
+        return f"Dead letter {number} is discarded." if discarded else _settled(number)
+
+    return _administer(request, site, visit, fields, LETTERS, work)
+
+
+def _administer(
+    request: Request,
+    site: Site,
+    visit: Visit,
+    fields: dict[str, str],
+    path: str,
+    work: Callable[[sa.Connection], str],
+) -> Response:
+    """One change of somebody who may, and what came of it."""
+    refuse_foreign_form(request, site, visit, fields)
+    refuse_without(visit, "admin")
+    try:
+        with site.engine.begin() as connection:
+            said = work(connection)
+    except MarketingPipelinesError as error:
+        said = str(error)
+    return back(path, said)
+
+
+def _settled(number: int) -> str:
+    return f"Dead letter {number} was not dead any more."

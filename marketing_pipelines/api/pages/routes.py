@@ -1,0 +1,163 @@
+"""Signing in and out, the overview, the calendar and the sessions with their buttons."""
+
+import datetime as dt
+from importlib import resources
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from marketing_pipelines.api import tokens
+from marketing_pipelines.api.admission import refuse_without
+from marketing_pipelines.api.launching import launch
+from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
+from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
+from marketing_pipelines.api.pages.rendering import COOKIE, HOME, PAGES, SIGN_IN, STYLE, render
+from marketing_pipelines.api.pages.showing import HEADERS, Anyone, Reader, back, page
+from marketing_pipelines.api.pages.signing import VALID_FOR
+from marketing_pipelines.api.site import Here
+from marketing_pipelines.clocks import clocks
+from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.observability import health
+from marketing_pipelines.occurrences import occurrences
+from marketing_pipelines.partitions import registered
+from marketing_pipelines.running import job_keys
+from marketing_pipelines.stores import sessions
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(STYLE)
+def style() -> Response:
+    """The one style sheet."""
+    text = resources.files("marketing_pipelines.api.pages").joinpath("admin.css").read_text()
+    return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+@router.get(SIGN_IN)
+def sign_in_form() -> HTMLResponse:
+    """Asks for a token."""
+    return HTMLResponse(render("sign_in.html", problem=None), headers=HEADERS)
+
+
+@router.post(SIGN_IN)
+def sign_in(request: Request, site: Here, fields: Fields) -> Response:
+    """Exchanges a token for a cookie."""
+    refuse_foreign_origin(request)
+    with site.engine.begin() as connection:
+        token = tokens.verify(connection, fields.get("token", "").strip())
+    if token is None:
+        page = render("sign_in.html", problem="This is no valid token.")
+        return HTMLResponse(page, 401, HEADERS)
+    response = RedirectResponse(HOME, 303)
+    response.set_cookie(
+        COOKIE,
+        site.signer.write(token.id, site.now()),
+        max_age=int(VALID_FOR.total_seconds()),
+        path=HOME,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+@router.post(f"{PAGES}/sign-out")
+def sign_out(request: Request, site: Here, visit: Anyone, fields: Fields) -> Response:
+    """Takes the cookie away."""
+    refuse_foreign_form(request, site, visit, fields)
+    response = RedirectResponse(SIGN_IN, 303)
+    response.delete_cookie(COOKIE, path=HOME)
+    return response
+
+
+@router.get(HOME)
+def overview(site: Here, visit: Reader) -> HTMLResponse:
+    """The verdict, what works right now, and what failed or did not run in the last 24 hours."""
+    now = site.now()
+    day_ago = now - dt.timedelta(hours=24)
+    with site.engine.begin() as connection:
+        ticks = occurrences(
+            connection, clocks(), since=day_ago, until=now, now=now, zone=site.settings.zone
+        )
+        verdict = health.report(connection, site.instance, now)
+        running = sessions.latest(connection, running=True)
+        failed = sessions.failed_since(connection, day_ago)
+    return page(
+        site,
+        visit,
+        "overview.html",
+        health=verdict,
+        running=running,
+        failed=failed,
+        ticks=what_did_not_run(ticks),
+        ran=sum(tick.status in ("ran", "caught up") for tick in ticks),
+    )
+
+
+@router.get(f"{PAGES}/calendar")
+def show_calendar(
+    site: Here, visit: Reader, days: Annotated[int, Query(ge=1, le=31)] = 7
+) -> HTMLResponse:
+    """Every expected tick, what became of it, and why some did not run."""
+    zone, now = site.settings.zone, site.now()
+    tomorrow = now.astimezone(zone).date() + dt.timedelta(days=1)
+    first = tomorrow - dt.timedelta(days=days)
+    since = dt.datetime.combine(first, dt.time(), zone).astimezone(dt.UTC)
+    until = dt.datetime.combine(tomorrow, dt.time.max, zone).astimezone(dt.UTC)
+    with site.engine.begin() as connection:
+        found = occurrences(connection, clocks(), since=since, until=until, now=now, zone=zone)
+    return page(
+        site,
+        visit,
+        "calendar.html",
+        calendar=calendar(found, first=first, last=tomorrow, zone=zone),
+        failures=what_did_not_run(found),
+        days=days,
+        zone=zone.key,
+    )
+
+
+@router.get(f"{PAGES}/sessions")
+def show_sessions(
+    site: Here,
+    visit: Reader,
+    job: Annotated[str, Query(max_length=200)] = "",
+    running: bool = False,
+    said: Annotated[str, Query(max_length=500)] = "",
+) -> HTMLResponse:
+    """The latest sessions, and a button for every job."""
+    with site.engine.begin() as connection:
+        sessions.close_abandoned(connection)
+        rows = sessions.latest(connection, job=job or None, running=running)
+    partitioned = {key: asset.grain for key, asset in registered().items()}
+    jobs = [(key, partitioned.get(key)) for key in job_keys()]
+    return page(
+        site,
+        visit,
+        "sessions.html",
+        sessions=rows,
+        jobs=jobs,
+        chosen=job,
+        running=running,
+        said=said,
+    )
+
+
+@router.post(f"{PAGES}/trigger")
+def trigger(request: Request, site: Here, visit: Anyone, fields: Fields) -> Response:
+    """Puts a run of the job into the queue."""
+    refuse_foreign_form(request, site, visit, fields)
+    refuse_without(visit, "trigger")
+    try:
+        launched = launch(
+            fields.get("job", ""),
+            fields.get("partition", "").strip() or None,
+            settings=site.settings,
+            engine=site.engine,
+            instance=site.instance,
+            now=site.now(),
+        )
+    except MarketingPipelinesError as error:
+        return back(f"{PAGES}/sessions", str(error))
+    return back(f"{PAGES}/sessions", f"Session {launched.session_id} waits for its turn.")

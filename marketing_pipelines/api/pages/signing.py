@@ -1,0 +1,85 @@
+"""Signing in: a token is shown once, and a signed cookie stands for it afterwards."""
+
+import contextlib
+import datetime as dt
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from marketing_pipelines.settings import Settings
+
+VALID_FOR = dt.timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """Who signed in. `nonce` differs between two sign-ins with one token."""
+
+    token_id: int
+    nonce: str
+
+
+class Signer:
+    """Makes and reads the cookie of a sign-in and the key that its forms carry."""
+
+    def __init__(self, key: str) -> None:
+        self._cookies = URLSafeSerializer(key, salt="sign-in")
+        self._forms = URLSafeSerializer(key, salt="form")
+
+    def write(self, token_id: int, now: dt.datetime) -> str:
+        """The cookie of a new sign-in."""
+        return self._text(
+            self._cookies.dumps([token_id, secrets.token_urlsafe(16), int(now.timestamp())])
+        )
+
+    def read(self, cookie: str, now: dt.datetime) -> SignIn | None:
+        """Who signed in, if the cookie is ours and not too old."""
+        try:
+            token_id, nonce, signed_at = self._cookies.loads(cookie)
+        except BadData:
+            return None
+        if now.timestamp() - signed_at > VALID_FOR.total_seconds():
+            return None
+        return SignIn(token_id, nonce)
+
+    def form_key(self, sign_in: SignIn) -> str:
+        """What a form of this sign-in carries, so that no other site can send it."""
+        return self._text(self._forms.dumps(sign_in.nonce))
+
+    def is_from(self, sign_in: SignIn, form_key: str) -> bool:
+        """Whether the form was made for this sign-in."""
+        try:
+            nonce = self._forms.loads(form_key)
+        except BadData:
+            return False
+        return bool(nonce == sign_in.nonce)
+
+    @staticmethod
+    def _text(signed: str | bytes) -> str:
+        return signed if isinstance(signed, str) else signed.decode()
+
+
+def secret_key(settings: Settings) -> str:
+    """`MARKETING_SECRET_KEY`, or the one kept in the data folder, made at first use."""
+    if settings.secret_key is not None:
+        return settings.secret_key
+    path = settings.data_dir / "secret_key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_once(path, secrets.token_urlsafe(48))
+    return path.read_text(encoding="ascii")
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Whole or not at all, readable by its owner only; of two at once the first stays."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()

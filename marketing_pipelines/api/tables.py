@@ -1,0 +1,54 @@
+"""Who may use the API, and what was asked of it."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores.tables import identity, instant, metadata
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    identity("Token number"),
+    sa.Column("name", sa.Text, nullable=False, comment="Whose it is or what it is for"),
+    sa.Column(
+        "scopes",
+        pg.ARRAY(sa.Text),
+        nullable=False,
+        comment="What it allows: read, write, trigger; admin allows everything",
+    ),
+    sa.Column(
+        "secret_hash", pg.BYTEA, nullable=False, comment="SHA-256 of the secret, which is not kept"
+    ),
+    instant("created_at", "When it was made", nullable=False, server_default=sa.func.now()),
+    instant("revoked_at", "From when on it is refused"),
+    sa.CheckConstraint(
+        "cardinality(scopes) > 0 and scopes <@ array['read', 'write', 'trigger', 'admin']",
+        name="scopes",
+    ),
+    schema="ops",
+    comment="Bearer tokens of the API",
+)
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    identity("Entry number"),
+    instant("asked_at", "When it was asked", nullable=False),
+    sa.Column(
+        "token_id", sa.BigInteger, sa.ForeignKey("ops.tokens.id"), comment="Token that was shown"
+    ),
+    sa.Column(
+        "actor", sa.Text, nullable=False, comment="Name of the token, `cron secret` or `unknown`"
+    ),
+    sa.Column("address", sa.Text, comment="Network address that asked"),
+    sa.Column("method", sa.Text, nullable=False, comment="HTTP method"),
+    sa.Column("path", sa.Text, nullable=False, comment="Path that was asked for, without query"),
+    sa.Column(
+        "status",
+        sa.SmallInteger,
+        comment="HTTP status of the answer; null: the process ended before it answered",
+    ),
+    sa.Index("ix_audit_log_asked_at", "asked_at"),
+    schema="ops",
+    comment="Every call of the API's admin, page and cron addresses, refused ones included",
+)

@@ -1,0 +1,27 @@
+"""Imports the `tasks.py` of every domain, so that queues and tasks are declared.
+
+A file that cannot be imported is left out, so that it does not stop the others: its tasks wait
+until it can.
+"""
+
+import importlib
+import importlib.util
+import logging
+import pkgutil
+
+from marketing_pipelines import domains
+from marketing_pipelines.queueing.tasks import left_out
+
+_logger = logging.getLogger(__name__)
+
+
+def load_tasks() -> None:
+    """Declares what the domains declare; a second call changes nothing."""
+    for domain in pkgutil.iter_modules(domains.__path__):
+        name = f"{domains.__name__}.{domain.name}.tasks"
+        try:
+            if importlib.util.find_spec(name):
+                importlib.import_module(name)
+        except Exception as error:
+            left_out[domain.name] = f"{type(error).__name__}: {error}"
+            _logger.exception("%s cannot be imported and is left out.", name)

@@ -1,0 +1,72 @@
+"""`dead-letters …`: tasks that failed for good."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.cli.output import print_json, print_records
+from marketing_pipelines.cli.session import connected
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing import dead_letters as letters
+from marketing_pipelines.queueing import queues
+
+app = typer.Typer(no_args_is_help=True)
+Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER…", min=1)]
+OfQueue = Annotated[str | None, typer.Option(help="Only of this queue.")]
+COLUMNS = (
+    "id", "queue", "task", "attempts", "first_failed_at", "last_failed_at", "state", "error",
+)  # fmt: skip
+
+
+@app.command("list")
+def list_(
+    queue: OfQueue = None,
+    state: Annotated[
+        Literal["dead", "redriven", "discarded", "all"], typer.Option(help="Only in this state.")
+    ] = "dead",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+) -> None:
+    """Print the latest, newest first."""
+    _check(queue)
+    with connected() as (_, engine), engine.begin() as connection:
+        found = letters.dead_letters(connection, queue, None if state == "all" else state, limit)
+    print_records([{name: getattr(letter, name) for name in COLUMNS} for letter in found])
+
+
+@app.command()
+def show(number: Annotated[int, typer.Argument(metavar="NUMBER", min=1)]) -> None:
+    """Print one whole, with payload and traceback."""
+    with connected() as (_, engine), engine.begin() as connection:
+        print_json(vars(letters.dead_letter(connection, number)))
+
+
+@app.command()
+def redrive(
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="NUMBER…", min=1)] = None,
+    queue: OfQueue = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Those of all queues.")] = False,
+) -> None:
+    """Send dead letters back to their queue: by number, all of a queue, or all."""
+    if not (numbers or queue or all_):
+        raise BadInputError("Say which dead letters: their numbers, --queue or --all.")
+    _check(queue)
+    with connected() as (_, engine), engine.begin() as connection:
+        sent = letters.redrive(connection, numbers or None, queue, limit)
+    print(f"{sent} dead letters are sent back.")
+
+
+@app.command()
+def discard(numbers: Numbers) -> None:
+    """Settle dead letters without doing their work."""
+    with connected() as (_, engine), engine.begin() as connection:
+        discarded = letters.discard(connection, numbers)
+    print(f"{discarded} dead letters are discarded.")
+
+
+def _check(queue: str | None) -> None:
+    """A name with a slip finds nothing; better to say so."""
+    load_tasks()
+    if queue is not None:
+        queues.find(queue)

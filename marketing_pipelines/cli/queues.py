@@ -1,0 +1,67 @@
+"""`queues …`: what is in the queues; pausing, resuming and cleaning them."""
+
+import datetime as dt
+import re
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.cli.output import print_records
+from marketing_pipelines.cli.session import connected
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing import control
+from marketing_pipelines.queueing.counts import queue_counts
+
+app = typer.Typer(no_args_is_help=True)
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE")]
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@app.command("list")
+def list_() -> None:
+    """Print what waits, is worked on, has ended, of every queue."""
+    load_tasks()
+    with connected() as (_, engine), engine.begin() as connection:
+        print_records([vars(count) for count in queue_counts(connection)])
+
+
+@app.command()
+def pause(queue: QueueName) -> None:
+    """Start nothing more of a queue; what is in hand goes on."""
+    load_tasks()
+    with connected() as (_, engine), engine.begin() as connection:
+        changed = control.pause(connection, queue)
+    print(f"{queue} is paused." if changed else f"{queue} was paused already.")
+
+
+@app.command()
+def resume(queue: QueueName) -> None:
+    """Go on with a paused queue."""
+    load_tasks()
+    with connected() as (_, engine), engine.begin() as connection:
+        changed = control.resume(connection, queue)
+    print(f"{queue} goes on." if changed else f"{queue} was not paused.")
+
+
+@app.command()
+def clean(
+    queue: QueueName,
+    older_than: Annotated[
+        str, typer.Option(help="Age since they ended: 90s, 30m, 24h, 7d.")
+    ] = "24h",
+) -> None:
+    """Remove a queue's finished tasks; dead letters stay."""
+    age = duration(older_than)
+    load_tasks()
+    with connected() as (_, engine), engine.begin() as connection:
+        removed = control.clean(connection, queue, age)
+    print(f"{removed} finished tasks of {queue} are removed.")
+
+
+def duration(text: str) -> dt.timedelta:
+    """`24h` as a value."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None:
+        raise BadInputError(f"'{text}' is not an age: write it as 90s, 30m, 24h or 7d.")
+    return dt.timedelta(**{UNITS[match[2]]: int(match[1])})

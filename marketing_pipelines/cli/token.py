@@ -1,0 +1,54 @@
+"""`token`: who may use the API."""
+
+from typing import Annotated
+
+import typer
+
+from marketing_pipelines.cli.output import print_table
+from marketing_pipelines.cli.session import connected
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def create(
+    scope: Annotated[
+        list[str],
+        typer.Option(help="read, write, trigger, or admin for all of them; may be repeated."),
+    ],
+    name: Annotated[str, typer.Option(help="Whose it is, for lists and the audit log.")] = (
+        "operator"
+    ),
+) -> None:
+    """Make a token. It is printed once, alone on the last line, and stored nowhere."""
+    from marketing_pipelines.api import tokens
+
+    unknown = sorted(set(scope).difference(tokens.SCOPES))
+    if unknown:
+        known = ", ".join(tokens.SCOPES)
+        raise typer.BadParameter(f"'{unknown[0]}' is not one of {known}.", param_hint="--scope")
+    with connected() as (_, engine), engine.begin() as connection:
+        print(tokens.create(connection, name, [s for s in tokens.SCOPES if s in scope]))
+
+
+@app.command("list")
+def list_() -> None:
+    """List every token, without its secret."""
+    from marketing_pipelines.api.tokens import all_tokens
+
+    with connected() as (_, engine), engine.begin() as connection:
+        rows = [
+            [t.id, t.name, ", ".join(t.scopes), t.created_at, t.revoked_at]
+            for t in all_tokens(connection)
+        ]
+    print_table(["token", "name", "scopes", "made", "revoked"], rows)
+
+
+@app.command()
+def revoke(number: Annotated[int, typer.Argument(min=1, help="Its number, from `list`.")]) -> None:
+    """Refuse a token from now on."""
+    from marketing_pipelines.api import tokens
+
+    with connected() as (_, engine), engine.begin() as connection:
+        tokens.revoke(connection, number)
+    print(f"token {number} is revoked")

@@ -1,0 +1,205 @@
+"""What one organization may set for itself, stored in `crm.organizations.settings`.
+
+Only what differs from the defaults is stored. A value is refused when it is set; one that got in
+otherwise is found when the organization's item is worked on, and stops that item only.
+"""
+
+import json
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.failures import BadInputError
+
+Count = Annotated[int, Field(ge=0)]
+Days = Annotated[int, Field(ge=1)]
+Points = Annotated[float, Field(ge=0)]
+Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Intent(_Group):
+    """How signals of interest fade, and where the bands begin."""
+
+    decay_rate: Points = Field(2, description="Points that a signal loses each day after its first")
+    decay_rates: dict[str, Points] = Field({}, description="The same, by type of signal")
+    remove_below: Points = Field(10, description="A signal below this is removed")
+    high_above: Points = Field(50, description="Scores above this are high")
+    medium_above: Points = Field(20, description="Scores above this are medium")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Intent":
+        if self.medium_above >= self.high_above:
+            raise ValueError("intent.medium_above must lie below intent.high_above")
+        return self
+
+
+class FrequencyCaps(_Group):
+    """Most marketing messages per contact and channel; 0 = no cap."""
+
+    day: Count = Field(0, description="In any 24 hours")
+    week: Count = Field(0, description="In any 7 days")
+    month: Count = Field(0, description="In any 30 days")
+
+
+class QuietHours(_Group):
+    """No marketing messages between these times of the contact's zone; overnight works."""
+
+    start: Time | None = Field(None, description="HH:MM; none = no quiet hours")
+    end: Time | None = Field(None, description="HH:MM")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "QuietHours":
+        if (self.start is None) != (self.end is None) or (self.start and self.start == self.end):
+            raise ValueError("quiet_hours needs a start and another end, or neither")
+        return self
+
+
+class Warmup(_Group):
+    """How much a new sending domain may send."""
+
+    ramp: list[Days] = Field(
+        [50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000],
+        min_length=1,
+        description="Most messages on the first day, the second, and so on; the last holds on",
+    )
+
+    @model_validator(mode="after")
+    def _ascends(self) -> "Warmup":
+        if self.ramp != sorted(self.ramp):
+            raise ValueError("warmup.ramp must not fall")
+        return self
+
+
+class Deals(_Group):
+    """When open deals are stale."""
+
+    stale_after_days: Days = Field(7, description="Without e-mail, call, meeting or note")
+    at_risk_after_days: Days = Field(30, description="Then the admins are told")
+
+
+class Journeys(_Group):
+    """When executions of journeys are given up."""
+
+    stale_after_days: Days = Field(7, description="Without progress, outside a wait")
+
+
+class OrganizationSettings(_Group):
+    """Everything an organization may set."""
+
+    intent: Intent = Intent()
+    frequency_caps: FrequencyCaps = FrequencyCaps()
+    quiet_hours: QuietHours = QuietHours()
+    warmup: Warmup = Warmup()
+    deals: Deals = Deals()
+    journeys: Journeys = Journeys()
+
+
+def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:
+    """The settings of an organization, defaults included.
+
+    Raises:
+        BadInputError: what is stored cannot be used.
+    """
+    row = connection.execute(
+        sa.select(organizations.c.external_id, organizations.c.settings).where(
+            organizations.c.id == organization_id
+        )
+    ).one()
+    return validated(row.settings, row.external_id)
+
+
+def validated(stored: Any, organization: str) -> OrganizationSettings:
+    """What is stored, read strictly.
+
+    Raises:
+        BadInputError: an unknown key or a value that cannot be used; the sentence names it.
+    """
+    try:
+        return OrganizationSettings.model_validate(stored)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            reason = f"there is no setting '{key}'"
+        else:
+            reason = f"{key}: {first['msg']}".removeprefix(": ").replace("Value error, ", "")
+        raise BadInputError(
+            f"The settings of organization {organization} cannot be used: {reason}."
+        ) from error
+
+
+def set_value(connection: sa.Connection, organization_id: int, key: str, text: str) -> None:
+    """Stores one value; the whole is validated first.
+
+    Args:
+        key: As shown, e.g. `intent.decay_rate`.
+        text: JSON, or plain text where it is none; `null` takes the default again.
+
+    Raises:
+        BadInputError: no such setting, or a value that it cannot have.
+    """
+    row = connection.execute(
+        sa.select(organizations.c.external_id, organizations.c.settings)
+        .where(organizations.c.id == organization_id)
+        .with_for_update()
+    ).one()
+    changed = _with_value(row.settings, key.split("."), _value(text), row.external_id)
+    validated(changed, row.external_id)
+    connection.execute(
+        sa.update(organizations)
+        .where(organizations.c.id == organization_id)
+        .values(settings=changed)
+    )
+
+
+def flat(settings: BaseModel, before: str = "") -> dict[str, Any]:
+    """The settings by their dotted keys."""
+    found: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            found |= flat(value, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = value
+    return found
+
+
+def described() -> dict[str, str]:
+    """The meaning of every setting by its dotted key."""
+    return {
+        f"{group}.{name}": str(field.description)
+        for group, outer in OrganizationSettings.model_fields.items()
+        for name, field in _model(outer.annotation).model_fields.items()
+    }
+
+
+def _model(annotation: Any) -> type[BaseModel]:
+    assert issubclass(annotation, BaseModel)
+    return annotation
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _with_value(stored: Any, path: list[str], value: Any, organization: str) -> dict[str, Any]:
+    if not isinstance(stored, dict):
+        raise BadInputError(
+            f"The settings of organization {organization} cannot be used: they are no object."
+        )
+    name, *rest = path
+    if rest:
+        below = _with_value(stored.get(name, {}), rest, value, organization)
+        return {**stored, name: below} if below else {k: v for k, v in stored.items() if k != name}
+    if value is None:
+        return {key: kept for key, kept in stored.items() if key != name}
+    return {**stored, name: value}

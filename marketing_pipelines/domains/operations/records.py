@@ -1,0 +1,59 @@
+"""What health and metrics leave behind for charts, and how long it is kept."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines import catalog
+from marketing_pipelines.observability.health import Health, dead_letter_counts
+from marketing_pipelines.observability.metrics import Sample
+from marketing_pipelines.observability.tables import health_reports, metric_samples
+from marketing_pipelines.stores import incidents
+
+KEEP_REPORTS = dt.timedelta(days=90)
+KEEP_SAMPLES = dt.timedelta(days=400)
+DEAD_LETTER_STEPS = (1, 10, 100, 1_000)
+
+
+def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) -> None:
+    """Writes the tick's report, and opens and ends the incidents that health alone sees."""
+    insert = pg.insert(health_reports).values(
+        at=tick, status=health.status, report=health.as_dict()
+    )
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["at"],
+            set_={"status": insert.excluded.status, "report": insert.excluded.report},
+        )
+    )
+    connection.execute(sa.delete(health_reports).where(health_reports.c.at < tick - KEEP_REPORTS))
+    overdue = dict.fromkeys(health.overdue, "Its tick was not done in ten minutes.")
+    incidents.set_lasting(connection, "overdue", overdue)
+    incidents.set_lasting(connection, "file", catalog.left_out)
+    incidents.set_lasting(connection, "dead-letters", _dead(dead_letter_counts(connection)))
+
+
+def _dead(counts: Mapping[str, int]) -> dict[str, str]:
+    """One incident for the first dead letter of a queue, and one for each threshold reached."""
+    return {
+        queue if least == 1 else f"{queue} {least}+": f"{number} tasks failed for good."
+        for queue, number in counts.items()
+        for least in DEAD_LETTER_STEPS
+        if number >= least
+    }
+
+
+def keep_samples(connection: sa.Connection, tick: dt.datetime, samples: Sequence[Sample]) -> int:
+    """Writes the tick's samples; returns how many."""
+    connection.execute(
+        sa.delete(metric_samples).where(
+            (metric_samples.c.at == tick) | (metric_samples.c.at < tick - KEEP_SAMPLES)
+        )
+    )
+    connection.execute(
+        sa.insert(metric_samples),
+        [{"at": tick, "metric": s.metric, "labels": s.labels, "value": s.value} for s in samples],
+    )
+    return len(samples)

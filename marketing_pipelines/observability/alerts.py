@@ -1,0 +1,131 @@
+"""Telling the owners: alerts are intents, delivered once each, by any number of senders.
+
+A sender notes that it begins before it speaks. If it dies while it speaks, nobody knows whether
+the alert arrived; it becomes `unknown` and is not repeated, because an incident is told once.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.observability.addresses import Address, of_owner
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.incidents import alerts
+from marketing_pipelines.stores.tables import incidents
+
+LEASE = dt.timedelta(minutes=2)
+# A sensor that takes longer than 60 s is killed.
+SECONDS_PER_ROUND = 20.0
+BACK_OFF = tuple(dt.timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 60, 60, 60))
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+@dataclass(frozen=True)
+class Recipients:
+    """Who is told of what.
+
+    Attributes:
+        owner_of: The owner of a subject; None where nobody owns it.
+        is_muted: Whether the subject's policy says that it does not alert.
+    """
+
+    addresses: list[Address]
+    owner_of: Callable[[str], str | None]
+    is_muted: Callable[[str], bool]
+
+
+def deliver(begin: Begin, recipients: Recipients, now: dt.datetime) -> int:
+    """Delivers the alerts that are due, for at most 20 s; returns how many were sent."""
+    with begin() as connection:
+        intents.give_up(connection, alerts, now=now)
+    started = time.monotonic()
+    sent = 0
+    while time.monotonic() - started < SECONDS_PER_ROUND:
+        with begin() as connection:
+            claimed = intents.claim(connection, alerts, limit=1, lease=LEASE, now=now)
+            if not claimed:
+                break
+            [alert] = claimed
+            told = connection.execute(
+                sa.select(incidents).where(incidents.c.id == alert.incident_id)
+            ).one()
+            reason = _why_not(recipients, told.subject)
+            if reason is not None:
+                intents.settle(connection, alerts, alert, state=reason[0], reason=reason[1])
+                continue
+            intents.begin(connection, alerts, alert, lease=LEASE, now=now)
+        sent += _send(begin, recipients, alert, told, now)
+    return sent
+
+
+def _why_not(recipients: Recipients, subject: str) -> tuple[str, str] | None:
+    if recipients.is_muted(subject):
+        return "muted", "The job's policy says that it does not alert."
+    if not of_owner(recipients.addresses, recipients.owner_of(subject)):
+        return "unaddressed", "MARKETING_ALERT_URLS names no address for it."
+    return None
+
+
+def _send(begin: Begin, recipients: Recipients, alert: Any, told: Any, now: dt.datetime) -> int:
+    taken = list(alert.delivered_to)
+    missed = []
+    for address in of_owner(recipients.addresses, recipients.owner_of(told.subject)):
+        if address.fingerprint in taken:
+            continue
+        if _notify(address, alert.kind, told):
+            taken.append(address.fingerprint)
+        else:
+            missed.append(address.url.partition("://")[0])
+    with begin() as connection:
+        connection.execute(
+            sa.update(alerts)
+            .where(alerts.c.id == alert.id, alerts.c.claim == alert.claim)
+            .values(delivered_to=sa.cast(taken, pg.ARRAY(sa.Text)))
+        )
+        if not missed:
+            intents.settle(connection, alerts, alert, state="sent")
+            return 1
+        reason = f"An address ({', '.join(missed)}://…) did not take it."
+        if alert.attempts > len(BACK_OFF):
+            intents.settle(connection, alerts, alert, state="failed", reason=reason)
+        else:
+            due_at = now + BACK_OFF[alert.attempts - 1]
+            intents.retry(connection, alerts, alert, due_at=due_at, reason=reason)
+    return 0
+
+
+def _notify(address: Address, kind: str, told: Any) -> bool:
+    import apprise
+
+    receiver = apprise.Apprise()
+    receiver.add(address.url)
+    how = apprise.NotifyType.SUCCESS if kind == "recovery" else apprise.NotifyType.FAILURE
+    return bool(receiver.notify(title=title(kind, told), body=body(kind, told), notify_type=how))
+
+
+def title(kind: str, told: Any) -> str:
+    """One line: what happened to what."""
+    what = f"{told.subject}, {told.item}" if told.item else told.subject
+    return {
+        "first": f"{what} failed",
+        "third": f"{what} failed {told.failures} times in a row",
+        "recovery": f"{what} is well again",
+    }[kind]
+
+
+def body(kind: str, told: Any) -> str:
+    """What is known, and where to read what to do."""
+    since = f"{told.opened_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+    if kind == "recovery":
+        return f"It failed {told.failures} times since {since}."
+    lines = [str(redact(told.error)), f"Since {since}."]
+    if told.run_id is not None:
+        lines.append(f"Latest run: {told.run_id}.")
+    return "\n".join([*lines, "What to do: docs/operations.md."])

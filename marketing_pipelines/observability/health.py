@@ -1,0 +1,160 @@
+"""Health: whether the machinery does its work, in one word, with the numbers and the reasons."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from marketing_pipelines import catalog
+from marketing_pipelines.clocks import clocks
+from marketing_pipelines.observability.lag import lags
+from marketing_pipelines.queueing.counts import queue_counts
+from marketing_pipelines.queueing.tables import dead_letters
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.tables import job_sessions
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+FAILURES_ALLOWED = 5
+HEARTBEAT_WITHIN = dt.timedelta(minutes=5)
+SCHEDULER = "SCHEDULER"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The verdict.
+
+    Attributes:
+        running: Sessions at work.
+        failures_24h: Sessions that failed for good in the last 24 hours.
+        abandoned_24h: Sessions whose process died in the last 24 hours.
+        overdue: Jobs whose tick was not done ten minutes later and that nothing works on.
+        queue_age_seconds: How long the oldest waiting task has waited.
+        heartbeat_seconds: Age of the scheduler's last sign of life; None: there is none.
+        reasons: Why it is not healthy, one sentence each.
+    """
+
+    status: Status
+    running: int = 0
+    failures_24h: int = 0
+    abandoned_24h: int = 0
+    overdue: list[str] = field(default_factory=list)
+    queue_age_seconds: float = 0.0
+    heartbeat_seconds: float | None = None
+    reasons: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
+
+
+def ready(connection: sa.Connection) -> dict[str, str]:
+    """The database answers and holds the tables."""
+    connection.execute(sa.select(job_sessions.c.id).limit(1)).all()
+    return {"status": "ready"}
+
+
+def unreachable(sentence: str) -> Health:
+    """The verdict where the database does not answer."""
+    return Health("unhealthy", reasons=[sentence])
+
+
+def report(
+    connection: sa.Connection, instance: "DagsterInstance | None", now: dt.datetime
+) -> Health:
+    """The verdict at `now`.
+
+    Unhealthy: the scheduler shows no sign of life, or files of a domain cannot be imported.
+    Degraded: more than five sessions failed in 24 hours, or a job is overdue.
+
+    Args:
+        instance: Dagster's storage; None where it does not answer.
+    """
+    close_abandoned(connection)
+    numbers = _counts(connection, now)
+    overdue = [
+        lag.job
+        for lag in lags(connection, clocks(), now, get_settings().zone)
+        if lag.is_overdue(now)
+    ]
+    heartbeat = heartbeat_age(instance, now)
+    wrong = _wrong(heartbeat)
+    worrying = _worrying(numbers.failed, numbers.abandoned, overdue)
+    return Health(
+        status="unhealthy" if wrong else "degraded" if worrying else "healthy",
+        running=numbers.running,
+        failures_24h=numbers.failed,
+        abandoned_24h=numbers.abandoned,
+        overdue=overdue,
+        queue_age_seconds=max(
+            (q.oldest_seconds or 0.0 for q in queue_counts(connection)), default=0
+        ),
+        heartbeat_seconds=heartbeat,
+        reasons=wrong + worrying,
+    )
+
+
+def dead_letter_counts(connection: sa.Connection) -> dict[str, int]:
+    """Tasks that failed for good and that nobody has decided on, by queue."""
+    rows = connection.execute(
+        sa.select(dead_letters.c.queue, sa.func.count())
+        .where(dead_letters.c.state == "dead")
+        .group_by(dead_letters.c.queue)
+        .order_by(dead_letters.c.queue)
+    )
+    return dict(rows.tuples().all())
+
+
+def heartbeat_age(instance: "DagsterInstance | None", now: dt.datetime) -> float | None:
+    """Seconds since the scheduler's last sign of life; None: there is none."""
+    if instance is None:
+        return None
+    beat = instance.get_daemon_heartbeats().get(SCHEDULER)
+    return None if beat is None else max(0.0, now.timestamp() - beat.timestamp)
+
+
+def _wrong(heartbeat: float | None) -> list[str]:
+    found = []
+    if heartbeat is None or heartbeat > HEARTBEAT_WITHIN.total_seconds():
+        found.append(
+            "The scheduler shows no sign of life: start `marketing-pipelines up` or look at its "
+            "daemon."
+        )
+    found += [
+        f"{module} cannot be imported and is left out: {reason}."
+        for module, reason in catalog.left_out.items()
+    ]
+    return found
+
+
+def _worrying(failed: int, abandoned: int, overdue: Sequence[str]) -> list[str]:
+    found = []
+    if failed + abandoned > FAILURES_ALLOWED:
+        found.append(f"{failed} sessions failed and {abandoned} were abandoned in 24 hours.")
+    if overdue:
+        found.append(f"Overdue: {', '.join(overdue)}.")
+    return found
+
+
+def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[tuple[int, int, int]]:
+    session = job_sessions.c
+    since = now - dt.timedelta(hours=24)
+    recent = session.ended_at > since
+    failed = session.status.in_(("FAILED", "TIMED_OUT")) & ~session.will_retry & recent
+    return connection.execute(
+        sa.select(
+            sa.func.count().filter(session.status == "RUNNING").label("running"),
+            sa.func.count().filter(failed).label("failed"),
+            sa.func.count().filter((session.status == "ABANDONED") & recent).label("abandoned"),
+        ).where(sa.or_(session.status.in_(("RUNNING", "QUEUED")), recent))
+    ).one()

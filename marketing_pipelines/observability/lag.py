@@ -1,0 +1,97 @@
+"""How far each job is behind its clock."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from croniter import croniter
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.clocks import Clock
+from marketing_pipelines.partitions import registered
+from marketing_pipelines.stores.cascade import partition_of_tick
+from marketing_pipelines.stores.tables import installation
+
+GRACE = dt.timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Lag:
+    """One clock against what was done.
+
+    Attributes:
+        since: The earliest tick that is not done since the last success; None: nothing is behind.
+        is_running: Whether a session of the job works now.
+        last_success: When the latest successful session began.
+    """
+
+    job: str
+    since: dt.datetime | None
+    is_running: bool
+    last_success: dt.datetime | None
+
+    def seconds(self, now: dt.datetime) -> float:
+        """How long the earliest of its open ticks has waited."""
+        return (now - self.since).total_seconds() if self.since else 0.0
+
+    def is_overdue(self, now: dt.datetime) -> bool:
+        """Whether a tick was not done in ten minutes, and nothing works on it."""
+        return self.since is not None and now - self.since > GRACE and not self.is_running
+
+
+# One row for each clock: its job, the partition of its last tick, and what is known of both.
+_KNOWN = sa.text("""
+    select clock.job, total.last_started_at as last_success, done.finished_at,
+           exists (
+               select from ops.job_sessions as session
+               where session.job = clock.job and session.status in ('RUNNING', 'QUEUED')
+           ) as is_running
+    from unnest(:jobs, :partitions) as clock (job, partition)
+    left join ops.job_totals as total on total.job = clock.job and total.status = 'COMPLETED'
+    left join analytics.finished_partitions as done
+        on done.asset = clock.job and done.partition = clock.partition
+""").bindparams(
+    sa.bindparam("jobs", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("partitions", type_=pg.ARRAY(sa.Text)),
+)
+
+
+def lags(
+    connection: sa.Connection, clocks: Sequence[Clock], now: dt.datetime, zone: ZoneInfo
+) -> list[Lag]:
+    """Every clock's lag, in one query."""
+    installed = connection.execute(sa.select(installation.c.started_at)).scalar_one()
+    latest = {clock.job: _last_tick(clock, now) for clock in clocks}
+    own = {
+        job: partition_of_tick(registered()[job], tick, zone).key if job in registered() else None
+        for job, tick in latest.items()
+    }
+    known = {
+        row.job: row
+        for row in connection.execute(_KNOWN, {"jobs": list(own), "partitions": list(own.values())})
+    }
+    return list(_lags(clocks, latest, known, installed))
+
+
+def _lags(
+    clocks: Sequence[Clock],
+    latest: dict[str, dt.datetime],
+    known: dict[str, sa.Row[tuple[object, ...]]],
+    installed: dt.datetime,
+) -> Iterator[Lag]:
+    for clock in clocks:
+        row, tick = known[clock.job], latest[clock.job]
+        done_at = row.finished_at if clock.job in registered() else row.last_success
+        since = None
+        if tick >= installed and (done_at is None or done_at < tick):
+            begin = max(installed, row.last_success or installed)
+            since = min(tick, next(t for t in clock.ticks(begin) if t > begin))
+        yield Lag(clock.job, since, row.is_running, row.last_success)
+
+
+def _last_tick(clock: Clock, now: dt.datetime) -> dt.datetime:
+    just_after = (now + dt.timedelta(seconds=1)).astimezone(ZoneInfo(clock.zone))
+    tick: dt.datetime = croniter(clock.cron, just_after).get_prev(dt.datetime)
+    return tick.astimezone(dt.UTC)

@@ -1,0 +1,73 @@
+"""Structured logs on stderr: JSON lines, text for people on a terminal, secrets taken out.
+
+Modules use `logging`; what is bound around them (`structlog.contextvars`: job, tick, run, session,
+item, organization) stands in every line.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.settings import get_settings
+
+NAME = "marketing_pipelines"
+OURS = f"{NAME}.logs"
+
+
+def configure() -> None:
+    """Sends what this package logs to stderr; a second call changes nothing but the level."""
+    logger = logging.getLogger(NAME)
+    logger.setLevel(get_settings().log_level.upper())
+    if any(handler.name == OURS for handler in logger.handlers):
+        return
+    handler = _Stderr()
+    handler.name = OURS
+    handler.setFormatter(_formatter())
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Whatever stderr is when a line is written; a run's is replaced while it works."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _value: Any) -> None:
+        """It is always the current one."""
+
+
+def _formatter() -> logging.Formatter:
+    pretty = sys.stderr.isatty()
+    render: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([] if pretty else [structlog.processors.format_exc_info]),
+            _without_secrets,
+            render,
+        ],
+    )
+
+
+def _without_secrets(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    clean: MutableMapping[str, Any] = redact(event)
+    return clean

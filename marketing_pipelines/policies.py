@@ -1,0 +1,234 @@
+"""Policies: when a job runs, how long it may take, how it is tried again, whether it alerts.
+
+A policy is declared beside the asset, in `scheduled(...)`. `jobs.toml` in the data folder changes
+it for one deployment; what it says holds for every run, whoever starts it.
+"""
+
+import datetime as dt
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import get_settings
+
+CatchUp = Literal["all", "once", "skip"]
+Environment = Literal["development", "staging", "production"]
+ALL_ENVIRONMENTS: tuple[Environment, ...] = ("development", "staging", "production")
+DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
+# Keys that say something about a clock, which not every job has.
+OF_CLOCKS = ("enabled", "cron", "environments", "catch_up")
+
+
+def fixed(times: int, seconds: float) -> tuple[float, ...]:
+    """The same delay before each of `times` retries."""
+    return (float(seconds),) * times
+
+
+def exponential(times: int, first: float) -> tuple[float, ...]:
+    """Delays that double: 1, 2, 4 s for three retries that begin with 1 s."""
+    return tuple(float(first * 2**number) for number in range(times))
+
+
+DEFAULT_RETRIES = exponential(3, 1)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What holds for one job.
+
+    Attributes:
+        cron: Its clock, five fields; None for an asset that has none.
+        retries: Seconds to wait before each retry; empty: a failure is final.
+        alert: Whether its failures and recoveries are told to its owner.
+        enabled: Whether it is on the clock; if not, it can still be run by hand.
+        environments: Where it is on the clock.
+    """
+
+    cron: str | None = None
+    catch_up: CatchUp = "once"
+    timeout: dt.timedelta = DEFAULT_TIMEOUT
+    retries: tuple[float, ...] = DEFAULT_RETRIES
+    alert: bool = True
+    enabled: bool = True
+    environments: tuple[Environment, ...] = ALL_ENVIRONMENTS
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the clock runs in this installation."""
+        return self.enabled and get_settings().env in self.environments
+
+
+class Override(BaseModel):
+    """What `jobs.toml` may say of one job."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    enabled: bool | None = None
+    cron: str | None = None
+    environments: list[Environment] | None = None
+    catch_up: CatchUp | None = None
+    timeout: float | None = Field(default=None, gt=0)
+    retries: Any = None
+    alert: bool | None = None
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        return five_fields(value)
+
+    @field_validator("retries")
+    @classmethod
+    def _delays(cls, value: Any) -> tuple[float, ...]:
+        match value:
+            case list() if all(_is_delay(delay) for delay in value):
+                return tuple(float(delay) for delay in value)
+            case {"times": int(times), "fixed": delay} if len(value) == 2 and _is_delay(delay):
+                return fixed(times, delay)
+            case {"times": int(times), "exponential": delay} if len(value) == 2 and _is_delay(
+                delay
+            ):
+                return exponential(times, delay)
+        raise ValueError(
+            "must be a list of seconds such as [1, 5, 30], { times = 3, fixed = 5 } or "
+            "{ times = 3, exponential = 1 }"
+        )
+
+    def applied_to(self, policy: Policy) -> Policy:
+        """The policy with what is said here put in its place."""
+        changes = {name: getattr(self, name) for name in self.model_fields_set}
+        if self.timeout is not None:
+            changes["timeout"] = dt.timedelta(seconds=self.timeout)
+        if self.environments is not None:
+            changes["environments"] = tuple(self.environments)
+        return replace(policy, **changes)
+
+
+_DECLARED: dict[str, Policy] = {}
+
+
+def declare(job: str, policy: Policy) -> Policy:
+    """Notes what is written beside the asset; returns what holds here."""
+    _DECLARED[job] = policy
+    return policy_of(job)
+
+
+def declared(job: str) -> Policy:
+    """What is written beside the asset; the defaults where nothing is."""
+    return _DECLARED.get(job, Policy())
+
+
+def policy_of(job: str) -> Policy:
+    """What holds for the job in this installation.
+
+    Raises:
+        ConfigurationError: `jobs.toml` cannot be used.
+    """
+    override = overrides().get(job)
+    return declared(job) if override is None else override.applied_to(declared(job))
+
+
+def overrides() -> Mapping[str, Override]:
+    """What `jobs.toml` says, by job; nothing where there is no such file.
+
+    Raises:
+        ConfigurationError: it cannot be used; the sentence names the line.
+    """
+    return _read(get_settings().jobs_file)
+
+
+def require_known(jobs: Mapping[str, bool]) -> None:
+    """Refuses overrides of jobs that do not exist, and clocks for jobs that have none.
+
+    Args:
+        jobs: Whether each known job has a clock.
+    """
+    path = get_settings().jobs_file
+    for job, override in overrides().items():
+        if job not in jobs:
+            _refuse(path, job, None, f"there is no job '{job}'; docs/timetable.md lists them")
+        without_clock = [key for key in OF_CLOCKS if key in override.model_fields_set]
+        if without_clock and not jobs[job]:
+            _refuse(
+                path, job, without_clock[0], f"{job} has no clock, so nothing can be changed of it"
+            )
+
+
+def five_fields(cron: str) -> str:
+    """The cron in five fields; six are accepted where the first, the second, is 0.
+
+    Raises:
+        ValueError: it is no cron, or strikes at another second than 0.
+    """
+    fields = cron.split()
+    if len(fields) == 6 and fields[0] != "0":
+        raise ValueError(
+            f"'{cron}' has six fields and its second is {fields[0]}: clocks strike at second 0"
+        )
+    fields = fields[-5:] if len(fields) == 6 else fields
+    if len(fields) != 5 or not croniter.is_valid(" ".join(fields)):
+        raise ValueError(f"'{cron}' is no cron of five fields such as '30 2 * * 1-5'")
+    return " ".join(fields)
+
+
+@cache
+def _read(path: Path) -> Mapping[str, Override]:
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}.") from error
+    return {job: _override(path, job, value) for job, value in document.items()}
+
+
+def _override(path: Path, job: str, value: Any) -> Override:
+    if not isinstance(value, dict):
+        _refuse(
+            path,
+            None,
+            job,
+            f"'{job}' must stand below the job it changes, as in [\"analytics/warehouse\"]",
+        )
+    try:
+        return Override.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            reason = f"there is no key '{key}', only {', '.join(Override.model_fields)}"
+        else:
+            reason = f"{key}: {first['msg'].removeprefix('Value error, ')}"
+        _refuse(path, job, key, reason)
+
+
+def _is_delay(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _refuse(path: Path, job: str | None, key: str | None, reason: str) -> NoReturn:
+    line = _line_of(path.read_text(encoding="utf-8").splitlines(), job, key)
+    raise ConfigurationError(f"{path} line {line} cannot be used: {reason}.")
+
+
+def _line_of(lines: Collection[str], job: str | None, key: str | None) -> int:
+    """The line of a key below a job's header, or of the header itself."""
+    inside = job is None
+    header = 1
+    for number, line in enumerate(lines, start=1):
+        if re.match(r"\s*\[", line):
+            inside = (
+                job is not None
+                and re.match(rf"""\s*\[\s*(["']?){re.escape(job)}\1\s*[].]""", line) is not None
+            )
+            header = number if inside else header
+        elif inside and key and re.match(rf"""\s*(["']?){re.escape(key)}\1\s*[.=]""", line):
+            return number
+    return header

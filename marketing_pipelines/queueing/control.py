@@ -1,0 +1,119 @@
+"""Pausing and resuming queues, and removing what is finished."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.queueing.queues import Queue, find
+from marketing_pipelines.queueing.tables import queue_states
+
+BATCH = 10_000
+
+
+def know(connection: sa.Connection, queues: list[str]) -> None:
+    """Makes a row for each queue that has none; workers lock it to count starts."""
+    if queues:
+        rows = [{"queue": name} for name in queues]
+        connection.execute(pg.insert(queue_states).on_conflict_do_nothing(), rows)
+
+
+def pause(connection: sa.Connection, queue: str) -> bool:
+    """Starts nothing more of the queue, what is in hand goes on; False: it was paused already.
+
+    Raises:
+        BadInputError: there is no such queue.
+    """
+    know(connection, [find(queue).name])
+    paused = connection.execute(
+        sa.update(queue_states)
+        .where(queue_states.c.queue == queue, queue_states.c.paused_at.is_(None))
+        .values(paused_at=sa.func.clock_timestamp())
+    )
+    return paused.rowcount == 1
+
+
+def resume(connection: sa.Connection, queue: str) -> bool:
+    """Goes on with the queue; False: it was not paused.
+
+    Raises:
+        BadInputError: there is no such queue.
+    """
+    find(queue)
+    resumed = connection.execute(
+        sa.update(queue_states)
+        .where(queue_states.c.queue == queue, queue_states.c.paused_at.is_not(None))
+        .values(paused_at=None)
+    )
+    connection.execute(_WAKE, {"queue": queue})
+    return resumed.rowcount == 1
+
+
+def clean(connection: sa.Connection, queue: str, older_than: dt.timedelta) -> int:
+    """Removes the queue's tasks that ended before `older_than` ago; dead letters stay.
+
+    Returns:
+        How many were removed.
+
+    Raises:
+        BadInputError: there is no such queue.
+    """
+    values = {"queue": find(queue).name, "seconds": older_than.total_seconds()}
+    return connection.execute(_CLEAN, values).rowcount
+
+
+def remove_history(connection: sa.Connection, queue: Queue, now: dt.datetime) -> int:
+    """Removes finished tasks that the queue no longer keeps, at most 10,000.
+
+    Returns:
+        How many were removed; less than 10,000: no more are left.
+    """
+    return connection.execute(
+        _REMOVE_HISTORY,
+        {
+            "queue": queue.name,
+            "completed_before": now - queue.keep_completed.age,
+            "completed_rows": queue.keep_completed.rows,
+            "failed_before": now - queue.keep_failed.age,
+            "failed_rows": queue.keep_failed.rows,
+            "batch": BATCH,
+        },
+    ).rowcount
+
+
+_WAKE = sa.text(
+    "select pg_notify('procrastinate_queue_v1#' || :queue,"
+    " json_build_object('type', 'job_inserted', 'job_id', 0)::text)"
+)
+_ENDED = """
+    select job.id, job.status, event.at
+    from procrastinate_jobs as job
+    cross join lateral (
+        select max(at) as at from procrastinate_events where job_id = job.id
+    ) as event
+    where job.queue_name = :queue and job.status not in ('todo', 'doing')
+"""
+_CLEAN = sa.text(f"""
+    delete from procrastinate_jobs
+    where id in (
+        select id from ({_ENDED}) as ended
+        where at < clock_timestamp() - make_interval(secs => :seconds)
+    )
+""")
+_REMOVE_HISTORY = sa.text(f"""
+    delete from procrastinate_jobs
+    where id in (
+        select id
+        from (
+            select *, row_number() over (
+                partition by status = 'succeeded' order by at desc, id desc
+            ) as place
+            from ({_ENDED}) as ended
+        ) as ended
+        where case
+            when status = 'succeeded' then at < :completed_before or place > :completed_rows
+            else at < :failed_before or place > :failed_rows
+        end
+        limit :batch
+    )
+""")

@@ -1,0 +1,141 @@
+"""What is in the queues, and what became of one task."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.queueing.queues import declared
+
+
+@dataclass(frozen=True)
+class QueueCount:
+    """How much is in a queue.
+
+    Attributes:
+        waiting: Due, in nobody's hand.
+        active: In hand of a worker.
+        completed: Done, of those still kept.
+        failed: Failed for good, of those still kept.
+        delayed: Due later: enqueued so, snoozed, or between two attempts.
+        oldest_seconds: How long the longest waiting one is due; None where none waits.
+    """
+
+    queue: str
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+    oldest_seconds: float | None
+    paused: bool
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What became of a task.
+
+    Attributes:
+        state: waiting, delayed, active, completed, failed or cancelled.
+        progress: 0 to 1, as the task says; 1 when it is completed.
+        attempts: Attempts that ended.
+        error: Why the latest attempt failed, one sentence.
+    """
+
+    id: int
+    queue: str
+    task: str
+    state: str
+    progress: float | None
+    attempts: int
+    error: str | None
+    traceback: str | None
+    due_at: dt.datetime | None
+    enqueued_at: dt.datetime | None
+    started_at: dt.datetime | None
+    ended_at: dt.datetime | None
+
+
+def queue_counts(connection: sa.Connection) -> list[QueueCount]:
+    """Every queue that is declared or holds tasks, by name."""
+    rows = connection.execute(_COUNTS, {"declared": list(declared())})
+    return [QueueCount(**row._mapping) for row in rows]
+
+
+def task_state(connection: sa.Connection, task_id: int) -> TaskState | None:
+    """One task; None where there is none, or not any more."""
+    row: Any = connection.execute(_STATE, {"task_id": task_id}).first()
+    return None if row is None else TaskState(**row._mapping)
+
+
+def any_due(connection: sa.Connection, queues: list[str]) -> bool:
+    """Whether a task of these queues is in hand, or due in one that is not paused."""
+    return bool(connection.execute(_ANY_DUE, {"queues": queues}).scalar_one())
+
+
+_COUNTS = sa.text("""
+    with counted as (
+        select queue_name as queue,
+               count(*) filter (where status = 'todo' and is_due) as waiting,
+               count(*) filter (where status = 'doing') as active,
+               count(*) filter (where status = 'succeeded') as completed,
+               count(*) filter (where status = 'failed') as failed,
+               count(*) filter (where status = 'todo' and not is_due) as delayed,
+               min(scheduled_at) filter (where status = 'todo' and is_due) as oldest_due_at,
+               min(id) filter (where status = 'todo' and scheduled_at is null) as oldest_id
+        from (
+            select *, coalesce(scheduled_at <= now(), true) as is_due from procrastinate_jobs
+        ) as job
+        group by queue_name
+    )
+    select queue, coalesce(waiting, 0) as waiting, coalesce(active, 0) as active,
+           coalesce(completed, 0) as completed, coalesce(failed, 0) as failed,
+           coalesce(delayed, 0) as delayed,
+           cast(extract(epoch from now() - least(oldest_due_at, oldest.at)) as double precision)
+               as oldest_seconds,
+           paused_at is not null as paused
+    from counted
+    full join unnest(cast(:declared as text[])) as declared (queue) using (queue)
+    left join ops.queue_states using (queue)
+    left join lateral (
+        select at from procrastinate_events where job_id = oldest_id and type = 'deferred'
+        order by id limit 1
+    ) as oldest on true
+    order by queue
+""")
+_STATE = sa.text("""
+    select job.id, job.queue_name as queue, job.task_name as task,
+           case
+               when job.status = 'todo' and job.scheduled_at > now() then 'delayed'
+               when job.status = 'todo' then 'waiting'
+               when job.status = 'doing' then 'active'
+               when job.status = 'succeeded' then 'completed'
+               when job.status = 'failed' then 'failed'
+               else 'cancelled'
+           end as state,
+           case when job.status = 'succeeded' then 1 else reported.progress end as progress,
+           job.attempts, reported.error, reported.traceback, job.scheduled_at as due_at,
+           event.enqueued_at, event.started_at, event.ended_at
+    from procrastinate_jobs as job
+    left join ops.task_attempts as reported on reported.task_id = job.id
+    cross join lateral (
+        select min(at) filter (where type = 'deferred') as enqueued_at,
+               max(at) filter (where type = 'started') as started_at,
+               max(at) filter (where type in ('succeeded', 'failed', 'cancelled', 'aborted'))
+                   as ended_at
+        from procrastinate_events where job_id = job.id
+    ) as event
+    where job.id = :task_id
+""")
+_ANY_DUE = sa.text("""
+    select exists (
+        select from procrastinate_jobs
+        left join ops.queue_states on queue = queue_name
+        where queue_name = any(cast(:queues as text[]))
+            and (
+                status = 'doing'
+                or status = 'todo' and coalesce(scheduled_at <= now(), true) and paused_at is null
+            )
+    )
+""")

@@ -1,0 +1,129 @@
+"""Dead letters: looking at them, sending them back to their queue, discarding them."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing.tables import dead_letters as letters
+
+STATES = ("dead", "redriven", "discarded")
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A task that failed for good; the columns of `ops.dead_letters`."""
+
+    id: int
+    task_id: int
+    queue: str
+    task: str
+    payload: dict[str, Any]
+    priority: int
+    lock: str | None
+    unique_key: str | None
+    error: str
+    traceback: str | None
+    attempts: int
+    first_failed_at: dt.datetime
+    last_failed_at: dt.datetime
+    state: str
+    settled_at: dt.datetime | None
+    redriven_task_id: int | None
+
+
+def dead_letters(
+    connection: sa.Connection,
+    queue: str | None = None,
+    state: str | None = "dead",
+    limit: int = 100,
+) -> list[DeadLetter]:
+    """The latest dead letters, newest first; of all queues or one, in one state or any (None)."""
+    query = sa.select(letters).order_by(letters.c.id.desc()).limit(limit)
+    if queue is not None:
+        query = query.where(letters.c.queue == queue)
+    if state is not None:
+        query = query.where(letters.c.state == state)
+    return [DeadLetter(**row._mapping) for row in connection.execute(query)]
+
+
+def dead_letter(connection: sa.Connection, letter_id: int) -> DeadLetter:
+    """One dead letter.
+
+    Raises:
+        BadInputError: there is none with this number.
+    """
+    row = connection.execute(sa.select(letters).where(letters.c.id == letter_id)).first()
+    if row is None:
+        raise BadInputError(
+            f"There is no dead letter {letter_id}: `marketing-pipelines dead-letters list` shows "
+            "them."
+        )
+    return DeadLetter(**row._mapping)
+
+
+def redrive(
+    connection: sa.Connection,
+    ids: Sequence[int] | None = None,
+    queue: str | None = None,
+    limit: int | None = None,
+) -> int:
+    """Sends dead letters back to their queue, oldest first, each as a new task with all attempts.
+
+    One that was sent back before stays as it is. Where a task with the same unique key waits
+    already, that task does the work, and the letter counts as sent back.
+
+    Args:
+        ids: These; None: all, or all of `queue`.
+        limit: At most so many.
+
+    Returns:
+        How many were sent back.
+    """
+    chosen = _chosen(ids, queue).order_by(letters.c.id).limit(limit).with_for_update()
+    rows = connection.execute(_REDRIVE, {"ids": list(connection.execute(chosen).scalars())})
+    return rows.rowcount
+
+
+def discard(connection: sa.Connection, ids: Sequence[int]) -> int:
+    """Settles dead letters without doing their work; returns how many were dead until now."""
+    discarded = connection.execute(
+        sa.update(letters)
+        .where(letters.c.id.in_(ids), letters.c.state == "dead")
+        .values(state="discarded", settled_at=sa.func.clock_timestamp())
+    )
+    return discarded.rowcount
+
+
+def _chosen(ids: Sequence[int] | None, queue: str | None) -> sa.Select[tuple[int]]:
+    chosen = sa.select(letters.c.id).where(letters.c.state == "dead")
+    if ids is not None:
+        chosen = chosen.where(letters.c.id.in_(ids))
+    if queue is not None:
+        chosen = chosen.where(letters.c.queue == queue)
+    return chosen
+
+
+_REDRIVE = sa.text("""
+    with chosen as (
+        select *, nextval(pg_get_serial_sequence('procrastinate_jobs', 'id')) as new_id
+        from ops.dead_letters
+        where id = any(cast(:ids as bigint[]))
+    ),
+    sent as (
+        insert into procrastinate_jobs (
+            id, queue_name, task_name, priority, lock, queueing_lock, args
+        )
+        select new_id, queue, task, priority, lock, unique_key, payload from chosen order by id
+        on conflict (queueing_lock) where status = 'todo' do nothing
+        returning id
+    )
+    update ops.dead_letters as letter
+    set state = 'redriven', settled_at = clock_timestamp(), redriven_task_id = sent.id
+    from chosen
+    left join sent on sent.id = chosen.new_id
+    where letter.id = chosen.id
+""")

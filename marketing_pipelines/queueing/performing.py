@@ -1,0 +1,160 @@
+"""One attempt at a task: call the function, then settle the row by how it ended."""
+
+import ctypes
+import logging
+import random
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
+from marketing_pipelines.queueing import settling, tasks
+from marketing_pipelines.queueing.queues import Queue
+from marketing_pipelines.queueing.settling import Failure, Held, TaskLostError
+from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
+from marketing_pipelines.redaction import redact
+
+# A domain that cannot be imported is mended sooner or later; its tasks wait.
+PUT_OFF_SECONDS = 60.0
+PAUSES_BETWEEN_TRIES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+_logger = logging.getLogger(__name__)
+
+
+class _OutOfTime(BaseException):
+    """Raised from outside in the thread whose task takes too long; tasks do not catch it."""
+
+
+@dataclass
+class Attempt:
+    """A fetched task, and what is to be done with it.
+
+    Attributes:
+        failed_before: Attempts that ended before this one.
+        start_by: Until when the first line must run; None: no limit on starts.
+    """
+
+    held: Held
+    queue: Queue
+    task_name: str
+    payload: dict[str, Any]
+    failed_before: int
+    engine: sa.Engine
+    start_by: float | None = None
+    started_late: bool = field(default=False, init=False)
+    _thread: int | None = field(default=None, init=False)
+    _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    @property
+    def number(self) -> int:
+        """Counts from 1."""
+        return self.failed_before + 1
+
+    def perform(self) -> None:
+        """The whole attempt, in the thread that calls it."""
+        try:
+            task = tasks.find(self.task_name)
+        except UnknownTaskError as error:
+            reason = tasks.left_out.get(self.task_name.partition("/")[0])
+            if reason is None:
+                self.settle_failure(error)
+            else:
+                _logger.error("%s waits: its domain cannot be imported (%s).", self, reason)
+                self.give_back(PUT_OFF_SECONDS)
+            return
+        if self.start_by is not None and time.monotonic() > self.start_by:
+            self.started_late = True
+            self.give_back(0.0)
+            return
+        context = TaskContext(
+            held=self.held,
+            queue=self.queue.name,
+            attempt=self.number,
+            is_last=self.number >= self.queue.retry.attempts,
+            engine=self.engine,
+            deadline=time.monotonic() + task.timeout.total_seconds(),
+        )
+        try:
+            self._call(task, context)
+        except Snooze as snooze:
+            self.give_back(snooze.seconds)
+        except TaskLostError as error:
+            _logger.warning("%s", error)
+        except Exception as error:
+            self.settle_failure(error)
+        except _OutOfTime:
+            self.settle_failure(out_of_time(task))
+        else:
+            if not context.finished:
+                self._settle(settling.finish)
+
+    def interrupt(self) -> None:
+        """Stops the function at its next line of Python, if it is still running."""
+        with self._guard:
+            if self._thread is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(_OutOfTime)
+                )
+
+    def give_back(self, seconds: float) -> None:
+        """The task comes again after `seconds`, with the attempts it had."""
+        self._settle(settling.give_back, seconds=seconds)
+
+    def settle_failure(self, error: Exception) -> None:
+        """Another attempt by the ladder, or a dead letter."""
+        failure = describe(error)
+        delay = self.queue.retry.delay_after(self.number, random.random())  # noqa: S311
+        if isinstance(error, PermanentError) or delay is None:
+            _logger.error("%s is a dead letter: %s", self, failure.error)
+            self._settle(settling.bury, failure)
+        else:
+            _logger.warning("%s failed, again in %.1f s: %s", self, delay, failure.error)
+            self._settle(settling.try_again, failure, seconds=delay)
+
+    def __str__(self) -> str:
+        return f"Task {self.held.task_id} {self.task_name}, attempt {self.number},"
+
+    def _call(self, task: Task, context: TaskContext) -> None:
+        with self._guard:
+            self._thread = threading.get_ident()
+        try:
+            task(context, **self.payload)
+        finally:
+            with self._guard:
+                self._thread = None
+
+    def _settle(self, how: Any, *arguments: Any, **options: Any) -> None:
+        """Writes how it ended; what was done must not be done again because a server restarted."""
+        for pause in (*PAUSES_BETWEEN_TRIES, None):
+            try:
+                with self.engine.begin() as connection:
+                    how(connection, self.held, *arguments, **options)
+                return
+            except TaskLostError as error:
+                _logger.warning("%s", error)
+                return
+            except sa.exc.DBAPIError as error:
+                if pause is None:
+                    raise
+                _logger.warning("%s could not be settled: %s", self, describe(error).error)
+                time.sleep(pause)
+
+
+def out_of_time(task: Task) -> TimedOutError:
+    """What an attempt fails with that was stopped."""
+    seconds = task.timeout.total_seconds()
+    return TimedOutError(f"{task.name} was stopped after {seconds:g} s, the time it may take.")
+
+
+def describe(error: BaseException) -> Failure:
+    """One sentence and the traceback, both without secrets."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
+    sentence = lines[0] if lines else "no message"
+    if not isinstance(error, MarketingPipelinesError):
+        sentence = f"{type(error).__name__}: {sentence}"
+    return Failure(redact(sentence), redact("".join(traceback.format_exception(error))))

@@ -1,0 +1,117 @@
+"""What the queues keep beside Procrastinate's own tables, and how we speak of those."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    json_object,
+    metadata,
+    organization_id,
+)
+
+# Procrastinate's own schema makes it: in no metadata of ours, so that nothing compares it.
+jobs = sa.Table(
+    "procrastinate_jobs",
+    sa.MetaData(),
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("queue_name", sa.String(128), nullable=False),
+    sa.Column("task_name", sa.String(128), nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("scheduled_at", sa.DateTime(timezone=True)),
+)
+
+queue_states = sa.Table(
+    "queue_states",
+    metadata,
+    sa.Column("queue", sa.Text, primary_key=True, comment="Queue name"),
+    instant("paused_at", "Since when nothing of it is started; null = it is not paused"),
+    sa.Column(
+        "starts",
+        pg.ARRAY(sa.DateTime(timezone=True)),
+        nullable=False,
+        server_default=sa.text("'{}'::timestamptz[]"),
+        comment="Instants before which the latest tasks started; the rate limit counts them",
+    ),
+    schema="ops",
+    comment="What all workers must agree on about a queue: paused or not, and its latest starts",
+)
+
+task_attempts = sa.Table(
+    "task_attempts",
+    metadata,
+    sa.Column(
+        "task_id",
+        sa.BigInteger,
+        sa.ForeignKey(jobs.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment="Task number",
+    ),
+    sa.Column("progress", sa.Double, comment="Part that is done, 0 to 1, as the task says"),
+    sa.Column("error", sa.Text, comment="Why the latest attempt failed, one sentence"),
+    sa.Column("traceback", sa.Text, comment="Where the latest attempt failed"),
+    instant("first_failed_at", "First failed attempt"),
+    instant("last_failed_at", "Latest failed attempt"),
+    schema="ops",
+    comment="What a task's attempts reported; only tasks that failed or reported progress",
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    identity("Dead letter number"),
+    sa.Column("task_id", sa.BigInteger, nullable=False, comment="Task that failed for good"),
+    sa.Column("queue", sa.Text, nullable=False, comment="Queue it came from, and goes back to"),
+    sa.Column("task", sa.Text, nullable=False, comment="Task name"),
+    sa.Column("payload", pg.JSONB, nullable=False, comment="What the task was to work on"),
+    sa.Column("priority", sa.Integer, nullable=False, comment="Higher is done first"),
+    sa.Column("lock", sa.Text, comment="Tasks with the same lock are done one after the other"),
+    sa.Column("unique_key", sa.Text, comment="Of waiting tasks with the same key there is one"),
+    sa.Column(
+        "error", sa.Text, nullable=False, comment="Why the last attempt failed, one sentence"
+    ),
+    sa.Column("traceback", sa.Text, comment="Where the last attempt failed"),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="Attempts that failed"),
+    instant("first_failed_at", "First failed attempt", nullable=False),
+    instant("last_failed_at", "Last failed attempt", nullable=False),
+    sa.Column(
+        "state",
+        sa.Text,
+        nullable=False,
+        server_default="dead",
+        comment="dead, redriven or discarded",
+    ),
+    instant("settled_at", "When somebody sent it back or discarded it"),
+    sa.Column(
+        "redriven_task_id",
+        sa.BigInteger,
+        comment="Task it was sent back as; null = one with its unique key was waiting already",
+    ),
+    sa.CheckConstraint("state in ('dead', 'redriven', 'discarded')", name="state"),
+    sa.UniqueConstraint("task_id"),
+    sa.Index("ix_dead_letters_dead", "queue", "id", postgresql_where=sa.text("state = 'dead'")),
+    schema="ops",
+    comment="Tasks that failed for good and wait for somebody to send them back or discard them",
+)
+
+bus_events = sa.Table(
+    "bus_events",
+    metadata,
+    identity("Event number; of one contact, later events have greater ones"),
+    organization_id(),
+    sa.Column("contact_id", sa.BigInteger, comment="Whose events are consumed in order"),
+    sa.Column("type", sa.Text, nullable=False, comment="What happened, e.g. contact.created"),
+    sa.Column("version", sa.Integer, nullable=False, comment="Version of the payload's schema"),
+    json_object("payload", "What consumers are told"),
+    instant(
+        "published_at",
+        "When the transaction that published it began",
+        nullable=False,
+        server_default=sa.func.now(),
+    ),
+    sa.Index("ix_bus_events_type_published_at", "type", "published_at"),
+    schema="ops",
+    comment="What domains told each other; every consumer has a task for each event",
+)

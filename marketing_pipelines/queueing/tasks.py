@@ -1,0 +1,138 @@
+"""Tasks: plain functions that workers call, found by name; and what a task can say meanwhile."""
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import PermanentError
+from marketing_pipelines.queueing import settling
+from marketing_pipelines.queueing.queues import Queue
+from marketing_pipelines.queueing.settling import Held
+
+DEFAULT_TIMEOUT = dt.timedelta(minutes=5)
+
+
+class Snooze(Exception):  # noqa: N818
+    """Raised by a task that cannot be done yet: it comes again, and the attempt does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Not before {seconds:g} s have passed.")
+        self.seconds = seconds
+
+
+class UnknownTaskError(PermanentError):
+    """A queue holds a task that no domain of this release declares."""
+
+
+@dataclass
+class TaskContext:
+    """What a task knows of its attempt.
+
+    Attributes:
+        attempt: Counts from 1.
+        is_last: Whether a failure now makes it a dead letter.
+    """
+
+    held: Held
+    queue: str
+    attempt: int
+    is_last: bool
+    engine: sa.Engine
+    deadline: float
+    finished: bool = field(default=False, init=False)
+
+    @property
+    def task_id(self) -> int:
+        """The task's number."""
+        return self.held.task_id
+
+    def progress(self, fraction: float) -> None:
+        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once."""
+        with self.engine.begin() as connection:
+            settling.report_progress(connection, self.held, fraction)
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction whose statements end with the task's time."""
+        with self.engine.begin() as connection:
+            left = max(self.deadline - time.monotonic(), 0.001)
+            limit = sa.func.set_config("statement_timeout", f"{left * 1000:.0f}", True)
+            connection.execute(sa.select(limit))
+            yield connection
+
+    @contextlib.contextmanager
+    def finishing(self) -> Iterator[sa.Connection]:
+        """The task's last transaction: what it writes and the task's end are one commit, so that
+        a worker killed anywhere has done all of it or nothing."""
+        with self.begin() as connection:
+            yield connection
+            settling.finish(connection, self.held)
+        self.finished = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """A declared task."""
+
+    name: str
+    queue: Queue
+    timeout: dt.timedelta
+    function: Callable[..., None]
+
+    def __call__(self, context: TaskContext, **payload: Any) -> None:
+        """Calls the function as a worker does."""
+        self.function(context, **payload)
+
+
+_tasks: dict[str, Task] = {}
+# Why a domain's tasks cannot be imported, by domain.
+left_out: dict[str, str] = {}
+
+
+def task(
+    *, queue: Queue, timeout: dt.timedelta = DEFAULT_TIMEOUT, name: str | None = None
+) -> Callable[[Callable[..., None]], Task]:
+    """Declares a function `def send(context: TaskContext, **payload) -> None` as a task.
+
+    It may be called more than once for a payload: a worker can be killed after the work and before
+    the row that says so. What must not happen twice is written in `context.finishing()` or behind
+    a unique key.
+
+    Args:
+        timeout: After this the attempt is stopped and has failed.
+        name: `domain/function` where none is given.
+    """
+
+    def declare(function: Callable[..., None]) -> Task:
+        domain = function.__module__.removesuffix(".tasks").rpartition(".")[2]
+        declared = Task(name or f"{domain}/{function.__name__}", queue, timeout, function)
+        if declared.name in _tasks:
+            raise ValueError(f"The task {declared.name} is declared twice.")
+        _tasks[declared.name] = declared
+        return declared
+
+    return declare
+
+
+def declared() -> Mapping[str, Task]:
+    """The tasks by name; complete once every `tasks.py` is loaded."""
+    return _tasks
+
+
+def find(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        UnknownTaskError: nothing declares it.
+    """
+    if name not in _tasks:
+        raise UnknownTaskError(
+            f"No domain of this release declares the task {name}: run the release that does and "
+            "send the dead letter back, or discard it."
+        )
+    return _tasks[name]

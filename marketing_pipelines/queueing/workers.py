@@ -1,0 +1,260 @@
+"""A worker process: Procrastinate's loop for each queue, around our fetching and settling.
+
+Procrastinate keeps the worker's heartbeat, listens for new tasks, and bounds how many are in hand.
+Each task runs in a thread of its own; its row is settled in that thread, by `performing`.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import procrastinate
+import sqlalchemy as sa
+from procrastinate import exceptions
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker
+
+from marketing_pipelines.queueing import control, counts, queues, settling, tasks
+from marketing_pipelines.queueing.performing import Attempt, out_of_time
+from marketing_pipelines.queueing.queues import Queue
+from marketing_pipelines.queueing.settling import Held
+from marketing_pipelines.stores.postgres import libpq_uri
+
+HEARTBEAT = 5.0
+# Longer than a machine that is merely busy keeps a heartbeat waiting.
+SILENT_FOR = dt.timedelta(seconds=20)
+HOUSEKEEPING = 5.0
+# A notification that arrives while a fetch is under way is lost to Procrastinate's loop.
+POLL = 1.0
+GRACE = 5.0
+# After its time a task has this long to end; then only the end of the process stops it.
+PATIENCE = 10.0
+SHORTEST_MARGIN, LONGEST_MARGIN = 0.05, 3.2
+RECONNECT_AFTER = 1.0
+_ATTEMPT = "attempt"
+_FETCH = """
+    select (fetched.task).*, fetched.wait_seconds
+    from ops.fetch_task(%(queue)s, %(worker_id)s, %(per_second)s, %(margin)s) as fetched
+"""
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What this process takes of a queue: tasks at once; starts per second over all workers."""
+
+    queue: Queue
+    concurrency: int
+    per_second: int | None
+
+
+@dataclass
+class Process:
+    """One worker process, until it is stopped or, if it drains, nothing is due."""
+
+    engine: sa.Engine
+    shares: Sequence[Share]
+    drain: bool = False
+    grace: float = GRACE
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _stuck: bool = field(default=False, init=False)
+
+    def run(self) -> bool:
+        """Works; returns whether a task does not stop.
+
+        What such a task had in hand is settled; a thread cannot be ended, so the process must.
+        """
+        with self.engine.begin() as connection:
+            control.know(connection, [share.queue.name for share in self.shares])
+        slots = sum(share.concurrency for share in self.shares)
+        self._threads = ThreadPoolExecutor(slots + 2, thread_name_prefix="task")
+        asyncio.run(self._work())
+        self._threads.shutdown(wait=not self._stuck)
+        return self._stuck
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        connector = procrastinate.PsycopgConnector(
+            conninfo=libpq_uri(self.engine.url),
+            kwargs={"application_name": "marketing-pipelines worker", "options": "-c timezone=UTC"},
+            min_size=1,
+            max_size=len(self.shares) + 2,
+        )
+        app = procrastinate.App(connector=connector)
+        async with app.open_async():
+            helpers = [self._keep_house()]
+            if self.drain:
+                helpers.append(self._stop_when_drained())
+            side_tasks = [asyncio.create_task(helper) for helper in helpers]
+            await asyncio.gather(*(self._serve(share, connector) for share in self.shares))
+            for side_task in side_tasks:
+                side_task.cancel()
+
+    async def _serve(self, share: Share, connector: procrastinate.PsycopgConnector) -> None:
+        """Works on one queue; after a lost connection as a new worker."""
+        app = procrastinate.App(connector=connector)
+        worker = Worker(
+            app,
+            queues=[share.queue.name],
+            name=share.queue.name,
+            concurrency=share.concurrency,
+            fetch_job_polling_interval=POLL,
+            shutdown_graceful_timeout=self.grace,
+            install_signal_handlers=False,
+            update_heartbeat_interval=HEARTBEAT,
+            stalled_worker_timeout=SILENT_FOR.total_seconds(),
+        )
+        fetching = _Fetching(connector, share, worker)
+        app.job_manager = fetching
+
+        @app.task(name=_ATTEMPT, pass_context=True)
+        async def attempt(context: procrastinate.JobContext, **fetched: Any) -> None:
+            await self._attempt(share, fetching, context.job, **fetched)
+
+        stop = asyncio.create_task(self._stop_with_us(worker))
+        while not self._stopping.is_set():
+            try:
+                await worker.run()
+            except exceptions.ConnectorException as error:
+                _logger.warning("%s: %s", share.queue.name, error.__cause__ or error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RECONNECT_AFTER)
+        stop.cancel()
+
+    async def _stop_with_us(self, worker: Worker) -> None:
+        await self._stopping.wait()
+        worker.stop()
+
+    async def _attempt(
+        self,
+        share: Share,
+        fetching: "_Fetching",
+        job: Job,
+        *,
+        task: str,
+        payload: dict[str, Any],
+        start_by: float | None,
+    ) -> None:
+        assert job.id is not None
+        assert job.worker_id is not None
+        attempt = Attempt(
+            Held(job.id, job.worker_id),
+            share.queue,
+            task,
+            payload,
+            job.attempts,
+            self.engine,
+            start_by,
+        )
+        known = tasks.declared().get(task)
+        limit = (known.timeout if known else tasks.DEFAULT_TIMEOUT).total_seconds()
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._threads, attempt.perform)
+        try:
+            await asyncio.wait([done], timeout=limit)
+            if not done.done():
+                attempt.interrupt()
+                await asyncio.wait([done], timeout=PATIENCE)
+        except asyncio.CancelledError:
+            # The grace is over. It comes again when this process and its thread are gone.
+            self._stuck = True
+            await asyncio.to_thread(attempt.give_back, 1.0)
+            raise
+        if done.done():
+            await done
+        elif known is not None:
+            _logger.error("%s does not stop: the worker ends.", attempt)
+            self._stuck = True
+            await asyncio.to_thread(attempt.settle_failure, out_of_time(known))
+            self._stopping.set()
+        fetching.learn(late=attempt.started_late)
+
+    async def _keep_house(self) -> None:
+        """Takes tasks from workers that are gone; every process does, whoever comes first."""
+        while True:
+            try:
+                given_back, buried = await asyncio.to_thread(self._take_from_the_dead)
+            except sa.exc.DBAPIError as error:
+                _logger.warning("Looking for lost tasks failed: %s", error.orig)
+            else:
+                if given_back or buried:
+                    _logger.warning(
+                        "%d tasks of workers that are gone are due again, %d are dead letters.",
+                        given_back,
+                        buried,
+                    )
+            await asyncio.sleep(HOUSEKEEPING)
+
+    def _take_from_the_dead(self) -> tuple[int, int]:
+        attempts_of = {name: queue.retry.attempts for name, queue in queues.declared().items()}
+        with self.engine.begin() as connection:
+            return settling.take_from_the_dead(
+                connection, silent_for=SILENT_FOR, attempts_of=attempts_of
+            )
+
+    async def _stop_when_drained(self) -> None:
+        names = [share.queue.name for share in self.shares]
+
+        def is_due() -> bool:
+            with self.engine.begin() as connection:
+                return counts.any_due(connection, names)
+
+        while await asyncio.to_thread(is_due):
+            await asyncio.sleep(0.2)
+        self._stopping.set()
+
+
+class _Fetching(JobManager):
+    """Procrastinate's job manager with our fetching; settling is not its business."""
+
+    def __init__(
+        self, connector: procrastinate.PsycopgConnector, share: Share, worker: Worker
+    ) -> None:
+        super().__init__(connector)
+        self._share = share
+        self._worker = worker
+        self._margin = SHORTEST_MARGIN
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """The next task of the queue, wrapped as an attempt; also sets when to ask again."""
+        asked_at = time.monotonic()
+        try:
+            row = await self.connector.execute_query_one_async(
+                query=_FETCH,
+                queue=self._share.queue.name,
+                worker_id=worker_id,
+                per_second=self._share.per_second,
+                margin=self._margin,
+            )
+        except exceptions.UniqueViolation:
+            # Another worker took a task with the same lock in the same moment.
+            return None
+        if row["id"] is None:
+            wait = row["wait_seconds"]
+            self._worker.fetch_job_polling_interval = POLL if wait is None else min(wait, POLL)
+            return None
+        limited = self._share.per_second is not None
+        fetched = {
+            "task": row["task_name"],
+            "payload": row["args"],
+            "start_by": asked_at + self._margin if limited else None,
+        }
+        return Job.from_row(row | {"task_name": _ATTEMPT, "args": fetched})
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """The attempt has settled its row itself, in one statement with its dead letter."""
+
+    def learn(self, *, late: bool) -> None:
+        """A machine too slow for the margin asks for a wider one, and for less when it is not."""
+        factor = 2.0 if late else 0.9
+        self._margin = min(max(self._margin * factor, SHORTEST_MARGIN), LONGEST_MARGIN)

@@ -1,0 +1,44 @@
+"""Final failures, told to Sentry where `MARKETING_SENTRY_DSN` is set."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.settings import get_settings
+
+SECONDS_TO_SEND = 3.0
+
+
+def report(error: BaseException, tags: Mapping[str, str]) -> None:
+    """Sends the error; nothing where no DSN is set, and never an error of its own."""
+    dsn = get_settings().sentry_dsn
+    if dsn is None:
+        return
+    import sentry_sdk
+
+    _start(dsn, get_settings().env)
+    with sentry_sdk.new_scope() as scope:
+        for name, value in tags.items():
+            scope.set_tag(name, value)
+        scope.capture_exception(error)
+    # A run's process ends right after its failure.
+    sentry_sdk.flush(SECONDS_TO_SEND)
+
+
+@functools.cache
+def _start(dsn: str, environment: str) -> None:
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn=dsn,
+        environment=environment,
+        default_integrations=False,
+        include_local_variables=False,
+        send_default_pii=False,
+        before_send=_without_secrets,
+    )
+
+
+def _without_secrets(event: Any, _hint: Any) -> Any:
+    return redact(event)

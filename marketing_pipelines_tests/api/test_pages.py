@@ -1,0 +1,211 @@
+"""The pages: signing in, forms that only their own page can send, and a browser that uses them."""
+
+import datetime as dt
+import re
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from marketing_pipelines.api import tokens
+from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
+from marketing_pipelines.api.pages.signing import Signer
+from marketing_pipelines.occurrences import Occurrence
+from marketing_pipelines_tests.api.browser import chromium
+from marketing_pipelines_tests.api.conftest import NOW, Api
+from marketing_pipelines_tests.api.serving import serving
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.queueing.installed import TABLE, install, put
+
+HOME, PAGES = "/admin", "/admin/pages"
+ALL = [HOME, *(f"{PAGES}/{page}" for page in ("calendar", "sessions", "queues", "dead-letters"))]
+WAREHOUSE = "analytics/warehouse"
+
+
+def sign_in(api: Api, scope: tokens.Scope) -> str:
+    """Signs the client in; returns the key of its forms."""
+    api.bearer(scope)
+    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.made[scope]})
+    assert (answer.status_code, answer.headers["location"]) == (303, HOME)
+    page = api.client.get(f"{PAGES}/sessions")
+    found = re.search(r'name="form_key" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+def test_a_wrong_token_does_not_sign_in_and_pages_lead_to_the_form(api: Api) -> None:
+    api.bearer("read")
+    answer = api.client.post(f"{PAGES}/sign-in", data={"token": "mp_1_guess"})
+    assert answer.status_code == 401
+    assert "This is no valid token." in answer.text
+    assert "set-cookie" not in answer.headers
+    for page in ALL:
+        answer = api.client.get(page, headers=api.bearer("read"))
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{PAGES}/sign-in")
+    assert {row[0] for row in api.audit()} == {"unknown"}
+
+
+def test_the_cookie_is_signed_for_this_site_alone_and_ends_with_its_token(api: Api) -> None:
+    sign_in(api, "read")
+    api.client.cookies.clear()
+    api.bearer("read")
+    answer = api.client.post(f"{PAGES}/sign-in", data={"token": api.made["read"]})
+    cookie = answer.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=strict", "Path=/admin", "Max-Age=43200"} <= set(
+        cookie.split("; ")
+    )
+    assert api.client.get(HOME).status_code == 200
+    assert api.client.get("/admin/sessions").status_code == 401, "a cookie opens pages only"
+    assert api.audit()[-2:] == [
+        ("the read token", "GET", HOME, 200),
+        ("unknown", "GET", "/admin/sessions", 401),
+    ]
+    with api.installation.engine.begin() as connection:
+        tokens.create(connection, "another", ["read"])
+        tokens.revoke(connection, 1)
+    assert api.client.get(HOME).status_code == 303
+
+
+def test_cookies_that_were_changed_or_are_old_are_nobodys() -> None:
+    signer = Signer("k" * 32)
+    cookie = signer.write(7, NOW)
+    found = signer.read(cookie, NOW + dt.timedelta(hours=12))
+    assert found is not None
+    assert found.token_id == 7
+    assert signer.read(cookie, NOW + dt.timedelta(hours=12, seconds=1)) is None
+    assert signer.read(cookie[:-2], NOW) is None
+    assert signer.read("", NOW) is None
+    assert Signer("l" * 32).read(cookie, NOW) is None
+    assert signer.is_from(found, signer.form_key(found))
+    assert not signer.is_from(found, cookie)
+    other = signer.read(signer.write(7, NOW), NOW)
+    assert other is not None
+    assert not signer.is_from(other, signer.form_key(found))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "trigger",
+        "queues/default/pause",
+        "queues/default/resume",
+        "queues/default/clean",
+        "dead-letters/1/redrive",
+        "dead-letters/1/discard",
+        "sign-out",
+    ],
+)
+def test_a_form_that_its_page_did_not_make_is_refused(api: Api, path: str) -> None:
+    key = sign_in(api, "admin")
+    foreign = {"Origin": "http://elsewhere.example"}
+    for data, headers in (
+        ({"job": WAREHOUSE}, {}),
+        ({"job": WAREHOUSE, "form_key": key[:-1]}, {}),
+        ({"job": WAREHOUSE, "form_key": key}, foreign),
+        ({"job": WAREHOUSE, "form_key": key}, {"Origin": "null"}),
+    ):
+        answer = api.client.post(f"{PAGES}/{path}", data=data, headers=headers)
+        assert answer.status_code == 403, (data, headers)
+    assert api.client.post(f"{PAGES}/{path}", content=b"\xff=%00").status_code == 400
+    assert api.installation.rows("select 1 from ops.job_sessions") == []
+    assert api.client.get(HOME).status_code == 200
+
+
+def test_who_may_only_read_sees_no_buttons_and_cannot_send_their_forms(api: Api) -> None:
+    key = sign_in(api, "read")
+    for page in ALL:
+        answer = api.client.get(page)
+        assert answer.status_code == 200
+        assert answer.text.count('method="post"') == 1, "signing out"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for path in ("trigger", "queues/default/pause", "dead-letters/1/discard"):
+        data = {"job": WAREHOUSE, "form_key": key}
+        assert api.client.post(f"{PAGES}/{path}", data=data).status_code == 403
+    assert api.client.post(f"{PAGES}/sign-out", data={"form_key": key}).status_code == 303
+    assert api.client.get(HOME).status_code == 303
+
+
+def test_a_page_that_does_not_exist_is_a_page(api: Api) -> None:
+    sign_in(api, "read")
+    answer = api.client.get(f"{PAGES}/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert api.client.get(f"{PAGES}/calendar?days=99").status_code == 422
+
+
+def test_the_calendar_has_a_row_for_a_job_and_a_column_for_a_day() -> None:
+    zone = ZoneInfo("Asia/Kolkata")
+    late, early = (dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC) for hour in (19, 18))
+    ticks = [
+        Occurrence("b/two", early, None, "ran"),
+        Occurrence("a/one", early, None, "missed", "nothing ran"),
+        Occurrence("a/one", late, None, "not due"),
+    ]
+    first, second = dt.date(2026, 3, 1), dt.date(2026, 3, 2)
+    found = calendar(ticks, first=first, last=second, zone=zone)
+    assert found.days == [first, second]
+    assert found.rows == {
+        "a/one": {first: [ticks[1]], second: [ticks[2]]},
+        "b/two": {first: [ticks[0]], second: []},
+    }
+    assert what_did_not_run(ticks) == [ticks[1]]
+
+
+def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
+    installation: Installation, tmp_path: Path
+) -> None:
+    install()
+    installation.execute(TABLE)
+    [first, second] = put(installation.engine, "write", 2)
+    installation.execute(
+        "insert into ops.dead_letters (task_id, queue, task, payload, priority, error, attempts,"
+        " first_failed_at, last_failed_at, state)"
+        " select id, queue_name, task_name, args, 0, 'It is <b>broken</b>.', 3, now(), now(),"
+        " 'dead' from procrastinate_jobs"
+    )
+    [(queue,)] = installation.rows("select distinct queue from ops.dead_letters")
+    with installation.engine.begin() as connection:
+        token = tokens.create(connection, "browser", ["admin"])
+    with serving() as (address, _), chromium(viewport={"width": 1400, "height": 900}) as page:
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.goto(f"{address}{HOME}")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        assert page.url == f"{address}{HOME}"
+        page.get_by_role("link", name="Sessions").click()
+        page.get_by_role("button", name=f"Start {WAREHOUSE}").click()
+        assert page.get_by_role("status").inner_text() == "Session 1 waits for its turn."
+        assert "QUEUED" in page.locator("table").last.inner_text()
+        page.get_by_role("button", name=f"Start {WAREHOUSE}").click()
+        assert "already under way" in page.get_by_role("status").inner_text()
+        page.get_by_role("link", name="Queues").click()
+        page.get_by_role("button", name=f"Pause {queue}").click()
+        assert page.get_by_role("status").inner_text() == f"Queue {queue} is paused."
+        page.get_by_role("button", name=f"Resume {queue}").click()
+        assert page.get_by_role("status").inner_text() == f"Queue {queue} goes on."
+        page.get_by_role("link", name="Dead letters").click()
+        assert page.get_by_text("It is <b>broken</b>.").count() == 2
+        page.get_by_role("button", name="Redrive 1").click()
+        assert page.get_by_role("status").inner_text() == "Dead letter 1 is back in its queue."
+        page.get_by_role("button", name="Discard 2").click()
+        assert page.get_by_role("status").inner_text() == "Dead letter 2 is discarded."
+        page.get_by_role("link", name="Calendar").click()
+        assert page.locator(".calendar .tick").count() > 0
+        page.get_by_role("button", name="Sign out").click()
+        assert page.url == f"{address}{PAGES}/sign-in"
+        assert problems == []
+    assert installation.rows("select id, state from ops.dead_letters order by id") == [
+        (1, "redriven"),
+        (2, "discarded"),
+    ]
+    assert (first, second) == (1, 2)
+    assert installation.rows("select job, trigger, status from ops.job_sessions") == [
+        (WAREHOUSE, "api", "QUEUED")
+    ]
+    [(posts,)] = installation.rows(
+        "select count(*) from ops.audit_log where method = 'POST' and status = 303"
+        " and actor = 'browser'"
+    )
+    assert posts == 7

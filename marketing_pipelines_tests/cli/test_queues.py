@@ -1,0 +1,113 @@
+"""`queues`, `dead-letters` and `worker` as an operator calls them."""
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.cli.queues import duration
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines_tests.cli.console import call, refusal_here, start
+from marketing_pipelines_tests.queueing.installed import drain, put, scalar
+
+
+def printed(*arguments: str) -> Any:
+    """What the command prints when it is piped."""
+    done = call(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else done.stdout.strip()
+
+
+def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
+    put(queue, "write", 2)
+    assert [count["queue"] for count in printed("queues", "list")] == ["crm-events", "default"]
+    assert printed("queues", "pause", "default") == "default is paused."
+    assert printed("queues", "pause", "default") == "default was paused already."
+    [_, count] = printed("queues", "list")
+    assert (count["waiting"], count["paused"]) == (2, True)
+    assert count["oldest_seconds"] >= 0
+    assert printed("queues", "resume", "default") == "default goes on."
+    drain("--queue", "default")
+    assert printed("queues", "clean", "default") == "0 finished tasks of default are removed."
+    cleaned = printed("queues", "clean", "default", "--older-than", "0s")
+    assert cleaned == "2 finished tasks of default are removed."
+    assert scalar(queue, "select count(*) from procrastinate_jobs") == 0
+
+
+def test_dead_letters_are_listed_shown_sent_back_and_discarded(queue: sa.Engine) -> None:
+    put(queue, "refuse_early", 3)
+    drain("--queue", "default")
+    newest, middle, oldest = printed("dead-letters", "list", "--queue", "default")
+    assert (newest["state"], newest["error"]) == ("dead", "The address is suppressed.")
+    shown = printed("dead-letters", "show", str(oldest["id"]))
+    assert shown["payload"]["number"] in (0, 1, 2)
+    assert "PermanentError" in shown["traceback"]
+    assert printed("dead-letters", "redrive", str(oldest["id"])) == "1 dead letters are sent back."
+    assert printed("dead-letters", "redrive", str(oldest["id"])) == "0 dead letters are sent back."
+    discarded = printed("dead-letters", "discard", str(middle["id"]))
+    assert discarded == "1 dead letters are discarded."
+    assert printed("dead-letters", "redrive", "--all") == "1 dead letters are sent back."
+    assert printed("dead-letters", "list") == []
+    states = [letter["state"] for letter in printed("dead-letters", "list", "--state", "all")]
+    assert states == ["redriven", "discarded", "redriven"]
+
+
+def test_a_worker_starts_at_once_and_says_what_it_works_on(queue: sa.Engine) -> None:
+    began = time.monotonic()
+    with start("worker", "--queue", "crm-events", "--concurrency", "2") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = time.monotonic() - began
+        process.terminate()
+        process.communicate(timeout=10)
+    print(f"a worker started in {seconds:.2f} s")
+    assert line == "worker: crm-events (2 at once, 5/s over all workers); Ctrl-C stops\n"
+    assert process.returncode == 0
+
+
+def test_what_is_not_there_is_said_in_one_sentence(
+    queue: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ("queues", "pause", "nothing"),
+        ("queues", "resume", "nothing"),
+        ("queues", "clean", "nothing"),
+        ("dead-letters", "list", "--queue", "nothing"),
+        ("dead-letters", "redrive", "--queue", "nothing"),
+        ("worker", "--queue", "nothing"),
+    ):
+        assert refusal_here(capsys, *arguments).startswith("There is no queue 'nothing': name one")
+    assert refusal_here(capsys, "dead-letters", "show", "7").startswith(
+        "There is no dead letter 7: "
+    )
+    assert refusal_here(capsys, "dead-letters", "redrive") == (
+        "Say which dead letters: their numbers, --queue or --all."
+    )
+    assert "90s, 30m, 24h or 7d" in refusal_here(
+        capsys, "queues", "clean", "default", "--older-than", "1 day"
+    )
+
+
+def test_an_age_is_a_number_and_a_unit() -> None:
+    assert [duration(text).total_seconds() for text in ("90s", "30m", "24h", "7d")] == [
+        90, 1_800, 86_400, 604_800,
+    ]  # fmt: skip
+    for text in ("", "7", "d", "-1d", "1w", "1.5h"):
+        with pytest.raises(BadInputError):
+            duration(text)
+
+
+def test_a_worker_imports_no_dagster() -> None:
+    program = (
+        "import sys, marketing_pipelines.cli.main, marketing_pipelines.queueing.workers;"
+        "from marketing_pipelines.autoload import load_tasks; load_tasks();"
+        "print([m for m in ('dagster', 'pandas', 'duckdb', 'alembic') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,141 @@
+"""Fault 44: a trigger by hand during a scheduled run, twice, and of a job that does not exist."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.api.launching import AlreadyRunningError, Launched, launch
+from marketing_pipelines.cli.session import dagster_instance
+from marketing_pipelines.definitions import defs
+from marketing_pipelines.resources import Postgres
+from marketing_pipelines_tests.cli.console import start
+from marketing_pipelines_tests.daemon import daemon
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import event
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = pytest.mark.fault
+
+HOURS, HOUR = "analytics/contact_activity", "2026-03-01-10:00"
+
+
+@pytest.fixture
+def instance(installation: Installation, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster's real storage; one hour has an event."""
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    with dagster_instance() as opened:
+        yield opened
+
+
+def trigger(installation: Installation, instance: dg.DagsterInstance) -> Launched:
+    return launch(
+        HOURS,
+        HOUR,
+        settings=installation.settings,
+        engine=installation.engine,
+        instance=instance,
+        now=dt.datetime.now(dt.UTC),
+    )
+
+
+def session(installation: Installation, number: int) -> tuple[str, str, str]:
+    [(status, trigger, error)] = installation.rows(
+        "select status, trigger, coalesce(error, '') from ops.job_sessions where id = :id",
+        id=number,
+    )
+    return status, trigger, error
+
+
+def running(installation: Installation) -> list[tuple[str]]:
+    return installation.rows("select run_id from ops.job_sessions where status = 'RUNNING'")
+
+
+def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_it(
+    installation: Installation, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    early = trigger(installation, instance)
+    with pytest.raises(AlreadyRunningError, match=early.run_id):
+        trigger(installation, instance)
+    with installation.engine.connect() as blocker:
+        blocker.execute(sa.text("lock analytics.contact_activity in access exclusive mode"))
+        with start("run", HOURS, "--partition", HOUR, "--only") as works:
+            [(holder,)] = until(lambda: running(installation), what="the run to begin its work")
+            until(lambda: waits_for_the_table(blocker), what="the run to hold its lock")
+            with pytest.raises(AlreadyRunningError, match=holder):
+                trigger(installation, instance)
+            with daemon(tmp_path / "daemon.log"):
+                until(
+                    lambda: session(installation, early.session_id)[0] == "SKIPPED_OVERLAP",
+                    what="the run that lost the race to be skipped",
+                )
+            blocker.rollback()
+            works.communicate(timeout=60)
+    assert session(installation, early.session_id) == (
+        "SKIPPED_OVERLAP",
+        "api",
+        f"Run {holder} holds the lock of {HOURS} {HOUR} and does the work.",
+    )
+    [(done,)] = installation.rows(
+        "select status from ops.job_sessions where run_id = :id and job = :job",
+        id=holder,
+        job=HOURS,
+    )
+    assert done == "COMPLETED"
+
+
+def waits_for_the_table(connection: sa.Connection) -> bool:
+    waiting = sa.text(
+        "select 1 from pg_locks where not granted"
+        " and relation = 'analytics.contact_activity'::regclass"
+    )
+    return connection.execute(waiting).first() is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("canceled", "CANCELED"),
+        ("failed", "FAILED"),
+        ("never queued", "CANCELED"),
+        ("deleted", "ABANDONED"),
+    ],
+)
+def test_a_session_whose_run_never_begins_is_closed(
+    installation: Installation, instance: dg.DagsterInstance, end: str, expected: str
+) -> None:
+    launched = trigger(installation, instance)
+    run = instance.get_run_by_id(launched.run_id)
+    assert run is not None
+    evaluate_janitor(instance)
+    assert session(installation, launched.session_id)[0] == "QUEUED"
+    if end == "canceled":
+        instance.report_run_canceled(run)
+    elif end == "failed":
+        instance.report_run_failed(run)
+    else:
+        instance.delete_run(launched.run_id)
+    if end == "never queued":
+        instance.add_run(run.with_status(dg.DagsterRunStatus.NOT_STARTED))
+    evaluate_janitor(instance)
+    assert session(installation, launched.session_id)[0] == "QUEUED", "it was given no time"
+    installation.execute(
+        "update ops.job_sessions set started_at = started_at - interval '2 minutes'"
+    )
+    evaluate_janitor(instance)
+    assert session(installation, launched.session_id)[:2] == (expected, "api")
+    if end == "never queued":
+        given_up = instance.get_run_by_id(launched.run_id)
+        assert given_up is not None
+        assert given_up.status is dg.DagsterRunStatus.CANCELED
+
+
+def evaluate_janitor(instance: dg.DagsterInstance) -> None:
+    repository = defs.get_repository_def()
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources={"postgres": Postgres()}
+    ) as context:
+        repository.get_sensor_def("dead_runs_sensor").evaluate_tick(context)

@@ -1,0 +1,273 @@
+"""What the queues survive: failing tasks, killed and stopped workers, a limit that several share.
+
+Sizes are a tenth of what the project promises; `MARKETING_SOAK=1` (`make soak`) does them in full.
+"""
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.queueing import control, dead_letters, queues
+from marketing_pipelines.queueing.counts import QueueCount, queue_counts, task_state
+from marketing_pipelines.queueing.enqueue import enqueue
+from marketing_pipelines_tests.queueing.installed import (
+    calls,
+    drain,
+    put,
+    recording,
+    scalar,
+    workers,
+)
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = [pytest.mark.fault, pytest.mark.soak]
+
+FULL = bool(os.environ.get("MARKETING_SOAK"))
+LIMITED, SECONDS_AT_LEAST = (300, 59) if FULL else (60, 11)
+MANY = 20_000 if FULL else 2_000
+LADDERS = ("seconds", "long", "fixed", "linear", "none")
+# From the instant a task is due until its first line on a machine that does other things, too.
+LATENCY = 1.5
+
+
+def counted(engine: sa.Engine, queue: str) -> QueueCount:
+    with engine.connect() as connection:
+        [found] = [count for count in queue_counts(connection) if count.queue == queue]
+    return found
+
+
+def letters(engine: sa.Engine, state: str | None = "dead") -> list[dead_letters.DeadLetter]:
+    with engine.connect() as connection:
+        return dead_letters.dead_letters(connection, state=state)
+
+
+# 13
+def test_every_ladder_waits_as_listed_and_ends_in_one_dead_letter(queue: sa.Engine) -> None:
+    tasks = {name: put(queue, f"fail_{name}", 3) for name in LADDERS}
+    options = [word for name in LADDERS for word in ("--queue", name)]
+    with workers(2, *options) as processes:
+        until(lambda: len(letters(queue)) == 3 * len(LADDERS), seconds=90, what="dead letters")
+        for process in processes:
+            process.terminate()
+            process.communicate(timeout=30)
+    for name, ids in tasks.items():
+        ladder = queues.find(name).retry
+        for task_id in ids:
+            starts = calls(queue, "started_at, task_id, attempt")
+            own = [(start, attempt) for start, task, attempt in starts if task == task_id]
+            assert [attempt for _, attempt in own] == list(range(1, ladder.attempts + 1))
+            waits = [(after - before).total_seconds() for (before, _), (after, _) in pairwise(own)]
+            for listed, waited in zip(ladder.delays, waits, strict=True):
+                assert listed <= waited <= listed * (1 + ladder.jitter) + LATENCY, (name, waits)
+    found = {letter.task_id: letter for letter in letters(queue, None)}
+    assert set(found) == {task_id for ids in tasks.values() for task_id in ids}
+    for name, ids in tasks.items():
+        for task_id in ids:
+            letter, ladder = found[task_id], queues.find(name).retry
+            assert (letter.queue, letter.attempts, letter.state) == (
+                name,
+                ladder.attempts,
+                "dead",
+            )
+            assert letter.error == f"RuntimeError: attempt {ladder.attempts} failed"
+            assert 'raise RuntimeError(f"attempt' in str(letter.traceback)
+            waited = (letter.last_failed_at - letter.first_failed_at).total_seconds()
+            assert waited >= sum(ladder.delays)
+
+
+# 14
+def test_a_permanent_error_is_a_dead_letter_at_once(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "refuse_early")
+    drain("--queue", "default")
+    assert calls(queue) == [(task_id, 1)]
+    [letter] = letters(queue)
+    assert (letter.error, letter.attempts) == ("The address is suppressed.", 1)
+    with queue.connect() as connection:
+        state = task_state(connection, task_id)
+    assert state is not None
+    assert (state.state, state.attempts, state.error) == ("failed", 1, letter.error)
+
+
+# 14
+def test_a_task_that_nothing_declares_is_a_dead_letter_and_not_a_crash(queue: sa.Engine) -> None:
+    put(queue, "write")
+    with queue.begin() as connection:
+        connection.exec_driver_sql("update procrastinate_jobs set task_name = 'gone/away'")
+    put(queue, "write")
+    drain("--queue", "default")
+    [letter] = letters(queue)
+    assert letter.error.startswith("No domain of this release declares the task gone/away: ")
+    assert len(calls(queue)) == 1
+
+
+# 15
+def test_snoozing_consumes_no_attempt(queue: sa.Engine, tmp_path: Path) -> None:
+    [task_id] = put(queue, "put_off", times=3, path=str(tmp_path / "calls"))
+    with workers(1, "--queue", "none"):
+        until(lambda: counted(queue, "none").completed == 1, what="the task to be done")
+    assert calls(queue) == [(task_id, 1)] * 4
+    assert scalar(queue, "select attempts from procrastinate_jobs") == 1
+    starts = [start for (start,) in calls(queue, "started_at")]
+    assert all((after - before).total_seconds() >= 0.3 for before, after in pairwise(starts))
+
+
+# 15
+def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
+    queue: sa.Engine,
+) -> None:
+    put(queue, "tell", LIMITED)
+    with workers(3, "--queue", "crm-events", "--concurrency", "5"):
+        until(
+            lambda: counted(queue, "crm-events").completed == LIMITED,
+            seconds=LIMITED,
+            what="the tasks to be done",
+        )
+    starts = [start.timestamp() for (start,) in calls(queue, "started_at")]
+    assert len(starts) == LIMITED
+    assert starts[-1] - starts[0] >= SECONDS_AT_LEAST
+    assert most_in_any_second(starts) <= 5
+    assert len({pid for (pid,) in calls(queue, "pid")}) > 1
+    assert {attempt for (attempt,) in calls(queue, "attempt")} == {1}
+
+
+def most_in_any_second(starts: list[float]) -> int:
+    return max(sum(first <= start < first + 1 for start in starts) for first in starts)
+
+
+# 16
+def test_dead_letters_go_back_once_and_a_second_time_is_nothing(queue: sa.Engine) -> None:
+    rows = [{"number": number, "message": f"number {number}"} for number in range(6)]
+    with queue.begin() as connection:
+        enqueue(connection, recording("refuse"), rows, unique_key=["number"])
+    drain("--queue", "none")
+    oldest_first = sorted(letters(queue), key=lambda letter: letter.id)
+    assert len(oldest_first) == 6
+    with queue.begin() as connection:
+        assert dead_letters.redrive(connection, queue="default") == 0
+        assert dead_letters.redrive(connection, queue="none", limit=2) == 2
+        ids = [letter.id for letter in oldest_first[:3]]
+        assert dead_letters.redrive(connection, ids) == 1
+        assert dead_letters.redrive(connection, ids) == 0
+        assert dead_letters.discard(connection, [oldest_first[3].id, ids[0]]) == 1
+        # One waits under the key of the fifth: that one does the work.
+        enqueue(connection, recording("refuse"), [oldest_first[4].payload], unique_key=["number"])
+        assert dead_letters.redrive(connection) == 2
+        assert dead_letters.redrive(connection) == 0
+    states = Counter(letter.state for letter in letters(queue, None))
+    assert states == {"redriven": 5, "discarded": 1}
+    assert [letter.redriven_task_id is None for letter in sorted_by_id(queue)] == [
+        False, False, False, True, True, False,
+    ]  # fmt: skip
+    drain("--queue", "none")
+    discarded = oldest_first[3].payload["number"]
+    assert Counter(number for (number,) in calls(queue, "number")) == {
+        number: 1 if number == discarded else 2 for number in range(6)
+    }
+    assert {attempt for (attempt,) in calls(queue, "attempt")} == {1}
+
+
+def sorted_by_id(engine: sa.Engine) -> list[dead_letters.DeadLetter]:
+    return sorted(letters(engine, None), key=lambda letter: letter.id)
+
+
+def test_a_killed_worker_loses_nothing_and_only_what_it_held_is_repeated(
+    queue: sa.Engine,
+) -> None:
+    ids = put(queue, "write", MANY)
+    with workers(3, "--queue", "default") as processes:
+        victim = processes[0]
+        until(lambda: done_by_any(queue, processes) > MANY // 2, seconds=300, what="half of them")
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(30)
+        until(
+            lambda: counted(queue, "default").completed == MANY,
+            seconds=300,
+            what="all of them to be done",
+        )
+    made = calls(queue, "task_id, pid")
+    assert {task_id for task_id, _ in made} == set(ids)
+    repeated = {task_id for task_id, times in Counter(t for t, _ in made).items() if times > 1}
+    by_victim = {task_id for task_id, pid in made if pid == victim.pid}
+    assert repeated <= by_victim
+    assert len(repeated) <= 3
+    assert letters(queue) == []
+    assert scalar(queue, "select count(*) from procrastinate_jobs where attempts > 2") == 0
+
+
+def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> int:
+    """How many are done; 0 until every worker has done one."""
+    if {pid for (pid,) in calls(engine, "pid")} != {process.pid for process in processes}:
+        return 0
+    return counted(engine, "default").completed
+
+
+def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
+    queue: sa.Engine,
+) -> None:
+    ids = put(queue, "write_once", MANY // 4)
+    with workers(2, "--queue", "default") as processes:
+        until(lambda: done_by_any(queue, processes) > MANY // 16, seconds=120, what="a quarter")
+        processes[0].send_signal(signal.SIGKILL)
+        processes[0].wait(30)
+        until(
+            lambda: counted(queue, "default").completed == len(ids),
+            seconds=120,
+            what="all of them to be done",
+        )
+    assert sorted(task_id for (task_id,) in calls(queue, "task_id")) == sorted(ids)
+
+
+# 43
+def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
+    queue: sa.Engine,
+) -> None:
+    put(queue, "sleep", 6, seconds=2.0)
+    with workers(1, "--queue", "default") as [process]:
+        until(lambda: len(calls(queue)) == 3, what="three to be in hand")
+        process.terminate()
+        printed, _ = process.communicate(timeout=10)
+    assert process.returncode == 0, printed
+    count = counted(queue, "default")
+    assert (count.completed, count.waiting, count.active) == (3, 3, 0)
+    assert len(calls(queue)) == 3
+
+
+# 43
+def test_what_outlasts_the_grace_is_given_back_without_an_attempt(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "sleep", seconds=60.0)
+    with workers(1, "--queue", "default") as [process]:
+        until(lambda: len(calls(queue)) == 1, what="it to be in hand")
+        process.terminate()
+        printed, _ = process.communicate(timeout=10)
+    assert process.returncode == 0, printed
+    with queue.begin() as connection:
+        state = task_state(connection, task_id)
+        assert state is not None
+        assert (state.state in ("waiting", "delayed"), state.attempts) == (True, 0)
+        connection.exec_driver_sql(
+            """update procrastinate_jobs set args = '{"number": 0, "seconds": 0}'"""
+        )
+    with workers(1, "--queue", "default"):
+        until(lambda: counted(queue, "default").completed == 1, what="another to do it")
+    assert calls(queue) == [(task_id, 1), (task_id, 1)]
+
+
+def test_a_paused_queue_starts_nothing_and_goes_on_after_resume(queue: sa.Engine) -> None:
+    with queue.begin() as connection:
+        assert control.pause(connection, "default")
+        assert not control.pause(connection, "default")
+    put(queue, "write", 5)
+    put(queue, "fail_none", 1)
+    with workers(1, "--queue", "default", "--queue", "none"):
+        until(lambda: letters(queue), what="the other queue to work")
+        assert (counted(queue, "default").waiting, counted(queue, "default").paused) == (5, True)
+        with queue.begin() as connection:
+            assert control.resume(connection, "default")
+            assert not control.resume(connection, "default")
+        until(lambda: counted(queue, "default").completed == 5, what="it to go on")

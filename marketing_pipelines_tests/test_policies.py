@@ -1,0 +1,216 @@
+"""Policies: what `jobs.toml` may say, what it changes, and the sentence where it is wrong."""
+
+import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines import policies
+from marketing_pipelines.definitions import defs  # declares every policy
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.probe import KEY, run_probe
+from marketing_pipelines_tests.stores.test_ticks import all_sessions, delays_of
+
+WAREHOUSE, DAYS = "analytics/warehouse", "analytics/event_aggregates"
+
+
+def write(text: str) -> Path:
+    """A `jobs.toml` in the data folder of this test."""
+    file = get_settings().jobs_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def complaint(text: str) -> str:
+    """The sentence with which the file is refused, its path left out."""
+    file = write(text)
+    with pytest.raises(ConfigurationError) as refused:
+        policies.require_known(
+            {
+                name: policies.declared(name).cron is not None
+                for name in (WAREHOUSE, DAYS, "upkeep/queue_history")
+            }
+        )
+    sentence = str(refused.value)
+    assert sentence.startswith(str(file))
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence.removeprefix(f"{file} ")
+
+
+def test_without_a_file_a_policy_is_what_stands_beside_the_asset(
+    environment: dict[str, str],
+) -> None:
+    assert defs.assets
+    assert policy_of(DAYS) == Policy(cron="0 * * * *", catch_up="all")
+    assert policy_of(WAREHOUSE) == Policy()
+    assert policy_of("operations/health").retries == (5.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "retries"),
+    [
+        ("[1, 5, 30]", (1.0, 5.0, 30.0)),
+        ("[]", ()),
+        ("{ times = 2, fixed = 5 }", (5.0, 5.0)),
+        ("{ times = 4, exponential = 0.5 }", (0.5, 1.0, 2.0, 4.0)),
+    ],
+)
+def test_everything_can_be_changed_for_one_deployment(
+    environment: dict[str, str], written: str, retries: tuple[float, ...]
+) -> None:
+    write(
+        f'["{DAYS}"]\nenabled = false\ncron = "0 30 */2 * * *"\ntimeout = 90\nalert = false\n'
+        f'environments = ["production"]\ncatch_up = "once"\nretries = {written}\n'
+    )
+    assert policy_of(DAYS) == Policy(
+        cron="30 */2 * * *",
+        catch_up="once",
+        timeout=dt.timedelta(seconds=90),
+        retries=retries,
+        alert=False,
+        enabled=False,
+        environments=("production",),
+    )
+    assert policy_of(WAREHOUSE) == Policy()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            '["analytics/warehose"]\nalert = false\n',
+            "line 1 cannot be used: there is no job 'analytics/warehose'",
+        ),
+        (
+            f'# quiet\n["{WAREHOUSE}"]\ntimeout = 5\n\n["{DAYS}"]\ntimeuot = 5\n',
+            "line 6 cannot be used: there is no key 'timeuot', only enabled, cron,",
+        ),
+        (
+            f'["{DAYS}"]\nalert = true\nenabled = "no"\n',
+            "line 3 cannot be used: enabled: Input should be a valid boolean",
+        ),
+        (
+            f'["{DAYS}"]\ntimeout = 0\n',
+            "line 2 cannot be used: timeout: Input should be greater than 0",
+        ),
+        (
+            f'["{DAYS}"]\ncron = "30 0 2 * * *"\n',
+            "line 2 cannot be used: cron: '30 0 2 * * *' has six fields and its second is 30",
+        ),
+        (
+            f'["{DAYS}"]\ncron = "every day"\n',
+            "line 2 cannot be used: cron: 'every day' is no cron of five fields",
+        ),
+        (
+            f'["{DAYS}"]\ncron = "61 * * * *"\n',
+            "line 2 cannot be used: cron: '61 * * * *' is no cron of five fields",
+        ),
+        (
+            f'["{DAYS}"]\nretries = {{ times = 3 }}\n',
+            "line 2 cannot be used: retries: must be a list of seconds",
+        ),
+        (
+            f'["{DAYS}"]\nenvironments = ["prod"]\n',
+            "line 2 cannot be used: environments: Input should be 'development', 'staging' or",
+        ),
+        (
+            f'["{WAREHOUSE}"]\ntimeout = 5\ncron = "0 1 * * *"\n',
+            "line 3 cannot be used: analytics/warehouse has no clock",
+        ),
+        ("alert = false\n", "line 1 cannot be used: 'alert' must stand below the job it changes"),
+        (f'["{DAYS}"\n', "is not TOML: "),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_line(
+    environment: dict[str, str], text: str, sentence: str
+) -> None:
+    assert complaint(text).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("cron", "five"), [("*/5 * * * *", "*/5 * * * *"), ("0 30 2 * * 1-5", "30 2 * * 1-5")]
+)
+def test_a_cron_has_five_fields_or_a_zero_before_them(cron: str, five: str) -> None:
+    assert five_fields(cron) == five
+
+
+def test_delays_are_listed_fixed_or_doubled() -> None:
+    assert fixed(3, 5) == (5.0, 5.0, 5.0)
+    assert exponential(3, 1) == (1.0, 2.0, 4.0)
+    assert exponential(0, 1) == fixed(0, 1) == ()
+
+
+def test_commands_that_load_the_jobs_refuse_an_unknown_one(installation: Installation) -> None:
+    file = write('["analytics/nothing"]\nalert = false\n')
+    sentence = (
+        f"{file} line 1 cannot be used: there is no job 'analytics/nothing'; "
+        "docs/timetable.md lists them."
+    )
+    assert refusal("timetable") == sentence
+    done = call("doctor")
+    assert done.returncode == 1
+    assert f"problem  definitions: {sentence}" in done.stdout
+
+
+def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Installation) -> None:
+    write(f'["{DAYS}"]\nenabled = false\n["analytics/contact_activity"]\ncron = "7 * * * *"\n')
+    program = (
+        "from marketing_pipelines.definitions import defs\n"
+        "r = defs.get_repository_def()\n"
+        "print(sorted((s.name, s.cron_schedule) for s in r.schedule_defs if 'analytics' in s.name))"
+        "\nprint(r.has_job('analytics__event_aggregates_job'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "[('analytics__campaign_daily_stats_schedule', '0 2 * * *'),"
+        " ('analytics__contact_activity_schedule', '7 * * * *'),"
+        " ('analytics__monthly_usage_schedule', '0 3 1 * *')]",
+        "True",
+    ]
+    lines = [line.split() for line in call("timetable").stdout.splitlines()]
+    assert [line[6] for line in lines if DAYS in line] == ["off"]
+    assert call("run", DAYS, "--partition", "2026-03-01").returncode == 0
+    assert [line.split()[1] for line in call("missed", "--all").stdout.splitlines()].count(
+        DAYS
+    ) == 0
+
+
+def test_the_retries_of_the_policy_hold_for_a_run_without_any_tags(engine: sa.Engine) -> None:
+    """A click in the UI and a backfill run Dagster's own job, which knows nothing of ours."""
+    write(f'["{KEY}"]\nretries = [0.1, 0.3]\n')
+
+    def body(_tick: Tick) -> None:
+        raise ValueError("still broken")
+
+    result = run_probe(engine, body)
+    assert delays_of(result) == [0.1, 0.3]
+    assert all_sessions(engine, "status, will_retry") == [
+        ("FAILED", True),
+        ("FAILED", True),
+        ("FAILED", False),
+    ]
+
+
+def test_the_timeout_of_the_policy_holds_for_a_run_without_any_tags(engine: sa.Engine) -> None:
+    write(f'["{KEY}"]\ntimeout = 0.2\nretries = []\n')
+
+    def body(tick: Tick) -> None:
+        with tick.begin() as connection:
+            connection.exec_driver_sql("select pg_sleep(60)")
+
+    run_probe(engine, body)
+    assert all_sessions(engine) == [
+        ("TIMED_OUT", f"{KEY} was stopped after 0.2 s, the time it may take.")
+    ]
