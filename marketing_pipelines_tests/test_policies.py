@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from marketing_pipelines import policies
 from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.policies import Policy, exponential, fixed, five_fields, policy_of
+from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.cli.console import call, refusal
