@@ -68,7 +68,7 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
         (
             "intent.decay_rate",
             "-1",
-            "intent.decay_rate: Input should be greater than or equal to 0",
+            "intent.decay_rate: Input should be greater than or equal",
         ),
         ("intent.medium_above", "60", "intent: intent.medium_above must lie below"),
         ("intent.decay_rates", '{"page_view": -2}', "intent.decay_rates.page_view: Input should"),

@@ -1,7 +1,6 @@
 """Healthy, degraded, unhealthy: when, and why."""
 
 import datetime as dt
-from collections.abc import Iterator
 
 import dagster as dg
 import pytest
@@ -23,13 +22,13 @@ def beats(instance: dg.DagsterInstance, at: dt.datetime) -> None:
 
 
 @pytest.fixture
-def well(installation: Installation) -> Iterator[Installation]:
+def well(installation: Installation) -> Installation:
     """Installed a minute ago, with a scheduler that lives."""
     installation.execute(
         "update ops.installation set started_at = :at", at=NOW - dt.timedelta(minutes=1)
     )
     beats(installation.instance, NOW - dt.timedelta(seconds=20))
-    yield installation
+    return installation
 
 
 def report(installation: Installation, now: dt.datetime = NOW) -> Health:
@@ -40,7 +39,8 @@ def report(installation: Installation, now: dt.datetime = NOW) -> Health:
 def ended(installation: Installation, status: str, number: int = 1, **values: object) -> None:
     """Sessions that ended an hour ago."""
     installation.execute(
-        "insert into ops.job_sessions (job, trigger, tick, status, started_at, ended_at, will_retry)"
+        "insert into ops.job_sessions"
+        " (job, trigger, tick, status, started_at, ended_at, will_retry)"
         " select 'a/b', 'manual', :at, :status, :at, :at, :will_retry"
         " from generate_series(1, :number)",
         **({"at": NOW - HOUR, "status": status, "number": number, "will_retry": False} | values),
