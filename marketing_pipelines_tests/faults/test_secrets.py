@@ -166,4 +166,4 @@ def test_what_is_no_secret_stays_readable(planted: dict[str, str]) -> None:
     text = "PostgreSQL at postgresql://marketing:…@db:5432/marketing does not answer: 127.0.0.1"
     assert redact(text) == text
     assert redact({"rows": 7, "of": ["a/b", 1.5, None]}) == {"rows": 7, "of": ["a/b", 1.5, None]}
-    assert redact("https://user:hunter22@host/x?token=abc") == "https://…@host/x?token=…"
+    assert redact("https://user:hunter22@host/x?token=abc") == "https://user:…@host/x?token=…"
