@@ -61,6 +61,12 @@ class Policy:
     environments: tuple[Environment, ...] = ALL_ENVIRONMENTS
 
     @property
+    def longest(self) -> dt.timedelta:
+        """How long all attempts may take together, with the waits between them and a minute."""
+        waits = dt.timedelta(seconds=sum(self.retries), minutes=1)
+        return self.timeout * (1 + len(self.retries)) + waits
+
+    @property
     def is_on(self) -> bool:
         """Whether the clock runs in this installation."""
         return self.enabled and get_settings().env in self.environments

@@ -113,12 +113,16 @@ def scheduled(
             environments=tuple(environments),
         ),
     )
-    max_runtime = f"{policy.timeout.total_seconds():g}"
+    # Dagster's own limit is for the whole run, and stands behind the one of each attempt.
+    max_runtime = policy.longest * (1 + len(together_with))
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset, *together_with),
-        tags={"marketing/timeout": max_runtime, "marketing/catch_up": policy.catch_up},
-        run_tags={MAX_RUNTIME_TAG: max_runtime},
+        tags={
+            "marketing/timeout": f"{policy.timeout.total_seconds():g}",
+            "marketing/catch_up": policy.catch_up,
+        },
+        run_tags={MAX_RUNTIME_TAG: f"{max_runtime.total_seconds():g}"},
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)

@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     env: Literal["development", "staging", "production"] = Field(
         default="development",
-        description="Decides which jobs are on the clock; all of this release are in every one.",
+        description="Decides which jobs are on the clock; `timetable` shows those that are off.",
     )
     data_dir: Path = Field(
         default=Path(".data"),
