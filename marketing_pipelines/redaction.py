@@ -28,7 +28,8 @@ def redact(value: Any) -> Any:
         return _without_secrets(value)
     if isinstance(value, Mapping):
         return {key: redact(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    # Dagster's metadata values are tuples too, of a kind that cannot be iterated.
+    if type(value) in (list, tuple):
         return [redact(item) for item in value]
     return value
 

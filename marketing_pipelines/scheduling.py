@@ -17,7 +17,6 @@ from marketing_pipelines.policies import (
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
     CatchUp,
-    Environment,
     Policy,
 )
 from marketing_pipelines.resources import Postgres
@@ -83,7 +82,7 @@ def scheduled(
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
     retries: Sequence[float] = DEFAULT_RETRIES,
     alert: bool = True,
-    environments: Sequence[Environment] = ALL_ENVIRONMENTS,
+    environments: Sequence[str] = ALL_ENVIRONMENTS,
 ) -> dg.ScheduleDefinition | UnresolvedAssetJobDefinition:
     """The asset's schedule in the reporting zone; its bare job where its clock stands still.
 

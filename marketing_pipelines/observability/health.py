@@ -146,7 +146,7 @@ def _worrying(failed: int, abandoned: int, overdue: Sequence[str]) -> list[str]:
     return found
 
 
-def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[tuple[int, int, int]]:
+def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[int, int, int]:
     session = job_sessions.c
     since = now - dt.timedelta(hours=24)
     recent = session.ended_at > since

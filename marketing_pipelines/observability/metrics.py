@@ -201,7 +201,7 @@ def _now(connection: sa.Connection, now: dt.datetime) -> Families:
         "Time since the latest successful session began",
         labels=["job"],
     )
-    at_work = dict(
+    at_work: dict[str, int] = dict(
         connection.execute(
             sa.select(job_sessions.c.job, sa.func.count())
             .where(job_sessions.c.status == "RUNNING")
