@@ -119,7 +119,7 @@ class Process:
         app.job_manager = fetching
 
         @app.task(name=_ATTEMPT, pass_context=True)
-        async def attempt(context: procrastinate.JobContext, **fetched: Any) -> None:
+        async def attempt(context: procrastinate.JobContext, /, **fetched: Any) -> None:
             await self._attempt(share, fetching, context.job, **fetched)
 
         stop = asyncio.create_task(self._stop_with_us(worker))
