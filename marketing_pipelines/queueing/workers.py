@@ -22,7 +22,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
-from marketing_pipelines.queueing import control, counts, queues, settling, tasks
+from marketing_pipelines.queueing import counts, queues, settling, tasks
 from marketing_pipelines.queueing.performing import Attempt, describe, out_of_time
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.settling import Held
@@ -74,8 +74,6 @@ class Process:
         If it is `stuck` afterwards, a task that was given back still runs in a thread: nothing but
         the end of the process stops it.
         """
-        with self.engine.begin() as connection:
-            control.know(connection, [share.queue.name for share in self.shares])
         slots = sum(share.concurrency for share in self.shares)
         self._threads = ThreadPoolExecutor(slots + 2, thread_name_prefix="task")
         asyncio.run(self._work())

@@ -21,7 +21,6 @@ FETCH = sa.text(
 def worker(queue: sa.Engine) -> int:
     """The number of a registered worker."""
     with queue.begin() as connection:
-        control.know(connection, ["default", "crm-events"])
         statement = "select worker_id from procrastinate_register_worker_v1()"
         return int(connection.exec_driver_sql(statement).scalar_one())
 
@@ -95,8 +94,8 @@ def test_the_limit_counts_starts_of_the_last_second_and_says_when_there_is_room(
     put(queue, "tell", 4)
     # Room for one: two started within the last second, one before it.
     state = (
-        "update ops.queue_states set starts = array[now() - interval '0.2 s',"
-        " now() - interval '0.4 s', now() - interval '1.2 s'] where queue = 'crm-events'"
+        "insert into ops.queue_states (queue, starts) values ('crm-events', array["
+        "now() - interval '0.2 s', now() - interval '0.4 s', now() - interval '1.2 s'])"
     )
     with queue.begin() as connection:
         connection.exec_driver_sql(state)
@@ -115,6 +114,17 @@ def test_starts_of_a_clock_that_went_back_do_not_block_the_queue(
     put(queue, "tell")
     with queue.begin() as connection:
         connection.exec_driver_sql(
-            "update ops.queue_states set starts = array_fill(now() + interval '1 h', array[5])"
+            "insert into ops.queue_states (queue, starts)"
+            " values ('crm-events', array_fill(now() + interval '1 h', array[5]))"
         )
     assert fetch(queue, worker, "crm-events", 5).id is not None
+
+
+def test_a_limited_queue_that_nobody_has_counted_yet_is_limited_from_its_first_task(
+    queue: sa.Engine, worker: int
+) -> None:
+    put(queue, "tell", 3)
+    with queue.begin() as connection:
+        values = {"queue": "crm-events", "worker": worker, "per_second": 2}
+        got = [connection.execute(FETCH, values).one().id is None for _ in range(3)]
+    assert got == [False, False, True]

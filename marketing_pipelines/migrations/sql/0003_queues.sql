@@ -122,6 +122,10 @@ begin
         select * into state from ops.queue_states where queue = wanted_queue;
     else
         select * into state from ops.queue_states where queue = wanted_queue for update;
+        if not found then
+            insert into ops.queue_states (queue) values (wanted_queue) on conflict do nothing;
+            select * into state from ops.queue_states where queue = wanted_queue for update;
+        end if;
     end if;
     if state.paused_at is not null then
         return;
