@@ -182,7 +182,8 @@ def described() -> dict[str, str]:
 
 
 def _model(annotation: Any) -> type[BaseModel]:
-    assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    assert isinstance(annotation, type)
+    assert issubclass(annotation, BaseModel)
     return annotation
 
 
