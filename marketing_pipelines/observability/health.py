@@ -87,7 +87,10 @@ def report(
         for lag in lags(connection, clocks(), now, get_settings().zone)
         if lag.is_overdue(now)
     ]
-    heartbeat = heartbeat_age(instance, now)
+    try:
+        heartbeat = heartbeat_age(instance, now)
+    except Exception:  # whatever Dagster's storage raises while it does not answer
+        heartbeat = None
     wrong = _wrong(heartbeat)
     worrying = _worrying(numbers.failed, numbers.abandoned, overdue)
     return Health(

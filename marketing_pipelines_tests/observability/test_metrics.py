@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.observability import metrics
-from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe
@@ -47,41 +46,6 @@ def up(values: Values) -> dict[str, float]:
 
 def labels(**names: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(names.items()))
-
-
-@pytest.mark.fault
-def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
-    installation: Installation,
-) -> None:
-    engine = installation.engine
-    run_probe(engine, succeeds)
-    before, counted = scrape(engine, installation.instance)
-    assert up(before) == {"postgresql": 1, "dagster": 1, "lake": 1}
-    assert before["marketing_job_runs_total", labels(job=KEY, status="COMPLETED")] == 1
-
-    refusing = create_engine(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
-    during, counted_during = scrape(refusing)
-    assert up(during) == {"postgresql": 0, "dagster": 0, "lake": 1}
-    assert counted_during == {}
-
-    with engine.connect() as connection:
-        pid = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
-        with engine.begin() as other:
-            other.exec_driver_sql(f"select pg_terminate_backend({pid}, 10000)")
-        dying, _ = read(metrics.render(connection, None, dt.datetime.now(dt.UTC)))
-    assert up(dying)["postgresql"] == 0
-
-    for _ in range(3):
-        run_probe(engine, fails)
-    run_probe(engine, succeeds)
-    installation.execute("delete from ops.job_sessions")
-    after, counted_after = scrape(engine, installation.instance)
-    assert up(after) == {"postgresql": 1, "dagster": 1, "lake": 1}
-    assert counted
-    for key, value in counted.items():
-        assert counted_after[key] >= value, key
-    assert after["marketing_job_runs_total", labels(job=KEY, status="FAILED")] == 3
-    assert after["marketing_job_runs_total", labels(job=KEY, status="COMPLETED")] == 2
 
 
 def test_a_histogram_counts_every_session_once_in_rising_buckets(engine: sa.Engine) -> None:
