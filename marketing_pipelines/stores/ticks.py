@@ -305,9 +305,7 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
         metadata={"rows": current.rows, "partitions": len(current.windows)},
     )
     current.connection.commit()
-    level = logging.INFO if status in ("COMPLETED", "SKIPPED_OVERLAP") else logging.ERROR
-    reason = {"reason": error} if error else None
-    _logger.log(level, "Session ended as %s.", status, extra=reason)
+    _logger.info("Session ended as %s.", status, extra={"reason": error} if error else None)
 
 
 def _failed_status(error: BaseException) -> str:
