@@ -4,6 +4,7 @@ Settings of one organization (decay, ramps, caps) are not here: they are rows.
 """
 
 import datetime as dt
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -99,6 +100,13 @@ class Settings(BaseSettings):
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"'{value}' is not an IANA time zone such as 'Europe/Berlin'")
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _names_a_project(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s]+@[^/@\s]+/\S*\d+", value):
+            raise ValueError("it does not look like https://key@host/number")
         return value
 
     @field_validator("first_day")

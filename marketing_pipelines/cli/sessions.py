@@ -13,7 +13,7 @@ from marketing_pipelines.stores.tables import job_sessions
 LATEST, LATEST_OF_JOB = 100, 50
 HEADER = (
     "session", "job", "partition", "trigger", "tick", "status", "started", "seconds", "rows",
-    "peak MB", "error",
+    "CPU s", "peak MB", "error",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def rows(connection: sa.Connection, *, job: str | None, running: bool) -> list[l
             row.started_at,
             None if row.duration_ms is None else row.duration_ms / 1000,
             row.metadata.get("rows"),
+            row.cpu_seconds,
             row.rss_peak_mb,
             row.error,
         ]

@@ -10,7 +10,9 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.sentry import report
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.installation import Installation
@@ -130,6 +132,22 @@ def test_sentry_is_told_of_the_final_failure_with_its_job_tick_and_run(
     }
     assert event["exception"]["values"][-1]["value"] == "It broke."
     assert event["environment"] == "development"
+
+
+@pytest.mark.parametrize("dsn", ["http://{key}@127.0.0.1:1/7", "https://{key}@host", "{key}"])
+def test_a_sentry_that_cannot_be_told_hides_no_error(
+    planted: dict[str, str], engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    monkeypatch.setenv("MARKETING_SENTRY_DSN", dsn.format(key=KEY_OF_SENTRY))
+    get_settings.cache_clear()
+    if not dsn.endswith("/7"):
+        with pytest.raises(ConfigurationError) as refused:
+            get_settings()
+        assert str(refused.value) == (
+            "MARKETING_SENTRY_DSN cannot be used: it does not look like https://key@host/number."
+        )
+        return
+    report(RuntimeError("It broke."), {"job": KEY})
 
 
 def test_logs_are_json_lines_with_job_tick_run_and_session_and_without_secrets(
