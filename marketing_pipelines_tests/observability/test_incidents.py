@@ -1,10 +1,13 @@
 """A failure that is not tried again opens an incident; three alerts at most tell of it."""
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores import incidents, sessions
@@ -159,6 +162,27 @@ def test_what_lasts_is_told_once_and_its_end_once(engine: sa.Engine) -> None:
         ("overdue a/b", "", "recovery"),
         ("overdue c/d", "", "recovery"),
     ]
+
+
+@given(st.lists(st.sampled_from(["fails", "works"]), max_size=12))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_course_of_a_job_is_told_by_the_rule(engine: sa.Engine, course: list[str]) -> None:
+    subject = uuid.uuid4().hex
+    expected: list[str] = []
+    row = 0
+    for outcome in course:
+        with engine.begin() as connection:
+            if outcome == "fails":
+                incidents.failed(connection, [incidents.Failure(subject, "gone")])
+                row += 1
+                expected += {1: ["first"], 3: ["third"]}.get(row, [])
+            else:
+                incidents.recovered(connection, subject)
+                expected += ["recovery"] if row else []
+                row = 0
+    assert [kind for of, _, kind in alerts(engine) if of == subject] == expected
 
 
 def test_totals_stay_when_sessions_are_purged(engine: sa.Engine) -> None:
