@@ -58,7 +58,7 @@ def answer(path: str, error: Exception) -> Response:
     status, sentence = _status_and_sentence(error)
     headers = dict(getattr(error, "headers", None) or {})
     if status >= 500:
-        _logger.error("%s: %s", path, sentence, exc_info=error if status == 500 else None)
+        _logger.warning("%s: %s", path, sentence, exc_info=error if status == 500 else None)
     if is_page(path):
         page = render("refused.html", status=status, sentence=sentence)
         return HTMLResponse(page, status, headers)
