@@ -144,6 +144,11 @@ def test_a_cron_has_five_fields_or_a_zero_before_them(cron: str, five: str) -> N
     assert five_fields(cron) == five
 
 
+def test_a_run_may_take_as_long_as_all_its_attempts_and_their_waits() -> None:
+    policy = Policy(timeout=dt.timedelta(minutes=5), retries=(5.0, 25.0))
+    assert policy.longest == dt.timedelta(minutes=3 * 5 + 1, seconds=30)
+
+
 def test_delays_are_listed_fixed_or_doubled() -> None:
     assert fixed(3, 5) == (5.0, 5.0, 5.0)
     assert exponential(3, 1) == (1.0, 2.0, 4.0)

@@ -17,6 +17,7 @@ from marketing_pipelines.failures import (
     MarketingPipelinesError,
     StoreUnavailableError,
 )
+from marketing_pipelines.redaction import redact
 from marketing_pipelines.running import UnknownJobError
 
 DATABASE_DOWN = "PostgreSQL does not answer: try again later, or ask `marketing-pipelines doctor`."
@@ -56,9 +57,10 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def answer(path: str, error: Exception) -> Response:
     """The answer to a request that ended in this error."""
     status, sentence = _status_and_sentence(error)
+    sentence = redact(sentence)
     headers = dict(getattr(error, "headers", None) or {})
     if status >= 500:
-        _logger.error("%s: %s", path, sentence, exc_info=error if status == 500 else None)
+        _logger.warning("%s: %s", path, sentence, exc_info=error if status == 500 else None)
     if is_page(path):
         page = render("refused.html", status=status, sentence=sentence)
         return HTMLResponse(page, status, headers)

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from marketing_pipelines.api.answers import Refusal, answer
 
 LONGEST_BODY = 1_000_000
+LONGEST_LENGTH = len(str(LONGEST_BODY))
 
 
 class Limits:
@@ -38,7 +39,7 @@ def _refuse_nul(scope: Scope) -> None:
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    if any(not value.isdigit() or int(value) > LONGEST_BODY for value in lengths):
+    if not all(_is_short(length) for length in lengths):
         raise _too_long()
     body = bytearray()
     more = True
@@ -51,6 +52,10 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
         if len(body) > LONGEST_BODY:
             raise _too_long()
     return bytes(body)
+
+
+def _is_short(length: bytes) -> bool:
+    return length.isdigit() and len(length) <= LONGEST_LENGTH and int(length) <= LONGEST_BODY
 
 
 def _too_long() -> Refusal:

@@ -5,6 +5,7 @@ the new cron, which nobody expected. And it forgets ticks and runs, which sessio
 """
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -42,7 +43,7 @@ def reason_to_skip(
 def _note(connection: sa.Connection, job: str, cron: str) -> bool:
     """Remembers the cron; whether it was another one before."""
     insert = pg.insert(clocks).values(job=job, cron=cron)
-    written = connection.execute(
+    written: sa.CursorResult[Any] = connection.execute(
         insert.on_conflict_do_update(
             index_elements=["job"],
             set_={"cron": insert.excluded.cron},

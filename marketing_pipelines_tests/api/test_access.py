@@ -9,7 +9,7 @@ from starlette.routing import Route
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.admission import is_guarded
 from marketing_pipelines.api.app import ROUTERS
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.failures import BadInputError, StoreUnavailableError
 from marketing_pipelines_tests.api.conftest import CRON_SECRET, NOW, Api
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
@@ -231,6 +231,24 @@ def test_a_database_that_is_down_is_503(api: Api) -> None:
     verdict = api.client.get("/health/jobs")
     assert (verdict.status_code, verdict.json()["status"]) == (503, "unhealthy")
     assert api.client.get("/metrics").status_code == 200
+
+
+def test_no_secret_is_in_an_answer_or_in_the_audit_log(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = "planted-secret-0123456789"
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreUnavailableError(f"postgresql://user:{planted}@host/db does not answer.")
+
+    monkeypatch.setattr("marketing_pipelines.stores.sessions.close_abandoned", fail)
+    answer = api.client.get(SESSIONS, params={"token": planted}, headers=api.bearer("read"))
+    assert answer.status_code == 503
+    assert "host/db does not answer." in answer.text
+    assert planted not in answer.text
+    [(row,)] = api.installation.rows("select audit_log::text from ops.audit_log")
+    assert planted not in str(row)
+    assert api.made["read"] not in str(row)
 
 
 def test_the_secret_of_cookies_is_made_once_and_only_its_owner_reads_it(api: Api) -> None:

@@ -61,6 +61,8 @@ class Running:
             running.kill()
             process.wait(30)
             reader.join(30)
+            assert process.stdout is not None
+            process.stdout.close()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
