@@ -16,13 +16,14 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines import domains
+from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-ROOMS = ("tasks", "sources", "jobs", "sensors")
+ROOMS = ("sources", "jobs", "sensors")
 _logger = logging.getLogger(__name__)
 # Why each file that is left out cannot be imported, by module.
 left_out: dict[str, str] = {}
@@ -36,6 +37,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """Everything of every domain, with the real resources unless others are given."""
+    left_out.update(load_tasks())
     found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():
         for value in vars(module).values():
