@@ -80,7 +80,7 @@ class Admission:
                 is_cron, refusal = self._cron(_bearer_of(headers))
             elif is_page(path):
                 sign_in = self._site.signer.read(_cookie_of(headers), self._site.now())
-                token = sign_in and tokens.find(connection, sign_in.token_id)
+                token = tokens.find(connection, sign_in.token_id) if sign_in else None
             else:
                 token = tokens.verify(connection, _bearer_of(headers))
             if not _is_below(path, "/cron") and not token and not tokens.any_valid(connection):
