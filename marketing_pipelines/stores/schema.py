@@ -143,9 +143,13 @@ def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
 
 def run_sql_file(name: str) -> None:
     """Runs one of the migrations' SQL files on the migration's connection."""
+    run_sql(resources.files("marketing_pipelines.migrations").joinpath("sql", name).read_text())
+
+
+def run_sql(text: str) -> None:
+    """Runs statements on the migration's connection."""
     from alembic import op
 
-    text = resources.files("marketing_pipelines.migrations").joinpath("sql", name).read_text()
     with raw_cursor(op.get_bind()) as cursor:
         cursor.execute(text)
 

@@ -1,6 +1,12 @@
-"""The queues: Procrastinate's own schema, and what the project keeps beside it."""
+"""The queues: Procrastinate's own schema, and what the project keeps beside it.
 
-from marketing_pipelines.stores.schema import run_sql_file
+The schema is the installed release's; `pyproject.toml` holds it at the one that this migration
+was written for. A migration that raises it applies Procrastinate's own scripts.
+"""
+
+from procrastinate.schema import SchemaManager
+
+from marketing_pipelines.stores.schema import run_sql, run_sql_file
 
 revision = "0003"
 down_revision = "0002"
@@ -9,5 +15,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql_file("0003_procrastinate.sql")
+    run_sql(SchemaManager.get_schema())
     run_sql_file("0003_queues.sql")
