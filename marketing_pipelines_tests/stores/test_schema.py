@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import marketing_pipelines
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
@@ -20,10 +22,9 @@ from marketing_pipelines.stores.tables import metadata
 from marketing_pipelines_tests.waiting import until
 
 SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
-importlib.import_module("marketing_pipelines.queueing.tables")
-importlib.import_module("marketing_pipelines.observability.tables")
-for domain in ("crm", "campaigns", "analytics"):
-    importlib.import_module(f"marketing_pipelines.domains.{domain}.tables")
+PACKAGE = Path(marketing_pipelines.__file__).parent
+for file in PACKAGE.rglob("tables.py"):
+    importlib.import_module(".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts))
 
 
 def ours(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
