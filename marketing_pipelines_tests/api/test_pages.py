@@ -142,13 +142,25 @@ def test_the_calendar_has_a_row_for_a_job_and_a_column_for_a_day() -> None:
         Occurrence("a/one", late, None, "not due"),
     ]
     first, second = dt.date(2026, 3, 1), dt.date(2026, 3, 2)
-    found = calendar(ticks, first=first, last=second, zone=zone)
+    jobs = ["a/one", "b/two", "c/never"]
+    found = calendar(ticks, jobs=jobs, first=first, last=second, zone=zone)
     assert found.days == [first, second]
     assert found.rows == {
         "a/one": {first: [ticks[1]], second: [ticks[2]]},
         "b/two": {first: [ticks[0]], second: []},
+        "c/never": {first: [], second: []},
     }
-    assert what_did_not_run(ticks) == [ticks[1]]
+
+
+def test_ticks_that_did_not_run_for_one_reason_are_one_line() -> None:
+    hours = [dt.datetime(2026, 3, 1, hour, tzinfo=dt.UTC) for hour in range(6)]
+    off = [Occurrence("a/one", hour, None, "missed", "off") for hour in hours]
+    ran = Occurrence("a/one", hours[2], None, "ran")
+    failed = Occurrence("a/one", hours[4], None, "failed", "broken")
+    other = Occurrence("b/two", hours[3], None, "skipped", "held")
+    found = what_did_not_run([off[0], off[1], ran, off[3], other, failed, off[5]])
+    assert [gap.ticks for gap in found] == [[off[5]], [failed], [off[3]], [other], off[:2]]
+    assert (found[4].first, found[4].last) == (off[0], off[1])
 
 
 def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.admission import refuse_without
 from marketing_pipelines.api.launching import launch
-from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
+from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
 from marketing_pipelines.api.pages.rendering import COOKIE, HOME, PAGES, SIGN_IN, STYLE, render
 from marketing_pipelines.api.pages.showing import HEADERS, Anyone, Reader, back, page
@@ -90,7 +90,8 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
         health=verdict,
         running=running,
         failed=failed,
-        ticks=what_did_not_run(ticks),
+        gaps=what_did_not_run(ticks),
+        not_run=sum(tick.status in DID_NOT_RUN for tick in ticks),
         ran=sum(tick.status in ("ran", "caught up") for tick in ticks),
     )
 
@@ -111,8 +112,10 @@ def show_calendar(
         site,
         visit,
         "calendar.html",
-        calendar=calendar(found, first=first, last=tomorrow, zone=zone),
-        failures=what_did_not_run(found),
+        calendar=calendar(
+            found, jobs=[c.job for c in clocks()], first=first, last=tomorrow, zone=zone
+        ),
+        gaps=what_did_not_run(found),
         days=days,
         zone=zone.key,
     )
