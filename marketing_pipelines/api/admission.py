@@ -74,13 +74,15 @@ class Admission:
     def _arrive(self, scope: Scope) -> Visit:
         path, client = scope["path"], scope.get("client")
         headers = Headers(scope=scope)
-        is_cron = token = sign_in = refusal = None
+        token: tokens.Token | None = None
+        sign_in: SignIn | None = None
+        is_cron, refusal = False, None
         with self._site.engine.begin() as connection:
             if _is_below(path, "/cron"):
                 is_cron, refusal = self._cron(_bearer_of(headers))
             elif is_page(path):
                 sign_in = self._site.signer.read(_cookie_of(headers), self._site.now())
-                token = sign_in and tokens.find(connection, sign_in.token_id)
+                token = tokens.find(connection, sign_in.token_id) if sign_in else None
             else:
                 token = tokens.verify(connection, _bearer_of(headers))
             if not _is_below(path, "/cron") and not token and not tokens.any_valid(connection):
@@ -96,7 +98,7 @@ class Admission:
                 method=scope["method"],
                 path=path,
             )
-        return Visit(entry, token, sign_in if token else None, bool(is_cron), refusal)
+        return Visit(entry, token, sign_in if token else None, is_cron, refusal)
 
     def _cron(self, given: str) -> tuple[bool, Refusal | None]:
         secret = self._site.settings.cron_secret

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from marketing_pipelines.api import tokens
-from marketing_pipelines.api.admission import refuse_without
+from marketing_pipelines.api import audit, tokens
+from marketing_pipelines.api.admission import Visit, refuse_without
 from marketing_pipelines.api.launching import launch
 from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
@@ -46,6 +46,9 @@ def sign_in(request: Request, site: Here, fields: Fields) -> Response:
     refuse_foreign_origin(request)
     with site.engine.begin() as connection:
         token = tokens.verify(connection, fields.get("token", "").strip())
+        if token is not None:
+            visit: Visit = request.state.visit
+            audit.identified(connection, visit.entry, actor=token.name, token_id=token.id)
     if token is None:
         page = render("sign_in.html", problem="This is no valid token.")
         return HTMLResponse(page, 401, HEADERS)
