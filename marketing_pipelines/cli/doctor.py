@@ -119,14 +119,15 @@ def _alerts(settings: Settings) -> str:
     if not found:
         return "MARKETING_ALERT_URLS is not set: alerts are rows of ops.alerts and reach nobody"
     addresses.require_usable(found)
-    return f"{len(found)} addresses"
+    return f"apprise can use each address of MARKETING_ALERT_URLS ({len(found)})"
 
 
 def _definitions() -> str:
     import time
 
     started = time.monotonic()
-    from marketing_pipelines.definitions import defs, left_out
+    from marketing_pipelines.catalog import left_out
+    from marketing_pipelines.definitions import defs
 
     if left_out:
         reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())

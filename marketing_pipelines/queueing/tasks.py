@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,13 @@ class TaskContext:
         return self.held.task_id
 
     def progress(self, fraction: float) -> None:
-        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once."""
+        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once.
+
+        Raises:
+            ValueError: it is not between 0 and 1.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"Progress is between 0 and 1, not {fraction}.")
         with self.engine.begin() as connection:
             settling.report_progress(connection, self.held, fraction)
 
@@ -92,6 +99,8 @@ class Task:
 _tasks: dict[str, Task] = {}
 # Why a domain's tasks cannot be imported, by domain.
 left_out: dict[str, str] = {}
+# Whether every domain has declared what it declares.
+all_loaded = threading.Event()
 
 
 def task(

@@ -223,6 +223,31 @@ def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     assert sorted(task_id for (task_id,) in calls(queue, "task_id")) == sorted(ids)
 
 
+# 5
+def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
+    queue: sa.Engine,
+) -> None:
+    [task_id] = put(queue, "write_once", after=2.0)
+    reported = "select count(*) from ops.task_attempts where progress = 0.5"
+    with workers(1, "--queue", "default") as [frozen], workers(1, "--queue", "none"):
+        until(lambda: scalar(queue, reported), what="it to be in hand")
+        frozen.send_signal(signal.SIGSTOP)
+        # The other worker serves another queue, and keeps house for all.
+        until(lambda: counted(queue, "default").waiting == 1, what="it to be taken away")
+        with workers(1, "--queue", "default") as [other]:
+            until(lambda: counted(queue, "default").completed == 1, what="another to do it")
+            other.terminate()
+            other.communicate(timeout=10)
+        frozen.send_signal(signal.SIGCONT)
+        more = put(queue, "write", 3)
+        until(lambda: counted(queue, "default").completed == 4, what="it to work on")
+        frozen.terminate()
+        printed, _ = frozen.communicate(timeout=10)
+    assert f"Task {task_id} is no longer in hand of worker" in printed
+    assert sorted(calls(queue)) == [(task_id, 2), *((one, 1) for one in more)]
+    assert {pid for pid, task in calls(queue, "pid, task_id") if task != task_id} == {frozen.pid}
+
+
 # 43
 def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     queue: sa.Engine,
@@ -271,3 +296,35 @@ def test_a_paused_queue_starts_nothing_and_goes_on_after_resume(queue: sa.Engine
             assert control.resume(connection, "default")
             assert not control.resume(connection, "default")
         until(lambda: counted(queue, "default").completed == 5, what="it to go on")
+
+
+def test_a_worker_whose_connections_are_cut_settles_what_it_has_and_goes_on(
+    queue: sa.Engine,
+) -> None:
+    [slow] = put(queue, "sleep", seconds=2.0)
+    with workers(1, "--queue", "default") as [process]:
+        reported = "select count(*) from ops.task_attempts where progress = 0.5"
+        until(lambda: scalar(queue, reported), what="one to be in hand")
+        with queue.begin() as connection:
+            cut = connection.exec_driver_sql(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                " where application_name = 'marketing-pipelines worker'"
+                " and datname = current_database()"
+            ).scalar_one()
+        assert cut >= 2
+        put(queue, "write", 5)
+        until(lambda: counted(queue, "default").completed == 6, what="all to be done")
+        assert process.poll() is None
+    assert Counter(calls(queue))[(slow, 1)] == 1
+    assert scalar(queue, "select max(attempts) from procrastinate_jobs") == 1
+
+
+def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "sleep_in_one_piece")
+    with workers(1, "--queue", "none") as [process]:
+        printed, _ = process.communicate(timeout=40)
+    assert process.returncode == 1, printed
+    assert "does not stop: the worker ends." in printed
+    [letter] = letters(queue)
+    assert (letter.task_id, letter.attempts) == (task_id, 1)
+    assert letter.error.endswith("was stopped after 1 s, the time it may take.")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -28,17 +29,21 @@ _RECORD = sa.text(
 
 
 def record(context: TaskContext, number: int) -> None:
+    """Writes down the call in a transaction of its own."""
+    with context.engine.begin() as connection:
+        write_call(connection, context, number)
+
+
+def write_call(connection: sa.Connection, context: TaskContext, number: int) -> None:
     """Writes down the call."""
-    started_at = datetime.now(UTC)
     values = {
         "task_id": context.task_id,
         "attempt": context.attempt,
         "number": number,
-        "started_at": started_at,
+        "started_at": datetime.now(UTC),
         "pid": os.getpid(),
     }
-    with context.engine.begin() as connection:
-        connection.execute(_RECORD, values)
+    connection.execute(_RECORD, values)
 
 
 @task(queue=DEFAULT)
@@ -53,19 +58,13 @@ def write(context: TaskContext, number: int) -> None:
 
 
 @task(queue=DEFAULT)
-def write_once(context: TaskContext, number: int) -> None:
-    """Writes in the transaction that ends the task."""
+def write_once(context: TaskContext, number: int, after: float = 0.0) -> None:
+    """Writes in the transaction that ends the task, and says before that it is at it."""
+    if after:
+        context.progress(0.5)
+        time.sleep(after)
     with context.finishing() as connection:
-        connection.execute(
-            _RECORD,
-            {
-                "task_id": context.task_id,
-                "attempt": context.attempt,
-                "number": number,
-                "started_at": datetime.now(UTC),
-                "pid": os.getpid(),
-            },
-        )
+        write_call(connection, context, number)
 
 
 @task(queue=CRM_EVENTS)
@@ -94,6 +93,12 @@ def refuse(context: TaskContext, number: int, message: str) -> None:
     """Cannot ever be done."""
     record(context, number)
     raise PermanentError(message)
+
+
+@task(queue=DEFAULT)
+def leave(context: TaskContext, number: int) -> None:
+    """Believes that it is alone."""
+    sys.exit(3)
 
 
 @task(queue=DEFAULT)
@@ -134,6 +139,12 @@ def sleep_in_steps(context: TaskContext, number: int) -> None:
     record(context, number)
     while True:
         time.sleep(0.01)
+
+
+@task(queue=LADDERS["none"], timeout=timedelta(seconds=1))
+def sleep_in_one_piece(context: TaskContext, number: int) -> None:
+    """Sits in one call of the system."""
+    time.sleep(120)
 
 
 @task(queue=DEFAULT, timeout=timedelta(seconds=1))
