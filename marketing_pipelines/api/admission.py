@@ -74,7 +74,9 @@ class Admission:
     def _arrive(self, scope: Scope) -> Visit:
         path, client = scope["path"], scope.get("client")
         headers = Headers(scope=scope)
-        is_cron = token = sign_in = refusal = None
+        token: tokens.Token | None = None
+        sign_in: SignIn | None = None
+        is_cron, refusal = False, None
         with self._site.engine.begin() as connection:
             if _is_below(path, "/cron"):
                 is_cron, refusal = self._cron(_bearer_of(headers))
@@ -96,7 +98,7 @@ class Admission:
                 method=scope["method"],
                 path=path,
             )
-        return Visit(entry, token, sign_in if token else None, bool(is_cron), refusal)
+        return Visit(entry, token, sign_in if token else None, is_cron, refusal)
 
     def _cron(self, given: str) -> tuple[bool, Refusal | None]:
         secret = self._site.settings.cron_secret

@@ -35,6 +35,13 @@ def note(
     return number
 
 
+def identified(connection: sa.Connection, number: int, *, actor: str, token_id: int) -> None:
+    """Completes the entry with who it turned out to be."""
+    connection.execute(
+        sa.update(audit_log).where(audit_log.c.id == number).values(actor=actor, token_id=token_id)
+    )
+
+
 def answered(connection: sa.Connection, number: int, status: int) -> None:
     """Completes the entry with the status of the answer."""
     connection.execute(sa.update(audit_log).where(audit_log.c.id == number).values(status=status))

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from marketing_pipelines.api import tokens
-from marketing_pipelines.api.admission import refuse_without
+from marketing_pipelines.api import audit, tokens
+from marketing_pipelines.api.admission import Visit, refuse_without
 from marketing_pipelines.api.launching import launch
-from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
+from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
 from marketing_pipelines.api.pages.rendering import COOKIE, HOME, PAGES, SIGN_IN, STYLE, render
 from marketing_pipelines.api.pages.showing import HEADERS, Anyone, Reader, back, page
@@ -46,6 +46,9 @@ def sign_in(request: Request, site: Here, fields: Fields) -> Response:
     refuse_foreign_origin(request)
     with site.engine.begin() as connection:
         token = tokens.verify(connection, fields.get("token", "").strip())
+        if token is not None:
+            visit: Visit = request.state.visit
+            audit.identified(connection, visit.entry, actor=token.name, token_id=token.id)
     if token is None:
         page = render("sign_in.html", problem="This is no valid token.")
         return HTMLResponse(page, 401, HEADERS)
@@ -90,7 +93,8 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
         health=verdict,
         running=running,
         failed=failed,
-        ticks=what_did_not_run(ticks),
+        gaps=what_did_not_run(ticks),
+        not_run=sum(tick.status in DID_NOT_RUN for tick in ticks),
         ran=sum(tick.status in ("ran", "caught up") for tick in ticks),
     )
 
@@ -111,8 +115,10 @@ def show_calendar(
         site,
         visit,
         "calendar.html",
-        calendar=calendar(found, first=first, last=tomorrow, zone=zone),
-        failures=what_did_not_run(found),
+        calendar=calendar(
+            found, jobs=[c.job for c in clocks()], first=first, last=tomorrow, zone=zone
+        ),
+        gaps=what_did_not_run(found),
         days=days,
         zone=zone.key,
     )
