@@ -27,6 +27,11 @@ class Clock:
         instants = cron_string_iterator(since.timestamp(), self.cron, self.zone)
         return (instant.astimezone(dt.UTC) for instant in instants)
 
+    def last_tick(self, now: dt.datetime) -> dt.datetime:
+        """The latest instant that is not after `now`."""
+        instants = cron_string_iterator(now.timestamp(), self.cron, self.zone, ascending=False)
+        return next(instants).astimezone(dt.UTC)
+
 
 def clocks() -> list[Clock]:
     """The clocks that run in this installation, by job."""

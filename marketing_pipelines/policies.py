@@ -21,7 +21,7 @@ from marketing_pipelines.settings import get_settings
 
 CatchUp = Literal["all", "once", "skip"]
 Environment = Literal["development", "staging", "production"]
-ALL_ENVIRONMENTS: tuple[Environment, ...] = ("development", "staging", "production")
+ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
 # Keys that say something about a clock, which not every job has.
 OF_CLOCKS = ("enabled", "cron", "environments", "catch_up")
@@ -58,7 +58,18 @@ class Policy:
     retries: tuple[float, ...] = DEFAULT_RETRIES
     alert: bool = True
     enabled: bool = True
-    environments: tuple[Environment, ...] = ALL_ENVIRONMENTS
+    environments: tuple[str, ...] = ALL_ENVIRONMENTS
+
+    def __post_init__(self) -> None:
+        unknown = set(self.environments) - set(ALL_ENVIRONMENTS)
+        if unknown:
+            raise ValueError(f"There is no environment {', '.join(sorted(unknown))}.")
+
+    @property
+    def longest(self) -> dt.timedelta:
+        """How long all attempts may take together, with the waits between them and a minute."""
+        waits = dt.timedelta(seconds=sum(self.retries), minutes=1)
+        return self.timeout * (1 + len(self.retries)) + waits
 
     @property
     def is_on(self) -> bool:

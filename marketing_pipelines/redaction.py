@@ -14,7 +14,7 @@ HIDDEN = "…"
 SHORTEST = 6
 SHORTEST_PASSWORD = 4
 _SECRET_SETTING = re.compile(r"secret|password|token|dsn|key|alert_urls")
-_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]*:[^/\s@'\"]*@")
+_USER_INFO = re.compile(r"(?<=://)([^/\s:@'\"]*):[^/\s@'\"]*@")
 _NAMED = re.compile(
     r"""(?ix) \b (?P<name> password | passwd | pwd | secret | token | api_?key | authorization )
     (?P<between> ["']? \s* [=:] \s* ["']? (?: bearer \s+ )? )
@@ -28,7 +28,8 @@ def redact(value: Any) -> Any:
         return _without_secrets(value)
     if isinstance(value, Mapping):
         return {key: redact(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    # Dagster's metadata values are tuples too, of a kind that cannot be iterated.
+    if type(value) in (list, tuple):
         return [redact(item) for item in value]
     return value
 
@@ -48,7 +49,7 @@ def redacted_error(error: BaseException) -> BaseException:
 def _without_secrets(text: str) -> str:
     for secret in _secrets():
         text = text.replace(secret, HIDDEN)
-    text = _USER_INFO.sub(f"{HIDDEN}@", text)
+    text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
     return _NAMED.sub(rf"\g<name>\g<between>{HIDDEN}", text)
 
 

@@ -17,7 +17,6 @@ from marketing_pipelines.policies import (
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
     CatchUp,
-    Environment,
     Policy,
 )
 from marketing_pipelines.resources import Postgres
@@ -83,7 +82,7 @@ def scheduled(
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
     retries: Sequence[float] = DEFAULT_RETRIES,
     alert: bool = True,
-    environments: Sequence[Environment] = ALL_ENVIRONMENTS,
+    environments: Sequence[str] = ALL_ENVIRONMENTS,
 ) -> dg.ScheduleDefinition | UnresolvedAssetJobDefinition:
     """The asset's schedule in the reporting zone; its bare job where its clock stands still.
 
@@ -113,12 +112,16 @@ def scheduled(
             environments=tuple(environments),
         ),
     )
-    max_runtime = f"{policy.timeout.total_seconds():g}"
+    # Dagster's own limit is for the whole run, and stands behind the one of each attempt.
+    max_runtime = policy.longest * (1 + len(together_with))
     job = dg.define_asset_job(
         job_name(name),
         selection=dg.AssetSelection.assets(asset, *together_with),
-        tags={"marketing/timeout": max_runtime, "marketing/catch_up": policy.catch_up},
-        run_tags={MAX_RUNTIME_TAG: max_runtime},
+        tags={
+            "marketing/timeout": f"{policy.timeout.total_seconds():g}",
+            "marketing/catch_up": policy.catch_up,
+        },
+        run_tags={MAX_RUNTIME_TAG: f"{max_runtime.total_seconds():g}"},
     )
     if partitions is not None:
         _PARTITIONED_JOBS.append(job)

@@ -1,6 +1,7 @@
 """Final failures, told to Sentry where `MARKETING_SENTRY_DSN` is set."""
 
 import functools
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import get_settings
 
 SECONDS_TO_SEND = 3.0
+_logger = logging.getLogger(__name__)
 
 
 def report(error: BaseException, tags: Mapping[str, str]) -> None:
@@ -15,6 +17,13 @@ def report(error: BaseException, tags: Mapping[str, str]) -> None:
     dsn = get_settings().sentry_dsn
     if dsn is None:
         return
+    try:
+        _send(dsn, error, tags)
+    except Exception as problem:
+        _logger.warning("Sentry could not be told: %s", problem)
+
+
+def _send(dsn: str, error: BaseException, tags: Mapping[str, str]) -> None:
     import sentry_sdk
 
     _start(dsn, get_settings().env)

@@ -4,6 +4,7 @@ Settings of one organization (decay, ramps, caps) are not here: they are rows.
 """
 
 import datetime as dt
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
 
     env: Literal["development", "staging", "production"] = Field(
         default="development",
-        description="Decides which jobs are on the clock; all of this release are in every one.",
+        description="Decides which jobs are on the clock; `timetable` shows those that are off.",
     )
     data_dir: Path = Field(
         default=Path(".data"),
@@ -113,6 +114,13 @@ class Settings(BaseSettings):
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"'{value}' is not an IANA time zone such as 'Europe/Berlin'")
+        return value
+
+    @field_validator("sentry_dsn")
+    @classmethod
+    def _names_a_project(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s]+@[^/@\s]+/\S*\d+", value):
+            raise ValueError("it does not look like https://key@host/number")
         return value
 
     @field_validator("first_day")

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ def run_probe(
     first: str | None = None,
     last: str | None = None,
     tags: Mapping[str, str] | None = None,
+    instance: dg.DagsterInstance | None = None,
 ) -> dg.ExecuteInProcessResult:
     """One run of the asset; `first` and `last` are hours, without them it has no partitions."""
     hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00")
@@ -43,10 +44,10 @@ def run_probe(
             "dagster/asset_partition_range_start": str(first),
             "dagster/asset_partition_range_end": last,
         }
-    with dg.DagsterInstance.ephemeral() as instance:
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as opened:
         return dg.materialize(
             [probe],
-            instance=instance,
+            instance=opened,
             partition_key=None if last else first,
             tags=all_tags,
             raise_on_error=False,

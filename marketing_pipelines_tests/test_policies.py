@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from marketing_pipelines import policies
 from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.policies import Policy, exponential, fixed, five_fields, policy_of
+from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.cli.console import call, refusal
@@ -142,6 +142,11 @@ def test_a_mistake_is_one_sentence_that_names_the_line(
 )
 def test_a_cron_has_five_fields_or_a_zero_before_them(cron: str, five: str) -> None:
     assert five_fields(cron) == five
+
+
+def test_a_run_may_take_as_long_as_all_its_attempts_and_their_waits() -> None:
+    policy = Policy(timeout=dt.timedelta(minutes=5), retries=(5.0, 25.0))
+    assert policy.longest == dt.timedelta(minutes=3 * 5 + 1, seconds=30)
 
 
 def test_delays_are_listed_fixed_or_doubled() -> None:

@@ -126,7 +126,8 @@ def _definitions() -> str:
     import time
 
     started = time.monotonic()
-    from marketing_pipelines.definitions import defs, left_out
+    from marketing_pipelines.catalog import left_out
+    from marketing_pipelines.definitions import defs
 
     if left_out:
         reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())

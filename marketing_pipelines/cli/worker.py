@@ -45,11 +45,13 @@ def worker(
             engine.url, application_name="marketing-pipelines worker", pool_size=pool_size
         )
         print(f"worker: {', '.join(_described(s) for s in shares)}; Ctrl-C stops", flush=True)
-        stuck = Process(pooled, shares, drain=drain).run()
+        process = Process(pooled, shares, drain=drain)
+        process.run()
         pooled.dispose()
-    if stuck:
+    if process.stuck:
         sys.stdout.flush()
-        os._exit(0)
+        os._exit(process.exit_code)
+    raise typer.Exit(process.exit_code)
 
 
 def _chosen(names: list[str] | None) -> list[queues.Queue]:

@@ -87,7 +87,10 @@ def report(
         for lag in lags(connection, clocks(), now, get_settings().zone)
         if lag.is_overdue(now)
     ]
-    heartbeat = heartbeat_age(instance, now)
+    try:
+        heartbeat = heartbeat_age(instance, now)
+    except Exception:  # whatever Dagster's storage raises while it does not answer
+        heartbeat = None
     wrong = _wrong(heartbeat)
     worrying = _worrying(numbers.failed, numbers.abandoned, overdue)
     return Health(
@@ -146,7 +149,7 @@ def _worrying(failed: int, abandoned: int, overdue: Sequence[str]) -> list[str]:
     return found
 
 
-def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[tuple[int, int, int]]:
+def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[int, int, int]:
     session = job_sessions.c
     since = now - dt.timedelta(hours=24)
     recent = session.ended_at > since

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from croniter import croniter
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.clocks import Clock
@@ -63,7 +62,7 @@ def lags(
 ) -> list[Lag]:
     """Every clock's lag, in one query."""
     installed = connection.execute(sa.select(installation.c.started_at)).scalar_one()
-    latest = {clock.job: _last_tick(clock, now) for clock in clocks}
+    latest = {clock.job: clock.last_tick(now) for clock in clocks}
     own = {
         job: partition_of_tick(registered()[job], tick, zone).key if job in registered() else None
         for job, tick in latest.items()
@@ -89,9 +88,3 @@ def _lags(
             begin = max(installed, row.last_success or installed)
             since = min(tick, next(t for t in clock.ticks(begin) if t > begin))
         yield Lag(clock.job, since, row.is_running, row.last_success)
-
-
-def _last_tick(clock: Clock, now: dt.datetime) -> dt.datetime:
-    just_after = (now + dt.timedelta(seconds=1)).astimezone(ZoneInfo(clock.zone))
-    tick: dt.datetime = croniter(clock.cron, just_after).get_prev(dt.datetime)
-    return tick.astimezone(dt.UTC)

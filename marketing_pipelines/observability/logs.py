@@ -47,8 +47,12 @@ class _Stderr(logging.StreamHandler[Any]):
 
 
 def _formatter() -> logging.Formatter:
-    pretty = sys.stderr.isatty()
-    render: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    # Tracebacks are texts before secrets are taken out; pretty ones would print local variables.
+    render: Any = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
+    )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
@@ -59,7 +63,7 @@ def _formatter() -> logging.Formatter:
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([] if pretty else [structlog.processors.format_exc_info]),
+            structlog.processors.format_exc_info,
             _without_secrets,
             render,
         ],

@@ -19,6 +19,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from marketing_pipelines import catalog
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.observability import health
@@ -126,6 +127,11 @@ def _families(
     heartbeat = None if instance is None else _whole(lambda: _of_dagster(instance, now))
     answers["dagster"] = heartbeat is not None
     yield from heartbeat or ()
+    yield GaugeMetricFamily(
+        "marketing_files_left_out",
+        "Files of domains that cannot be imported",
+        value=len(catalog.left_out),
+    )
     lake = _whole(_of_lake)
     answers["lake"] = lake is not None
     yield from lake or ()
@@ -195,7 +201,7 @@ def _now(connection: sa.Connection, now: dt.datetime) -> Families:
         "Time since the latest successful session began",
         labels=["job"],
     )
-    at_work = dict(
+    at_work: dict[str, int] = dict(
         connection.execute(
             sa.select(job_sessions.c.job, sa.func.count())
             .where(job_sessions.c.status == "RUNNING")

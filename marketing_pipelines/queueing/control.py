@@ -11,20 +11,14 @@ from marketing_pipelines.queueing.tables import queue_states
 BATCH = 10_000
 
 
-def know(connection: sa.Connection, queues: list[str]) -> None:
-    """Makes a row for each queue that has none; workers lock it to count starts."""
-    if queues:
-        rows = [{"queue": name} for name in queues]
-        connection.execute(pg.insert(queue_states).on_conflict_do_nothing(), rows)
-
-
 def pause(connection: sa.Connection, queue: str) -> bool:
     """Starts nothing more of the queue, what is in hand goes on; False: it was paused already.
 
     Raises:
         BadInputError: there is no such queue.
     """
-    know(connection, [find(queue).name])
+    row = pg.insert(queue_states).values(queue=find(queue).name)
+    connection.execute(row.on_conflict_do_nothing())
     paused = connection.execute(
         sa.update(queue_states)
         .where(queue_states.c.queue == queue, queue_states.c.paused_at.is_(None))

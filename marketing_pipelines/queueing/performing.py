@@ -16,11 +16,12 @@ from marketing_pipelines.queueing import settling, tasks
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.settling import Failure, Held, TaskLostError
 from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
-from marketing_pipelines.redaction import redact
+from marketing_pipelines.redaction import HIDDEN, redact
 
 # A domain that cannot be imported is mended sooner or later; its tasks wait.
 PUT_OFF_SECONDS = 60.0
 PAUSES_BETWEEN_TRIES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+LONGEST_SENTENCE, LONGEST_TRACEBACK = 2_000, 20_000
 
 _logger = logging.getLogger(__name__)
 
@@ -84,10 +85,10 @@ class Attempt:
             self.give_back(snooze.seconds)
         except TaskLostError as error:
             _logger.warning("%s", error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.settle_failure(error)
         except _OutOfTime:
-            self.settle_failure(out_of_time(task))
+            self.settle_failure(out_of_time(task.timeout.total_seconds(), task.name))
         else:
             if not context.finished:
                 self._settle(settling.finish)
@@ -104,7 +105,7 @@ class Attempt:
         """The task comes again after `seconds`, with the attempts it had."""
         self._settle(settling.give_back, seconds=seconds)
 
-    def settle_failure(self, error: Exception) -> None:
+    def settle_failure(self, error: BaseException) -> None:
         """Another attempt by the ladder, or a dead letter."""
         failure = describe(error)
         delay = self.queue.retry.delay_after(self.number, random.random())  # noqa: S311
@@ -137,17 +138,16 @@ class Attempt:
             except TaskLostError as error:
                 _logger.warning("%s", error)
                 return
-            except sa.exc.DBAPIError as error:
+            except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
                 if pause is None:
                     raise
                 _logger.warning("%s could not be settled: %s", self, describe(error).error)
                 time.sleep(pause)
 
 
-def out_of_time(task: Task) -> TimedOutError:
+def out_of_time(seconds: float, task: str) -> TimedOutError:
     """What an attempt fails with that was stopped."""
-    seconds = task.timeout.total_seconds()
-    return TimedOutError(f"{task.name} was stopped after {seconds:g} s, the time it may take.")
+    return TimedOutError(f"{task} was stopped after {seconds:g} s, the time it may take.")
 
 
 def describe(error: BaseException) -> Failure:
@@ -157,4 +157,11 @@ def describe(error: BaseException) -> Failure:
     sentence = lines[0] if lines else "no message"
     if not isinstance(error, MarketingPipelinesError):
         sentence = f"{type(error).__name__}: {sentence}"
-    return Failure(redact(sentence), redact("".join(traceback.format_exception(error))))
+    trace = "".join(traceback.format_exception(error))
+    return Failure(_storable(sentence)[:LONGEST_SENTENCE], _storable(trace)[-LONGEST_TRACEBACK:])
+
+
+def _storable(text: str) -> str:
+    """Without secrets, and without what PostgreSQL's text cannot hold."""
+    clean: str = redact(text)
+    return clean.replace("\0", HIDDEN).encode(errors="replace").decode()

@@ -1,6 +1,7 @@
 """The declared queues: how many tasks at once, how many a second, and what becomes of failures."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -36,6 +37,11 @@ class Queue:
     retry: Retry = Retry.listed(1, 2, 4)  # noqa: RUF009
     keep_completed: Keep = Keep(dt.timedelta(hours=24), 1_000)
     keep_failed: Keep = Keep(dt.timedelta(days=7), 5_000)
+
+    def __post_init__(self) -> None:
+        # It is part of the name of a notification channel, which PostgreSQL cuts at 63 bytes.
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", self.name):
+            raise ValueError(f"A queue's name is lower case and at most 40 long: {self.name!r}.")
 
     def concurrency_by(self, settings: Settings) -> int:
         """Tasks at once in one process."""

@@ -130,6 +130,16 @@ _WAKE = """
         json_build_object('type', 'job_inserted', 'job_id', id)::text
     )
 """
+# What waits for the same lock can be fetched now; nothing else would say so.
+_WAKE_NEXT = """
+    case when lock is not null and exists (
+        select from procrastinate_jobs as next
+        where next.lock = ended.lock and next.status = 'todo'
+    ) then pg_notify(
+        'procrastinate_queue_v1#' || queue_name,
+        json_build_object('type', 'job_inserted', 'job_id', id)::text
+    ) end
+"""
 _NOTE_FAILURE = """
     insert into ops.task_attempts (task_id, error, traceback, first_failed_at, last_failed_at)
     select id, :error, :traceback, clock_timestamp(), clock_timestamp()
@@ -151,10 +161,13 @@ _LETTER = """
 """
 
 _FINISH = sa.text(f"""
-    update procrastinate_jobs as job
-    set status = 'succeeded', attempts = attempts + 1, abort_requested = false
-    where {_IN_HAND}
-    returning id
+    with ended as (
+        update procrastinate_jobs as job
+        set status = 'succeeded', attempts = attempts + 1, abort_requested = false
+        where {_IN_HAND}
+        returning id, queue_name, lock
+    )
+    select id, {_WAKE_NEXT} from ended
 """)
 _GIVE_BACK = sa.text(f"""
     with again as (
@@ -179,16 +192,18 @@ _TRY_AGAIN = sa.text(f"""
     {_WAKE} from again
 """)
 _BURY = sa.text(f"""
-    with job as (
+    with ended as (
         update procrastinate_jobs as job
         set status = 'failed', attempts = attempts + 1, abort_requested = false
         where {_IN_HAND}
         returning *
     ),
-    noted as ({_NOTE_FAILURE} from job {_ON_CONFLICT})
-    {_LETTER} from job
-    left join ops.task_attempts as earlier on earlier.task_id = job.id
-    returning id
+    noted as ({_NOTE_FAILURE} from ended {_ON_CONFLICT}),
+    letter as (
+        {_LETTER} from ended as job
+        left join ops.task_attempts as earlier on earlier.task_id = job.id
+    )
+    select id, {_WAKE_NEXT} from ended
 """)
 _PROGRESS = sa.text("""
     insert into ops.task_attempts (task_id, progress) values (:task_id, :fraction)

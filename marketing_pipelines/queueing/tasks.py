@@ -52,7 +52,13 @@ class TaskContext:
         return self.held.task_id
 
     def progress(self, fraction: float) -> None:
-        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once."""
+        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once.
+
+        Raises:
+            ValueError: it is not between 0 and 1.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"Progress is between 0 and 1, not {fraction}.")
         with self.engine.begin() as connection:
             settling.report_progress(connection, self.held, fraction)
 

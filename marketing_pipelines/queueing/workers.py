@@ -22,8 +22,8 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
-from marketing_pipelines.queueing import control, counts, queues, settling, tasks
-from marketing_pipelines.queueing.performing import Attempt, out_of_time
+from marketing_pipelines.queueing import counts, queues, settling, tasks
+from marketing_pipelines.queueing.performing import Attempt, describe, out_of_time
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.settling import Held
 from marketing_pipelines.stores.postgres import libpq_uri
@@ -64,21 +64,20 @@ class Process:
     shares: Sequence[Share]
     drain: bool = False
     grace: float = GRACE
+    exit_code: int = field(default=0, init=False)
+    stuck: bool = field(default=False, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _stuck: bool = field(default=False, init=False)
 
-    def run(self) -> bool:
-        """Works; returns whether a task does not stop.
+    def run(self) -> None:
+        """Works.
 
-        What such a task had in hand is settled; a thread cannot be ended, so the process must.
+        If it is `stuck` afterwards, a task that was given back still runs in a thread: nothing but
+        the end of the process stops it.
         """
-        with self.engine.begin() as connection:
-            control.know(connection, [share.queue.name for share in self.shares])
         slots = sum(share.concurrency for share in self.shares)
         self._threads = ThreadPoolExecutor(slots + 2, thread_name_prefix="task")
         asyncio.run(self._work())
-        self._threads.shutdown(wait=not self._stuck)
-        return self._stuck
+        self._threads.shutdown(wait=not self.stuck)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -118,7 +117,7 @@ class Process:
         app.job_manager = fetching
 
         @app.task(name=_ATTEMPT, pass_context=True)
-        async def attempt(context: procrastinate.JobContext, **fetched: Any) -> None:
+        async def attempt(context: procrastinate.JobContext, /, **fetched: Any) -> None:
             await self._attempt(share, fetching, context.job, **fetched)
 
         stop = asyncio.create_task(self._stop_with_us(worker))
@@ -167,25 +166,32 @@ class Process:
                 await asyncio.wait([done], timeout=PATIENCE)
         except asyncio.CancelledError:
             # The grace is over. It comes again when this process and its thread are gone.
-            self._stuck = True
+            self.stuck = True
+            if not self._stopping.is_set():
+                self._end(attempt, "is not done and its database is lost")
             await asyncio.to_thread(attempt.give_back, 1.0)
             raise
-        if done.done():
-            await done
-        elif known is not None:
-            _logger.error("%s does not stop: the worker ends.", attempt)
-            self._stuck = True
-            await asyncio.to_thread(attempt.settle_failure, out_of_time(known))
-            self._stopping.set()
+        if not done.done():
+            self.stuck = True
+            self._end(attempt, "does not stop")
+            await asyncio.to_thread(attempt.settle_failure, out_of_time(limit, task))
+        elif done.exception() is not None:
+            # Its row still says that it is in hand; others take it when this worker is gone.
+            self._end(attempt, f"cannot be settled ({done.exception()})")
         fetching.learn(late=attempt.started_late)
+
+    def _end(self, attempt: Attempt, why: str) -> None:
+        _logger.error("%s %s: the worker ends.", attempt, why)
+        self.exit_code = 1
+        self._stopping.set()
 
     async def _keep_house(self) -> None:
         """Takes tasks from workers that are gone; every process does, whoever comes first."""
         while True:
             try:
                 given_back, buried = await asyncio.to_thread(self._take_from_the_dead)
-            except sa.exc.DBAPIError as error:
-                _logger.warning("Looking for lost tasks failed: %s", error.orig)
+            except sa.exc.SQLAlchemyError as error:
+                _logger.warning("Looking for lost tasks failed: %s", describe(error).error)
             else:
                 if given_back or buried:
                     _logger.warning(

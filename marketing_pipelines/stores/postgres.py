@@ -72,11 +72,12 @@ def create_engine(
     """An engine whose sessions speak UTC and give up on an unreachable server after ten seconds.
 
     Args:
-        pool_size: Connections that are kept open between uses; None: none is.
+        pool_size: Connections that are kept open between uses, and as many more while they are
+            needed; None: none is kept.
     """
     pool: dict[str, Any] = {"poolclass": sa.pool.NullPool}
     if pool_size is not None:
-        pool = {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
+        pool = {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
     return sa.create_engine(
         url,
         **pool,

@@ -225,8 +225,9 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
     with _retrying(context), connecting(engine.url), engine.connect() as connection:
         job = context.asset_key.to_user_string()
         tags = context.run.tags
-        seconds = tags.get(MAX_RUNTIME_TAG, policy_of(job).timeout.total_seconds())
-        timeout = dt.timedelta(seconds=float(seconds))
+        timeout = policy_of(job).timeout
+        if MAX_RUNTIME_TAG in tags:
+            timeout = min(timeout, dt.timedelta(seconds=float(tags[MAX_RUNTIME_TAG])))
         windows = _windows(context, zone)
         if ONLY_MARKED_TAG in tags:
             windows = _still_needed(connection, job, windows, zone)
@@ -306,9 +307,7 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
         metadata={"rows": current.rows, "partitions": len(current.windows)},
     )
     current.connection.commit()
-    level = logging.INFO if status in ("COMPLETED", "SKIPPED_OVERLAP") else logging.ERROR
-    reason = {"reason": error} if error else None
-    _logger.log(level, "Session ended as %s.", status, extra=reason)
+    _logger.info("Session ended as %s.", status, extra={"reason": error} if error else None)
 
 
 def _failed_status(error: BaseException) -> str:
@@ -337,12 +336,10 @@ def _retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
         sentence = redact(_sentence(error))
         delay = _delay_before_retry(context, error)
         if delay is None:
-            tags = {
-                "job": context.asset_key.to_user_string(),
-                "tick": instant_of(context).isoformat(),
-                "run": context.run.run_id,
-            }
-            sentry.report(error, tags)
+            run = context.run
+            tick_tag = run.tags.get(TICK_TAG) or run.tags.get(SCHEDULED_TAG) or "unscheduled"
+            job = context.asset_key.to_user_string()
+            sentry.report(error, {"job": job, "tick": tick_tag, "run": run.run_id})
             raise dg.Failure(sentence, allow_retries=False) from redacted_error(error)
         context.log.warning(f"{sentence} Trying again in {delay:g} s.")
         raise dg.RetryRequested(

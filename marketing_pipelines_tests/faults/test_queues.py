@@ -271,3 +271,35 @@ def test_a_paused_queue_starts_nothing_and_goes_on_after_resume(queue: sa.Engine
             assert control.resume(connection, "default")
             assert not control.resume(connection, "default")
         until(lambda: counted(queue, "default").completed == 5, what="it to go on")
+
+
+def test_a_worker_whose_connections_are_cut_settles_what_it_has_and_goes_on(
+    queue: sa.Engine,
+) -> None:
+    [slow] = put(queue, "sleep", seconds=2.0)
+    with workers(1, "--queue", "default") as [process]:
+        reported = "select count(*) from ops.task_attempts where progress = 0.5"
+        until(lambda: scalar(queue, reported), what="one to be in hand")
+        with queue.begin() as connection:
+            cut = connection.exec_driver_sql(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                " where application_name = 'marketing-pipelines worker'"
+                " and datname = current_database()"
+            ).scalar_one()
+        assert cut >= 2
+        put(queue, "write", 5)
+        until(lambda: counted(queue, "default").completed == 6, what="all to be done")
+        assert process.poll() is None
+    assert Counter(calls(queue))[(slow, 1)] == 1
+    assert scalar(queue, "select max(attempts) from procrastinate_jobs") == 1
+
+
+def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "sleep_in_one_piece")
+    with workers(1, "--queue", "none") as [process]:
+        printed, _ = process.communicate(timeout=40)
+    assert process.returncode == 1, printed
+    assert "does not stop: the worker ends." in printed
+    [letter] = letters(queue)
+    assert (letter.task_id, letter.attempts) == (task_id, 1)
+    assert letter.error.endswith("was stopped after 1 s, the time it may take.")

@@ -207,6 +207,25 @@ def test_no_secret_gets_into_a_dead_letter(
         assert "abcdef123" not in text
 
 
+def test_what_a_database_cannot_hold_is_left_out_of_an_error(queue: sa.Engine) -> None:
+    put(queue, "refuse", message="")
+    attempt = hired(queue).fetch("none")
+    attempt.payload["message"] = "zero \0 and half a pair \ud800, " + "long " * 10_000
+    attempt.perform()
+    with queue.connect() as connection:
+        [letter] = dead_letters(connection)
+    assert letter.error.startswith("zero … and half a pair ?, long")
+    assert len(letter.error) == 2_000
+    assert len(str(letter.traceback)) == 20_000
+
+
+def test_a_task_that_wants_to_end_the_process_has_failed(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "leave")
+    hired(queue).fetch().perform()
+    assert state_of(queue, task_id) == ("delayed", 1)
+    assert scalar(queue, "select error from ops.task_attempts") == "SystemExit: 3"
+
+
 def test_an_error_is_told_in_one_sentence() -> None:
     assert describe(RuntimeError("first\nsecond")).error == "RuntimeError: first"
     assert describe(ValueError()).error == "ValueError: no message"

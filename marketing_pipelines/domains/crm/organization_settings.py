@@ -26,11 +26,13 @@ class _Group(BaseModel):
 class Intent(_Group):
     """How signals of interest fade, and where the bands begin."""
 
-    decay_rate: Points = Field(2, description="Points that a signal loses each day after its first")
-    decay_rates: dict[str, Points] = Field({}, description="The same, by type of signal")
-    remove_below: Points = Field(10, description="A signal below this is removed")
-    high_above: Points = Field(50, description="Scores above this are high")
-    medium_above: Points = Field(20, description="Scores above this are medium")
+    decay_rate: Points = Field(
+        default=2, description="Points that a signal loses each day after its first"
+    )
+    decay_rates: dict[str, Points] = Field(default={}, description="The same, by type of signal")
+    remove_below: Points = Field(default=10, description="A signal below this is removed")
+    high_above: Points = Field(default=50, description="Scores above this are high")
+    medium_above: Points = Field(default=20, description="Scores above this are medium")
 
     @model_validator(mode="after")
     def _in_order(self) -> "Intent":
@@ -42,16 +44,16 @@ class Intent(_Group):
 class FrequencyCaps(_Group):
     """Most marketing messages per contact and channel; 0 = no cap."""
 
-    day: Count = Field(0, description="In any 24 hours")
-    week: Count = Field(0, description="In any 7 days")
-    month: Count = Field(0, description="In any 30 days")
+    day: Count = Field(default=0, description="In any 24 hours")
+    week: Count = Field(default=0, description="In any 7 days")
+    month: Count = Field(default=0, description="In any 30 days")
 
 
 class QuietHours(_Group):
     """No marketing messages between these times of the contact's zone; overnight works."""
 
-    start: Time | None = Field(None, description="HH:MM; none = no quiet hours")
-    end: Time | None = Field(None, description="HH:MM")
+    start: Time | None = Field(default=None, description="HH:MM; none = no quiet hours")
+    end: Time | None = Field(default=None, description="HH:MM")
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "QuietHours":
@@ -64,7 +66,7 @@ class Warmup(_Group):
     """How much a new sending domain may send."""
 
     ramp: list[Days] = Field(
-        [50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000],
+        default=[50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000],
         min_length=1,
         description="Most messages on the first day, the second, and so on; the last holds on",
     )
@@ -79,14 +81,14 @@ class Warmup(_Group):
 class Deals(_Group):
     """When open deals are stale."""
 
-    stale_after_days: Days = Field(7, description="Without e-mail, call, meeting or note")
-    at_risk_after_days: Days = Field(30, description="Then the admins are told")
+    stale_after_days: Days = Field(default=7, description="Without e-mail, call, meeting or note")
+    at_risk_after_days: Days = Field(default=30, description="Then the admins are told")
 
 
 class Journeys(_Group):
     """When executions of journeys are given up."""
 
-    stale_after_days: Days = Field(7, description="Without progress, outside a wait")
+    stale_after_days: Days = Field(default=7, description="Without progress, outside a wait")
 
 
 class OrganizationSettings(_Group):
@@ -180,6 +182,7 @@ def described() -> dict[str, str]:
 
 
 def _model(annotation: Any) -> type[BaseModel]:
+    assert isinstance(annotation, type)
     assert issubclass(annotation, BaseModel)
     return annotation
 

@@ -17,8 +17,7 @@ PRODUCTION = ("production",)
 def queue_history(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> dg.MaterializeResult[Any]:
-    """Finished tasks only as long and as many as their queue keeps them; dead letters stay.
-    [004]"""
+    """Finished tasks, as long and as many as their queue keeps; dead letters stay. [004]"""
     removed: dict[str, int] = {}
     with postgres.tick(context) as tick:
         for queue in queues.declared().values():

@@ -91,10 +91,12 @@ COMMENT ON COLUMN ops.bus_events.published_at IS 'When the transaction that publ
 
 grant select on ops.dead_letters to marketing_reader;
 
--- The next task of a queue that is due, and by when to ask again where there is none.
-create index ix_procrastinate_jobs_waiting
+-- The next task of a queue, however many wait in others; by when to ask again where none is due; and
+-- tasks with the same lock.
+create index ix_procrastinate_jobs_next
+on procrastinate_jobs (queue_name, priority desc, id) where status = 'todo';
+create index ix_procrastinate_jobs_due
 on procrastinate_jobs (queue_name, scheduled_at) where status = 'todo';
--- Procrastinate looks for tasks with the same lock for each candidate.
 create index ix_procrastinate_jobs_lock
 on procrastinate_jobs (lock) where lock is not null and status in ('todo', 'doing');
 
@@ -120,6 +122,10 @@ begin
         select * into state from ops.queue_states where queue = wanted_queue;
     else
         select * into state from ops.queue_states where queue = wanted_queue for update;
+        if not found then
+            insert into ops.queue_states (queue) values (wanted_queue) on conflict do nothing;
+            select * into state from ops.queue_states where queue = wanted_queue for update;
+        end if;
     end if;
     if state.paused_at is not null then
         return;
@@ -138,7 +144,31 @@ begin
             return;
         end if;
     end if;
-    task := public.procrastinate_fetch_job_v2(array[wanted_queue], fetching_worker);
+    -- Procrastinate's own fetch, of one queue instead of several, so that an index has the order.
+    update public.procrastinate_jobs as job
+    set status = 'doing', worker_id = fetching_worker
+    from (
+        select waiting.id
+        from public.procrastinate_jobs as waiting
+        where waiting.status = 'todo'
+            and waiting.queue_name = wanted_queue
+            and (waiting.scheduled_at is null or waiting.scheduled_at <= now())
+            and not exists (
+                select from public.procrastinate_jobs as earlier
+                where waiting.lock is not null
+                    and earlier.lock = waiting.lock
+                    and (
+                        earlier.status = 'doing'
+                        or earlier.status = 'todo'
+                        and (-earlier.priority, earlier.id) < (-waiting.priority, waiting.id)
+                    )
+            )
+        order by waiting.priority desc, waiting.id
+        limit 1
+        for update of waiting skip locked
+    ) as candidate
+    where job.id = candidate.id
+    returning job.* into task;
     if task.id is null then
         wait_seconds := (
             select extract(epoch from min(scheduled_at) - clock_timestamp())

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -97,6 +98,12 @@ def refuse(context: TaskContext, number: int, message: str) -> None:
 
 
 @task(queue=DEFAULT)
+def leave(context: TaskContext, number: int) -> None:
+    """Believes that it is alone."""
+    sys.exit(3)
+
+
+@task(queue=DEFAULT)
 def refuse_early(context: TaskContext, number: int) -> None:
     """Cannot ever be done, on a queue that tries again."""
     record(context, number)
@@ -134,6 +141,12 @@ def sleep_in_steps(context: TaskContext, number: int) -> None:
     record(context, number)
     while True:
         time.sleep(0.01)
+
+
+@task(queue=LADDERS["none"], timeout=timedelta(seconds=1))
+def sleep_in_one_piece(context: TaskContext, number: int) -> None:
+    """Sits in one call of the system."""
+    time.sleep(120)
 
 
 @task(queue=DEFAULT, timeout=timedelta(seconds=1))

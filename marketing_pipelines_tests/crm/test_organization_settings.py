@@ -1,0 +1,129 @@
+"""Settings of one organization: shown, set, refused; a broken one stops that organization only."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm import organization_settings as settings
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.probe import run_probe
+
+
+@pytest.fixture
+def numbers(installation: Installation) -> dict[str, int]:
+    """Two organizations, by their external ids."""
+    installation.execute(
+        "insert into crm.organizations (external_id, name) values ('acme', 'Acme'), ('umbra', 'U')"
+    )
+    return dict(installation.rows("select external_id, id from crm.organizations"))
+
+
+def stored(installation: Installation, organization: str = "acme") -> Any:
+    [(found,)] = installation.rows(
+        "select settings from crm.organizations where external_id = :o", o=organization
+    )
+    return found
+
+
+def shown(organization: str = "acme") -> dict[str, list[str]]:
+    done = call("settings", "show", "--organization", organization)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()[1:]]
+    return {key: rest.split("  ") for key, rest in lines}
+
+
+def test_a_value_is_set_and_only_the_difference_is_stored(
+    installation: Installation, numbers: dict[str, int]
+) -> None:
+    assert shown()["intent.decay_rate"][0] == "2"
+    done = call("settings", "set", "--organization", "acme", "intent.decay_rate", "3.5")
+    assert done.stdout == "intent.decay_rate of organization acme is set.\n"
+    call("settings", "set", "--organization", str(numbers["acme"]), "quiet_hours",
+         '{"start": "21:00", "end": "08:00"}')  # fmt: skip
+    assert stored(installation) == {
+        "intent": {"decay_rate": 3.5},
+        "quiet_hours": {"start": "21:00", "end": "08:00"},
+    }
+    assert stored(installation, "umbra") == {}
+    with installation.engine.connect() as connection:
+        found = settings.settings_of(connection, numbers["acme"])
+    assert (found.intent.decay_rate, found.intent.remove_below) == (3.5, 10)
+    assert found.quiet_hours.start == "21:00"
+    assert "set" in " ".join(shown()["intent.decay_rate"])
+    call("settings", "set", "--organization", "acme", "intent.decay_rate", "null")
+    assert "intent" not in stored(installation)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("intent.decay", "3", "there is no setting 'intent.decay'"),
+        ("colour", "red", "there is no setting 'colour'"),
+        ("intent.decay_rate", "fast", "intent.decay_rate: Input should be a valid number"),
+        (
+            "intent.decay_rate",
+            "-1",
+            "intent.decay_rate: Input should be greater than or equal",
+        ),
+        ("intent.medium_above", "60", "intent: intent.medium_above must lie below"),
+        ("intent.decay_rates", '{"page_view": -2}', "intent.decay_rates.page_view: Input should"),
+        ("frequency_caps.day", "2.5", "frequency_caps.day: Input should be a valid integer"),
+        ("quiet_hours.start", "25:00", "quiet_hours.start: String should match pattern"),
+        ("quiet_hours.start", "21:00", "quiet_hours: quiet_hours needs a start and another end"),
+        ("warmup.ramp", "[50, 20]", "warmup: warmup.ramp must not fall"),
+        ("warmup.ramp", "[]", "warmup.ramp: List should have at least 1 item"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_stored(
+    installation: Installation, numbers: dict[str, int], key: str, value: str, sentence: str
+) -> None:
+    with (
+        pytest.raises(BadInputError) as refused,
+        installation.engine.begin() as connection,
+    ):
+        settings.set_value(connection, numbers["acme"], key, value)
+    start = "The settings of organization acme cannot be used: "
+    assert str(refused.value).startswith(f"{start}{sentence}")
+    assert stored(installation) == {}
+
+
+def test_an_organization_that_does_not_exist_is_refused(installation: Installation) -> None:
+    assert refusal("settings", "show", "--organization", "nobody") == (
+        "There is no organization 'nobody': give its external id or its number."
+    )
+
+
+def test_a_broken_value_stops_only_the_item_of_its_organization(
+    installation: Installation, numbers: dict[str, int]
+) -> None:
+    installation.execute(
+        "update crm.organizations set settings = :broken where external_id = 'acme'",
+        broken='{"intent": {"decay_rate": "fast"}}',
+    )
+    done: list[str] = []
+
+    def body(tick: Tick) -> None:
+        with tick.begin() as connection:
+            rows = connection.execute(sa.select(organizations).order_by("id")).all()
+            for item in tick.items(connection, rows, name=lambda row: row.external_id):
+                with item as row:
+                    settings.settings_of(connection, row.id)
+                    done.append(row.external_id)
+
+    assert run_probe(installation.engine, body).success
+    assert done == ["umbra"]
+    [(item, error)] = installation.rows("select item, error from ops.item_failures")
+    assert item == "acme"
+    assert error.startswith("The settings of organization acme cannot be used: intent.decay_rate")
+
+
+def test_every_setting_has_a_meaning_and_defaults_that_are_valid() -> None:
+    defaults = settings.OrganizationSettings()
+    assert set(settings.described()) == set(settings.flat(defaults))
+    assert all(settings.described().values())
+    assert settings.validated(defaults.model_dump(), "x") == defaults

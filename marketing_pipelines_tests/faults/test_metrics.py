@@ -1,0 +1,71 @@
+"""Fault 46: `/metrics` parses before, during and after failures; its counters never go back."""
+
+import datetime as dt
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.cli.session import dagster_instance
+from marketing_pipelines.observability import health, metrics
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine, dagster_database_url
+from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
+from marketing_pipelines_tests.observability.test_metrics import labels, read, scrape, up
+from marketing_pipelines_tests.probe import KEY, run_probe
+
+pytestmark = pytest.mark.fault
+
+
+def refuse(engine: sa.Engine, url: sa.URL, *, refused: bool) -> None:
+    """Has the server refuse connections to the database, and end those that are open."""
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        allowed = "false" if refused else "true"
+        connection.exec_driver_sql(
+            f"alter database {url.database} with allow_connections {allowed}"
+        )
+        connection.execute(
+            sa.text("select pg_terminate_backend(pid) from pg_stat_activity where datname = :name"),
+            {"name": url.database},
+        )
+
+
+def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
+    engine: sa.Engine,
+) -> None:
+    run_probe(engine, succeeds)
+    dagster_url = dagster_database_url(get_settings())
+    with dagster_instance() as instance:
+        before, counted = scrape(engine, instance)
+        assert up(before) == {"postgresql": 1, "dagster": 1, "lake": 1}
+        assert before["marketing_job_runs_total", labels(job=KEY, status="COMPLETED")] == 1
+
+        refuse(engine, dagster_url, refused=True)
+        nowhere = create_engine(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
+        during, counted_during = scrape(nowhere, instance)
+        assert up(during) == {"postgresql": 0, "dagster": 0, "lake": 1}
+        assert counted_during == {}
+        with engine.begin() as connection:
+            found = health.report(connection, instance, dt.datetime.now(dt.UTC))
+        assert (found.status, found.heartbeat_seconds) == ("unhealthy", None)
+        refuse(engine, dagster_url, refused=False)
+
+        with engine.connect() as connection:
+            pid = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
+            with engine.begin() as other:
+                other.exec_driver_sql(f"select pg_terminate_backend({pid}, 10000)")
+            dying, _ = read(metrics.render(connection, instance, dt.datetime.now(dt.UTC)))
+        assert up(dying) == {"postgresql": 0, "dagster": 1, "lake": 1}
+
+        for _ in range(3):
+            run_probe(engine, fails)
+        run_probe(engine, succeeds)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("delete from ops.job_sessions")
+        after, counted_after = scrape(engine, instance)
+    assert up(after) == {"postgresql": 1, "dagster": 1, "lake": 1}
+    assert counted
+    for key, value in counted.items():
+        assert counted_after[key] >= value, key
+    assert after["marketing_job_runs_total", labels(job=KEY, status="FAILED")] == 3
+    assert after["marketing_job_runs_total", labels(job=KEY, status="COMPLETED")] == 2

@@ -1,0 +1,187 @@
+"""Fault 47: secrets reach no log, session, error, event, alert or metadata."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.sentry import report
+from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.probe import KEY, run_probe
+from marketing_pipelines_tests.recording import Endpoint, endpoint
+
+pytestmark = pytest.mark.fault
+
+PASSWORD, TOKEN, KEY_OF_SENTRY = "tiger-in-the-tank", "T0KENofTheHook", "ffee00sentrykey11"
+OTHERS = {
+    name: f"planted-{name}-value"
+    for name in Settings.model_fields
+    if name in ("cron_secret", "secret_key")
+}
+SECRETS = [PASSWORD, TOKEN, KEY_OF_SENTRY, *OTHERS.values()]
+
+
+@pytest.fixture
+def sentry() -> Iterator[Endpoint]:
+    with endpoint() as opened:
+        yield opened
+
+
+@pytest.fixture
+def planted(
+    environment: dict[str, str], sentry: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """An installation whose every setting that may hold a secret holds one."""
+    database = environment["MARKETING_DATABASE_URL"].replace("marketing@", f"marketing:{PASSWORD}@")
+    assert PASSWORD in database
+    variables = {
+        "MARKETING_DATABASE_URL": database,
+        "MARKETING_ALERT_URLS": f"json://127.0.0.1:1/{TOKEN}",
+        "MARKETING_SENTRY_DSN": f"http://{KEY_OF_SENTRY}@127.0.0.1:{sentry.port}/7",
+        "MARKETING_LOG_LEVEL": "info",
+    } | {f"MARKETING_{name.upper()}": value for name, value in OTHERS.items()}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    return variables
+
+
+def tell_everything(variables: dict[str, str]) -> str:
+    return "cannot connect: " + " ".join(variables.values()) + f" password={PASSWORD}"
+
+
+def test_no_secret_is_told(
+    planted: dict[str, str], engine: sa.Engine, sentry: Endpoint, capfd: pytest.CaptureFixture[str]
+) -> None:
+    story = tell_everything(planted)
+
+    def body(tick: Tick) -> None:
+        tick.metadata["story"] = {"of": [story]}
+        with tick.begin() as connection:
+            for item in tick.items(connection, ["good", "bad"]):
+                with item as name:
+                    if name == "bad":
+                        raise LookupError(story)
+        if tick.context.retry_number:
+            return
+        try:
+            raise OSError(story)
+        except OSError as error:
+            raise ValueError(story) from error
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run_probe(engine, body, instance=instance)
+        assert result.success
+        events = [str(entry) for entry in instance.all_logs(result.run_id)]
+
+        def fails_for_good(_tick: Tick) -> None:
+            raise RuntimeError(story)
+
+        get_settings().jobs_file.parent.mkdir(parents=True, exist_ok=True)
+        get_settings().jobs_file.write_text(f'["{KEY}"]\nretries = []\n')
+        failed = run_probe(engine, fails_for_good, instance=instance)
+        assert not failed.success
+        events += [str(entry) for entry in instance.all_logs(failed.run_id)]
+    tables = ("job_sessions", "item_failures", "incidents", "alerts")
+    with engine.connect() as connection:
+        rows = [
+            str(row)
+            for table in tables
+            for row in connection.execute(sa.text(f"select * from ops.{table}"))
+        ]
+    printed = capfd.readouterr()
+    [error] = [body for body in sentry.received if '"exception"' in body]
+    kept = {
+        "events": events,
+        "rows": rows,
+        "printed": [printed.out, printed.err],
+        "sentry": [error],
+    }
+    for place, texts in kept.items():
+        told = "\n".join(texts)
+        assert "cannot connect" in told or place == "printed", place
+        for secret in SECRETS:
+            assert secret not in told, f"{secret} in {place}"
+
+
+def test_sentry_is_told_of_the_final_failure_with_its_job_tick_and_run(
+    planted: dict[str, str], engine: sa.Engine, sentry: Endpoint
+) -> None:
+    get_settings().jobs_file.parent.mkdir(parents=True, exist_ok=True)
+    get_settings().jobs_file.write_text(f'["{KEY}"]\nretries = [0.1]\n')
+
+    def body(_tick: Tick) -> None:
+        raise RuntimeError("It broke.")
+
+    result = run_probe(engine, body)
+    [envelope] = [body for body in sentry.received if '"exception"' in body]
+    event = json.loads(envelope.splitlines()[-1])
+    assert event["tags"] == {
+        "job": KEY,
+        "tick": "2026-03-01T12:00:00+00:00",
+        "run": result.run_id,
+    }
+    assert event["exception"]["values"][-1]["value"] == "It broke."
+    assert event["environment"] == "development"
+
+
+@pytest.mark.parametrize("dsn", ["http://{key}@127.0.0.1:1/7", "https://{key}@host", "{key}"])
+def test_a_sentry_that_cannot_be_told_hides_no_error(
+    planted: dict[str, str], engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    monkeypatch.setenv("MARKETING_SENTRY_DSN", dsn.format(key=KEY_OF_SENTRY))
+    get_settings.cache_clear()
+    if not dsn.endswith("/7"):
+        with pytest.raises(ConfigurationError) as refused:
+            get_settings()
+        assert str(refused.value) == (
+            "MARKETING_SENTRY_DSN cannot be used: it does not look like https://key@host/number."
+        )
+        return
+    report(RuntimeError("It broke."), {"job": KEY})
+
+
+def test_logs_are_json_lines_with_job_tick_run_and_session_and_without_secrets(
+    planted: dict[str, str], installation: Installation
+) -> None:
+    program = (
+        "import logging, sys\n"
+        "from marketing_pipelines.cli.main import main\n"
+        "from marketing_pipelines.observability import logs\n"
+        "logs.configure()\n"
+        "logging.getLogger('marketing_pipelines.x').warning(sys.argv.pop())\n"
+        "main()\n"
+    )
+    arguments = ["run", "operations/metrics", tell_everything(planted)]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=True,
+    )
+    warning, ended = (json.loads(line) for line in done.stderr.splitlines())
+    assert warning["level"] == "warning"
+    assert ended["event"] == "Session ended as COMPLETED."
+    assert ended["job"] == "operations/metrics"
+    [(session, run)] = installation.rows("select id, run_id from ops.job_sessions")
+    assert (ended["session"], ended["run"]) == (session, run)
+    assert set(ended) >= {"at", "tick", "level", "logger"}
+    for secret in SECRETS:
+        assert secret not in done.stderr + done.stdout
+
+
+def test_what_is_no_secret_stays_readable(planted: dict[str, str]) -> None:
+    text = "PostgreSQL at postgresql://marketing:…@db:5432/marketing does not answer: 127.0.0.1"
+    assert redact(text) == text
+    assert redact({"rows": 7, "of": ["a/b", 1.5, None]}) == {"rows": 7, "of": ["a/b", 1.5, None]}
+    assert redact("https://user:hunter22@host/x?token=abc") == "https://user:…@host/x?token=…"

@@ -1,0 +1,40 @@
+"""Queues and tasks are declared once, under names that can be used."""
+
+import pytest
+
+from marketing_pipelines.queueing import queues, tasks
+from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue
+from marketing_pipelines.queueing.tasks import UnknownTaskError
+from marketing_pipelines.settings import Settings
+from marketing_pipelines_tests.queueing.installed import install, recording
+
+
+def test_a_queue_takes_from_the_settings_what_it_does_not_say() -> None:
+    settings = Settings(queue_concurrency=7, queue_max_jobs_per_second=9)
+    assert (DEFAULT.concurrency_by(settings), DEFAULT.limit_by(settings)) == (7, None)
+    assert (CRM_EVENTS.concurrency_by(settings), CRM_EVENTS.limit_by(settings)) == (7, 9)
+    own = Queue("own", 2, per_second=3)
+    assert (own.concurrency_by(settings), own.limit_by(settings)) == (2, 3)
+    assert CRM_EVENTS.limit_by(Settings()) == 5
+
+
+def test_a_queue_declared_twice_is_one_and_two_of_a_name_are_refused() -> None:
+    assert queues.declare(Queue("default")) == DEFAULT
+    with pytest.raises(ValueError, match="declared twice, differently"):
+        queues.declare(Queue("default", 99))
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "with space", "x" * 41, "9th", "a#b"])
+def test_a_name_that_is_no_channel_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="A queue's name"):
+        Queue(name)
+
+
+def test_a_task_is_named_after_its_domain_and_function_and_declared_once() -> None:
+    install()
+    write = recording("write")
+    assert (write.name, write.queue) == ("recording/write", DEFAULT)
+    with pytest.raises(ValueError, match="recording/write is declared twice"):
+        tasks.task(queue=DEFAULT, name="recording/write")(write.function)
+    with pytest.raises(UnknownTaskError, match="declares the task recording/nothing"):
+        tasks.find("recording/nothing")
