@@ -55,6 +55,15 @@ def run_probe(
         )
 
 
+def delays_of(result: dg.ExecuteInProcessResult) -> list[float]:
+    """The waits that Dagster was asked for before it tried again."""
+    return [
+        event.step_retry_data.seconds_to_wait
+        for event in result.all_events
+        if event.event_type_value == "STEP_UP_FOR_RETRY"
+    ]
+
+
 @contextmanager
 def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None) -> Any:
     """A run that has its locks and is in the middle of its transaction; it goes on at the end."""

@@ -63,9 +63,12 @@ def holder_pid(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) ->
     ).scalar()
 
 
-SESSION_IS_GONE = sa.text(
-    "not exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
+_HOLDS_ITS_LOCK = (
+    "exists (select from pg_locks where locktype = 'advisory' and granted and objsubid = 2"
     " and database = (select oid from pg_database where datname = current_database())"
     " and classid = cast(:session_class as bigint)::oid"
     " and objid = (job_sessions.id % 2147483648)::oid)"
-).bindparams(session_class=lock_class(_SESSIONS) % 2**32)
+)
+_SESSION_CLASS = {"session_class": lock_class(_SESSIONS) % 2**32}
+SESSION_WORKS = sa.text(_HOLDS_ITS_LOCK).bindparams(**_SESSION_CLASS)
+SESSION_IS_GONE = sa.text(f"not {_HOLDS_ITS_LOCK}").bindparams(**_SESSION_CLASS)

@@ -4,8 +4,9 @@ The mechanisms that make writing safe are beside this module: `ticks`, `marks`, 
 """
 
 import contextlib
+import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST_VERSION = 15
+# A peer that is gone without a word is noticed within a minute, on both ends of the connection.
+KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+UNACKNOWLEDGED_MS = 60_000
+SESSION_OPTIONS = {
+    "timezone": "UTC",
+    "client_connection_check_interval": "5s",
+    "tcp_user_timeout": UNACKNOWLEDGED_MS,
+    **{f"tcp_{name}": seconds for name, seconds in KEEPALIVE.items()},
+}
 
 
 def database_url(settings: Settings) -> URL:
@@ -38,7 +48,9 @@ def dagster_database_url(settings: Settings) -> URL:
         url = database_url(settings).set(database="dagster")
     else:
         url = make_url(EmbeddedPostgres(settings.data_dir).url("dagster"))
-    return url.set(drivername="postgresql+psycopg2")
+    patience = {"tcp_user_timeout": UNACKNOWLEDGED_MS, **KEEPALIVE}
+    unset = {name: str(value) for name, value in patience.items() if name not in url.query}
+    return url.set(drivername="postgresql+psycopg2").update_query_dict(unset)
 
 
 def reader_url(settings: Settings) -> URL:
@@ -69,7 +81,10 @@ def libpq_uri(url: URL) -> str:
 def create_engine(
     url: URL, *, application_name: str = "marketing-pipelines", pool_size: int | None = None
 ) -> sa.Engine:
-    """An engine whose sessions speak UTC and give up on an unreachable server after ten seconds.
+    """An engine whose sessions speak UTC and give up on an unreachable server.
+
+    They give up after ten seconds while connecting and after a minute later; the server notices
+    within seconds when the process of a session that works is gone.
 
     Args:
         pool_size: Connections that are kept open between uses, and as many more while they are
@@ -85,7 +100,9 @@ def create_engine(
         connect_args={
             "connect_timeout": 10,
             "application_name": application_name,
-            "options": "-c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in SESSION_OPTIONS.items()),
+            "tcp_user_timeout": UNACKNOWLEDGED_MS,
+            **KEEPALIVE,
         },
     )
 
@@ -110,6 +127,14 @@ def connecting(url: URL) -> Iterator[None]:
 def _first_line(error: sa.exc.DBAPIError) -> str:
     lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
     return re.sub(r"\s+", " ", lines[0]).rstrip(".") if lines else "no reason given"
+
+
+def clock_skew(connection: sa.Connection, here: Callable[[], dt.datetime]) -> dt.timedelta:
+    """How far the server's clock is ahead of the one that `here` reads."""
+    before = here()
+    there: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    after = here()
+    return there - (before + (after - before) / 2)
 
 
 def copy_arrow(connection: sa.Connection, table: str, batches: "pa.RecordBatchReader") -> int:

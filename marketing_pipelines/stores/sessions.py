@@ -16,6 +16,13 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores import incidents, locks
 from marketing_pipelines.stores.tables import job_sessions
 
+GHOST_PATIENCE_MS = 5_000
+# How far the server's clock may be behind the one that strikes.
+LARGEST_SKEW = dt.timedelta(hours=1)
+MILLISECONDS_SO_FAR = sa.cast(
+    sa.extract("epoch", sa.func.clock_timestamp() - job_sessions.c.started_at) * 1000,
+    sa.BigInteger,
+)
 LATEST, LATEST_OF_JOB = 100, 50
 # What is a failure of the job once it is not tried again.
 FAILURES = ("FAILED", "TIMED_OUT", "ABANDONED")
@@ -129,10 +136,7 @@ def close_session(
             rss_peak_mb=peak_memory_mb(),
             cpu_seconds=cpu_seconds,
             ended_at=sa.func.clock_timestamp(),
-            duration_ms=sa.cast(
-                sa.extract("epoch", sa.func.clock_timestamp() - job_sessions.c.started_at) * 1000,
-                sa.BigInteger,
-            ),
+            duration_ms=MILLISECONDS_SO_FAR,
         )
         .returning(job_sessions.c.job, job_sessions.c.run_id, job_sessions.c.error)
     ).one()
@@ -240,6 +244,48 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
         connection,
         [incidents.Failure(r.job, r.error, r.run_id) for r in closed if r.status in FAILURES],
     )
+
+
+def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> None:
+    """Ends what the run's earlier attempts left on the server when their connection was lost.
+
+    A run is one process and tries again only when an attempt has ended, so a session of its own
+    that still works is a ghost: it would hold the job's lock until the server notices.
+    """
+    session = job_sessions.c
+    own = (session.job == job, session.run_id == run_id)
+    connection.execute(
+        sa.select(sa.func.pg_terminate_backend(session.backend_pid, GHOST_PATIENCE_MS)).where(
+            *own, locks.SESSION_WORKS
+        )
+    ).all()
+    connection.execute(
+        sa.update(job_sessions)
+        .where(*own, session.status == "RUNNING")
+        .values(
+            status="FAILED",
+            will_retry=True,
+            ended_at=sa.func.clock_timestamp(),
+            duration_ms=MILLISECONDS_SO_FAR,
+            error="The connection to PostgreSQL was lost.",
+        )
+    )
+
+
+def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str | None:
+    """The run that completed this instant of the job's clock."""
+    session = job_sessions.c
+    return connection.execute(
+        sa.select(session.run_id)
+        .where(
+            session.job == job,
+            session.started_at >= tick - LARGEST_SKEW,
+            session.tick == tick,
+            session.trigger == "schedule",
+            session.status == "COMPLETED",
+        )
+        .limit(1)
+    ).scalar()
 
 
 def run_of_backend(connection: sa.Connection, pid: int | None) -> str | None:

@@ -42,6 +42,7 @@ SESSION_TAG = "marketing/session"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
+SILENCE = dt.timedelta(seconds=30)
 CHUNK_ROWS = 2_000_000
 CHUNK_PARTITIONS = 744
 _logger = logging.getLogger(__name__)
@@ -108,8 +109,16 @@ class Tick:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """One transaction under the job's lock."""
-        with self._locked([locks.WHOLE_JOB]), self._transaction():
+        """One transaction under the job's lock, which is held until the session is closed.
+
+        So whoever gets the lock next sees how this tick ended: an instant of the clock that two
+        daemons struck is worked once.
+        """
+        self._lock([locks.WHOLE_JOB])
+        run = self.context.run
+        if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
+            self._skip_if_done()
+        with self._transaction():
             yield self.connection
 
     @contextlib.contextmanager
@@ -159,13 +168,16 @@ class Tick:
             lineage.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
 
-    @contextlib.contextmanager
-    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+    def _lock(self, ordinals: Sequence[int]) -> None:
         if self.waits:
             locks.lock_all(self.connection, self.job, ordinals)
         elif not locks.try_lock(self.connection, self.job, ordinals[0]):
             self._skip(ordinals[0])
         self.connection.commit()
+
+    @contextlib.contextmanager
+    def _locked(self, ordinals: Sequence[int]) -> Iterator[None]:
+        self._lock(ordinals)
         try:
             yield
         finally:
@@ -185,6 +197,14 @@ class Tick:
             + " and does the work.",
             holder,
         )
+
+    def _skip_if_done(self) -> None:
+        done_by = sessions.run_that_did(self.connection, self.job, self.instant)
+        self.connection.commit()
+        if done_by not in (None, self.context.run.run_id):
+            raise SkippedOverlapError(
+                f"Run {done_by} has done {self.job} for {self.instant:%Y-%m-%d %H:%M} UTC.", done_by
+            )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -233,6 +253,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
         require_same_zone(connection, zone)
+        sessions.end_earlier_attempts(connection, job, context.run.run_id)
         sessions.close_abandoned(connection)
         session_id = sessions.open_session(
             connection,
@@ -243,13 +264,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             run_id=context.run.run_id,
             queued=int(tags[SESSION_TAG]) if SESSION_TAG in tags else None,
         )
-        connection.execute(
-            sa.select(
-                sa.func.set_config(
-                    "statement_timeout", f"{int(timeout.total_seconds() * 1000)}", False
-                )
-            )
-        )
+        _limit_server(connection, timeout)
         connection.commit()
         current = Tick(
             job=job,
@@ -270,6 +285,21 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             current.failures.raise_if_all_failed()
 
 
+def _limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
+    """The server ends a statement at the job's time, and a session that falls silent soon after:
+    one whose client cannot be reached any more would hold its locks for ever."""
+    limits = {
+        "statement_timeout": timeout,
+        "idle_in_transaction_session_timeout": timeout + SILENCE,
+        "idle_session_timeout": timeout + SILENCE,
+    }
+    settings = [
+        sa.func.set_config(name, f"{limit // dt.timedelta(milliseconds=1)}", False)
+        for name, limit in limits.items()
+    ]
+    connection.execute(sa.select(*settings))
+
+
 @contextlib.contextmanager
 def _session_closed(current: Tick) -> Iterator[None]:
     """Writes the end of the session, whatever it is; an overlap is an end, not an error."""
@@ -279,7 +309,9 @@ def _session_closed(current: Tick) -> Iterator[None]:
         current.skipped = skipped.holder_run_id or "unknown"
         _close(current, "SKIPPED_OVERLAP", str(skipped))
     except BaseException as error:
-        with contextlib.suppress(sa.exc.DBAPIError, sa.exc.InvalidRequestError):
+        # A connection that is silent would keep the run here for ever.
+        unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
+        with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
             _close(
                 current,
                 _failed_status(error),

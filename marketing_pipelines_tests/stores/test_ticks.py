@@ -14,7 +14,14 @@ from marketing_pipelines import partitions
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores import locks, marks, sessions, ticks
 from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG, ONLY_MARKED_TAG, Tick
-from marketing_pipelines_tests.probe import KEY, TICK, finish_all, held_open, run_probe
+from marketing_pipelines_tests.probe import (
+    KEY,
+    TICK,
+    delays_of,
+    finish_all,
+    held_open,
+    run_probe,
+)
 from marketing_pipelines_tests.waiting import until
 
 BACKEND = "select pg_backend_pid()"
@@ -49,15 +56,6 @@ def marked(engine: sa.Engine) -> list[str]:
 def is_free(engine: sa.Engine, ordinal: int) -> bool:
     with engine.connect() as connection:
         return locks.try_lock(connection, KEY, ordinal)
-
-
-def delays_of(result: dg.ExecuteInProcessResult) -> list[float]:
-    """The waits that Dagster was asked for before it tried again."""
-    return [
-        event.step_retry_data.seconds_to_wait
-        for event in result.all_events
-        if event.event_type_value == "STEP_UP_FOR_RETRY"
-    ]
 
 
 def test_a_run_leaves_one_session_that_says_what_it_did(engine: sa.Engine) -> None:
