@@ -22,8 +22,10 @@ from marketing_pipelines.policies import (
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores.strikes import reason_to_skip
 from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG
 
+DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
@@ -79,6 +81,7 @@ def scheduled(
     catch_up: CatchUp = "once",
     partitions: PartitionedAsset | None = None,
     together_with: Sequence[dg.AssetsDefinition] = (),
+    skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
     retries: Sequence[float] = DEFAULT_RETRIES,
     alert: bool = True,
@@ -93,6 +96,7 @@ def scheduled(
         partitions: What a partitioned asset declares of itself; the tick then marks what is due,
             and runs the tick's own partition as soon as what it reads is there.
         together_with: Assets of the same partitions that the job does next.
+        skip_after: A missed tick older than this is left out, where missed ticks are skipped.
         timeout: After this the work is stopped.
         retries: Seconds to wait before each retry: listed, or `policies.fixed(…)`,
             `policies.exponential(…)`.
@@ -141,9 +145,18 @@ def scheduled(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
     ) -> dg.RunRequest | dg.SkipReason:
         tick = context.scheduled_execution_time.astimezone(dt.UTC)
-        if partitions is None:
-            return dg.RunRequest()
-        return _own_partition(postgres, partitions, tick)
+        if partitions is not None:
+            return _own_partition(postgres, partitions, tick)
+        with postgres.begin() as connection:
+            reason = reason_to_skip(
+                connection,
+                name,
+                own_cron,
+                tick,
+                now=dt.datetime.now(dt.UTC),
+                skip_after=skip_after if policy.catch_up == "skip" else None,
+            )
+        return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
     return schedule
 

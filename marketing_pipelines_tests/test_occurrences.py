@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.clocks import Clock, clocks
+from marketing_pipelines.clocks import clocks
 from marketing_pipelines.occurrences import Record, Session, judge, occurrences
 from marketing_pipelines_tests.installation import Installation
 
@@ -96,27 +96,3 @@ def test_the_calendar_begins_with_the_installation_and_names_what_ran(
         (11, "2026-03-01-10:00", "missed"),
         (12, "2026-03-01-11:00", "not due"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("zone", "cron", "day", "instants"),
-    [
-        # A time that does not exist strikes at the next one that does; one that exists twice, at
-        # the second.
-        ("Europe/Berlin", "30 2 * * *", "2026-03-29", ["01:00"]),
-        ("Europe/Berlin", "30 2 * * *", "2026-10-25", ["01:30"]),
-        ("US/Central", "30 2 * * *", "2026-03-08", ["08:00"]),
-        ("US/Central", "30 1 * * *", "2026-11-01", ["07:30"]),
-        ("Australia/Lord_Howe", "15 2 * * *", "2026-10-04", ["15:30"]),
-    ],
-)
-def test_clock_changes_strike_once(zone: str, cron: str, day: str, instants: list[str]) -> None:
-    clock = Clock(cron, zone, "a/b", "team:a", "all", "a.py:1")
-    start = dt.datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
-    end = (dt.datetime.fromisoformat(day) + dt.timedelta(days=1)).replace(tzinfo=ZoneInfo(zone))
-    found = []
-    for tick in clock.ticks(start):
-        if tick >= end:
-            break
-        found.append(f"{tick:%H:%M}")
-    assert found == instants

@@ -1,5 +1,6 @@
 """`doctor`: every store, setting and version, one line each."""
 
+import datetime as dt
 import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
+    clock_skew,
     connecting,
     create_engine,
     dagster_database_url,
@@ -25,6 +27,7 @@ from marketing_pipelines.stores.postgres import (
 )
 from marketing_pipelines.stores.schema import ensure_database
 
+LARGEST_SKEW = dt.timedelta(seconds=60)
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
 
 
@@ -52,6 +55,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
     yield "postgresql", lambda: _postgres(settings)
+    yield "clock", check_clock
     yield "definitions", _definitions
     yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
@@ -92,6 +96,19 @@ def _postgres(settings: Settings) -> str:
             with connecting(ours), create_engine(ours).connect():
                 pass
     return f"version {version}, no transaction pooler, {numbers}"
+
+
+def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> str:
+    """How far the server's clock is from this machine's: hours are over by the server's."""
+    with connected() as (_, engine), engine.connect() as connection:
+        skew = clock_skew(connection, here)
+    seconds = round(skew.total_seconds())
+    if abs(skew) >= LARGEST_SKEW:
+        raise ConfigurationError(
+            f"PostgreSQL's clock is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'} of "
+            "this machine's: set both by NTP, or jobs work for instants that are not over."
+        )
+    return f"PostgreSQL's differs by {abs(seconds)} s"
 
 
 def _marks(settings: Settings) -> str:

@@ -124,6 +124,15 @@ job_sessions = sa.Table(
     comment="One row for every time a job worked, failed, or was skipped",
 )
 
+clocks = sa.Table(
+    "clocks",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
+    sa.Column("cron", sa.Text, nullable=False, comment="Five-field cron"),
+    schema="ops",
+    comment="The cron of each job when its clock struck last",
+)
+
 item_failures = sa.Table(
     "item_failures",
     metadata,

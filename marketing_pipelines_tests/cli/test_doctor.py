@@ -5,8 +5,16 @@ from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
 CHECKS = [
-    "python", "packages", "settings", "lake", "data folder", "postgresql", "definitions", "alerts",
-]  # fmt: skip
+    "python",
+    "packages",
+    "settings",
+    "lake",
+    "data folder",
+    "postgresql",
+    "clock",
+    "definitions",
+    "alerts",
+]
 
 
 def findings(output: str) -> dict[str, str]:
@@ -27,7 +35,8 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    expected = dict.fromkeys(CHECKS, "ok") | {"postgresql": "problem", "marks": "problem"}
+    unreachable = dict.fromkeys(["postgresql", "clock", "marks"], "problem")
+    expected = dict.fromkeys(CHECKS, "ok") | unreachable
     assert findings(done.stdout) == expected
 
 

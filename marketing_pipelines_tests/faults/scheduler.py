@@ -1,0 +1,108 @@
+"""Dagster's scheduler in a process of its own, at instants that a test names.
+
+`python -m …faults.scheduler LOCATION CRASH INSTANT…` lets the scheduler look at each instant, as if
+it had just been started, lets the daemon start what is queued and waits until that has ended. At
+the last instant it dies by SIGKILL where CRASH says.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import dagster as dg
+from dagster._core.test_utils import create_test_daemon_workspace_context
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
+    QueuedRunCoordinatorDaemon,
+)
+from dagster._scheduler.scheduler import launch_scheduled_runs
+
+from marketing_pipelines_tests.installation import instant
+
+SMALL_JOBS = "marketing_pipelines_tests.faults.location"
+REAL_JOBS = "marketing_pipelines.definitions"
+CRASHES = "faults__once_schedule"
+NO_CRASH = "none"
+
+
+def strike(*instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str) -> None:
+    """The scheduler looks at each instant; it must end well, or by the crash that was asked for."""
+    process = start(*instants, crash=crash, location=location, **more)
+    finish(process, crash=crash)
+
+
+def start(
+    *instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str
+) -> "subprocess.Popen[str]":
+    """The same without waiting for its end; `more` are variables of its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", __name__, location, crash, *instants],
+        env=os.environ | more,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", *, crash: str = NO_CRASH) -> None:
+    """Waits for its end, and ends what it started."""
+    try:
+        process.wait(240)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    expected = -signal.SIGKILL if crash != NO_CRASH else 0
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == expected, errors[-3000:]
+
+
+def look(context: WorkspaceProcessContext, at: str, crash: str) -> None:
+    """One look of the scheduler at the clock."""
+    flags = {} if crash == NO_CRASH else {CRASHES: {crash: int(signal.SIGKILL)}}
+    looking = launch_scheduled_runs(
+        context,
+        logging.getLogger("scheduler"),
+        instant(at),
+        iteration_times={},
+        max_tick_retries=3,
+        debug_crash_flags=flags,
+    )
+    errors = [error for error in looking if error is not None]
+    assert not errors, errors
+
+
+def do_what_is_queued(context: WorkspaceProcessContext) -> None:
+    """Runs are started by the daemon's queue, in processes of their own."""
+    instance = context.instance
+    unfinished = dg.RunsFilter(
+        statuses=[
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ]
+    )
+    with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
+        while instance.get_runs(unfinished, limit=1):
+            list(queue.run_iteration(context))
+            time.sleep(0.2)
+
+
+def main(location: str, crash: str, *instants: str) -> None:
+    target = ModuleTarget(location, attribute=None, working_directory=None, location_name="faults")
+    with (
+        dg.DagsterInstance.get() as instance,
+        create_test_daemon_workspace_context(target, instance) as context,
+    ):
+        for number, at in enumerate(instants, start=1):
+            look(context, at, crash if number == len(instants) else NO_CRASH)
+            do_what_is_queued(context)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
