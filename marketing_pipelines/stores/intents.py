@@ -62,7 +62,8 @@ def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 def claim(
     connection: sa.Connection, table: sa.Table, *, limit: int, lease: dt.timedelta, now: dt.datetime
 ) -> list[sa.Row[Any]]:
-    """Claims due intents that are free or whose lease ran out, oldest first.
+    """Claims due intents that are free or whose lease ran out, in the order in which they became
+    free: those that kill every worker that claims them fall behind those that wait.
 
     Several workers share a table: rows that another one is claiming are passed over.
     """
@@ -73,7 +74,7 @@ def claim(
     chosen = (
         sa.select(table.c.id)
         .where(free, table.c.due_at <= now)
-        .order_by(table.c.due_at, table.c.id)
+        .order_by(sa.func.coalesce(table.c.leased_until, table.c.due_at), table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("chosen")
