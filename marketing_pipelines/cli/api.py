@@ -19,7 +19,7 @@ def api(
     from marketing_pipelines.api.app import build_app
     from marketing_pipelines.cli.up import require_free
 
-    require_free(host, port)
+    require_free(host, port, "--port")
     with connected() as (settings, engine), dagster_instance() as instance:
         app = build_app(settings=settings, engine=engine, instance=instance)
         print(f"api: http://{host}:{port}/admin, Ctrl-C stops", flush=True)

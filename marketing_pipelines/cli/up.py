@@ -1,4 +1,4 @@
-"""`up`: Dagster's web server and daemon under one supervisor, until Ctrl-C."""
+"""`up`: Dagster's UI and daemon, the API and a worker under one supervisor, until Ctrl-C."""
 
 import os
 import signal
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Annotated
 
+import psutil
 import typer
 
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.schema import ensure_database
 from marketing_pipelines.stores.sessions import close_abandoned
@@ -38,6 +40,8 @@ class Part:
     started: float = 0.0
     back_off: float = FIRST_BACK_OFF
     start_at: float = field(default_factory=time.monotonic)
+    # What the part started and left behind when it crashed: runs, which go on with their work.
+    orphans: list[psutil.Process] = field(default_factory=list)
 
     def keep_running(self, environment: dict[str, str]) -> None:
         """Starts it if it is due; notes its end and when to start it again."""
@@ -49,6 +53,7 @@ class Part:
                 f"{self.name} ended with code {self.process.returncode}: "
                 f"starting it again in {self.back_off:.0f} s"
             )
+            self.orphans = [p for p in self.orphans if p.is_running()] + self._members()
             self.start_at = now + self.back_off
             self.back_off = min(self.back_off * 2, LONGEST_BACK_OFF)
             self.process = None
@@ -63,27 +68,51 @@ class Part:
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
+        for orphan in self.orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.send_signal(number)
+
+    def has_ended(self) -> bool:
+        """Whether nothing of it is left."""
+        self.orphans = [orphan for orphan in self.orphans if is_alive(orphan)]
+        if self.process is None:
+            return not self.orphans
+        return self.process.poll() is not None and not self.orphans and not self._members()
+
+    def _members(self) -> list[psutil.Process]:
+        """The processes of its session; it started one of its own."""
+        assert self.process is not None
+        return [p for p in psutil.process_iter() if is_alive(p) and _session(p) == self.process.pid]
+
+
+def _session(process: psutil.Process) -> int | None:
+    with suppress(OSError):
+        return os.getsid(process.pid)
+    return None
 
 
 def up(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    api_port: Annotated[int, typer.Option(help="Port of the API and of /admin.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = (
         "127.0.0.1"
     ),
 ) -> None:
-    """Keep everything running: Dagster UI and daemon. Ctrl-C stops all of it."""
-    require_free(host, port)
+    """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
+    require_free(host, port, "--port")
+    require_free(host, api_port, "--api-port")
     with connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")
         ensure_database(dagster_database_url(settings))
         environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
-        say(f"Dagster UI on http://{host}:{port}, data in {settings.data_dir}, Ctrl-C stops")
-        _supervise(_parts(host, port), environment, settings)
+        say(f"Dagster UI on http://{host}:{port}, API on http://{host}:{api_port}/admin")
+        say(f"data in {settings.data_dir}, Ctrl-C stops")
+        _supervise(_parts(host, port, api_port), environment, settings)
 
 
-def require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int, option: str) -> None:
     """Refuses a port that another process listens on.
 
     Raises:
@@ -96,11 +125,11 @@ def require_free(host: str, port: int) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} on {host} cannot be used ({error.strerror}): choose another with "
-                "--port."
+                f"{option}."
             ) from error
 
 
-def _parts(host: str, port: int) -> list[Part]:
+def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     quiet = ["-w", "workspace.yaml", "--code-server-log-level", "warning"]
     address = ["-h", host, "-p", str(port)]
@@ -110,6 +139,10 @@ def _parts(host: str, port: int) -> list[Part]:
             [*python, "dagster_webserver", *quiet, *address, "--dagster-log-level", "warning"],
         ),
         Part("daemon", [*python, "dagster._daemon", "run", *quiet, "--log-level", "warning"]),
+        Part(
+            "API", [*python, "marketing_pipelines", "api", "--host", host, "--port", str(api_port)]
+        ),
+        Part("worker", [*python, "marketing_pipelines", "worker"]),
     ]
 
 
@@ -128,14 +161,17 @@ def _supervise(parts: list[Part], environment: dict[str, str], settings: Setting
 
 
 def _stop(parts: list[Part]) -> None:
+    """Ends them with everything they started, by force what does not end by itself."""
     for number, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, 1.0)):
         for part in parts:
             part.signal(number)
         deadline = time.monotonic() + patience
-        for part in parts:
-            if part.process is not None:
-                with suppress(subprocess.TimeoutExpired):
-                    part.process.wait(max(deadline - time.monotonic(), 0.1))
+        while not all(part.has_ended() for part in parts):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        else:
+            return
 
 
 @contextmanager

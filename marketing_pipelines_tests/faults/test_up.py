@@ -1,0 +1,121 @@
+"""`up` dies, loses a part, or is told to stop, while a run works."""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines_tests.faults.running import Running
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.waiting import until
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
+
+EVENTS = [event(1, "2026-03-01T10:00:00Z")]
+EXPORT = "analytics/contact_activity"
+
+
+@contextlib.contextmanager
+def a_run_that_works(installation: Installation, folder: Path) -> Iterator[Running]:
+    """`up` with a run that is in the middle of its work until the block ends."""
+    installation.load_events(folder, EVENTS)
+    with installation.engine.connect() as blocker:
+        blocker.execute(sa.text("lock analytics.contact_activity in access exclusive mode"))
+        with Running.up() as running:
+            until(lambda: sessions(installation, "RUNNING"), seconds=120, what="a run to work")
+            yield running
+
+
+def sessions(installation: Installation, status: str) -> list[int]:
+    rows = installation.rows(
+        "select id from ops.job_sessions where job = :job and status = :status",
+        job=EXPORT,
+        status=status,
+    )
+    return [number for (number,) in rows]
+
+
+def started_runs() -> list[str]:
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    with dg.DagsterInstance.get() as instance:
+        return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
+
+
+def nothing_is_left(installation: Installation) -> bool:
+    return not started_runs() and not installation.rows("select 1 from analytics.stale_partitions")
+
+
+def test_after_sigkill_of_the_whole_tree_a_new_start_closes_everything_and_does_it_again(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with a_run_that_works(installation, tmp_path) as running:
+        [killed] = sessions(installation, "RUNNING")
+        [dead_run] = started_runs()
+        tree = running.kill()
+        assert len(tree) > 4
+        until(lambda: locks_held(installation) == 0, what="the server to notice the deaths")
+    assert sessions(installation, "RUNNING") == [killed]
+    assert started_runs() == [dead_run]
+    with Running.up() as again:
+        until(lambda: again.said(f"session {killed} was abandoned"), what="up to say so")
+        assert sessions(installation, "ABANDONED") == [killed]
+        until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
+        until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
+        with dg.DagsterInstance.get() as instance:
+            run = instance.get_run_by_id(dead_run)
+            assert run is not None
+            assert run.status == dg.DagsterRunStatus.FAILURE
+    assert_counted(installation, EVENTS)
+
+
+def locks_held(installation: Installation) -> int:
+    [(number,)] = installation.rows(
+        "select count(*) from pg_locks where locktype = 'advisory'"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    return int(number)
+
+
+def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_the_next_start_goes_on(
+    installation: Installation, tmp_path: Path
+) -> None:
+    with a_run_that_works(installation, tmp_path) as running:
+        tree = running.tree()
+        assert running.stop(signal.SIGTERM) < 10
+        assert [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", running.port))
+        assert running.process.returncode == 0
+        until(lambda: locks_held(installation) == 0, what="the locks to be free")
+    assert started_runs() == []
+    with Running.up():
+        until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
+        until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
+    assert_counted(installation, EVENTS)
+
+
+def test_a_part_that_crashes_is_started_again_and_up_says_so(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """The run it had started goes on; when `up` ends, nothing of the crashed part is left."""
+    with a_run_that_works(installation, tmp_path) as running:
+        daemon, server = running.part("dagster._daemon"), running.part("dagster_webserver")
+        tree = running.tree()
+        for part in (daemon, server):
+            part.kill()
+        until(lambda: running.said("daemon ended with code -9: starting it again in 1 s"))
+        until(lambda: running.said("web server ended with code -9: starting it again in 1 s"))
+        until(running.answers, seconds=120, what="the web server to answer again")
+        assert running.part("dagster._daemon").pid != daemon.pid
+        assert len(sessions(installation, "RUNNING")) == 1
+        tree += [p for p in running.tree() if p not in tree]
+        assert running.stop(signal.SIGINT) < 10
+        assert [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
