@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines.domains.upkeep import sources
+from marketing_pipelines.domains.upkeep.run_history import KEPT, purge_runs
 from marketing_pipelines.queueing import control, queues
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import scheduled
@@ -33,3 +34,14 @@ def queue_history(
 
 
 queue_history_schedule = scheduled(queue_history, cron="0 0 * * *", environments=PRODUCTION)
+
+
+@dg.asset(key=["upkeep", "run_history"], deps=[sources.runs], kinds={"postgres"}, **COMMON)
+def run_history(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
+    """Dagster's runs of the last week; older ones that worked no partition are removed."""
+    with postgres.tick(context) as tick, tick.begin():
+        tick.rows = purge_runs(context.instance, before=tick.instant - KEPT)
+    return tick.result()
+
+
+run_history_schedule = scheduled(run_history, cron="0 1 * * *")

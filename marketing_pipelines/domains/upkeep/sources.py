@@ -9,3 +9,10 @@ tasks = dg.AssetSpec(
     owners=["team:platform"],
     kinds={"postgres", "table"},
 )
+runs = dg.AssetSpec(
+    ["sources", "runs"],
+    description="Dagster's own storage: its runs and their events.",
+    group_name="sources",
+    owners=["team:platform"],
+    kinds={"postgres", "table"},
+)
