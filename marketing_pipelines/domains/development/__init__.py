@@ -1,0 +1,1 @@
+"""What developers try things on; on the clock in development only."""

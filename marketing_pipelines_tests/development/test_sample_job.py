@@ -1,0 +1,74 @@
+"""The sample job counts, and the page that teaches how to add a job can be followed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from marketing_pipelines.settings import project_root
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import event
+
+PAGE = project_root() / "docs" / "adding-a-job.md"
+FILE = re.compile(r"^`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_contacts_are_counted_per_organization(installation: Installation, tmp_path: Path) -> None:
+    who = [("acme", "c1"), ("acme", "c2"), ("acme", "c2"), ("globex", "c1")]
+    rows = [
+        event(n, "2026-03-01T10:00:00Z", organization_id=organization, contact_id=contact)
+        for n, (organization, contact) in enumerate(who)
+    ]
+    installation.load_events(tmp_path, rows)
+    [outcome] = installation.run("development/sample_job")
+    assert (outcome.status, outcome.rows) == ("COMPLETED", 3)
+    materialization = installation.instance.get_latest_materialization_events(
+        installation.instance.get_asset_keys()
+    )
+    [entry] = [e for key, e in materialization.items() if key.path[-1] == "sample_job" and e]
+    assert entry.asset_materialization is not None
+    assert entry.asset_materialization.metadata["contacts"].value == {"acme": 2, "globex": 1}
+
+
+def test_who_follows_the_page_has_a_job_with_its_test_in_under_20_lines(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """In a copy of the checkout: write the files, run the commands."""
+    text = PAGE.read_text(encoding="utf-8")
+    files = dict(FILE.findall(text))
+    lines = [line for code in files.values() for line in code.splitlines() if line.strip()]
+    assert len(lines) < 20
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
+        shutil.copy(project_root() / name, copy)
+    for name in ("marketing_pipelines", "marketing_pipelines_tests", "docs"):
+        shutil.copytree(
+            project_root() / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name, code in files.items():
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(code)
+        (copy / name).with_name("__init__.py").touch()
+    variables = {
+        "PYTHONPATH": str(copy),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:xdist",
+    }
+    outputs = []
+    for command in COMMAND.findall(text):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=copy,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr[-3000:])
+        outputs.append(done.stdout)
+    assert "1 passed" in outputs[0]
+    assert "support/unreachable_contacts" in outputs[1]
