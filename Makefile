@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo up test check bench docs clean
+.PHONY: demo up test soak check bench docs clean
 
 demo: .venv/demo.installed
 	$(BIN)/marketing-pipelines demo
@@ -13,6 +13,10 @@ up: .venv/demo.installed
 
 test: .venv/test.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The heavy faults in full: about an hour.
+soak: .venv/test.installed
+	MARKETING_SOAK=1 $(BIN)/python -m pytest -m soak
 
 check: .venv/test.installed
 	$(BIN)/ruff check .

@@ -20,8 +20,10 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
+    "development/sample_job": "0 */4 * * *",
     "operations/health": "*/5 * * * *",
     "operations/metrics": "0 * * * *",
+    "upkeep/run_history": "0 1 * * *",
 }
 OFF_IN_DEVELOPMENT = {"upkeep/queue_history"}
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse"}

@@ -26,7 +26,7 @@ from marketing_pipelines_tests.queueing.installed import (
 )
 from marketing_pipelines_tests.waiting import until
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
 FULL = bool(os.environ.get("MARKETING_SOAK"))
 LIMITED, SECONDS_AT_LEAST = (300, 59) if FULL else (60, 11)
