@@ -10,18 +10,26 @@ import logging
 import pkgutil
 
 from marketing_pipelines import domains
-from marketing_pipelines.queueing.tasks import left_out
+from marketing_pipelines.queueing import tasks
 
 _logger = logging.getLogger(__name__)
 
 
-def load_tasks() -> None:
-    """Declares what the domains declare; a second call changes nothing."""
+def load_tasks() -> dict[str, str]:
+    """Declares what the domains declare; a second call changes nothing.
+
+    Returns:
+        Why each file that is left out cannot be imported, by module.
+    """
+    broken = {}
     for domain in pkgutil.iter_modules(domains.__path__):
         name = f"{domains.__name__}.{domain.name}.tasks"
         try:
             if importlib.util.find_spec(name):
                 importlib.import_module(name)
         except Exception as error:
-            left_out[domain.name] = f"{type(error).__name__}: {error}"
+            broken[name] = f"{type(error).__name__}: {error}"
+            tasks.left_out[domain.name] = broken[name]
             _logger.exception("%s cannot be imported and is left out.", name)
+    tasks.all_loaded.set()
+    return broken

@@ -22,6 +22,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from marketing_pipelines import catalog, domains, policies
+from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.catalog import left_out
 from marketing_pipelines.observability import logs
 from marketing_pipelines.resources import EventLake, Postgres
@@ -31,7 +32,7 @@ from marketing_pipelines.settings import project_root
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-ROOMS = ("tasks", "sources", "jobs", "sensors")
+ROOMS = ("sources", "jobs", "sensors")
 _logger = logging.getLogger(__name__)
 _KINDS: dict[str, tuple[type, ...]] = {
     "assets": (dg.AssetsDefinition, dg.AssetSpec),
@@ -50,6 +51,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """
     logs.configure()
     policies.overrides()
+    left_out.update(load_tasks())
     found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():
         for value in vars(module).values():

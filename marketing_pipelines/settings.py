@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning"] = Field(
         default="warning",
         description="What is logged to stderr: JSON lines, or text for people on a terminal. `up` "
-        "logs from `info` on unless this says otherwise.",
+        "and `worker` log from `info` on unless this says otherwise.",
     )
     sentry_dsn: str | None = Field(
         default=None, description="Sentry project that is told of final failures."

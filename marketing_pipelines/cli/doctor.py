@@ -136,7 +136,7 @@ def _alerts(settings: Settings) -> str:
     if not found:
         return "MARKETING_ALERT_URLS is not set: alerts are rows of ops.alerts and reach nobody"
     addresses.require_usable(found)
-    return f"{len(found)} addresses"
+    return f"apprise can use each address of MARKETING_ALERT_URLS ({len(found)})"
 
 
 def _definitions() -> str:

@@ -1,6 +1,5 @@
 """`worker`: a process that does what is in the queues."""
 
-import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -26,9 +25,10 @@ def worker(
     drain: Annotated[bool, typer.Option(help="End when nothing is due.")] = False,
 ) -> None:
     """Work on the queues until Ctrl-C."""
+    from marketing_pipelines.observability import logs
     from marketing_pipelines.queueing.workers import Process, Share
 
-    _log_to_stderr()
+    logs.configure(unless_set="info")
     load_tasks()
     with connected() as (settings, engine):
         shares = [
@@ -63,9 +63,3 @@ def _chosen(names: list[str] | None) -> list[queues.Queue]:
 def _described(share: "Share") -> str:
     limit = "" if share.per_second is None else f", {share.per_second}/s over all workers"
     return f"{share.queue.name} ({share.concurrency} at once{limit})"
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # It logs payloads.
-    logging.getLogger("procrastinate").setLevel(logging.ERROR)

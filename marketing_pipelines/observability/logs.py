@@ -16,19 +16,27 @@ from marketing_pipelines.settings import get_settings
 
 NAME = "marketing_pipelines"
 OURS = f"{NAME}.logs"
+# Libraries whose troubles are ours; Procrastinate logs payloads below errors.
+OTHERS = {"apprise": "WARNING", "procrastinate": "ERROR"}
 
 
-def configure() -> None:
-    """Sends what this package logs to stderr; a second call changes nothing but the level."""
-    logger = logging.getLogger(NAME)
-    logger.setLevel(get_settings().log_level.upper())
-    if any(handler.name == OURS for handler in logger.handlers):
-        return
+def configure(unless_set: str = "warning") -> None:
+    """Sends what this package logs to stderr; a second call changes nothing but the level.
+
+    Args:
+        unless_set: The level where `MARKETING_LOG_LEVEL` is not set.
+    """
+    settings = get_settings()
+    level = settings.log_level if "log_level" in settings.model_fields_set else unless_set
     handler = _Stderr()
     handler.name = OURS
     handler.setFormatter(_formatter())
-    logger.addHandler(handler)
-    logger.propagate = False
+    for name, least in {NAME: level.upper(), **OTHERS}.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(least)
+        if all(known.name != OURS for known in logger.handlers):
+            logger.addHandler(handler)
+        logger.propagate = False
 
 
 class _Stderr(logging.StreamHandler[Any]):
@@ -51,7 +59,7 @@ def _formatter() -> logging.Formatter:
     render: Any = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

@@ -146,7 +146,8 @@ def _whole(collect: Callable[[], list[Metric]]) -> list[Metric] | None:
     try:
         return collect()
     except Exception as error:
-        _logger.warning("A part of the metrics is left out: %s", error)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        _logger.warning("A part of the metrics is left out: %s", reason)
         return None
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.failures import BadInputError, PermanentError
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.tables import bus_events
-from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, task
+from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, all_loaded, task
 
 
 class BusEvent(pydantic.BaseModel):
@@ -108,7 +108,12 @@ def publish(connection: sa.Connection, events: Sequence[BusEvent]) -> list[int]:
 
     Returns:
         The events' numbers, in the order given.
+
+    Raises:
+        RuntimeError: this process has not loaded the consumers, so it cannot tell them.
     """
+    if not all_loaded.is_set():
+        raise RuntimeError("Call autoload.load_tasks() in a process that publishes events.")
     rows = [
         {
             "type": event.type,

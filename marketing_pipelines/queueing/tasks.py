@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -98,6 +99,8 @@ class Task:
 _tasks: dict[str, Task] = {}
 # Why a domain's tasks cannot be imported, by domain.
 left_out: dict[str, str] = {}
+# Whether every domain has declared what it declares.
+all_loaded = threading.Event()
 
 
 def task(

@@ -182,7 +182,12 @@ job_totals = sa.Table(
     "job_totals",
     metadata,
     sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
-    sa.Column("status", sa.Text, primary_key=True, comment="How the sessions ended"),
+    sa.Column(
+        "status",
+        sa.Text,
+        primary_key=True,
+        comment="How the sessions ended; RETRIED: failed, and tried again by the same run",
+    ),
     sa.Column("runs", sa.BigInteger, nullable=False, comment="Sessions that ended so"),
     sa.Column("seconds", sa.Double, nullable=False, comment="Sum of their durations, s"),
     sa.Column(

@@ -46,3 +46,12 @@ def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -
     done = call("doctor")
     assert done.returncode == 1
     assert "1 marked partitions lie before the first day, 2015-01-01" in done.stdout
+
+
+def test_addresses_for_alerts_are_checked_without_being_told(installation: Installation) -> None:
+    assert "alerts are rows of ops.alerts and reach nobody" in call("doctor").stdout
+    done = call("doctor", MARKETING_ALERT_URLS="json://host/a,carrier-pigeon://T0KEN/b")
+    assert done.returncode == 1
+    assert findings(done.stdout)["alerts"] == "problem"
+    assert "address 2 (carrier-pigeon://…)" in done.stdout
+    assert "T0KEN" not in done.stdout + done.stderr

@@ -223,6 +223,31 @@ def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     assert sorted(task_id for (task_id,) in calls(queue, "task_id")) == sorted(ids)
 
 
+# 5
+def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
+    queue: sa.Engine,
+) -> None:
+    [task_id] = put(queue, "write_once", after=2.0)
+    reported = "select count(*) from ops.task_attempts where progress = 0.5"
+    with workers(1, "--queue", "default") as [frozen], workers(1, "--queue", "none"):
+        until(lambda: scalar(queue, reported), what="it to be in hand")
+        frozen.send_signal(signal.SIGSTOP)
+        # The other worker serves another queue, and keeps house for all.
+        until(lambda: counted(queue, "default").waiting == 1, what="it to be taken away")
+        with workers(1, "--queue", "default") as [other]:
+            until(lambda: counted(queue, "default").completed == 1, what="another to do it")
+            other.terminate()
+            other.communicate(timeout=10)
+        frozen.send_signal(signal.SIGCONT)
+        more = put(queue, "write", 3)
+        until(lambda: counted(queue, "default").completed == 4, what="it to work on")
+        frozen.terminate()
+        printed, _ = frozen.communicate(timeout=10)
+    assert f"Task {task_id} is no longer in hand of worker" in printed
+    assert sorted(calls(queue)) == [(task_id, 2), *((one, 1) for one in more)]
+    assert {pid for pid, task in calls(queue, "pid, task_id") if task != task_id} == {frozen.pid}
+
+
 # 43
 def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     queue: sa.Engine,

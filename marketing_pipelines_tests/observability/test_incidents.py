@@ -188,6 +188,14 @@ def test_any_course_of_a_job_is_told_by_the_rule(engine: sa.Engine, course: list
 def test_totals_stay_when_sessions_are_purged(engine: sa.Engine) -> None:
     for body in (succeeds, fails, succeeds):
         run_probe(engine, body, tags={TICK_TAG: FIRST_TICK.isoformat()})
+    errors = [ValueError("once")]
+
+    def body(tick: Tick) -> None:
+        if errors:
+            raise errors.pop()
+        succeeds(tick)
+
+    run_probe(engine, body)
     abandon(engine, KEY)
     statement = sa.text(
         "select status, runs::int, buckets[13]::int, seconds > 0, last_started_at is not null"
@@ -195,8 +203,9 @@ def test_totals_stay_when_sessions_are_purged(engine: sa.Engine) -> None:
     )
     expected = [
         ("ABANDONED", 1, 0, False, True),
-        ("COMPLETED", 2, 2, True, True),
+        ("COMPLETED", 3, 3, True, True),
         ("FAILED", 1, 1, True, True),
+        ("RETRIED", 1, 1, True, True),
     ]
     with engine.begin() as connection:
         assert [tuple(row) for row in connection.execute(statement)] == expected

@@ -1,6 +1,7 @@
 """The event bus: told in the transaction, to every consumer, in order, and again when asked."""
 
 import datetime as dt
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -77,6 +78,14 @@ def test_a_rolled_back_transaction_has_told_nobody(queue: sa.Engine, bus_of: Any
         connection.rollback()
     for table in ("ops.bus_events", "procrastinate_jobs"):
         assert scalar(queue, f"select count(*) from {table}") == 0
+
+
+def test_a_process_that_knows_not_all_consumers_cannot_publish(
+    queue: sa.Engine, bus_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "all_loaded", threading.Event())
+    with pytest.raises(RuntimeError, match="load_tasks"):
+        published(queue, bus_of(1))
 
 
 def test_a_contact_s_events_come_in_order_though_one_has_to_be_tried_again(

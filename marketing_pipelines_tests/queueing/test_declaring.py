@@ -1,5 +1,9 @@
 """Queues and tasks are declared once, under names that can be used."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from marketing_pipelines.queueing import queues, tasks
@@ -7,6 +11,15 @@ from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue
 from marketing_pipelines.queueing.tasks import UnknownTaskError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.queueing.installed import install, recording
+
+WHOLE = """
+from marketing_pipelines.queueing.queues import DEFAULT
+from marketing_pipelines.queueing.tasks import task
+
+@task(queue=DEFAULT)
+def work(context):
+    pass
+"""
 
 
 def test_a_queue_takes_from_the_settings_what_it_does_not_say() -> None:
@@ -38,3 +51,24 @@ def test_a_task_is_named_after_its_domain_and_function_and_declared_once() -> No
         tasks.task(queue=DEFAULT, name="recording/write")(write.function)
     with pytest.raises(UnknownTaskError, match="declares the task recording/nothing"):
         tasks.find("recording/nothing")
+
+
+def test_a_broken_file_of_tasks_is_left_out_and_the_others_load(tmp_path: Path) -> None:
+    for name, content in (("broken", "import nothing_like_it"), ("whole", WHOLE)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "tasks.py").write_text(content)
+    program = (
+        "import logging; logging.disable();"
+        "from marketing_pipelines import domains;"
+        f"domains.__path__.append({str(tmp_path)!r});"
+        "from marketing_pipelines.autoload import load_tasks;"
+        "from marketing_pipelines.queueing import tasks;"
+        "print(load_tasks(), tasks.left_out, list(tasks.declared()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    reason = "ModuleNotFoundError: No module named 'nothing_like_it'"
+    module = "marketing_pipelines.domains.broken.tasks"
+    assert done.stdout == f"{ ({module: reason}) } { ({'broken': reason}) } ['whole/work']\n"

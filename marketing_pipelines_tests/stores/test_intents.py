@@ -82,6 +82,34 @@ def test_an_intent_is_settled_once(engine: sa.Engine, table: sa.Table) -> None:
             intents.settle(connection, table, claimed, state="failed")
 
 
+def test_an_act_that_began_is_never_claimed_again_and_given_up_when_its_lease_ends(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, "ann", "bob")
+    with engine.begin() as connection:
+        ann, _bob = intents.claim(connection, table, limit=2, lease=LEASE, now=NOW)
+        intents.begin(connection, table, ann, lease=LEASE, now=NOW)
+        (again,) = intents.claim(connection, table, limit=2, lease=LEASE, now=NOW + LEASE)
+        assert again.contact == "bob"
+        assert intents.give_up(connection, table, now=NOW + LEASE - dt.timedelta(seconds=1)) == 0
+        assert intents.give_up(connection, table, now=NOW + LEASE) == 1
+        with pytest.raises(intents.ClaimLostError):
+            intents.settle(connection, table, ann, state="sent")
+        states = connection.execute(sa.select(table.c.contact, table.c.state).order_by("id"))
+        assert [tuple(row) for row in states] == [("ann", "unknown"), ("bob", "claimed")]
+
+
+def test_an_act_that_failed_is_tried_again_and_counts(engine: sa.Engine, table: sa.Table) -> None:
+    record(engine, table, "ann")
+    with engine.begin() as connection:
+        (claimed,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW)
+        intents.begin(connection, table, claimed, lease=LEASE, now=NOW)
+        intents.retry(connection, table, claimed, due_at=NOW + LEASE, reason="refused")
+        assert intents.claim(connection, table, limit=1, lease=LEASE, now=NOW) == []
+        (again,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW + LEASE)
+        assert (again.claim, again.attempts, again.reason) == (2, 2, "refused")
+
+
 def test_an_intent_given_back_keeps_its_attempts_and_waits(
     engine: sa.Engine, table: sa.Table
 ) -> None:

@@ -82,7 +82,8 @@ create table ops.job_totals (
 comment on table ops.job_totals is
     'Totals of all sessions ever, kept when sessions are purged; a trigger counts';
 comment on column ops.job_totals.job is 'Asset key';
-comment on column ops.job_totals.status is 'How the sessions ended';
+comment on column ops.job_totals.status is
+    'How the sessions ended; RETRIED: failed, and tried again by the same run';
 comment on column ops.job_totals.runs is 'Sessions that ended so';
 comment on column ops.job_totals.seconds is 'Sum of their durations, s';
 comment on column ops.job_totals.buckets is
@@ -107,14 +108,15 @@ create function ops.count_ended_sessions() returns trigger
 language plpgsql as $$
 begin
     insert into ops.job_totals as total
-    select ended.job, ended.status, count(*), coalesce(sum(ended.duration_ms), 0) / 1000.0,
+    select ended.job, case when ended.will_retry then 'RETRIED' else ended.status end, count(*),
+           coalesce(sum(ended.duration_ms), 0) / 1000.0,
            ops.duration_buckets(array_agg(ended.duration_ms)), coalesce(sum(ended.items_failed), 0),
            max(ended.started_at), max(ended.ended_at)
     from ended
     join began using (id)
     where began.status in ('QUEUED', 'RUNNING') and ended.status not in ('QUEUED', 'RUNNING')
-    group by ended.job, ended.status
-    order by ended.job, ended.status
+    group by 1, 2
+    order by 1, 2
     on conflict (job, status) do update
     set runs = total.runs + excluded.runs,
         seconds = total.seconds + excluded.seconds,

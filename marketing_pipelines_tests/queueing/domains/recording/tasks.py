@@ -29,17 +29,21 @@ _RECORD = sa.text(
 
 
 def record(context: TaskContext, number: int) -> None:
+    """Writes down the call in a transaction of its own."""
+    with context.engine.begin() as connection:
+        write_call(connection, context, number)
+
+
+def write_call(connection: sa.Connection, context: TaskContext, number: int) -> None:
     """Writes down the call."""
-    started_at = datetime.now(UTC)
     values = {
         "task_id": context.task_id,
         "attempt": context.attempt,
         "number": number,
-        "started_at": started_at,
+        "started_at": datetime.now(UTC),
         "pid": os.getpid(),
     }
-    with context.engine.begin() as connection:
-        connection.execute(_RECORD, values)
+    connection.execute(_RECORD, values)
 
 
 @task(queue=DEFAULT)
@@ -54,19 +58,13 @@ def write(context: TaskContext, number: int) -> None:
 
 
 @task(queue=DEFAULT)
-def write_once(context: TaskContext, number: int) -> None:
-    """Writes in the transaction that ends the task."""
+def write_once(context: TaskContext, number: int, after: float = 0.0) -> None:
+    """Writes in the transaction that ends the task, and says before that it is at it."""
+    if after:
+        context.progress(0.5)
+        time.sleep(after)
     with context.finishing() as connection:
-        connection.execute(
-            _RECORD,
-            {
-                "task_id": context.task_id,
-                "attempt": context.attempt,
-                "number": number,
-                "started_at": datetime.now(UTC),
-                "pid": os.getpid(),
-            },
-        )
+        write_call(connection, context, number)
 
 
 @task(queue=CRM_EVENTS)
