@@ -131,7 +131,9 @@ def require(scope: tokens.Scope) -> Any:
         visit: Visit = request.state.visit
         if visit.token is None:
             raise Refusal(
-                401, "A valid token is needed: send `Authorization: Bearer …`.", CHALLENGE
+                401,
+                "A valid token is needed: send it as bearer token in the header Authorization.",
+                CHALLENGE,
             )
         refuse_without(visit, scope)
         return visit
@@ -154,8 +156,8 @@ def require_cron_secret(
     if not visit.is_cron:
         raise Refusal(
             401,
-            "The cron secret is needed: send `Authorization: Bearer …` with the value of "
-            "MARKETING_CRON_SECRET.",
+            "The cron secret is needed: send the value of MARKETING_CRON_SECRET as bearer token in "
+            "the header Authorization.",
             CHALLENGE,
         )
 
