@@ -44,7 +44,6 @@ def _start(dsn: str, environment: str) -> None:
         environment=environment,
         default_integrations=False,
         include_local_variables=False,
-        send_default_pii=False,
         before_send=_without_secrets,
     )
 

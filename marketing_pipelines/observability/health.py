@@ -115,7 +115,7 @@ def dead_letter_counts(connection: sa.Connection) -> dict[str, int]:
         .group_by(dead_letters.c.queue)
         .order_by(dead_letters.c.queue)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def heartbeat_age(instance: "DagsterInstance | None", now: dt.datetime) -> float | None:

@@ -207,9 +207,7 @@ def _now(connection: sa.Connection, now: dt.datetime) -> Families:
             sa.select(job_sessions.c.job, sa.func.count())
             .where(job_sessions.c.status == "RUNNING")
             .group_by(job_sessions.c.job)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     found = lags(connection, clocks(), now, get_settings().zone)
     for job in sorted({lag.job for lag in found} | set(at_work)):
