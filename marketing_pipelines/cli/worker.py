@@ -44,8 +44,8 @@ def worker(
         pooled = create_engine(
             engine.url, application_name="marketing-pipelines worker", pool_size=pool_size
         )
-        print(f"worker: {', '.join(_described(s) for s in shares)}; Ctrl-C stops", flush=True)
-        process = Process(pooled, shares, drain=drain)
+        greeting = f"worker: {', '.join(_described(s) for s in shares)}; Ctrl-C stops"
+        process = Process(pooled, shares, drain=drain, greeting=greeting)
         process.run()
         pooled.dispose()
     if process.stuck:

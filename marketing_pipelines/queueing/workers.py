@@ -64,6 +64,7 @@ class Process:
     shares: Sequence[Share]
     drain: bool = False
     grace: float = GRACE
+    greeting: str = ""
     exit_code: int = field(default=0, init=False)
     stuck: bool = field(default=False, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -83,6 +84,8 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        # Only now a signal ends it in order.
+        print(self.greeting, flush=True)
         connector = procrastinate.PsycopgConnector(
             conninfo=libpq_uri(self.engine.url),
             kwargs={"application_name": "marketing-pipelines worker", "options": "-c timezone=UTC"},
