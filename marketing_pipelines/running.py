@@ -74,8 +74,6 @@ def run_job(
     definition = definition_of(request.job)
     at = request.at or dt.datetime.now(dt.UTC)
     at = at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
-    if at > dt.datetime.now(dt.UTC):
-        raise BadInputError(f"--at {at:%Y-%m-%d %H:%M} UTC lies in the future: leave it out.")
     if definition.partitions_def is None:
         if request.first or request.last:
             raise BadInputError(

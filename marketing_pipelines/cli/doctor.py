@@ -72,7 +72,7 @@ def _sentence(error: Exception) -> str:
 
 def _settings() -> str:
     settings = get_settings()
-    require_known_engine(settings)
+    settings.require_known_engine()
     return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
 
 

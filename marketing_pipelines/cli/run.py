@@ -27,6 +27,8 @@ def run(
 
     if partition and (from_ or to):
         raise BadInputError("--partition is one, --from and --to are a range: leave out either.")
+    if at is not None and at.replace(tzinfo=at.tzinfo or dt.UTC) > dt.datetime.now(dt.UTC):
+        raise BadInputError(f"--at {at:%Y-%m-%d %H:%M} lies in the future: leave it out.")
     with connected() as (settings, engine), dagster_instance() as instance:
         request = Request(job, partition or from_, partition or to, at, only)
         outcomes = run_job(request, settings=settings, engine=engine, instance=instance)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.fault
 
 PASSWORD, TOKEN, KEY_OF_SENTRY = "tiger-in-the-tank", "T0KENofTheHook", "ffee00sentrykey11"
 OTHERS = {
-    name: f"planted-{name}-value"
+    name: f"planted-{name}-value-of-more-than-32-characters"
     for name in Settings.model_fields
     if name in ("cron_secret", "secret_key")
 }
