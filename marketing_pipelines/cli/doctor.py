@@ -16,7 +16,6 @@ from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesE
 from marketing_pipelines.observability import addresses
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
-from marketing_pipelines.resources import require_known_engine
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake

@@ -135,9 +135,7 @@ def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
     assert lock_is_free(installation)
 
 
-@pytest.mark.parametrize(
-    "work", [worker.sleep_in_python, worker.sleep_in_sql, worker.sleep_in_duckdb]
-)
+@pytest.mark.parametrize("work", [worker.sleep_in_python, worker.sleep_in_sql])
 def test_fault_10_work_that_exceeds_its_time_stops_and_frees_its_lock(
     installation: Installation, work: Callable[[Tick], None]
 ) -> None:

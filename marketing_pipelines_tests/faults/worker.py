@@ -30,13 +30,6 @@ def sleep_in_sql(tick: Tick) -> None:
         connection.exec_driver_sql("select pg_sleep(600)")
 
 
-def sleep_in_duckdb(tick: Tick) -> None:
-    import duckdb
-
-    with tick.begin():
-        duckdb.sql("select sum(a.i * b.i) from range(300000) a(i), range(300000) b(i)").fetchall()
-
-
 def read(tick: Tick, table: str) -> None:
     """Waits as long as somebody else has the table."""
     with tick.begin() as connection:
@@ -67,7 +60,6 @@ WORK: dict[str, Callable[..., None]] = {
     for work in (
         sleep_in_python,
         sleep_in_sql,
-        sleep_in_duckdb,
         read,
         add_one_to_both,
         add_one_to_what_was_read,
