@@ -1,7 +1,6 @@
 """Many small runs later: memory is flat, the event log is purged, partition status is whole."""
 
 import datetime as dt
-import os
 
 import dagster as dg
 import psutil
@@ -12,7 +11,6 @@ from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.waiting import until
 
-SOAK = "MARKETING_SOAK" in os.environ
 WARM_UP, RUNS = 50, 2_000
 JOB = "development__sample_job_job"
 HOURS = ("2026-03-01-10:00", "2026-03-01-11:00")
@@ -23,7 +21,6 @@ pytestmark = [
     pytest.mark.fault,
     pytest.mark.soak,
     pytest.mark.timeout(RUNS * 15 + 300),
-    pytest.mark.skipif(not SOAK, reason="a few runs say nothing about memory: `make soak`"),
 ]
 
 
