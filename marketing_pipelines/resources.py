@@ -8,25 +8,11 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.engines.protocol import Engine
-from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
 from marketing_pipelines.stores.schema import require_same_zone
-
-
-def require_known_engine(settings: Settings) -> None:
-    """Refuses an engine that this release does not ship.
-
-    Raises:
-        ConfigurationError: it is not duckdb.
-    """
-    if settings.engine != "duckdb":
-        raise ConfigurationError(
-            f"MARKETING_ENGINE is {settings.engine}, which this release does not ship yet: set it "
-            "to duckdb."
-        )
 
 
 class Postgres(dg.ConfigurableResource[Any]):
@@ -67,7 +53,7 @@ class EventLake(dg.ConfigurableResource[Any]):
     def engine(self) -> Iterator[Engine]:
         """The configured engine, closed afterwards."""
         settings = get_settings()
-        require_known_engine(settings)
+        settings.require_known_engine()
         from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 
         lake = self.open()

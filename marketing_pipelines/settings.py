@@ -89,6 +89,18 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    def require_known_engine(self) -> None:
+        """Refuses an engine that this release does not ship.
+
+        Raises:
+            ConfigurationError: it is not duckdb.
+        """
+        if self.engine != "duckdb":
+            raise ConfigurationError(
+                f"MARKETING_ENGINE is {self.engine}, which this release does not ship yet: set it "
+                "to duckdb."
+            )
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)

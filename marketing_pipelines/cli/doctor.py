@@ -13,7 +13,6 @@ from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
 from marketing_pipelines.partitions import registered, window
-from marketing_pipelines.resources import require_known_engine
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
@@ -65,7 +64,7 @@ def _sentence(error: Exception) -> str:
 
 def _settings() -> str:
     settings = get_settings()
-    require_known_engine(settings)
+    settings.require_known_engine()
     return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
 
 
