@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,10 @@ class DuckDBEngine:
         bound = {"files": list(files), **parameters}
         try:
             try:
-                return self._connect().execute(text, bound).to_arrow_table()
+                return self._interruptibly(text, bound)
             except duckdb.OutOfMemoryException:
                 self._connect().execute(f"set memory_limit = '{MEMORY_LIMITS[-1]}'")
-                return self._connect().execute(text, bound).to_arrow_table()
+                return self._interruptibly(text, bound)
         except (duckdb.IOException, duckdb.HTTPException) as error:
             reason = str(error).splitlines()[0]
             raise StoreUnavailableError(f"The event lake cannot be read: {reason}") from error
@@ -56,6 +57,22 @@ class DuckDBEngine:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _interruptibly(self, text: str, bound: Mapping[str, Any]) -> "pa.Table":
+        """Works in a thread, because DuckDB looks for signals seldom and a waiting thread at once.
+
+        Whatever interrupts the waiting, the time limit or Ctrl-C, interrupts the query too.
+        """
+        connection = self._connect()
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(lambda: connection.execute(text, bound).to_arrow_table())
+            try:
+                return result.result()
+            except BaseException:
+                while not result.done():
+                    connection.interrupt()
+                    wait([result], timeout=0.1)
+                raise
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         if self._connection is None:

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.stores import locks, sessions
-from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.faults import worker
 from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation
@@ -135,11 +136,17 @@ def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
     assert lock_is_free(installation)
 
 
-@pytest.mark.parametrize("work", [worker.sleep_in_python, worker.sleep_in_sql])
+@pytest.mark.parametrize(
+    "work", [worker.sleep_in_python, worker.sleep_in_sql, worker.sleep_in_duckdb]
+)
 def test_fault_10_work_that_exceeds_its_time_stops_and_frees_its_lock(
-    installation: Installation, work: Callable[[Tick], None]
+    installation: Installation, work: Callable[..., None], tmp_path: Path
 ) -> None:
-    with working(work, 0.5) as process:
+    arguments: list[str] = []
+    if work is worker.sleep_in_duckdb:
+        arguments = [str(tmp_path / "numbers.parquet"), str(tmp_path / "spill")]
+        duckdb.sql(f"copy (select range as i from range(3000000)) to '{arguments[0]}'")
+    with working(work, 0.5, *arguments) as process:
         assert outcome(process)["delays"] == [1, 2, 4]
     error = f"{KEY} was stopped after 0.5 s, the time it may take."
     assert [(status, error) for _, status, error in ended(installation)] == [

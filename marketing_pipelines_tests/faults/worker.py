@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG, Tick
@@ -28,6 +30,13 @@ def sleep_in_python(tick: Tick) -> None:
 def sleep_in_sql(tick: Tick) -> None:
     with tick.begin() as connection:
         connection.exec_driver_sql("select pg_sleep(600)")
+
+
+def sleep_in_duckdb(tick: Tick, file: str, folder: str) -> None:
+    """Joins the file with itself, which takes hours."""
+    with tick.begin():
+        statement = "SELECT SUM(a.i * b.i) FROM events AS a, read_parquet($files) AS b"
+        DuckDBEngine(Path(folder)).query(statement, [file], {})
 
 
 def read(tick: Tick, table: str) -> None:
@@ -60,6 +69,7 @@ WORK: dict[str, Callable[..., None]] = {
     for work in (
         sleep_in_python,
         sleep_in_sql,
+        sleep_in_duckdb,
         read,
         add_one_to_both,
         add_one_to_what_was_read,
