@@ -12,13 +12,19 @@ SECONDS_TO_SEND = 3.0
 _logger = logging.getLogger(__name__)
 
 
-def report(error: BaseException, tags: Mapping[str, str]) -> None:
-    """Sends the error; nothing where no DSN is set, and never an error of its own."""
+def report(error: BaseException, tags: Mapping[str, str], *, wait: bool = False) -> None:
+    """Sends the error; nothing where no DSN is set, and never an error of its own.
+
+    Args:
+        wait: Until it is sent, in a process that may end right after it.
+    """
     dsn = get_settings().sentry_dsn
     if dsn is None:
         return
     try:
         _send(dsn, error, tags)
+        if wait:
+            _flush()
     except Exception as problem:
         _logger.warning("Sentry could not be told: %s", problem)
 
@@ -31,7 +37,11 @@ def _send(dsn: str, error: BaseException, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
             scope.set_tag(name, value)
         scope.capture_exception(error)
-    # A run's process ends right after its failure.
+
+
+def _flush() -> None:
+    import sentry_sdk
+
     sentry_sdk.flush(SECONDS_TO_SEND)
 
 

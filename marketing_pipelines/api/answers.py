@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from marketing_pipelines import sentry
 from marketing_pipelines.api.launching import AlreadyRunningError
 from marketing_pipelines.api.pages.rendering import is_page, render
 from marketing_pipelines.failures import (
@@ -61,6 +62,8 @@ def answer(path: str, error: Exception) -> Response:
     headers = dict(getattr(error, "headers", None) or {})
     if status >= 500:
         _logger.warning("%s: %s", path, sentence, exc_info=error if status == 500 else None)
+    if status == 500:
+        sentry.report(error, {"path": path})
     if is_page(path):
         page = render("refused.html", status=status, sentence=sentence)
         return HTMLResponse(page, status, headers)

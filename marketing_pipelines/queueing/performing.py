@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines import sentry
 from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
 from marketing_pipelines.queueing import settling, tasks
 from marketing_pipelines.queueing.queues import Queue
@@ -112,9 +113,16 @@ class Attempt:
         if isinstance(error, PermanentError) or delay is None:
             _logger.error("%s is a dead letter: %s", self, failure.error)
             self._settle(settling.bury, failure)
+            self._tell_sentry(error)
         else:
             _logger.warning("%s failed, again in %.1f s: %s", self, delay, failure.error)
             self._settle(settling.try_again, failure, seconds=delay)
+
+    def _tell_sentry(self, error: BaseException) -> None:
+        """Of what nobody foresaw; a permanent error is how a task says no."""
+        if not isinstance(error, PermanentError):
+            tags = {"queue": self.queue.name, "task": self.task_name}
+            sentry.report(error, tags | {"task_id": str(self.held.task_id)})
 
     def __str__(self) -> str:
         return f"Task {self.held.task_id} {self.task_name}, attempt {self.number},"

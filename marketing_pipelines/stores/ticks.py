@@ -371,7 +371,9 @@ def _retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
             run = context.run
             tick_tag = run.tags.get(TICK_TAG) or run.tags.get(SCHEDULED_TAG) or "unscheduled"
             job = context.asset_key.to_user_string()
-            sentry.report(error, {"job": job, "tick": tick_tag, "run": run.run_id})
+            # The run's process ends right after its failure.
+            tags = {"job": job, "tick": tick_tag, "run": run.run_id}
+            sentry.report(error, tags, wait=True)
             raise dg.Failure(sentence, allow_retries=False) from redacted_error(error)
         context.log.warning(f"{sentence} Trying again in {delay:g} s.")
         raise dg.RetryRequested(

@@ -9,9 +9,10 @@ import pytest
 from marketing_pipelines.domains.upkeep.run_history import purge_runs
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-WARM_UP, RUNS = 50, 2_000
+WARM_UP, RUNS = (50, 2_000) if SOAK else (3, 10)
 JOB = "development__sample_job_job"
 HOURS = ("2026-03-01-10:00", "2026-03-01-11:00")
 # A process that kept what it saw of 2,000 runs would grow by ten times this.

@@ -1,9 +1,5 @@
-"""What the queues survive: failing tasks, killed and stopped workers, a limit that several share.
+"""What the queues survive: failing tasks, killed and stopped workers, a limit shared by several."""
 
-Sizes are a tenth of what the project promises; `MARKETING_SOAK=1` (`make soak`) does them in full.
-"""
-
-import os
 import signal
 import subprocess
 from collections import Counter
@@ -24,13 +20,13 @@ from marketing_pipelines_tests.queueing.installed import (
     scalar,
     workers,
 )
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-pytestmark = [pytest.mark.fault, pytest.mark.soak]
+pytestmark = pytest.mark.fault
 
-FULL = bool(os.environ.get("MARKETING_SOAK"))
-LIMITED, SECONDS_AT_LEAST = (300, 59) if FULL else (60, 11)
-MANY = 20_000 if FULL else 2_000
+LIMITED, SECONDS_AT_LEAST = (300, 59) if SOAK else (40, 7)
+MANY = 20_000 if SOAK else 1_000
 LADDERS = ("seconds", "long", "fixed", "linear", "none")
 # From the instant a task is due until its first line on a machine that does other things, too.
 LATENCY = 1.5
@@ -118,6 +114,7 @@ def test_snoozing_consumes_no_attempt(queue: sa.Engine, tmp_path: Path) -> None:
 
 
 # 15
+@pytest.mark.soak
 def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
     queue: sa.Engine,
 ) -> None:
@@ -176,6 +173,7 @@ def sorted_by_id(engine: sa.Engine) -> list[dead_letters.DeadLetter]:
     return sorted(letters(engine, None), key=lambda letter: letter.id)
 
 
+@pytest.mark.soak
 def test_a_killed_worker_loses_nothing_and_only_what_it_held_is_repeated(
     queue: sa.Engine,
 ) -> None:
@@ -207,6 +205,7 @@ def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> 
     return counted(engine, "default").completed
 
 
+@pytest.mark.soak
 def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     queue: sa.Engine,
 ) -> None:

@@ -18,10 +18,10 @@ from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-SOAK = "MARKETING_SOAK" in os.environ
-SECONDS, PAUSE = (600, (5.0, 40.0)) if SOAK else (45, (5.0, 15.0))
+SECONDS, PAUSE = (600, (5.0, 40.0)) if SOAK else (25, (4.0, 8.0))
 HOURS = 24 * 5
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.api.answers import answer
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.sentry import report
@@ -17,7 +19,9 @@ from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY, run_probe
+from marketing_pipelines_tests.queueing.installed import drain, put
 from marketing_pipelines_tests.recording import Endpoint, endpoint
+from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
@@ -123,8 +127,7 @@ def test_sentry_is_told_of_the_final_failure_with_its_job_tick_and_run(
         raise RuntimeError("It broke.")
 
     result = run_probe(engine, body)
-    [envelope] = [body for body in sentry.received if '"exception"' in body]
-    event = json.loads(envelope.splitlines()[-1])
+    [event] = events_of(sentry, 1)
     assert event["tags"] == {
         "job": KEY,
         "tick": "2026-03-01T12:00:00+00:00",
@@ -132,6 +135,30 @@ def test_sentry_is_told_of_the_final_failure_with_its_job_tick_and_run(
     }
     assert event["exception"]["values"][-1]["value"] == "It broke."
     assert event["environment"] == "development"
+
+
+def test_sentry_is_told_of_tasks_and_requests_that_failed_for_good(
+    planted: dict[str, str], queue: sa.Engine, sentry: Endpoint
+) -> None:
+    """A task that says no has not failed."""
+    [failed] = put(queue, "fail_none")
+    put(queue, "refuse_early")
+    drain("--queue", "none", "--queue", "default")
+    assert answer("/v1/events", RuntimeError("It broke.")).status_code == 500
+    told = until(lambda: events_of(sentry, 2), what="Sentry to be told")
+    assert [(event["tags"], event["exception"]["values"][-1]["value"]) for event in told] == [
+        (
+            {"queue": "none", "task": "recording/fail_none", "task_id": str(failed)},
+            "attempt 1 failed",
+        ),
+        ({"path": "/v1/events"}, "It broke."),
+    ]
+
+
+def events_of(sentry: Endpoint, number: int) -> list[Any]:
+    """The errors it was told of, if there are so many."""
+    told = [json.loads(body.splitlines()[-1]) for body in sentry.received if '"exception"' in body]
+    return told if len(told) == number else []
 
 
 @pytest.mark.parametrize("dsn", ["http://{key}@127.0.0.1:1/7", "https://{key}@host", "{key}"])

@@ -52,7 +52,6 @@ def nothing_is_left(installation: Installation) -> bool:
     return not started_runs() and not installation.rows("select 1 from analytics.stale_partitions")
 
 
-@pytest.mark.soak
 def test_after_sigkill_of_the_whole_tree_a_new_start_closes_everything_and_does_it_again(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -84,7 +83,6 @@ def locks_held(installation: Installation) -> int:
     return int(number)
 
 
-@pytest.mark.soak
 def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_the_next_start_goes_on(
     installation: Installation, tmp_path: Path
 ) -> None:
