@@ -36,22 +36,23 @@ class Running:
 
     process: "subprocess.Popen[str]"
     port: int
+    api_port: int
     lines: list[str] = field(default_factory=list)
 
     @classmethod
     @contextlib.contextmanager
     def up(cls, **variables: str) -> Iterator["Running"]:
         """Started, its web server answering; killed with everything below it at the end."""
-        port = free_port()
+        port, api_port = free_port(), free_port()
         process = subprocess.Popen(
-            [str(COMMAND), "up", "--port", str(port), "--api-port", str(free_port())],
+            [str(COMMAND), "up", "--port", str(port), "--api-port", str(api_port)],
             env=environment(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        running = cls(process, port)
+        running = cls(process, port, api_port)
         reader = threading.Thread(target=running._read, daemon=True)
         reader.start()
         try:
@@ -103,6 +104,17 @@ class Running:
         answer = self.ask(LAUNCH, {"parameters": parameters})["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
+
+    def trigger(self, job: str, token: str) -> int:
+        """Starts a job through the API; returns its session."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.api_port}/admin/jobs/{job}/trigger",
+            method="POST",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert response.status == 202
+            return int(json.load(response)["session_id"])
 
     def tree(self) -> list[psutil.Process]:
         """Every process below it, and itself."""

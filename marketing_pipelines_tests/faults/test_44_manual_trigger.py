@@ -1,19 +1,25 @@
 """Fault 44: a trigger by hand during a scheduled run, twice, and of a job that does not exist."""
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.api import tokens
 from marketing_pipelines.api.launching import AlreadyRunningError, Launched, launch
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.domains.operations.sensors import UNDER_WAY
 from marketing_pipelines.resources import Postgres
+from marketing_pipelines_tests.api.serving import answers
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.daemon import daemon
+from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 from marketing_pipelines_tests.waiting import until
@@ -50,7 +56,7 @@ def session(installation: Installation, number: int) -> tuple[str, str, str]:
     return status, trigger, error
 
 
-def running(installation: Installation) -> list[tuple[str]]:
+def running_of(installation: Installation) -> list[tuple[str]]:
     return installation.rows("select run_id from ops.job_sessions where status = 'RUNNING'")
 
 
@@ -63,7 +69,7 @@ def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_
     with installation.engine.connect() as blocker:
         blocker.execute(sa.text("lock analytics.contact_activity in access exclusive mode"))
         with start("run", HOURS, "--partition", HOUR, "--only") as works:
-            [(holder,)] = until(lambda: running(installation), what="the run to begin its work")
+            [(holder,)] = until(lambda: running_of(installation), what="the run to begin its work")
             until(lambda: waits_for_the_table(blocker), what="the run to hold its lock")
             with pytest.raises(AlreadyRunningError, match=holder):
                 trigger(installation, instance)
@@ -85,6 +91,55 @@ def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_
         job=HOURS,
     )
     assert done == "COMPLETED"
+
+
+def test_of_three_triggers_in_one_second_one_works_and_the_others_are_skipped_and_name_it(
+    installation: Installation, instance: dg.DagsterInstance
+) -> None:
+    """The clock, a click in Dagster's UI and the API ask for one job at the same time."""
+    job = "development/sample_job"
+    installation.settings.jobs_file.parent.mkdir(parents=True, exist_ok=True)
+    installation.settings.jobs_file.write_text(f'["{job}"]\ncron = "* * * * *"\n')
+    with installation.engine.begin() as connection:
+        token = tokens.create(connection, "operator", ["trigger"])
+    with installation.engine.connect() as blocker, Running.up() as running:
+        until(lambda: answers(f"http://127.0.0.1:{running.api_port}"), what="the API to answer")
+        until(lambda: between_strikes(instance), seconds=90, what="the last tick to be done")
+        blocker.execute(sa.text("lock crm.contacts in access exclusive mode"))
+        earlier = ended(installation, job)
+        # The API looks at what waits already, so it asks just before the others do.
+        until(lambda: time.time() % 60 > 59.7, seconds=70, what="the minute")
+        asked = running.trigger(job, token)
+        clicked = running.launch("development__sample_job_job")
+        until(lambda: len(ended(installation, job) - earlier) == 2, what="two to be skipped")
+        [(works,)] = running_of(installation)
+        blocker.rollback()
+        until(lambda: len(ended(installation, job) - earlier) >= 3, what="the third to finish")
+    rows = [row for row in sessions_of(installation, job) if row[0] not in earlier][:3]
+    assert {trigger for _, trigger, *_ in rows} == {"schedule", "manual", "api"}
+    assert [run for _, trigger, run, *_ in rows if trigger == "manual"] == [clicked]
+    assert [session for session, trigger, *_ in rows if trigger == "api"] == [asked]
+    skipped = ("SKIPPED_OVERLAP", f"Run {works} holds the lock of {job} and does the work.")
+    for _, _, run, *end in rows:
+        assert tuple(end) == (("COMPLETED", None) if run == works else skipped)
+
+
+def between_strikes(instance: dg.DagsterInstance) -> bool:
+    """Whether the minute's run is done and the next minute is some seconds away."""
+    second = dt.datetime.now(dt.UTC).second
+    return 8 < second < 50 and not instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+
+
+def sessions_of(installation: Installation, job: str) -> list[tuple[Any, ...]]:
+    return installation.rows(
+        "select id, trigger, run_id, status, error from ops.job_sessions where job = :job"
+        " order by id",
+        job=job,
+    )
+
+
+def ended(installation: Installation, job: str) -> set[int]:
+    return {row[0] for row in sessions_of(installation, job) if row[3] not in ("QUEUED", "RUNNING")}
 
 
 def waits_for_the_table(connection: sa.Connection) -> bool:
