@@ -52,7 +52,7 @@ def new_database(server: EmbeddedPostgres) -> Iterator[Any]:
     def make(template: str = TEMPLATE) -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
         with _maintenance(server) as connection:
-            connection.execute(f"create database {name} template {template}")
+            connection.execute(f"create database {name} template {template} strategy file_copy")
         made.append(name)
         return server.url(name)
 

@@ -18,7 +18,7 @@ import psutil
 import typer
 
 from marketing_pipelines.cli.session import connected, dagster_environment
-from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.settings import Settings, get_settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_server import is_alive
@@ -166,12 +166,33 @@ def _parts(host: str, port: int, api_port: int) -> list[Part]:
     ]
 
 
+@dataclass
+class Server:
+    """The embedded PostgreSQL, where it is used; it may be killed, or fail to start for a while."""
+
+    settings: Settings
+    trouble: str = ""
+
+    def keep_running(self) -> None:
+        """Starts it if it died; says once why that fails, and leaves it to the next call."""
+        if self.settings.database_url is not None:
+            return
+        try:
+            EmbeddedPostgres(self.settings.data_dir).ensure_running()
+            trouble = ""
+        except (StoreUnavailableError, ConfigurationError) as error:
+            trouble = str(error)
+        if trouble != self.trouble:
+            say(f"{trouble} Trying again." if trouble else "PostgreSQL runs again")
+        self.trouble = trouble
+
+
 def _supervise(parts: list[Part], environment: dict[str, str], settings: Settings) -> None:
+    server = Server(settings)
     try:
         with _stop_requested() as stopping:
             while not stopping:
-                if settings.database_url is None:
-                    EmbeddedPostgres(settings.data_dir).ensure_running()
+                server.keep_running()
                 for part in parts:
                     # Not the checkout: Dagster would let its `.env` win over our environment.
                     part.keep_running(environment, settings.data_dir)

@@ -8,7 +8,7 @@ from marketing_pipelines_tests.analytics import esp
 from marketing_pipelines_tests.installation import Installation
 
 
-def test_every_aggregate_equals_the_expected_cells(
+def test_every_aggregate_equals_the_expected_cells_and_a_second_time_changes_nothing(
     installation: Installation, shared_data: Path
 ) -> None:
     result = installation.load("events", shared_data / esp.FILE)
@@ -16,13 +16,6 @@ def test_every_aggregate_equals_the_expected_cells(
     esp.run_everything(installation)
     esp.assert_equal_to_expected(installation, shared_data)
     assert installation.rows("select * from analytics.stale_partitions") == []
-
-
-def test_loading_and_running_twice_changes_nothing(
-    installation: Installation, shared_data: Path
-) -> None:
-    installation.load("events", shared_data / esp.FILE)
-    esp.run_everything(installation)
     once = installation.fingerprints()
     result = installation.load("events", shared_data / esp.FILE)
     assert (result.loaded, result.repeated) == (0, 747)

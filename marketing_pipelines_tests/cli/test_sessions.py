@@ -30,6 +30,7 @@ def test_sessions_are_listed_newest_first_and_by_job(installation: Installation)
 def test_missed_lists_ticks_since_the_first_start_that_did_not_run(
     installation: Installation,
 ) -> None:
+    installation.execute("update ops.installation set started_at = now()")
     assert [line for line in lines("missed") if line[1] == HOURS] == []
     installation.execute("update ops.installation set started_at = now() - interval '3 hours'")
     assert [line[1] for line in lines("missed") if line[1] == HOURS] == [HOURS] * 3

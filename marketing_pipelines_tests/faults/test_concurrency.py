@@ -17,7 +17,7 @@ pytestmark = pytest.mark.fault
 
 EXPORT = "analytics/contact_activity"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-HOURS_OF_A_RANGE, EVENTS = (3_500, 2_000) if SOAK else (350, 200)
+HOURS_OF_A_RANGE, EVENTS = (146 * 24, 2_000) if SOAK else (15 * 24, 200)
 
 
 @pytest.mark.parametrize("exported_before", [True, False])

@@ -19,6 +19,7 @@ from marketing_pipelines.stores import ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -332,8 +333,9 @@ def differ(rows: list[dict[str, Any]]) -> bool:
     return len({tuple(row[key] for key in keys) for row in rows}) == len(rows)
 
 
+@pytest.mark.soak
 @settings(
-    max_examples=6,
+    max_examples=50 if SOAK else 3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

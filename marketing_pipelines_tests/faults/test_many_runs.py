@@ -1,5 +1,6 @@
 """Many small runs later: memory is flat, the event log is purged, partition status is whole."""
 
+import contextlib
 import datetime as dt
 
 import dagster as dg
@@ -7,14 +8,14 @@ import psutil
 import pytest
 
 from marketing_pipelines.domains.upkeep.run_history import purge_runs
+from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-WARM_UP, RUNS = (50, 2_000) if SOAK else (3, 10)
+WARM_UP, RUNS = (50, 2_000) if SOAK else (2, 6)
 JOB = "development__sample_job_job"
-HOURS = ("2026-03-01-10:00", "2026-03-01-11:00")
 # A process that kept what it saw of 2,000 runs would grow by ten times this.
 GROWTH_MB = 40
 
@@ -30,7 +31,9 @@ def test_many_runs_later_memory_is_flat_the_log_is_purged_and_partitions_are_kno
 ) -> None:
     with Running.up() as running, dg.DagsterInstance.get() as instance:
         stored = Installation(installation.settings, installation.engine, instance)
-        stored.run("analytics/contact_activity", *HOURS, only=True)
+        now = dt.datetime.now(dt.UTC)
+        worked = [f"{now - dt.timedelta(hours=n):%Y-%m-%d-%H}:00" for n in (2, 1)]
+        stored.run("analytics/contact_activity", *worked, only=True)
         run_and_wait(running, instance, WARM_UP)
         before = memory(running)
         run_and_wait(running, instance, RUNS)
@@ -38,12 +41,13 @@ def test_many_runs_later_memory_is_flat_the_log_is_purged_and_partitions_are_kno
         print(f"MB before {before}, after {RUNS} runs {after}")
         for part, megabytes in after.items():
             assert megabytes - before[part] < GROWTH_MB, (before, after)
-        tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-        assert purge_runs(instance, tomorrow) >= WARM_UP + RUNS - 1
+        hours = dg.AssetKey(["analytics", "contact_activity"])
+        known = instance.get_materialized_partitions(hours)
+        assert set(worked) <= known
+        assert purge_runs(instance, now + dt.timedelta(days=1)) >= WARM_UP + RUNS - 1
         left = instance.get_runs(dg.RunsFilter(job_name=JOB))
         assert len(left) == 1
-        hours = dg.AssetKey(["analytics", "contact_activity"])
-        assert instance.get_materialized_partitions(hours) == set(HOURS)
+        assert instance.get_materialized_partitions(hours) >= known
     assert installation.rows(
         "select status, count(*)::int from ops.job_sessions where job = :job group by 1",
         job="development/sample_job",
@@ -72,12 +76,18 @@ def memory(running: Running) -> dict[str, int]:
         "API": "api",
         "worker": "worker",
     }
-    return {
-        name: sum(process.memory_info().rss for process in lasting(running.part(word))) // 2**20
-        for name, word in parts.items()
-    }
+    return {name: in_use(running.part(word)) for name, word in parts.items()}
 
 
-def lasting(part: psutil.Process) -> list[psutil.Process]:
-    servers = [child for child in part.children() if "grpc" in child.cmdline()]
-    return [part, *servers]
+def in_use(part: psutil.Process) -> int:
+    """Of the daemon's code servers, which it replaces while they work, the newest counts."""
+    servers = [child for child in part.children() if is_alive(child) and is_server(child)]
+    assert len(servers) <= 2, servers
+    newest = sorted(servers, key=psutil.Process.create_time)[-1:]
+    return sum(process.memory_info().rss for process in (part, *newest)) // 2**20
+
+
+def is_server(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return "grpc" in process.cmdline()
+    return False

@@ -68,7 +68,7 @@ def load(settings: Settings, engine: sa.Engine, folder: Path, rows: list[dict[st
         with Installation.open(settings, engine) as installation:
             installation.load_events(folder, rows)
     except Exception as error:
-        print(f"loaded again: {type(error).__name__}")
+        print(f"loaded again: {error}")
         return False
     return True
 
@@ -89,7 +89,8 @@ def test_fault_7_postgresql_restarted_again_and_again_loses_and_repeats_nothing(
     batches = [rows[n::40] for n in range(40)]
     settings = get_settings()
     embedded = EmbeddedPostgres(settings.data_dir)
-    with Running.up(**alone):
+    with Running.up(**alone) as running:
+        cannot_start_for_a_while(embedded, running)
         engine = create_engine(database_url(settings))
         deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SECONDS)
         with restarts(embedded, seed=7) as done:
@@ -106,6 +107,21 @@ def test_fault_7_postgresql_restarted_again_and_again_loses_and_repeats_nothing(
             ]
             still = "select job, status from ops.job_sessions where status = 'RUNNING'"
             assert installation.rows(still) == []
+
+
+def cannot_start_for_a_while(embedded: EmbeddedPostgres, running: Running) -> None:
+    """`up` says why, once, and goes on when the reason is gone."""
+    settings = embedded.pgdata / "postgresql.auto.conf"
+    before = settings.read_text()
+    settings.write_text("max_connections = 'broken'\n")
+    pid = embedded.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)
+    until(lambda: running.said("PostgreSQL did not start: FATAL:"), what="up to say so")
+    settings.write_text(before)
+    until(lambda: running.said("PostgreSQL runs again"), what="up to start it")
+    assert sum("PostgreSQL did not start" in line for line in running.lines) == 1
+    assert running.process.poll() is None
 
 
 def quiet(installation: Installation) -> bool:

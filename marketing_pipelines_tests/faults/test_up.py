@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
@@ -23,14 +23,18 @@ EXPORT = "analytics/contact_activity"
 
 
 @contextlib.contextmanager
-def a_run_that_works(installation: Installation, folder: Path) -> Iterator[Running]:
-    """`up` with a run that is in the middle of its work until the block ends."""
+def work_takes_long(installation: Installation, folder: Path) -> Iterator[None]:
+    """There is an hour to export, and whoever does it waits inside until the block ends."""
     installation.load_events(folder, EVENTS)
     with installation.engine.connect() as blocker:
         blocker.execute(sa.text("lock analytics.contact_activity in access exclusive mode"))
-        with Running.up() as running:
-            until(lambda: sessions(installation, "RUNNING"), seconds=120, what="a run to work")
-            yield running
+        yield
+
+
+def begins(installation: Installation) -> int:
+    """The session that works, as soon as one does."""
+    [session] = until(lambda: sessions(installation, "RUNNING"), seconds=120, what="a run to work")
+    return session
 
 
 def sessions(installation: Installation, status: str) -> list[int]:
@@ -52,20 +56,31 @@ def nothing_is_left(installation: Installation) -> bool:
     return not started_runs() and not installation.rows("select 1 from analytics.stale_partitions")
 
 
-def test_after_sigkill_of_the_whole_tree_a_new_start_closes_everything_and_does_it_again(
+def test_stopped_and_killed_while_a_run_works_the_next_start_does_it_again(
     installation: Installation, tmp_path: Path
 ) -> None:
-    with a_run_that_works(installation, tmp_path) as running:
-        [killed] = sessions(installation, "RUNNING")
-        [dead_run] = started_runs()
-        tree = running.kill()
-        assert len(tree) > 4
-        until(lambda: locks_held(installation) == 0, what="the server to notice the deaths")
+    with work_takes_long(installation, tmp_path):
+        with Running.up() as running:
+            begins(installation)
+            tree = running.tree()
+            assert running.stop(signal.SIGTERM) < 10
+            assert running.process.returncode == 0
+            assert [p for p in tree if is_alive(p)] == []
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", running.port))
+            until(lambda: locks_held(installation) == 0, what="the locks to be free")
+            assert started_runs() == []
+        with Running.up() as running:
+            killed = begins(installation)
+            [dead_run] = started_runs()
+            assert len(running.kill()) > 4
+            until(lambda: locks_held(installation) == 0, what="the server to notice the deaths")
     assert sessions(installation, "RUNNING") == [killed]
     assert started_runs() == [dead_run]
-    with Running.up() as again:
-        until(lambda: again.said(f"session {killed} was abandoned"), what="up to say so")
-        assert sessions(installation, "ABANDONED") == [killed]
+    with Running.up() as running:
+        until(lambda: running.said(f"session {killed} was abandoned"), what="up to say so")
+        assert killed in sessions(installation, "ABANDONED")
         until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
         until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
         with dg.DagsterInstance.get() as instance:
@@ -83,30 +98,12 @@ def locks_held(installation: Installation) -> int:
     return int(number)
 
 
-def test_told_to_stop_while_a_run_works_it_ends_within_ten_seconds_and_the_next_start_goes_on(
-    installation: Installation, tmp_path: Path
-) -> None:
-    with a_run_that_works(installation, tmp_path) as running:
-        tree = running.tree()
-        assert running.stop(signal.SIGTERM) < 10
-        assert [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", running.port))
-        assert running.process.returncode == 0
-        until(lambda: locks_held(installation) == 0, what="the locks to be free")
-    assert started_runs() == []
-    with Running.up():
-        until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
-        until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
-    assert_counted(installation, EVENTS)
-
-
 def test_a_part_that_crashes_is_started_again_and_up_says_so(
     installation: Installation, tmp_path: Path
 ) -> None:
     """The run it had started goes on; when `up` ends, nothing of the crashed part is left."""
-    with a_run_that_works(installation, tmp_path) as running:
+    with work_takes_long(installation, tmp_path), Running.up() as running:
+        begins(installation)
         daemon, server = running.part("dagster._daemon"), running.part("dagster_webserver")
         tree = running.tree()
         for part in (daemon, server):
@@ -118,4 +115,4 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         assert len(sessions(installation, "RUNNING")) == 1
         tree += [p for p in running.tree() if p not in tree]
         assert running.stop(signal.SIGINT) < 10
-        assert [p for p in tree if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+        assert [p for p in tree if is_alive(p)] == []
