@@ -25,6 +25,7 @@ from marketing_pipelines import catalog, domains, policies
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.catalog import left_out
 from marketing_pipelines.observability import logs
+from marketing_pipelines.partitions import registered
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
 from marketing_pipelines.settings import project_root
@@ -61,7 +62,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     catalog.fill(_catalogued(found["assets"]))
     if not left_out:
         policies.require_known(
-            {key: policies.declared(key).cron is not None for key in catalog.jobs()}
+            {key: policies.declared(key).cron is not None for key in catalog.jobs()}, registered()
         )
     return dg.Definitions(
         **found,

@@ -163,7 +163,8 @@ def timetable() -> str:
             "",
             "The reporting zone is `MARKETING_TIMEZONE`. Catch-up says what happens to ticks that "
             "were missed: `all` = every missed partition is done, oldest first; `once` = one run "
-            "covers the gap; `skip` = nothing. `marketing-pipelines timetable` also prints when "
+            "covers the gap; `skip` = nothing for ticks that are more than an hour old. "
+            "`marketing-pipelines timetable` also prints when "
             "each clock strikes next.",
             "",
             *_table(

@@ -22,6 +22,9 @@ from marketing_pipelines.settings import get_settings
 CatchUp = Literal["all", "once", "skip"]
 Environment = Literal["development", "staging", "production"]
 ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
+# What `jobs.toml` may ask for, seconds; beyond it, sums do not fit into what keeps them.
+LONGEST = 30 * 24 * 3600
+MOST_RETRIES = 20
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
 # Keys that say something about a clock, which not every job has.
 OF_CLOCKS = ("enabled", "cron", "environments", "catch_up")
@@ -86,7 +89,7 @@ class Override(BaseModel):
     cron: str | None = None
     environments: list[Environment] | None = None
     catch_up: CatchUp | None = None
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, le=LONGEST)
     retries: Any = None
     alert: bool | None = None
 
@@ -101,11 +104,9 @@ class Override(BaseModel):
         match value:
             case list() if all(_is_delay(delay) for delay in value):
                 return tuple(float(delay) for delay in value)
-            case {"times": int(times), "fixed": delay} if len(value) == 2 and _is_delay(delay):
+            case {"times": times, "fixed": delay, **rest} if _is_rule(times, delay, rest):
                 return fixed(times, delay)
-            case {"times": int(times), "exponential": delay} if len(value) == 2 and _is_delay(
-                delay
-            ):
+            case {"times": times, "exponential": delay, **rest} if _is_rule(times, delay, rest):
                 return exponential(times, delay)
         raise ValueError(
             "must be a list of seconds such as [1, 5, 30], { times = 3, fixed = 5 } or "
@@ -155,11 +156,12 @@ def overrides() -> Mapping[str, Override]:
     return _read(get_settings().jobs_file)
 
 
-def require_known(jobs: Mapping[str, bool]) -> None:
-    """Refuses overrides of jobs that do not exist, and clocks for jobs that have none.
+def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> None:
+    """Refuses overrides of jobs that do not exist, and what cannot be changed of those that do.
 
     Args:
         jobs: Whether each known job has a clock.
+        partitioned: The jobs with partitions, which catch up whatever was never done.
     """
     path = get_settings().jobs_file
     for job, override in overrides().items():
@@ -170,6 +172,9 @@ def require_known(jobs: Mapping[str, bool]) -> None:
             _refuse(
                 path, job, without_clock[0], f"{job} has no clock, so nothing can be changed of it"
             )
+        if override.catch_up and (override.catch_up == "all") != (job in partitioned):
+            can = "only all" if job in partitioned else "once or skip"
+            _refuse(path, job, "catch_up", f"{job} can catch up {can}")
 
 
 def five_fields(cron: str) -> str:
@@ -221,7 +226,11 @@ def _override(path: Path, job: str, value: Any) -> Override:
 
 
 def _is_delay(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST
+
+
+def _is_rule(times: Any, delay: Any, rest: Mapping[Any, Any]) -> bool:
+    return not rest and type(times) is int and 0 <= times <= MOST_RETRIES and _is_delay(delay)
 
 
 def _refuse(path: Path, job: str | None, key: str | None, reason: str) -> NoReturn:

@@ -20,6 +20,7 @@ from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.stores.test_ticks import all_sessions, delays_of
 
 WAREHOUSE, DAYS = "analytics/warehouse", "analytics/event_aggregates"
+HISTORY = "upkeep/run_history"
 
 
 def write(text: str) -> Path:
@@ -35,10 +36,8 @@ def complaint(text: str) -> str:
     file = write(text)
     with pytest.raises(ConfigurationError) as refused:
         policies.require_known(
-            {
-                name: policies.declared(name).cron is not None
-                for name in (WAREHOUSE, DAYS, "upkeep/queue_history")
-            }
+            {name: policies.declared(name).cron is not None for name in (WAREHOUSE, DAYS, HISTORY)},
+            partitioned=[DAYS],
         )
     sentence = str(refused.value)
     assert sentence.startswith(str(file))
@@ -69,12 +68,12 @@ def test_everything_can_be_changed_for_one_deployment(
     environment: dict[str, str], written: str, retries: tuple[float, ...]
 ) -> None:
     write(
-        f'["{DAYS}"]\nenabled = false\ncron = "0 30 */2 * * *"\ntimeout = 90\nalert = false\n'
-        f'environments = ["production"]\ncatch_up = "once"\nretries = {written}\n'
+        f'["{HISTORY}"]\nenabled = false\ncron = "0 30 */2 * * *"\ntimeout = 90\nalert = false\n'
+        f'environments = ["production"]\ncatch_up = "skip"\nretries = {written}\n'
     )
-    assert policy_of(DAYS) == Policy(
+    assert policy_of(HISTORY) == Policy(
         cron="30 */2 * * *",
-        catch_up="once",
+        catch_up="skip",
         timeout=dt.timedelta(seconds=90),
         retries=retries,
         alert=False,
@@ -126,6 +125,30 @@ def test_everything_can_be_changed_for_one_deployment(
         (
             f'["{WAREHOUSE}"]\ntimeout = 5\ncron = "0 1 * * *"\n',
             "line 3 cannot be used: analytics/warehouse has no clock",
+        ),
+        (
+            f'["{DAYS}"]\ntimeout = inf\n',
+            "line 2 cannot be used: timeout: Input should be less than or equal to 2592000",
+        ),
+        (
+            f'["{DAYS}"]\nretries = [1, inf]\n',
+            "line 2 cannot be used: retries: must be a list of seconds",
+        ),
+        (
+            f'["{DAYS}"]\nretries = {{ times = 2000, exponential = 1 }}\n',
+            "line 2 cannot be used: retries: must be a list of seconds",
+        ),
+        (
+            f'["{DAYS}"]\nretries = {{ times = true, fixed = 1 }}\n',
+            "line 2 cannot be used: retries: must be a list of seconds",
+        ),
+        (
+            f'["{DAYS}"]\ncatch_up = "once"\n',
+            "line 2 cannot be used: analytics/event_aggregates can catch up only all",
+        ),
+        (
+            f'["{HISTORY}"]\nalert = false\ncatch_up = "all"\n',
+            "line 3 cannot be used: upkeep/run_history can catch up once or skip",
         ),
         ("alert = false\n", "line 1 cannot be used: 'alert' must stand below the job it changes"),
         (f'["{DAYS}"\n', "is not TOML: "),

@@ -5,10 +5,11 @@ a metric that says so, never an error.
 """
 
 import datetime as dt
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
@@ -30,7 +31,7 @@ from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.incidents import alerts
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting
-from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.sessions import FAILURES, close_abandoned
 from marketing_pipelines.stores.tables import (
     incidents,
     item_failures,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ENDS = ("COMPLETED", *FAILURES)
+UNDELIVERED = ("failed", "unknown")
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "120.0", "300.0", "600.0",
           "1800.0", "+Inf")  # fmt: skip
 STORES = ("postgresql", "dagster", "lake")
@@ -176,12 +179,15 @@ def _totals(connection: sa.Connection) -> Families:
         "marketing_job_items_failed", "Items that failed while others were kept", labels=["job"]
     )
     items: dict[str, int] = {}
+    counts = _with_zeros(itertools.product(catalog.jobs(), ENDS), [])
     rows = connection.execute(sa.select(job_totals).order_by(job_totals.c.job, job_totals.c.status))
     for row in rows:
         labels = [row.job, row.status]
-        runs.add_metric(labels, row.runs)
+        counts[row.job, row.status] = row.runs
         durations.add_metric(labels, list(zip(BOUNDS, row.buckets, strict=True)), row.seconds)
         items[row.job] = items.get(row.job, 0) + row.items_failed
+    for ended, number in counts.items():
+        runs.add_metric(ended, number)
     for job, number in items.items():
         failed_items.add_metric([job], number)
     yield from (durations, runs, failed_items)
@@ -239,18 +245,33 @@ def _waiting(connection: sa.Connection) -> Families:
         sa.select(stale_partitions.c.asset, partitions).group_by(stale_partitions.c.asset)
     ):
         marked.add_metric([asset], number)
-    opened = sa.select(sa.func.count()).where(incidents.c.recovered_at.is_(None))
+    lasts = incidents.c.recovered_at.is_(None)
+    opened = sa.select(sa.func.count()).where(lasts)
+    in_a_row = GaugeMetricFamily(
+        "marketing_job_failures_in_a_row",
+        "Final failures since the latest success",
+        labels=["job"],
+    )
+    failing = sa.select(incidents.c.subject, incidents.c.failures).where(
+        lasts, incidents.c.item == "", incidents.c.subject.in_(catalog.jobs())
+    )
+    for job, number in _with_zeros(catalog.jobs(), connection.execute(failing)).items():
+        in_a_row.add_metric([job], number)
     told = GaugeMetricFamily("marketing_alerts", "Alerts by their state", labels=["state"])
-    for state, number in connection.execute(
-        sa.select(alerts.c.state, sa.func.count()).group_by(alerts.c.state)
-    ):
+    by_state = sa.select(alerts.c.state, sa.func.count()).group_by(alerts.c.state)
+    for state, number in _with_zeros(UNDELIVERED, connection.execute(by_state)).items():
         told.add_metric([state], number)
-    yield from (items, marked, told)
+    yield from (items, marked, in_a_row, told)
     yield GaugeMetricFamily(
         "marketing_incidents_open",
         "Unbroken rows of failures that last",
         value=connection.scalar(opened) or 0,
     )
+
+
+def _with_zeros(keys: Iterable[Any], counted: Iterable[Any]) -> dict[Any, int]:
+    """Also what has not happened yet: a series that begins with 1 has never increased."""
+    return dict.fromkeys(keys, 0) | dict(tuple(row) for row in counted)
 
 
 def _queues(connection: sa.Connection) -> Families:

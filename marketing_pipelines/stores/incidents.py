@@ -118,6 +118,7 @@ _RECOVERED = sa.text("""
     insert into ops.alerts (incident_id, kind) select id, 'recovery' from ended
     on conflict do nothing
 """)
+_FAILING = sa.text("select subject from ops.incidents where recovered_at is null and item = ''")
 _LASTING = sa.text("""
     select subject from ops.incidents
     where recovered_at is null and item = '' and starts_with(subject, :start)
@@ -150,6 +151,11 @@ def item_failed(
 def recovered(connection: sa.Connection, subject: str, item: str = "") -> None:
     """Ends the incident of the subject, if it has one."""
     connection.execute(_RECOVERED, {"subjects": [subject], "item": item})
+
+
+def failing(connection: sa.Connection) -> set[str]:
+    """The subjects whose own incident lasts."""
+    return set(connection.execute(_FAILING).scalars())
 
 
 def set_lasting(connection: sa.Connection, kind: str, errors: dict[str, str]) -> None:

@@ -307,7 +307,8 @@ def _session_closed(current: Tick) -> Iterator[None]:
         yield
     except SkippedOverlapError as skipped:
         current.skipped = skipped.holder_run_id or "unknown"
-        _close(current, "SKIPPED_OVERLAP", str(skipped))
+        with time_limit(current.job, SILENCE):
+            _close(current, "SKIPPED_OVERLAP", str(skipped))
     except BaseException as error:
         # A connection that is silent would keep the run here for ever.
         unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
@@ -322,7 +323,8 @@ def _session_closed(current: Tick) -> Iterator[None]:
             lineage.report(current.context, current.done, {"session": current.session_id})
         raise
     else:
-        _close(current, "COMPLETED", None)
+        with time_limit(current.job, SILENCE):
+            _close(current, "COMPLETED", None)
 
 
 def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:

@@ -93,6 +93,17 @@ def test_a_run_is_dead_when_its_session_is_or_when_it_has_had_none_for_a_minute(
     assert found == (["run"] if is_dead else [])
 
 
+def test_a_run_that_never_took_its_queued_session_over_is_judged_by_its_own_age(
+    engine: sa.Engine,
+) -> None:
+    with engine.begin() as connection:
+        sessions.queue_session(
+            connection, job="a/b", trigger="api", tick=LONG_AGO, partition=None, run_id="run"
+        )
+        assert close_and_find_dead(connection, {"run": LONG_AGO}, NOW) == ["run"]
+        assert close_and_find_dead(connection, {"run": JUST_NOW}, NOW) == []
+
+
 def test_a_run_whose_session_works_is_alive_however_long_it_takes(engine: sa.Engine) -> None:
     with engine.connect() as worker, engine.begin() as connection:
         sessions.open_session(

@@ -10,6 +10,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from marketing_pipelines import catalog
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import Health
+from marketing_pipelines.stores import incidents
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import abandon, alerts
 
@@ -163,6 +164,21 @@ def test_the_asset_keeps_the_verdict_and_opens_incidents_for_what_lasts(
     monkeypatch.delitem(catalog.left_out, "domains.x.jobs")
     well.run("operations/health", at=NOW + dt.timedelta(minutes=5))
     assert [kind for _, _, kind in alerts(well.engine)] == ["first"] * 3 + ["recovery"] * 3
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_job_that_fails_is_not_told_of_again_because_it_is_late(
+    well: Installation, late_first: bool
+) -> None:
+    job = "analytics/contact_activity"
+    well.execute("update ops.installation set started_at = :at", at=NOW - 3 * HOUR)
+    if late_first:
+        well.run("operations/health", at=NOW)
+    with well.engine.begin() as connection:
+        incidents.failed(connection, [incidents.Failure(job, "It broke.")])
+    well.run("operations/health", at=NOW + dt.timedelta(minutes=5))
+    told = [(subject, kind) for subject, _, kind in alerts(well.engine) if job in subject]
+    assert told == [(f"overdue {job}", "first")] * late_first + [(job, "first")]
 
 
 def test_the_hourly_samples_are_kept_once_per_tick(well: Installation) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.observability import metrics
+from marketing_pipelines.stores.incidents import Failure, failed
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe
@@ -94,6 +95,21 @@ def test_what_waits_fails_or_is_behind_is_measured(installation: Installation) -
     assert values["marketing_job_overdue", labels(job="analytics/contact_activity")] == 1
     assert values["marketing_queue_depth", labels(queue="crm-events", state="waiting")] == 0
     assert values["marketing_database_size_bytes", ()] > 1e6
+
+
+def test_what_has_not_failed_yet_is_counted_from_zero(installation: Installation) -> None:
+    """So that the first failure is an increase."""
+    job = "analytics/warehouse"
+    values, _ = scrape(installation.engine)
+    for status in ("COMPLETED", "FAILED", "TIMED_OUT", "ABANDONED"):
+        assert values["marketing_job_runs_total", labels(job=job, status=status)] == 0
+    assert values["marketing_alerts", labels(state="failed")] == 0
+    assert values["marketing_job_failures_in_a_row", labels(job=job)] == 0
+    with installation.engine.begin() as connection:
+        for _ in range(3):
+            failed(connection, [Failure(job, "It broke.")])
+    values, _ = scrape(installation.engine)
+    assert values["marketing_job_failures_in_a_row", labels(job=job)] == 3
 
 
 def test_the_age_of_the_last_success_survives_the_purge(installation: Installation) -> None:

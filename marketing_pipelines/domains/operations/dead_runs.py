@@ -33,7 +33,7 @@ def close_and_find_dead(
             sa.func.bool_or(session.status == "RUNNING").label("running"),
             sa.func.max(session.ended_at).label("ended_at"),
         )
-        .where(session.run_id.in_(list(started)))
+        .where(session.run_id.in_(list(started)), session.status != "QUEUED")
         .group_by(session.run_id)
     )
     sessions = {row.run_id: row._mapping for row in rows}

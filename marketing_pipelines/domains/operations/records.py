@@ -1,7 +1,7 @@
 """What health and metrics leave behind for charts, and how long it is kept."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -29,10 +29,18 @@ def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) ->
         )
     )
     connection.execute(sa.delete(health_reports).where(health_reports.c.at < tick - KEEP_REPORTS))
-    overdue = dict.fromkeys(health.overdue, "Its tick was not done in ten minutes.")
-    incidents.set_lasting(connection, "overdue", overdue)
+    incidents.set_lasting(connection, "overdue", _overdue(health, incidents.failing(connection)))
     incidents.set_lasting(connection, "file", catalog.left_out)
     incidents.set_lasting(connection, "dead-letters", _dead(dead_letter_counts(connection)))
+
+
+def _overdue(health: Health, failing: Set[str]) -> dict[str, str]:
+    """Jobs that are overdue, without those that somebody was told of because they fail."""
+    return {
+        job: "Its tick was not done in ten minutes."
+        for job in health.overdue
+        if job not in failing or f"overdue {job}" in failing
+    }
 
 
 def _dead(counts: Mapping[str, int]) -> dict[str, str]:

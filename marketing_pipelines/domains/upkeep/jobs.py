@@ -39,7 +39,10 @@ queue_history_schedule = scheduled(queue_history, cron="0 0 * * *", environments
 @dg.asset(key=["upkeep", "run_history"], deps=[sources.runs], kinds={"postgres"}, **COMMON)
 def run_history(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
     """Dagster's runs of the last week; older ones that worked no partition are removed."""
-    with postgres.tick(context) as tick, tick.begin():
+    with postgres.tick(context) as tick:
+        # Takes the job's lock; no transaction stays open while Dagster's storage is purged.
+        with tick.begin():
+            pass
         tick.rows = purge_runs(context.instance, before=tick.instant - KEPT)
     return tick.result()
 

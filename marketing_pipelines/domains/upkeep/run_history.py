@@ -20,13 +20,14 @@ def purge_runs(instance: dg.DagsterInstance, before: dt.datetime) -> int:
     """Removes operational runs that were created before the instant and have ended.
 
     Returns:
-        How many were removed, with their events.
+        How many were removed, with their events and their output.
     """
     needed = _latest_of_each_asset(instance)
     # Listed before the first is removed: a run that is gone cannot be the place to read on from.
     old = [run_id for run_id in _operational_runs(instance, before) if run_id not in needed]
     for run_id in old:
         instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
     return len(old)
 
 
