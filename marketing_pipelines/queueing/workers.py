@@ -218,7 +218,12 @@ class Process:
             with self.engine.begin() as connection:
                 return counts.any_due(connection, names)
 
-        while await asyncio.to_thread(is_due):
+        while True:
+            try:
+                if not await asyncio.to_thread(is_due):
+                    break
+            except sa.exc.SQLAlchemyError as error:
+                _logger.warning("Looking for what is due failed: %s", describe(error).error)
             await asyncio.sleep(0.2)
         self._stopping.set()
 
