@@ -212,3 +212,34 @@ def test_what_is_no_secret_stays_readable(planted: dict[str, str]) -> None:
     assert redact(text) == text
     assert redact({"rows": 7, "of": ["a/b", 1.5, None]}) == {"rows": 7, "of": ["a/b", 1.5, None]}
     assert redact("https://user:hunter22@host/x?token=abc") == "https://user:…@host/x?token=…"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("access_token=abcdef123&page=2", "access_token=…&page=2"),
+        ("accessToken: abcdef123", "accessToken: …"),
+        ("{'client_secret': 'abcdef123', 'id': 7}", "{'client_secret': '…', 'id': 7}"),
+        ("aws_secret_access_key=abcdef123", "aws_secret_access_key=…"),
+        ("aws_access_key_id=abcdef123", "aws_access_key_id=…"),
+        ("X-Api-Key: abcdef123", "X-Api-Key: …"),
+        ("Authorization: Bearer abcdef123", "Authorization: Bearer …"),
+        ("Authorization: Basic YWJjOmRlZg==", "Authorization: Basic …"),
+        ("Authorization: token abcdef123", "Authorization: token …"),
+        ("postgresql://me@db/x?password=abcdef123", "postgresql://me@db/x?password=…"),
+    ],
+)
+def test_what_is_named_a_secret_is_hidden_whoever_s_it_is(text: str, told: str) -> None:
+    assert redact(text) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unique_key=17, form_key: 18, partition_key = 2026-03-01",
+        "tokens: 5, secretary: Anna, keys=3",
+        "No token has been made: make one. The cron secret is needed: send it.",
+    ],
+)
+def test_what_is_only_named_like_a_secret_stays_readable(text: str) -> None:
+    assert redact(text) == text
