@@ -155,6 +155,16 @@ def test_sentry_is_told_of_tasks_and_requests_that_failed_for_good(
     ]
 
 
+def test_sentry_is_told_of_every_task_before_its_worker_ends(
+    planted: dict[str, str], queue: sa.Engine, sentry: Endpoint
+) -> None:
+    sentry.seconds = 1.0
+    failed = put(queue, "fail_none", 3)
+    drain("--queue", "none")
+    told = events_of(sentry, len(failed))
+    assert {event["tags"]["task_id"] for event in told} == {str(task_id) for task_id in failed}
+
+
 def events_of(sentry: Endpoint, number: int) -> list[Any]:
     """The errors it was told of, if there are so many."""
     told = [json.loads(body.splitlines()[-1]) for body in sentry.received if '"exception"' in body]
