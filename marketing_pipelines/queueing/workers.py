@@ -168,7 +168,7 @@ class Process:
                 attempt.interrupt()
                 await asyncio.wait([done], timeout=PATIENCE)
         except asyncio.CancelledError:
-            # The grace is over. It comes again when this process and its thread are gone.
+            # The grace is over. Its thread runs until this process ends, but cannot settle it.
             self.stuck = True
             if not self._stopping.is_set():
                 self._end(attempt, "is not done and its database is lost")
