@@ -24,12 +24,19 @@ def load_tasks() -> dict[str, str]:
     broken = {}
     for domain in pkgutil.iter_modules(domains.__path__):
         name = f"{domains.__name__}.{domain.name}.tasks"
-        try:
-            if importlib.util.find_spec(name):
-                importlib.import_module(name)
-        except Exception as error:
-            broken[name] = f"{type(error).__name__}: {error}"
-            tasks.left_out[domain.name] = broken[name]
-            _logger.exception("%s cannot be imported and is left out.", name)
+        # Imported again, a broken file would meet what it declared the first time.
+        if domain.name not in tasks.left_out:
+            _load(domain.name, name)
+        if domain.name in tasks.left_out:
+            broken[name] = tasks.left_out[domain.name]
     tasks.all_loaded.set()
     return broken
+
+
+def _load(domain: str, name: str) -> None:
+    try:
+        if importlib.util.find_spec(name):
+            importlib.import_module(name)
+    except Exception as error:
+        tasks.left_out[domain] = f"{type(error).__name__}: {error}"
+        _logger.exception("%s cannot be imported and is left out.", name)

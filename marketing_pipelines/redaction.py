@@ -16,8 +16,12 @@ SHORTEST_PASSWORD = 4
 _SECRET_SETTING = re.compile(r"secret|password|token|dsn|key|alert_urls")
 _USER_INFO = re.compile(r"(?<=://)([^/\s:@'\"]*):[^/\s@'\"]*@")
 _NAMED = re.compile(
-    r"""(?ix) \b (?P<name> password | passwd | pwd | secret | token | api_?key | authorization )
-    (?P<between> ["']? \s* [=:] \s* ["']? (?: bearer \s+ )? )
+    r"""(?ix)
+    (?P<name>
+        (?: password | passwd | pwd | secret | token | authorization | (?: api|access ) [_-]? key )
+        (?: [_-] [\w-]*+ )?
+    )
+    (?P<between> ["']? \s* [=:] \s* ["']? (?: (?: bearer | basic | token ) \s+ )? )
     (?P<value> [^\s"',;&)]+ )"""
 )
 

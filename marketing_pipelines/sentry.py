@@ -29,6 +29,12 @@ def report(error: BaseException, tags: Mapping[str, str], *, wait: bool = False)
         _logger.warning("Sentry could not be told: %s", problem)
 
 
+def finish() -> None:
+    """Waits, at most 3 s, until what was reported is sent; for a process that ends."""
+    if get_settings().sentry_dsn is not None:
+        _flush()
+
+
 def _send(dsn: str, error: BaseException, tags: Mapping[str, str]) -> None:
     import sentry_sdk
 

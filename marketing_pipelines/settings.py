@@ -8,6 +8,7 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, ValidationError, field_validator
@@ -77,6 +78,12 @@ class Settings(BaseSettings):
         description="What external clocks send to `/cron/…` as bearer token, at least 16 "
         "characters. Unset: these addresses answer 503.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="Where browsers reach the API when a proxy is in front of it, as "
+        "`https://marketing.example.org`; forms of that origin are accepted. Unset: of the host "
+        "that requests name.",
+    )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
         description="First day that has partitions, the first of a month; events before it are "
@@ -123,6 +130,13 @@ class Settings(BaseSettings):
             raise ValueError("it does not look like https://key@host/number")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _names_an_origin(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", value):
+            raise ValueError("it does not look like https://host or https://host:port")
+        return value
+
     @field_validator("first_day")
     @classmethod
     def _begins_a_month(cls, value: dt.date) -> dt.date:
@@ -156,6 +170,14 @@ class Settings(BaseSettings):
     @property
     def effective_lake_url(self) -> str:
         return self.lake_url or str(self.data_dir / "lake")
+
+    @property
+    def public_origin(self) -> str | None:
+        """What browsers send as `Origin` with forms of the public address."""
+        if self.public_url is None:
+            return None
+        url = urlsplit(self.public_url.lower())
+        return f"{url.scheme}://{url.netloc}"
 
     @property
     def spill_folder(self) -> Path:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,12 +16,14 @@ class Endpoint:
     Attributes:
         status: What it answers.
         answers: It answers only while this is set.
+        seconds: How long it takes to answer.
     """
 
     port: int
     received: list[str] = field(default_factory=list)
     status: int = 200
     answers: threading.Event = field(default_factory=threading.Event)
+    seconds: float = 0.0
 
 
 @contextlib.contextmanager
@@ -34,6 +37,7 @@ def endpoint() -> Iterator[Endpoint]:
                 body = gzip.decompress(body)
             opened.received.append(body.decode())
             opened.answers.wait(60)
+            time.sleep(opened.seconds)
             with contextlib.suppress(OSError):
                 self.send_response(opened.status)
                 self.send_header("Content-Length", "0")

@@ -42,15 +42,21 @@ class Visit:
 
 
 class Admission:
-    """Finds out who asks for a guarded address; whether they may is said by `require`."""
+    """Finds out who asks for a guarded address; whether they may is said by `require`.
+
+    Errors that no handler expects are answered here, whatever the address.
+    """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_guarded(scope["path"]):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if not is_guarded(scope["path"]):
+            await self._answer(None, scope, receive, send)
             return
         try:
             visit = await run_in_threadpool(self._arrive, scope)
@@ -64,12 +70,17 @@ class Admission:
                 await run_in_threadpool(self._leave, visit, message["status"])
             await send(message)
 
+        await self._answer(visit.refusal, scope, receive, noted)
+
+    async def _answer(
+        self, refusal: Refusal | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         try:
-            if visit.refusal is not None:
-                raise visit.refusal
-            await self._app(scope, receive, noted)
+            if refusal is not None:
+                raise refusal
+            await self._app(scope, receive, send)
         except Exception as error:
-            await answer(scope["path"], error)(scope, receive, noted)
+            await answer(scope["path"], error)(scope, receive, send)
 
     def _arrive(self, scope: Scope) -> Visit:
         path, client = scope["path"], scope.get("client")

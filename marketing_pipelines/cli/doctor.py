@@ -16,6 +16,7 @@ from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesE
 from marketing_pipelines.observability import addresses
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
+from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
@@ -37,10 +38,10 @@ def doctor() -> None:
     healthy = True
     for name, check in _checks():
         try:
-            print(f"ok       {name}: {check()}")
+            print(redact(f"ok       {name}: {check()}"))
         except Exception as error:  # whatever it is, the other checks are worth seeing
             healthy = False
-            print(f"problem  {name}: {_sentence(error)}")
+            print(redact(f"problem  {name}: {_sentence(error)}"))
     if not healthy:
         raise typer.Exit(1)
 

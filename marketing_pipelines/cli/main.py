@@ -24,6 +24,7 @@ from marketing_pipelines.cli import (
     worker,
 )
 from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.redaction import redact
 
 app = typer.Typer(
     name="marketing-pipelines",
@@ -76,7 +77,7 @@ def main() -> None:
     except Exception as error:
         if _Debug.on:
             raise
-        sys.stderr.write(f"marketing-pipelines: {_sentence(error)}\n")
+        sys.stderr.write(f"marketing-pipelines: {redact(_sentence(error))}\n")
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from marketing_pipelines import sentry
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.queueing import queues
@@ -47,6 +48,7 @@ def worker(
         greeting = f"worker: {', '.join(_described(s) for s in shares)}; Ctrl-C stops"
         process = Process(pooled, shares, drain=drain, greeting=greeting)
         process.run()
+        sentry.finish()
         pooled.dispose()
     if process.stuck:
         sys.stdout.flush()

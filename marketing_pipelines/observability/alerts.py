@@ -24,6 +24,13 @@ LEASE = dt.timedelta(minutes=2)
 # A sensor that takes longer than 60 s is killed.
 SECONDS_PER_ROUND = 20.0
 BACK_OFF = tuple(dt.timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 60, 60, 60))
+_EARLIER = alerts.alias("earlier")
+# Nobody should read that something failed after reading that it is well again.
+_ITS_TURN = ~sa.exists().where(
+    _EARLIER.c.incident_id == alerts.c.incident_id,
+    _EARLIER.c.id < alerts.c.id,
+    _EARLIER.c.state.in_(intents.NOT_ENDED),
+)
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 
@@ -42,14 +49,19 @@ class Recipients:
 
 
 def deliver(begin: Begin, recipients: Recipients, now: dt.datetime) -> int:
-    """Delivers the alerts that are due, for at most 20 s; returns how many were sent."""
+    """Delivers the alerts that are due, for at most 20 s; returns how many were sent.
+
+    Those of one incident go out in order, each when the one before it has ended.
+    """
     with begin() as connection:
         intents.give_up(connection, alerts, now=now)
     started = time.monotonic()
     sent = 0
     while time.monotonic() - started < SECONDS_PER_ROUND:
         with begin() as connection:
-            claimed = intents.claim(connection, alerts, limit=1, lease=LEASE, now=now)
+            claimed = intents.claim(
+                connection, alerts, limit=1, lease=LEASE, now=now, where=_ITS_TURN
+            )
             if not claimed:
                 break
             [alert] = claimed

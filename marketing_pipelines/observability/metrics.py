@@ -43,7 +43,6 @@ from marketing_pipelines.stores.tables import (
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 ENDS = ("COMPLETED", *FAILURES)
 UNDELIVERED = ("failed", "unknown")
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "120.0", "300.0", "600.0",

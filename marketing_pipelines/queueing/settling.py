@@ -81,7 +81,8 @@ def take_from_the_dead(
 ) -> tuple[int, int]:
     """Gives back the tasks of workers that are gone, and forgets these workers.
 
-    The attempt counts, so that a task which kills its worker ends as a dead letter.
+    The attempt counts, so that a task which kills its worker ends as a dead letter. Tasks of queues
+    that are not named stay in hand, for a worker that knows how often they are tried.
 
     Args:
         silent_for: A worker without a sign of life for this long is gone.
@@ -211,7 +212,7 @@ _PROGRESS = sa.text("""
 """)
 _TAKE_FROM_THE_DEAD = sa.text(f"""
     with lost as (
-        select job.id, job.attempts + 1 >= coalesce(ladder.attempts, 1) as was_last,
+        select job.id, job.attempts + 1 >= ladder.attempts as was_last,
                row_number() over (partition by job.queueing_lock order by job.id) as of_its_key
         from (
             select * from procrastinate_jobs as job
@@ -222,7 +223,7 @@ _TAKE_FROM_THE_DEAD = sa.text(f"""
             )
             for update skip locked
         ) as job
-        left join unnest(cast(:queues as text[]), cast(:attempts as integer[]))
+        join unnest(cast(:queues as text[]), cast(:attempts as integer[]))
             as ladder (queue, attempts) on ladder.queue = job.queue_name
     ),
     again as (

@@ -168,7 +168,7 @@ class Process:
                 attempt.interrupt()
                 await asyncio.wait([done], timeout=PATIENCE)
         except asyncio.CancelledError:
-            # The grace is over. It comes again when this process and its thread are gone.
+            # The grace is over. Its thread runs until this process ends, but cannot settle it.
             self.stuck = True
             if not self._stopping.is_set():
                 self._end(attempt, "is not done and its database is lost")
@@ -218,7 +218,12 @@ class Process:
             with self.engine.begin() as connection:
                 return counts.any_due(connection, names)
 
-        while await asyncio.to_thread(is_due):
+        while True:
+            try:
+                if not await asyncio.to_thread(is_due):
+                    break
+            except sa.exc.SQLAlchemyError as error:
+                _logger.warning("Looking for what is due failed: %s", describe(error).error)
             await asyncio.sleep(0.2)
         self._stopping.set()
 

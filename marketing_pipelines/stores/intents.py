@@ -21,6 +21,7 @@ QUEUED = "queued"
 CLAIMED = "claimed"
 ACTING = "acting"
 UNKNOWN = "unknown"
+NOT_ENDED = (QUEUED, CLAIMED, ACTING)
 
 
 class ClaimLostError(MarketingPipelinesError):
@@ -60,12 +61,21 @@ def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 
 
 def claim(
-    connection: sa.Connection, table: sa.Table, *, limit: int, lease: dt.timedelta, now: dt.datetime
+    connection: sa.Connection,
+    table: sa.Table,
+    *,
+    limit: int,
+    lease: dt.timedelta,
+    now: dt.datetime,
+    where: sa.ColumnElement[bool] | None = None,
 ) -> list[sa.Row[Any]]:
     """Claims due intents that are free or whose lease ran out, in the order in which they became
     free: those that kill every worker that claims them fall behind those that wait.
 
     Several workers share a table: rows that another one is claiming are passed over.
+
+    Args:
+        where: What else must hold of an intent, e.g. that it is its turn.
     """
     free = sa.or_(
         table.c.state == QUEUED,
@@ -73,7 +83,7 @@ def claim(
     )
     chosen = (
         sa.select(table.c.id)
-        .where(free, table.c.due_at <= now)
+        .where(free, table.c.due_at <= now, sa.true() if where is None else where)
         .order_by(sa.func.coalesce(table.c.leased_until, table.c.due_at), table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 
@@ -116,7 +117,7 @@ def connecting(url: URL) -> Iterator[None]:
         if not error.connection_invalidated and error.statement is not None:
             raise
         reason = _first_line(error)
-        where = url.render_as_string(hide_password=True)
+        where = redact(url.render_as_string(hide_password=True))
         raise StoreUnavailableError(
             f"PostgreSQL at {where} does not answer ({reason}): "
             "check MARKETING_DATABASE_URL, or start the embedded server with "

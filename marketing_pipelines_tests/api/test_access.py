@@ -233,6 +233,22 @@ def test_a_database_that_is_down_is_503(api: Api) -> None:
     assert api.client.get("/metrics").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/broken", "/health/broken", "/admin/broken"])
+def test_an_error_that_nobody_expects_is_one_sentence_at_every_address(
+    api: Api, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @api.app.get(path)
+    def fail() -> None:
+        raise LookupError("It broke.")
+
+    answer = api.client.get(path, headers=api.bearer("read"))
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "Something failed that should not: the log of `api` says what."
+    }
+    assert "LookupError: It broke." in caplog.text
+
+
 def test_no_secret_is_in_an_answer_or_in_the_audit_log(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

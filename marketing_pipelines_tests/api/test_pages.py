@@ -112,6 +112,26 @@ def test_a_form_that_its_page_did_not_make_is_refused(api: Api, path: str) -> No
     assert api.client.get(HOME).status_code == 200
 
 
+def test_a_form_that_came_through_a_proxy_is_accepted_where_the_public_address_is_set(
+    api: Api,
+) -> None:
+    key = sign_in(api, "admin")
+
+    def status(origin: str) -> int:
+        data, headers = {"form_key": key}, {"Origin": origin, "Host": "10.0.0.7:8000"}
+        path = f"{PAGES}/queues/default/pause"
+        return api.client.post(path, data=data, headers=headers).status_code
+
+    assert status("https://marketing.example") == 403
+    settings = api.installation.settings
+    public = settings.model_copy(update={"public_url": "https://Marketing.example/"})
+    object.__setattr__(api.app.state.site, "settings", public)
+    assert status("https://marketing.example") == 303
+    assert status("http://10.0.0.7:8000") == 303
+    for foreign in ("http://marketing.example", "https://elsewhere.example", "null"):
+        assert status(foreign) == 403, foreign
+
+
 def test_who_may_only_read_sees_no_buttons_and_cannot_send_their_forms(api: Api) -> None:
     key = sign_in(api, "read")
     for page in ALL:

@@ -64,6 +64,7 @@ def test_a_run_that_cannot_be(
     [
         ("MARKETING_TIMEZONE", "Mars/Olympus", "MARKETING_TIMEZONE cannot be used: 'Mars/Olympus'"),
         ("MARKETING_TIMEZONE", "", "MARKETING_TIMEZONE cannot be used"),
+        ("MARKETING_PUBLIC_URL", "example.org", "MARKETING_PUBLIC_URL cannot be used: it does not"),
         ("MARKETING_ENGINE", "x", "MARKETING_ENGINE cannot be used"),
         ("MARKETING_ENV", "prod", "MARKETING_ENV cannot be used"),
         ("MARKETING_FIRST_DAY", "yesterday", "MARKETING_FIRST_DAY cannot be used"),

@@ -57,6 +57,20 @@ def test_a_setting_that_cannot_work_is_a_problem(
     assert sentence in done.stdout
 
 
+def test_no_secret_of_a_setting_is_told(installation: Installation) -> None:
+    lake = "nothing://key:s3cr3t-of-the-lake@bucket"
+    database = "postgresql://nobody@127.0.0.1:1/nothing?password=s3cr3t-of-the-database"
+    done = call("doctor", MARKETING_LAKE_URL=lake, MARKETING_DATABASE_URL=database)
+    assert "MARKETING_LAKE_URL nothing://key:…@bucket" in done.stdout
+    assert "PostgreSQL at postgresql+psycopg://nobody@127.0.0.1:1/nothing?password=…" in done.stdout
+    refused = call("sessions", MARKETING_DATABASE_URL=database)
+    assert "password=…" in refused.stderr
+    memory = call("doctor", MARKETING_LAKE_URL="memory://key:s3cr3t-of-the-lake@bucket")
+    assert "ok       lake: memory://key:…@bucket" in memory.stdout
+    for run in (done, refused, memory):
+        assert "s3cr3t" not in run.stdout + run.stderr
+
+
 def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -> None:
     with installation.engine.begin() as connection:
         marks.add(connection, "analytics/contact_activity", ["2014-12-30-23:00"])

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -316,6 +317,22 @@ def test_a_worker_whose_connections_are_cut_settles_what_it_has_and_goes_on(
         assert process.poll() is None
     assert Counter(calls(queue))[(slow, 1)] == 1
     assert scalar(queue, "select max(attempts) from procrastinate_jobs") == 1
+
+
+def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
+    queue: sa.Engine,
+) -> None:
+    put(queue, "sleep", seconds=2.0)
+    with workers(1, "--queue", "default", "--concurrency", "1", "--drain") as [process]:
+        until(lambda: calls(queue), what="it to be in hand")
+        for old, new in (("queue_states", "away"), ("away", "queue_states")):
+            with queue.begin() as connection:
+                connection.exec_driver_sql(f"alter table ops.{old} rename to {new}")
+            time.sleep(1.0)
+        printed, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, printed
+    assert "Looking for what is due failed" in printed
+    assert counted(queue, "default").completed == 1
 
 
 def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:

@@ -10,16 +10,22 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from starlette.testclient import TestClient
 
 from marketing_pipelines.api.answers import answer
+from marketing_pipelines.api.app import build_app
+from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.sentry import report
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines_tests.api.conftest import Api
+from marketing_pipelines_tests.api.test_pages import ALL, sign_in
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.queueing.installed import drain, put
+from marketing_pipelines_tests.queueing.test_attempts import hired
 from marketing_pipelines_tests.recording import Endpoint, endpoint
 from marketing_pipelines_tests.waiting import until
 
@@ -155,10 +161,50 @@ def test_sentry_is_told_of_tasks_and_requests_that_failed_for_good(
     ]
 
 
+def test_sentry_is_told_of_every_task_before_its_worker_ends(
+    planted: dict[str, str], queue: sa.Engine, sentry: Endpoint
+) -> None:
+    sentry.seconds = 1.0
+    failed = put(queue, "fail_none", 3)
+    drain("--queue", "none")
+    told = events_of(sentry, len(failed))
+    assert {event["tags"]["task_id"] for event in told} == {str(task_id) for task_id in failed}
+
+
 def events_of(sentry: Endpoint, number: int) -> list[Any]:
     """The errors it was told of, if there are so many."""
     told = [json.loads(body.splitlines()[-1]) for body in sentry.received if '"exception"' in body]
     return told if len(told) == number else []
+
+
+def test_no_secret_is_in_any_page(planted: dict[str, str], queue: sa.Engine) -> None:
+    story = tell_everything(planted)
+
+    def fails_for_good(_tick: Tick) -> None:
+        raise RuntimeError(story)
+
+    settings = get_settings()
+    settings.jobs_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.jobs_file.write_text(f'["{KEY}"]\nretries = []\n')
+    put(queue, "refuse", message="")
+    attempt = hired(queue).fetch("none")
+    # Payloads hold no secrets; what a task says may.
+    attempt.payload["message"] = story
+    attempt.perform()
+    with Installation.open(settings, queue) as installation, dagster_instance() as instance:
+        assert not run_probe(queue, fails_for_good, instance=instance).success
+        app = build_app(settings=settings, engine=queue, instance=instance)
+        client = TestClient(app, follow_redirects=False)
+        api = Api(installation, instance, app, client)
+        sign_in(api, "read")
+        addresses = ["/metrics", "/health/jobs", "/admin/sessions", "/admin/dead-letters"]
+        pages = [client.get(path, headers=api.bearer("read")) for path in [*addresses, *ALL]]
+    for page in pages:
+        path = page.request.url.path
+        assert page.status_code in ((200, 503) if path == "/health/jobs" else (200,)), path
+        assert "cannot connect" in page.text or not path.endswith(("sessions", "letters")), path
+        for secret in SECRETS:
+            assert secret not in page.text, f"{secret} in {path}"
 
 
 @pytest.mark.parametrize("dsn", ["http://{key}@127.0.0.1:1/7", "https://{key}@host", "{key}"])
@@ -212,3 +258,34 @@ def test_what_is_no_secret_stays_readable(planted: dict[str, str]) -> None:
     assert redact(text) == text
     assert redact({"rows": 7, "of": ["a/b", 1.5, None]}) == {"rows": 7, "of": ["a/b", 1.5, None]}
     assert redact("https://user:hunter22@host/x?token=abc") == "https://user:…@host/x?token=…"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("access_token=abcdef123&page=2", "access_token=…&page=2"),
+        ("accessToken: abcdef123", "accessToken: …"),
+        ("{'client_secret': 'abcdef123', 'id': 7}", "{'client_secret': '…', 'id': 7}"),
+        ("aws_secret_access_key=abcdef123", "aws_secret_access_key=…"),
+        ("aws_access_key_id=abcdef123", "aws_access_key_id=…"),
+        ("X-Api-Key: abcdef123", "X-Api-Key: …"),
+        ("Authorization: Bearer abcdef123", "Authorization: Bearer …"),
+        ("Authorization: Basic YWJjOmRlZg==", "Authorization: Basic …"),
+        ("Authorization: token abcdef123", "Authorization: token …"),
+        ("postgresql://me@db/x?password=abcdef123", "postgresql://me@db/x?password=…"),
+    ],
+)
+def test_what_is_named_a_secret_is_hidden_whoever_s_it_is(text: str, told: str) -> None:
+    assert redact(text) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unique_key=17, form_key: 18, partition_key = 2026-03-01",
+        "tokens: 5, secretary: Anna, keys=3",
+        "No token has been made: make one. The cron secret is needed: send it.",
+    ],
+)
+def test_what_is_only_named_like_a_secret_stays_readable(text: str) -> None:
+    assert redact(text) == text

@@ -162,6 +162,27 @@ def test_an_address_that_refuses_is_asked_again_and_the_others_are_not(
     assert states(engine) == [("first", "sent")]
 
 
+def test_the_alerts_of_an_incident_arrive_in_order_although_one_is_refused(
+    engine: sa.Engine, receiver: Endpoint
+) -> None:
+    record(engine, SUBJECT)
+    to = recipients(url(receiver))
+    receiver.status = 500
+    assert send(engine, to) == 0
+    receiver.status = 200
+    with engine.begin() as connection:
+        recovered(connection, SUBJECT)
+    record(engine, "other/job")
+    assert send(engine, to) == 1
+    assert send(engine, to, after=dt.timedelta(minutes=2)) == 2
+    assert titles(receiver) == [
+        f"{SUBJECT} failed",
+        "other/job failed",
+        f"{SUBJECT} failed",
+        f"{SUBJECT} is well again",
+    ]
+
+
 def test_alerts_go_to_their_owner_and_to_addresses_without_one(
     engine: sa.Engine, receiver: Endpoint
 ) -> None:

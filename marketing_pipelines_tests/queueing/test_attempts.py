@@ -119,6 +119,20 @@ def test_a_task_that_kills_its_workers_ends_as_a_dead_letter(queue: sa.Engine) -
     assert scalar(queue, "select count(*) from procrastinate_workers") == 0
 
 
+def test_a_lost_task_waits_for_a_worker_that_knows_its_queue(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "write")
+    worker = hired(queue)
+    worker.fetch()
+    worker.fall_silent()
+    with queue.begin() as connection:
+        ladders = {"none": 1}
+        taken = settling.take_from_the_dead(connection, silent_for=SILENT, attempts_of=ladders)
+    assert taken == (0, 0)
+    assert state_of(queue, task_id) == ("active", 0)
+    assert look_for_the_dead(queue) == (1, 0)
+    assert state_of(queue, task_id) == ("waiting", 1)
+
+
 def test_lost_tasks_of_one_key_both_come_back(queue: sa.Engine) -> None:
     worker = hired(queue)
     for _ in range(2):

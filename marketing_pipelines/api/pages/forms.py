@@ -27,16 +27,18 @@ async def _read(request: Request) -> dict[str, str]:
 Fields = Annotated[dict[str, str], Depends(_read)]
 
 
-def refuse_foreign_origin(request: Request) -> None:
+def refuse_foreign_origin(request: Request, site: Site) -> None:
     """Refuses a form that a browser says came from another site."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is None or origin == site.settings.public_origin:
+        return
+    if urlsplit(origin).netloc != request.headers.get("host"):
         raise Refusal(403, "This form came from another site: send it from its own page.")
 
 
 def refuse_foreign_form(request: Request, site: Site, visit: Visit, fields: dict[str, str]) -> None:
     """Refuses a form that was not made for this sign-in."""
-    refuse_foreign_origin(request)
+    refuse_foreign_origin(request, site)
     key = fields.get(FORM_KEY, "")
     if visit.sign_in is None or not site.signer.is_from(visit.sign_in, key):
         raise Refusal(403, "This form is not of this sign-in: load its page again.")

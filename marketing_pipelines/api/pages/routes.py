@@ -43,7 +43,7 @@ def sign_in_form() -> HTMLResponse:
 @router.post(SIGN_IN)
 def sign_in(request: Request, site: Here, fields: Fields) -> Response:
     """Exchanges a token for a cookie."""
-    refuse_foreign_origin(request)
+    refuse_foreign_origin(request, site)
     with site.engine.begin() as connection:
         token = tokens.verify(connection, fields.get("token", "").strip())
         if token is not None:
