@@ -35,12 +35,4 @@ def test_five_shuffled_files_with_runs_in_between_give_the_same(
         installation.load("events", path)
         installation.run_marked()
     esp.assert_equal_to_expected(installation, shared_data)
-
-
-def test_what_the_load_marked_leads_to_the_same_tables(
-    installation: Installation, shared_data: Path
-) -> None:
-    installation.load("events", shared_data / esp.FILE)
-    installation.run_marked()
-    esp.assert_equal_to_expected(installation, shared_data)
     assert installation.rows("select * from analytics.stale_partitions") == []
