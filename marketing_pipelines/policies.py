@@ -211,7 +211,7 @@ def _override(path: Path, job: str, value: Any) -> Override:
             path,
             None,
             job,
-            f"'{job}' must stand below the job it changes, as in [\"analytics/warehouse\"]",
+            f"'{job}' must stand below the job it changes, as in [\"upkeep/run_history\"]",
         )
     try:
         return Override.model_validate(value)

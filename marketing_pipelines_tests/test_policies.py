@@ -15,6 +15,7 @@ from marketing_pipelines.policies import Policy, exponential, five_fields, fixed
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.stores.test_ticks import all_sessions, delays_of
@@ -188,6 +189,12 @@ def test_commands_that_load_the_jobs_refuse_an_unknown_one(installation: Install
     done = call("doctor")
     assert done.returncode == 1
     assert f"problem  definitions: {sentence}" in done.stdout
+
+
+def test_up_does_not_start_with_a_key_that_there_is_not(environment: dict[str, str]) -> None:
+    file = write(f'["{HISTORY}"]\nenabeld = false\n')
+    said = refusal("up", "--port", str(free_port()), "--api-port", str(free_port()))
+    assert said.startswith(f"{file} line 2 cannot be used: there is no key 'enabeld', only ")
 
 
 def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Installation) -> None:

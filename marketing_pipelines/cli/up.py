@@ -17,6 +17,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from marketing_pipelines import policies
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.settings import Settings, get_settings, project_root
@@ -26,7 +27,7 @@ from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.schema import ensure_database
 from marketing_pipelines.stores.sessions import close_abandoned
 
-SECONDS_TO_STOP = 8.0
+SECONDS_TO_STOP = 7.0
 FIRST_BACK_OFF = 1.0
 LONGEST_BACK_OFF = 60.0
 STEADY_AFTER = 60.0
@@ -105,6 +106,7 @@ def up(
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
     require_free(host, port, "--port")
     require_free(host, api_port, "--api-port")
+    policies.overrides()
     with _alone(get_settings()), connected() as (settings, engine):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
