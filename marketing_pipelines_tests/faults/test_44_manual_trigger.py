@@ -146,6 +146,7 @@ def waits_for_the_table(connection: sa.Connection) -> bool:
     waiting = sa.text(
         "select 1 from pg_locks where not granted"
         " and relation = 'analytics.contact_activity'::regclass"
+        " and database = (select oid from pg_database where datname = current_database())"
     )
     return connection.execute(waiting).first() is not None
 
