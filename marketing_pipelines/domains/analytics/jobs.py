@@ -17,7 +17,6 @@ from marketing_pipelines.domains.analytics.partitions import (
 )
 from marketing_pipelines.domains.analytics.presentation import (
     check_specs,
-    column_descriptions,
     fresh_within,
     presented,
 )
@@ -28,6 +27,7 @@ from marketing_pipelines.domains.analytics.work import (
     do_hours,
     do_months,
 )
+from marketing_pipelines.presentation import column_descriptions
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import (
     SINGLE_RUN,

@@ -1,8 +1,6 @@
-"""How the assets of this domain show themselves in the Dagster UI: checks, columns, previews."""
+"""How the assets of this domain show themselves in the Dagster UI: their checks and a chart."""
 
-import base64
 import datetime as dt
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,10 +17,11 @@ from marketing_pipelines.domains.analytics.partitions import (
 )
 from marketing_pipelines.domains.analytics.tables import campaign_daily_stats
 from marketing_pipelines.partitions import PartitionedAsset
+from marketing_pipelines.presentation import line_chart
 from marketing_pipelines.stores.ticks import Tick
 
-PREVIEW_ROWS = 8
 CHART_DAYS = 28
+DRAWN = ("sent", "delivered", "opened", "clicked")
 FRESH_WITHIN = {
     "hour": dt.timedelta(hours=3),
     "day": dt.timedelta(hours=30),
@@ -62,19 +61,6 @@ def fresh_within(asset: PartitionedAsset) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=fail * 2 / 3)
 
 
-def column_descriptions(table: sa.Table) -> dict[str, Any]:
-    """The table's columns with their SQL comments, for the asset's page."""
-    return {
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(column.name, str(column.type), description=column.comment)
-                for column in table.columns
-            ]
-        ),
-        "dagster/table_name": table.fullname,
-    }
-
-
 def presented(
     tick: Tick, asset: PartitionedAsset, outcomes: Sequence[contracts.Outcome]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
@@ -100,41 +86,26 @@ def presented(
     yield tick.result()._replace(check_results=results)
 
 
-def preview(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> Any:
-    """The first rows of what was written, as a table."""
-    rows = connection.execute(sa.select(table).where(where).limit(PREVIEW_ROWS)).all()
-    header = [column.name for column in table.columns]
-    lines = [header, ["---"] * len(header), *([str(value) for value in row] for row in rows)]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
 def daily_chart(connection: sa.Connection, until: dt.date) -> Any:
     """Sent, delivered, opened and clicked per day over the four weeks to `until`, as an image."""
-    from matplotlib.figure import Figure
-
     stats = campaign_daily_stats.c
     rows = connection.execute(
         sa.select(
             stats.date,
-            *(sa.func.sum(stats[name]) for name in ("sent", "delivered", "opened", "clicked")),
+            *(sa.func.sum(stats[name]) for name in DRAWN),
         )
         .where(stats.date > until - dt.timedelta(days=CHART_DAYS), stats.date <= until)
         .group_by(stats.date)
         .order_by(stats.date)
     ).all()
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
-    axes = figure.subplots()
-    for position, name in enumerate(("sent", "delivered", "opened", "clicked"), start=1):
-        axes.plot([row[0] for row in rows], [int(row[position]) for row in rows], label=name)
-    axes.set_ylabel("events per day")
-    axes.set_ylim(bottom=0)
-    axes.tick_params(axis="x", rotation=30)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=80)
-    encoded = base64.b64encode(image.getvalue()).decode()
-    return dg.MetadataValue.md(f"![events per day](data:image/png;base64,{encoded})")
+    days = [row[0] for row in rows]
+    return line_chart(
+        [
+            (name, days, [int(row[position]) for row in rows])
+            for position, name in enumerate(DRAWN, start=1)
+        ],
+        "events per day",
+    )
 
 
 def _check_result(outcome: contracts.Outcome) -> dg.AssetCheckResult:

@@ -46,6 +46,20 @@ contact_activity = sa.Table(
         postgresql_ops={"occurred_at": "timestamptz_minmax_multi_ops"},
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
     ),
+    # Segments: who had such events in a window, and what one contact had.
+    sa.Index(
+        "ix_contact_activity_organization_id_event_type_occurred_at",
+        "organization_id",
+        "event_type",
+        "occurred_at",
+        postgresql_include=["contact_id"],
+    ),
+    sa.Index(
+        "ix_contact_activity_contact_id_event_type_occurred_at",
+        "contact_id",
+        "event_type",
+        "occurred_at",
+    ),
     schema="analytics",
     comment="Every event once, append-only, partitioned by month of occurred_at (UTC)",
     postgresql_partition_by="RANGE (occurred_at)",

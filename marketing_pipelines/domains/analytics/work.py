@@ -23,6 +23,7 @@ from marketing_pipelines.domains.analytics.tables import (
 from marketing_pipelines.engines.protocol import Engine
 from marketing_pipelines.failures import UpstreamNotReadyError
 from marketing_pipelines.partitions import PartitionedAsset, Window
+from marketing_pipelines.presentation import preview
 from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.open_writers import wait_for_writers
@@ -89,7 +90,7 @@ def do_hours(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
     outcomes = _count(tick, HOURLY_EVENTS, lake, engine, aggregates.count_hours, verify)
     if tick.windows:
         hour = hourly_events.c.hour == tick.windows[-1].start
-        tick.metadata["preview"] = presentation.preview(tick.connection, hourly_events, hour)
+        tick.metadata["preview"] = preview(tick.connection, hourly_events, hour)
     return outcomes
 
 
@@ -108,7 +109,7 @@ def do_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
     outcomes = _count(tick, EVENT_AGGREGATES, lake, engine, aggregates.count_days, verify)
     if tick.windows:
         day = event_aggregates.c.date == tick.windows[-1].date
-        tick.metadata["preview"] = presentation.preview(tick.connection, event_aggregates, day)
+        tick.metadata["preview"] = preview(tick.connection, event_aggregates, day)
     return outcomes
 
 
@@ -132,7 +133,7 @@ def do_months(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
             event_aggregates.c.date == tick.windows[-1].date,
             event_aggregates.c.event_type.like(f"{aggregates.MONTHLY_PREFIX}%"),
         )
-        tick.metadata["preview"] = presentation.preview(tick.connection, event_aggregates, month)
+        tick.metadata["preview"] = preview(tick.connection, event_aggregates, month)
     return outcomes
 
 
@@ -159,7 +160,7 @@ def do_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
     if tick.windows:
         last = tick.windows[-1].date
         day = campaign_daily_stats.c.date == last
-        tick.metadata["preview"] = presentation.preview(tick.connection, campaign_daily_stats, day)
+        tick.metadata["preview"] = preview(tick.connection, campaign_daily_stats, day)
         tick.metadata["last_four_weeks"] = presentation.daily_chart(tick.connection, last)
     return outcomes
 

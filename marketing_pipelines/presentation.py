@@ -1,0 +1,87 @@
+"""How assets show themselves in the Dagster UI: columns, previews, charts, the check of items."""
+
+import base64
+import datetime as dt
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+from marketing_pipelines.stores.ticks import Tick
+
+PREVIEW_ROWS = 8
+EVERY_ITEM_DONE = "every_item_done"
+
+
+def column_descriptions(table: sa.Table) -> dict[str, Any]:
+    """The table's columns with their SQL comments, for the asset's page."""
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(column.name, str(column.type), description=column.comment)
+                for column in table.columns
+            ]
+        ),
+        "dagster/table_name": table.fullname,
+    }
+
+
+def preview(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> Any:
+    """The first rows of what was written, as a table."""
+    rows = connection.execute(sa.select(table).where(where).limit(PREVIEW_ROWS))
+    return table_of([column.name for column in table.columns], rows)
+
+
+def table_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """Rows as a table."""
+    lines = [list(header), ["---"] * len(header), *([str(value) for value in row] for row in rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], measure: str) -> Any:
+    """One line per name over days, as an image.
+
+    Args:
+        lines: Name, days, and a number for each day.
+        measure: What the numbers are.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    for name, days, numbers in lines:
+        # One day is a point, which a line alone would not show.
+        x: Any = list(days)
+        axes.plot(x, list(numbers), label=name, marker="." if len(days) == 1 else None)
+    axes.set_ylabel(measure)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(axis="x", rotation=30)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=80)
+    encoded = base64.b64encode(image.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{measure}](data:image/png;base64,{encoded})")
+
+
+def every_item_done(asset_key: str) -> dg.AssetCheckSpec:
+    """The check of an asset that works item by item: a warning when one of them failed."""
+    return dg.AssetCheckSpec(
+        EVERY_ITEM_DONE,
+        asset=dg.AssetKey(asset_key.split("/")),
+        description="No item failed while others were done",
+    )
+
+
+def with_items_checked(tick: Tick) -> dg.MaterializeResult[Any]:
+    """The asset's result with that check."""
+    failures = tick.failures
+    checked = dg.AssetCheckResult(
+        check_name=EVERY_ITEM_DONE,
+        passed=not failures.failed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"items_failed": failures.failed, "last_error": failures.last_error},
+    )
+    return tick.result()._replace(check_results=[checked])
