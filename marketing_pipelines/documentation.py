@@ -27,6 +27,7 @@ SCHEMAS = {
     "campaigns": "Campaigns and their enrolments. Analysts read `analytics.campaigns`.",
     "crm": "Tenants, people and companies. Analysts read `analytics.organizations` and "
     "`analytics.contacts`.",
+    "segments": "Rules, and who belongs to them.",
     "ops": "How the jobs went, and tasks that failed for good.",
 }
 DOCUMENTED_OF_OPS = ("dead_letters", "job_sessions")

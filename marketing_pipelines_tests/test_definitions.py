@@ -23,6 +23,8 @@ CLOCKS = {
     "development/sample_job": "0 */4 * * *",
     "operations/health": "*/5 * * * *",
     "operations/metrics": "0 * * * *",
+    "segments/daily_sizes": "30 0 * * *",
+    "segments/memberships": "0 * * * *",
     "upkeep/run_history": "0 1 * * *",
 }
 OFF_IN_DEVELOPMENT = {"upkeep/queue_history"}
@@ -131,6 +133,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "automation_sensor",
         "dead_runs_sensor",
         "stale_partitions_sensor",
+        "touched_contacts_sensor",
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
     assert {s.default_status for s in repository.schedule_defs} == {

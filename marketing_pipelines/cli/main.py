@@ -17,10 +17,12 @@ from marketing_pipelines.cli import (
     query,
     queues,
     run,
+    segment,
     sessions,
     timetable,
     token,
     up,
+    why,
     worker,
 )
 from marketing_pipelines.failures import MarketingPipelinesError
@@ -40,6 +42,10 @@ app.command()(db.migrate)
 app.command()(load.load)
 app.command()(run.run)
 app.command()(query.query)
+app.add_typer(
+    segment.app, name="segment", help="Rules by hand: check them, count and list their members."
+)
+app.command()(why.why)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)

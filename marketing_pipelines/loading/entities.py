@@ -6,6 +6,7 @@ other text (`12`, `true`) stays text, which rules read as the type they need. Wh
 an entity, the last row wins. What a row names and nobody knows becomes a stub.
 """
 
+from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from marketing_pipelines.failures import BadInputError
@@ -16,7 +17,10 @@ from marketing_pipelines.loading.entity_store import EntityStore
 from marketing_pipelines.loading.kinds import Kind
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
-from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.results import Counts, Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class EntityTarget:
@@ -46,6 +50,8 @@ class EntityTarget:
     def check(self, batch: Batch) -> Checked:
         """Separates good rows from bad ones and joins the rows of one entity."""
         picked, rejects = self._picker.pick(batch)
+        picked, found = self._without_problems(picked)
+        rejects += found
         checked = self._checker.query(self._statement, {"batch": picked}, self._parameters or None)
         good, refused = split_checked(checked)
         joined = self._checker.query(self._join_statement(), {"batch": good})
@@ -55,6 +61,24 @@ class EntityTarget:
     def store(self) -> EntityStore:
         """What writes the batches."""
         return EntityStore(self._kind)
+
+    def _without_problems(self, picked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
+        """The rows whose values the kind's own code accepts, and those refused."""
+        import pyarrow as pa
+
+        rejects: list[Reject] = []
+        for column in self._kind.columns:
+            if column.problem is None:
+                continue
+            good = []
+            cells = zip(picked["line"].to_pylist(), picked[column.name].to_pylist(), strict=True)
+            for line, value in cells:
+                problem = None if value is None else column.problem(value)
+                good.append(problem is None)
+                if problem is not None:
+                    rejects.append(Reject(line, column.name, problem))
+            picked = picked.filter(pa.array(good, pa.bool_()))
+        return picked, rejects
 
     def _join_statement(self) -> str:
         keys = self._kind.key if self._kind.tenants else ("organization_id", *self._kind.key)

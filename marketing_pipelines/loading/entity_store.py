@@ -98,7 +98,7 @@ class EntityStore:
 
     def _insert(self) -> str:
         """New rows whole; a row that another process made meanwhile is left to the update."""
-        names = [*self._key_columns(), *(column.name for column in self._set)]
+        names = [*self._key_columns(), *(column.stored for column in self._set)]
         values = [*self._key_values(), *(self._value_for_new(column) for column in self._set)]
         if self._kind.attributes:
             names.append("attributes")
@@ -113,7 +113,7 @@ class EntityStore:
 
     def _update(self) -> str:
         """Rows that exist and differ; an equal row is not touched, so no trigger sees it."""
-        columns = [(column.name, self._value_for_known(column)) for column in self._set]
+        columns = [(column.stored, self._value_for_known(column)) for column in self._set]
         if self._kind.attributes:
             columns.append(("attributes", _attributes("known.attributes")))
         names = [name for name, _ in columns]
@@ -149,7 +149,8 @@ class EntityStore:
         return text
 
     def _key_columns(self) -> list[str]:
-        return list(self._kind.key) if self._kind.tenants else ["organization_id", *self._kind.key]
+        own = list(self._kind.stored_key)
+        return own if self._kind.tenants else ["organization_id", *own]
 
     def _key_values(self) -> list[str]:
         references = {column.name for column in self._kind.references}
@@ -177,7 +178,7 @@ class EntityStore:
     def _value_for_known(self, column: Column) -> str:
         return (
             f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
-            f" else known.{column.name} end"
+            f" else known.{column.stored} end"
         )
 
 

@@ -3,6 +3,7 @@
 Identifiers in generated SQL come from here and from nowhere else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.campaigns.tables import campaign_contacts, campaigns
 from marketing_pipelines.domains.crm.tables import companies, contacts, organizations, users
+from marketing_pipelines.domains.segments.rules import problem_of
+from marketing_pipelines.domains.segments.tables import manual_members, segments
 
 Type = Literal["text", "integer", "instant", "zone", "object"]
 
@@ -28,9 +31,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a file may have and the table has under the same name.
+    """A column that a file may have.
 
     Args:
+        column: the table's column, where it has another name.
+        problem: what is wrong with a value that has the right type; None: nothing.
         choices: the only values allowed; empty: any.
         required: an empty cell is refused, and a file without the column too.
         empty: what an empty cell means, as SQL; None: null.
@@ -44,6 +49,13 @@ class Column:
     empty: str | None = None
     keep: bool = False
     reference: Reference | None = None
+    column: str | None = None
+    problem: Callable[[str], str | None] | None = None
+
+    @property
+    def stored(self) -> str:
+        """The table's column."""
+        return self.column or self.name
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,12 @@ class Kind:
         """Columns that a file may have; others become attributes."""
         own = tuple(column.name for column in self.columns)
         return own if self.tenants else ("organization_id", *own)
+
+    @property
+    def stored_key(self) -> tuple[str, ...]:
+        """The table's columns that identify a row, besides the organization."""
+        stored = {column.name: column.stored for column in self.columns}
+        return tuple(stored[name] for name in self.key)
 
     @property
     def references(self) -> tuple[Column, ...]:
@@ -177,6 +195,31 @@ KINDS = {
                 Column("entered_at", "instant", required=True),
                 Column("completed_at", "instant"),
                 Column("exited_at", "instant"),
+            ),
+            attributes=False,
+        ),
+        Kind(
+            "segments",
+            segments,
+            key=("external_id",),
+            columns=(
+                _EXTERNAL_ID,
+                Column("name"),
+                Column("rule", "object", empty="""'{"any": []}'""", problem=problem_of),
+                Column("evaluated", choices=("always", "on_use"), empty="'always'"),
+                _CREATED_AT,
+            ),
+        ),
+        Kind(
+            "segment_members",
+            manual_members,
+            key=("segment", "contact_id"),
+            columns=(
+                Column(
+                    "segment", required=True, reference=Reference(segments), column="segment_id"
+                ),
+                Column("contact_id", required=True, reference=Reference(contacts)),
+                Column("action", choices=("add", "remove", "clear"), required=True),
             ),
             attributes=False,
         ),

@@ -18,6 +18,7 @@ from marketing_pipelines.failures import BadInputError, PermanentError
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.tables import bus_events
 from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, all_loaded, task
+from marketing_pipelines.stores.temporary import create_temporary
 
 
 class BusEvent(pydantic.BaseModel):
@@ -128,6 +129,31 @@ def publish(connection: sa.Connection, events: Sequence[BusEvent]) -> list[int]:
     return sorted(connection.execute(_PUBLISH, values).scalars())
 
 
+def publish_for_contacts(
+    connection: sa.Connection, event: BusEvent, contacts: sa.Select[Any]
+) -> None:
+    """Publishes one event for each of very many contacts, as `publish` does.
+
+    Args:
+        event: What happened to each of them; it names no contact itself.
+        contacts: A query for their numbers, `contact_id`.
+
+    Raises:
+        RuntimeError: this process has not loaded the consumers, so it cannot tell them.
+    """
+    if not all_loaded.is_set():
+        raise RuntimeError("Call autoload.load_tasks() in a process that publishes events.")
+    create_temporary(connection, "told_contacts", contacts)
+    values = {
+        "type": event.type,
+        "version": event.version,
+        "organization_id": event.organization_id,
+        "payload": event.model_dump(mode="json", exclude={"organization_id", "contact_id"}),
+        **_told(list(_consumers.values())),
+    }
+    connection.execute(_PUBLISH_FOR_CONTACTS, values)
+
+
 def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.datetime) -> int:
     """Tells one consumer again what was published from `since` until before `until`.
 
@@ -181,6 +207,16 @@ _PUBLISH = sa.text(f"""
     queued as ({_ENQUEUE})
     select id from event
 """).bindparams(sa.bindparam("events", type_=pg.JSONB))
+_PUBLISH_FOR_CONTACTS = sa.text(f"""
+    with event as (
+        insert into ops.bus_events (organization_id, contact_id, type, version, payload)
+        select :organization_id, contact_id, :type, :version, :payload
+        from told_contacts
+        order by contact_id
+        returning id, type, contact_id
+    )
+    {_ENQUEUE}
+""").bindparams(sa.bindparam("payload", type_=pg.JSONB))
 _REPLAY = sa.text(f"""
     with event as (
         select id, type, contact_id from ops.bus_events

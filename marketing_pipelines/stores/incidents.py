@@ -7,6 +7,7 @@ their unique key is the incident and the kind, whoever records them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -93,7 +94,7 @@ _ITEM_FAILED = sa.text("""
         set failures = excluded.failures, error = excluded.error, last_failed_at = now()
         returning id
     )
-    insert into ops.alerts (incident_id, kind) select id, 'third' from incident
+    insert into ops.alerts (incident_id, kind) select id, :kind from incident
     on conflict do nothing
 """)
 _LASTS = sa.text("""
@@ -140,12 +141,18 @@ def failed(connection: sa.Connection, failures: Sequence[Failure]) -> None:
 
 
 def item_failed(
-    connection: sa.Connection, subject: str, item: str, error: str, failures: int
+    connection: sa.Connection,
+    subject: str,
+    item: str,
+    error: str,
+    failures: int,
+    *,
+    kind: Literal["first", "third"] = "third",
 ) -> None:
-    """Notes that an item of a job has failed for the third time in a row, or more often."""
-    connection.execute(
-        _ITEM_FAILED, {"subject": subject, "item": item, "error": error, "failures": failures}
-    )
+    """Notes that an item of a job has failed for the third time in a row or more often, or that it
+    is worth an alert at once."""
+    values = {"subject": subject, "item": item, "error": error, "failures": failures, "kind": kind}
+    connection.execute(_ITEM_FAILED, values)
 
 
 def recovered(connection: sa.Connection, subject: str, item: str = "") -> None:

@@ -60,6 +60,20 @@ def run(job: str, first: str, last: str, storage: str = "memory") -> dict[str, A
     return {"sessions": sessions, "wall": wall, **memory}
 
 
+def run_at(job: str, at: str) -> dict[str, Any]:
+    """Runs a job without partitions for an instant."""
+    from marketing_pipelines.running import Request, run_job
+
+    _import_what_runs_import()
+    settings, engine = _connected()
+    request = Request(job, None, None, dt.datetime.fromisoformat(at), True)
+    with _instance("memory") as instance, _memory() as memory:
+        started = time.monotonic()
+        outcomes = run_job(request, settings=settings, engine=engine, instance=instance)
+        wall = time.monotonic() - started
+    return {"sessions": [vars(outcome) for outcome in outcomes], "wall": wall, **memory}
+
+
 def raw_duckdb(first: str, last: str) -> dict[str, Any]:
     """The statement of campaign days over the same files, by DuckDB alone, set as the engine is."""
     import duckdb
@@ -162,6 +176,7 @@ def tasks(processes: str, count: str) -> dict[str, Any]:
 WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "load": load,
     "run": run,
+    "run_at": run_at,
     "raw_duckdb": raw_duckdb,
     "esp_events": esp_events,
     "tasks": tasks,

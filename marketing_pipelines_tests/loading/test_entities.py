@@ -64,6 +64,11 @@ FULL = {
         "campaign_id,contact_id,organization_id,status,entered_at,completed_at,exited_at",
         "k,c,o,completed,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,",
     ],
+    "segments": [
+        "external_id,organization_id,name,rule,evaluated,team",
+        's,o,Spring,"{""all"": []}",on_use,north',
+    ],
+    "segment_members": ["segment,contact_id,organization_id,action", "s,c,o,remove"],
 }
 
 

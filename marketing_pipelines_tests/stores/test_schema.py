@@ -21,7 +21,7 @@ from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import metadata
 from marketing_pipelines_tests.waiting import until
 
-SCHEMAS = {"crm", "campaigns", "analytics", "ops"}
+SCHEMAS = {"crm", "campaigns", "analytics", "segments", "ops"}
 PACKAGE = Path(marketing_pipelines.__file__).parent
 for file in PACKAGE.rglob("tables.py"):
     importlib.import_module(".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts))
@@ -59,8 +59,9 @@ def test_every_check_constraint_of_the_tables_is_in_the_database(engine: sa.Engi
         stored = connection.exec_driver_sql(
             "select conrelid::regclass::text, conname from pg_constraint"
             " join pg_namespace on pg_namespace.oid = connamespace"
-            " where contype = 'c' and nspname in ('crm', 'campaigns', 'analytics', 'ops')"
-            " and not exists (select from pg_inherits where inhrelid = conrelid)"
+            " where contype = 'c' and nspname = any(%s)"
+            " and not exists (select from pg_inherits where inhrelid = conrelid)",
+            (list(SCHEMAS),),
         )
         assert {(table, f"{name}") for table, name in stored} == {
             (table, name) for table, name in declared

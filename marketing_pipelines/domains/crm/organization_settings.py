@@ -91,6 +91,17 @@ class Journeys(_Group):
     stale_after_days: Days = Field(default=7, description="Without progress, outside a wait")
 
 
+class Segmentation(_Group):
+    """How segments are evaluated."""
+
+    timeout_seconds: Days = Field(default=120, description="Longest that one rule may take")
+    largest_removal: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5,
+        description="Share of the members that a rebuild may remove without a confirmation; "
+        "1 = all of them",
+    )
+
+
 class OrganizationSettings(_Group):
     """Everything an organization may set."""
 
@@ -100,6 +111,7 @@ class OrganizationSettings(_Group):
     warmup: Warmup = Warmup()
     deals: Deals = Deals()
     journeys: Journeys = Journeys()
+    segments: Segmentation = Segmentation()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

@@ -1,0 +1,142 @@
+"""Rules asked for by hand: who would belong, right now or at another instant; nothing is stored."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments.compiler import Compiler, patterns
+from marketing_pipelines.domains.segments.rules import RuleError
+
+PATIENCE = dt.timedelta(minutes=2)
+
+
+def members(
+    connection: sa.Connection,
+    organization_id: int,
+    rule: Any,
+    *,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> Iterator[str]:
+    """The external ids of the contacts for whom a rule holds, in order.
+
+    Args:
+        rule: What `rules.parse` gives.
+
+    Raises:
+        RuleError: the organization lacks what it names, or it takes too long.
+    """
+    compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
+    contact = compiler.contact
+    found = (
+        sa.select(contact.c.external_id)
+        .select_from(compiler.source)
+        .where(contact.c.organization_id == organization_id, holds)
+        .order_by(sa.collate(contact.c.external_id, "C"))
+        .execution_options(yield_per=10_000)
+    )
+    with patiently(connection):
+        yield from connection.execute(found).scalars()
+
+
+def count(
+    connection: sa.Connection,
+    organization_id: int,
+    rule: Any,
+    *,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> int:
+    """How many contacts a rule holds for.
+
+    Raises:
+        RuleError: as of `members`.
+    """
+    compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
+    counted = (
+        sa.select(sa.func.count())
+        .select_from(compiler.source)
+        .where(compiler.contact.c.organization_id == organization_id, holds)
+    )
+    with patiently(connection):
+        return int(connection.execute(counted).scalar_one())
+
+
+def check(
+    connection: sa.Connection,
+    organization_id: int,
+    rule: Any,
+    *,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> None:
+    """Refuses a rule that the organization could not evaluate.
+
+    Raises:
+        RuleError: the organization lacks what it names.
+    """
+    _compiled(connection, organization_id, rule, now, reporting_zone)
+
+
+def require_patterns(connection: sa.Connection, rule: Any) -> None:
+    """Refuses regular expressions that PostgreSQL cannot read.
+
+    Raises:
+        RuleError: it names the first one.
+    """
+    for pattern, path in patterns(rule):
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.select(sa.literal("").regexp_match(pattern)))
+        except sa.exc.DataError as error:
+            reason = str(error.orig).splitlines()[0].removeprefix("invalid regular expression: ")
+            raise RuleError(path, f"is no regular expression ({reason})") from None
+
+
+@contextlib.contextmanager
+def patiently(connection: sa.Connection, patience: dt.timedelta = PATIENCE) -> Iterator[None]:
+    """Stops statements that take longer; a transaction must be open.
+
+    Raises:
+        RuleError: one was stopped.
+    """
+    limit = f"{patience // dt.timedelta(milliseconds=1)}"
+    before = connection.execute(sa.select(sa.func.current_setting("statement_timeout"))).scalar()
+    set_limit = sa.func.set_config
+    connection.execute(sa.select(set_limit("statement_timeout", limit, True)))
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == "57014":
+            raise RuleError(
+                "", f"took longer than {patience.total_seconds():g} s and was stopped"
+            ) from None
+        raise
+    connection.execute(sa.select(set_limit("statement_timeout", before, True)))
+
+
+def _compiled(
+    connection: sa.Connection,
+    organization_id: int,
+    rule: Any,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> tuple[Compiler, Any]:
+    zone = definitions.zone_of(connection, organization_id, reporting_zone)
+    catalogue = definitions.read(connection, organization_id)
+    frame = definitions.frame(
+        connection,
+        organization_id,
+        zone=zone,
+        now=now,
+        segments=definitions.Inlined(catalogue),
+    )
+    compiler = Compiler(frame)
+    holds = compiler.condition(rule)
+    require_patterns(connection, rule)
+    return compiler, holds

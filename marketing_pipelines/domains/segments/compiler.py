@@ -1,0 +1,250 @@
+"""Rules become SQL: one statement per rule, every value a bound parameter.
+
+A condition on events is a sub-query per contact. For everybody it is grouped once and joined; for
+a few contacts (`scope`) it looks each of them up by index. Both give the same.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.analytics.tables import contact_activity
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.domains.segments.rules import (
+    All,
+    AnyOf,
+    Attribute,
+    EventCondition,
+    InSegment,
+    Not,
+    RuleError,
+    children,
+    predicates,
+    walk,
+)
+from marketing_pipelines.domains.segments.values import (
+    Condition,
+    Document,
+    at,
+    column_of,
+    compare,
+    fits,
+    stored,
+)
+
+
+class Segments(Protocol):
+    """How a rule's reference to another segment is read."""
+
+    def is_member(self, compiler: "Compiler", name: int | str, path: str) -> Condition:
+        """Whether the compiler's contact is a member.
+
+        Raises:
+            RuleError: there is no such segment, or it refers back to the rule.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a rule is evaluated in.
+
+    Attributes:
+        zone: The organization's.
+        now: Events at or after it are not seen.
+        fields: Attributes that a contact of the organization has or has had.
+        campaigns: Numbers of its campaigns by external id.
+    """
+
+    organization_id: int
+    zone: ZoneInfo
+    now: dt.datetime
+    fields: frozenset[str]
+    campaigns: Mapping[str, int]
+    segments: Segments
+
+
+@dataclass
+class Compiler:
+    """Compiles rules over one row source of contacts.
+
+    Attributes:
+        scope: The only contacts that are looked at, as `contact_id`; None: everybody.
+        source: The contacts, joined with what the conditions on events need.
+    """
+
+    frame: Frame
+    scope: sa.FromClause | None = None
+    contact: sa.FromClause = contacts
+    source: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.source = self.contact
+        if self.scope is not None:
+            here = self.scope.c.contact_id == self.contact.c.id
+            self.source = self.scope.join(self.contact, here)
+
+    def condition(self, rule: Any, path: str = "") -> Condition:
+        """Whether the rule holds for a contact, true or false.
+
+        Raises:
+            RuleError: it names what the organization does not have.
+        """
+        below = (
+            self.condition(child, f"{path}.{key}" if path else key) for child, key in children(rule)
+        )
+        if isinstance(rule, All):
+            return sa.and_(sa.true(), *below)
+        if isinstance(rule, AnyOf):
+            return sa.or_(sa.false(), *below)
+        if isinstance(rule, Not):
+            return sa.not_(next(below))
+        if isinstance(rule, Attribute):
+            return self._attribute(rule, path)
+        if isinstance(rule, InSegment):
+            return self.frame.segments.is_member(
+                self, rule.segment, f"{path}.segment" if path else "segment"
+            )
+        assert isinstance(rule, EventCondition)
+        return self._event(rule)
+
+    def _attribute(self, rule: Attribute, path: str) -> Condition:
+        if column_of(rule.attribute) is None and rule.attribute not in self.frame.fields:
+            raise RuleError(
+                f"{path}.attribute" if path else "attribute",
+                f"no contact has or has had '{rule.attribute}'",
+            )
+        problem = fits(rule, rule.attribute)
+        if problem is not None:
+            key, reason = problem
+            raise RuleError(f"{path}.{key}" if path else key, reason)
+        return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
+
+    def _event(self, rule: EventCondition) -> Condition:
+        activity = contact_activity.alias()
+        found = self.matching(rule, activity)
+        if self.scope is not None:
+            found = found.where(activity.c.contact_id == self.contact.c.id)
+        if rule.last is not None:
+            passes = sa.and_(*(self._property(p, activity.c.properties) for p in rule.last)).label(
+                "answer"
+            )
+            latest = (activity.c.occurred_at.desc(), sa.collate(activity.c.event_id, "C").desc())
+            if self.scope is not None:
+                found = found.with_only_columns(passes).order_by(*latest).limit(1)
+            else:
+                found = (
+                    found.with_only_columns(activity.c.contact_id, passes)
+                    .ext(pg.distinct_on(activity.c.contact_id))
+                    .order_by(activity.c.contact_id, *latest)
+                )
+            return sa.func.coalesce(self._joined(found).c.answer, sa.false(), type_=sa.Boolean)
+        count = sa.func.count().label("answer")
+        if self.scope is not None:
+            found = found.with_only_columns(count)
+        else:
+            found = found.with_only_columns(activity.c.contact_id, count).group_by(
+                activity.c.contact_id
+            )
+        return counted(rule, sa.func.coalesce(self._joined(found).c.answer, 0))
+
+    def _joined(self, found: Any) -> Any:
+        if self.scope is not None:
+            answers = found.lateral()
+            self.source = self.source.outerjoin(answers, sa.true())
+        else:
+            answers = found.subquery()
+            same = answers.c.contact_id == self.contact.c.id
+            self.source = self.source.outerjoin(answers, same)
+        return answers
+
+    def matching(self, rule: EventCondition, activity: Any) -> sa.Select[Any]:
+        """The events that a condition counts, before they are told apart by contact."""
+        start, end = window_of(rule, self.frame.now, self.frame.zone)
+        found = sa.select(activity).where(
+            activity.c.occurred_at < end, is_of_type(rule, activity.c.event_type)
+        )
+        if self.scope is None:
+            # A contact has one organization; to look at it would cost the index-only scan.
+            found = found.where(activity.c.organization_id == self.frame.organization_id)
+        if start is not None:
+            found = found.where(activity.c.occurred_at >= start)
+        if rule.sources is not None:
+            ids = [self.frame.campaigns[k] for k in rule.sources if k in self.frame.campaigns]
+            found = found.where(
+                activity.c.source_type == "campaign",
+                activity.c.source_id == sa.any_(sa.cast(ids, pg.ARRAY(sa.BigInteger))),
+            )
+        return found.where(*(self._property(p, activity.c.properties) for p in rule.where))
+
+    def _property(self, predicate: Any, properties: sa.ColumnElement[Any]) -> Condition:
+        value = Document(at(properties, predicate.property))
+        return compare(predicate, value, self.frame.now, self.frame.zone)
+
+
+def counted(rule: EventCondition, number: sa.ColumnElement[Any]) -> Condition:
+    """Whether so many events are as many as the rule asks for."""
+    answer: Condition = {
+        "=": number == rule.times,
+        "!=": number != rule.times,
+        ">": number > rule.times,
+        ">=": number >= rule.times,
+        "<": number < rule.times,
+        "<=": number <= rule.times,
+    }[rule.count_op]
+    return answer
+
+
+def is_of_type(rule: EventCondition, event_type: sa.ColumnElement[str]) -> Condition:
+    """Whether an event is of the rule's type."""
+    if rule.prefix is None:
+        return event_type == rule.event
+    return sa.func.starts_with(event_type, rule.prefix, type_=sa.Boolean)
+
+
+def window_of(
+    rule: EventCondition, now: dt.datetime, zone: ZoneInfo
+) -> tuple[dt.datetime | None, dt.datetime]:
+    """The span of instants whose events count; no start: from the first event on."""
+    starts = []
+    if rule.within is not None:
+        starts.append(now - dates.length(rule.within))
+    if rule.since is not None:
+        starts.append(dates.period(rule.since, now, zone).start)
+    ends = [now]
+    if rule.until is not None:
+        ends.append(dates.period(rule.until, now, zone).end)
+    return (max(starts) if starts else None), min(ends)
+
+
+def references(rule: Any) -> list[tuple[int | str, str]]:
+    """The segments that a rule names, each with the path of its name."""
+    return [
+        (condition.segment, f"{path}.segment" if path else "segment")
+        for condition, path, _ in walk(rule)
+        if isinstance(condition, InSegment)
+    ]
+
+
+def patterns(rule: Any) -> list[tuple[str, str]]:
+    """The regular expressions of a rule, each with its path."""
+    found = []
+    for condition, path, _ in walk(rule):
+        comparisons: Sequence[tuple[Any, str]] = []
+        if isinstance(condition, Attribute):
+            comparisons = [(condition, path)]
+        elif isinstance(condition, EventCondition):
+            comparisons = [
+                (predicate, f"{path}.{key}" if path else key)
+                for predicate, key in predicates(condition)
+            ]
+        found += [
+            (c.value, f"{p}.value" if p else "value") for c, p in comparisons if c.op == "matches"
+        ]
+    return found

@@ -1,0 +1,284 @@
+"""The evaluation of an organization's segments: who belongs to each, as of one instant.
+
+A segment whose rule is new, or for whom too much changed, is evaluated for everybody. Otherwise
+only those contacts are looked at whose answer can differ: their data changed (`touched_contacts`,
+written by triggers in the transaction that changed it), time moved an event of theirs in or out of
+a window, or a segment that the rule refers to took them in or let them go. The result is the same.
+
+Everything of one organization happens in one transaction, under the job's lock: what was touched
+is removed as its snapshot saw it, so that whatever is committed meanwhile is left to the next pass.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.organization_settings import Segmentation, settings_of
+from marketing_pipelines.domains.segments import definitions, movement, publishing
+from marketing_pipelines.domains.segments.asking import patiently, require_patterns
+from marketing_pipelines.domains.segments.compiler import Compiler, Frame
+from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
+from marketing_pipelines.failures import BadInputError
+
+JOB = "segments/memberships"
+# Looking up more than this share of the contacts one by one costs more than evaluating everybody.
+FEW = 0.1
+ALWAYS_FEW = 20_000
+# So many new rows are unknown to the planner, which then loops over them.
+ANALYZE_FROM = 100_000
+
+Items = Callable[
+    [sa.Connection, Iterable[Definition], Callable[[Definition], str]],
+    Iterator[Any],
+]
+
+
+class Organization(Protocol):
+    """Who is evaluated."""
+
+    id: int
+    external_id: str
+
+
+@dataclass
+class Report:
+    """What a pass did.
+
+    Attributes:
+        segments: How many were evaluated, for everybody or for some contacts.
+        held: Segments whose result waits for a confirmation.
+    """
+
+    segments: int = 0
+    in_full: int = 0
+    entered: int = 0
+    left: int = 0
+    held: list[str] = field(default_factory=list)
+
+
+def due(connection: sa.Connection, *, by_time: bool) -> Sequence[Organization]:
+    """The organizations with segments that a pass has to look at; those that fail come last.
+
+    Args:
+        by_time: Every one, since time moves windows; otherwise those that something touched.
+    """
+    connection.execute(read_sql("forget_unsegmented"))
+    rows = connection.execute(read_sql("due_organizations"), {"by_time": by_time})
+    return rows.all()
+
+
+def is_due(connection: sa.Connection) -> bool:
+    """Whether anything was touched that a pass would look at; a look at two indexes."""
+    return bool(connection.execute(read_sql("is_due")).scalar_one())
+
+
+@dataclass
+class Pass:
+    """One evaluation of one organization, inside an open transaction.
+
+    Attributes:
+        instant: The tick; the segments are never taken back to an earlier one.
+        retry: Whether segments that failed before are tried again.
+    """
+
+    connection: sa.Connection
+    organization: Organization
+    instant: dt.datetime
+    reporting_zone: ZoneInfo
+    retry: bool
+    report: Report = field(default_factory=Report)
+
+    def run(self, items: Items) -> Report:
+        """Evaluates what is due, each segment in a savepoint of its own.
+
+        Args:
+            items: As `Tick.items`.
+        """
+        self.connection.execute(read_sql("create_stages"))
+        catalogue = definitions.read(self.connection, self.organization.id)
+        ordered = definitions.in_order(catalogue)
+        waiting = [d for d in ordered if self.retry or not _failed_before(d)]
+        self.now = max([self.instant, *(d.evaluated_at for d in ordered if d.evaluated_at)])
+        self._prepare(catalogue, waiting)
+        self._forget_what_is_no_longer_right(waiting)
+        self.moved = self._move(waiting)
+        self.changes = 0
+        self.dependents = _dependents(ordered)
+        unchanged: list[int] = []
+        for item in items(self.connection, self._changed(waiting, unchanged), self._name):
+            with item as definition:
+                self._evaluate(definition)
+        self.connection.execute(read_sql("keep"), {"ids": unchanged, "now": self.now})
+        if self.changes >= ANALYZE_FROM:
+            self.connection.execute(sa.text("analyze segments.memberships"))
+        return self.report
+
+    def _prepare(self, catalogue: Catalogue, waiting: Sequence[Definition]) -> None:
+        """What all rules of the organization need; where that is wrong, each of them fails."""
+        self.limits = Segmentation()
+        self.frame: Frame | None = None
+        try:
+            self.limits = settings_of(self.connection, self.organization.id).segments
+            self.frame = definitions.frame(
+                self.connection,
+                self.organization.id,
+                zone=definitions.zone_of(
+                    self.connection, self.organization.id, self.reporting_zone
+                ),
+                now=self.now,
+                segments=definitions.Published(catalogue),
+            )
+        except BadInputError as error:
+            for definition in waiting:
+                definition.problem = definition.problem or error
+
+    def _forget_what_is_no_longer_right(self, waiting: Sequence[Definition]) -> None:
+        """Has everybody evaluated where that is needed; takes what was touched."""
+        touched = self.connection.execute(
+            read_sql("take_touched"), {"organization_id": self.organization.id}
+        ).one()
+        self.touched: int = touched.contacts
+        everybody = touched.everybody or not self._are_few(self.touched)
+        for definition in waiting:
+            outdated = definition.evaluated_version != definition.version
+            if everybody or outdated or definition.problem is not None:
+                definition.evaluated_at = None
+
+    def _are_few(self, number: int) -> bool:
+        if number <= ALWAYS_FEW:
+            return True
+        counted = {"organization_id": self.organization.id}
+        contacts: int = self.connection.execute(read_sql("count_contacts"), counted).scalar_one()
+        return number <= FEW * contacts
+
+    def _move(self, waiting: Sequence[Definition]) -> dict[int, int]:
+        """Finds whom time touches; returns how many by segment."""
+        if self.frame is None:
+            return {}
+        found = [
+            (definition.id, edge)
+            for definition in waiting
+            if definition.evaluated_at is not None
+            for edge in movement.edges(
+                definition.rule, definition.evaluated_at, self.now, self.frame.zone
+            )
+        ]
+        for is_prefix in (False, True):
+            some = [(number, edge) for number, edge in found if edge.is_prefix is is_prefix]
+            if some:
+                self.connection.execute(
+                    read_sql("move_by_prefix" if is_prefix else "move_by_type"),
+                    {
+                        "organization_id": self.organization.id,
+                        "segments": [number for number, _ in some],
+                        "types": [edge.event_type for _, edge in some],
+                        "starts": [edge.start for _, edge in some],
+                        "ends": [edge.end for _, edge in some],
+                    },
+                )
+        rows = self.connection.execute(read_sql("count_moved"))
+        return {row.segment_id: row.contacts for row in rows}
+
+    def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
+        """Those whose members may differ, judged when their turn comes: segments before them may
+        have changed. The attempt is noted first, so that whatever fails starts anew."""
+        for definition in waiting:
+            moved = self.moved.get(definition.id, 0)
+            time_is_up = (
+                definition.next_change_at is not None and definition.next_change_at < self.now
+            )
+            if definition.evaluated_at is not None and not time_is_up:
+                if not self.touched and not moved:
+                    unchanged.append(definition.id)
+                    continue
+                in_full = not self._are_few(self.touched + moved)
+            else:
+                in_full = True
+            definition.in_full = in_full
+            definition.by_time_alone = in_full and definition.evaluated_at is not None
+            self.connection.execute(
+                read_sql("note_attempt"),
+                {"id": definition.id, "version": definition.version, "now": self.now},
+            )
+            yield definition
+
+    def _name(self, definition: Definition) -> str:
+        return f"segment {definition.external_id} of {self.organization.external_id}"
+
+    def _evaluate(self, definition: Definition) -> None:
+        if definition.problem is not None:
+            raise definition.problem
+        assert self.frame is not None
+        require_patterns(self.connection, definition.rule)
+        patience = dt.timedelta(seconds=self.limits.timeout_seconds)
+        with patiently(self.connection, patience):
+            scope = None if definition.in_full else publishing.scope_of(definition)
+            compiler = Compiler(self.frame, scope)
+            holds = definitions.with_manual_members(
+                compiler, definition.id, compiler.condition(definition.rule)
+            )
+            publishing.find_changes(self.connection, definition, compiler, holds, scope)
+            next_change_at = self._next_change(definition, scope)
+        if definition.in_full and publishing.must_wait(self.connection, definition, self.limits):
+            publishing.hold(self.connection, JOB, self._name(definition), definition)
+            self.report.held.append(definition.external_id)
+            return
+        changes = publishing.publish(
+            self.connection, JOB, self._name(definition), definition, self.organization.id, self.now
+        )
+        self.connection.execute(
+            read_sql("note_success"),
+            {
+                "id": definition.id,
+                "version": definition.version,
+                "now": self.now,
+                "next_change_at": next_change_at,
+                "difference": changes.entered - changes.left,
+            },
+        )
+        self._pass_on(definition, changes.entered + changes.left)
+        self.changes += changes.entered + changes.left
+        self.report.segments += 1
+        self.report.in_full += definition.in_full
+        self.report.entered += changes.entered
+        self.report.left += changes.left
+
+    def _next_change(self, definition: Definition, scope: sa.CTE | None) -> dt.datetime | None:
+        """Up to when time alone changes nothing: of everybody, or of those evaluated now and
+        before."""
+        assert self.frame is not None
+        known = [movement.pause(definition.rule, self.now, self.frame.zone)]
+        if not definition.in_full:
+            known.append(definition.next_change_at)
+        compiler = Compiler(self.frame, scope)
+        boundary = movement.boundaries(definition.rule, compiler)
+        if boundary is not None:
+            known.append(publishing.earliest(self.connection, compiler, boundary))
+        return min((instant for instant in known if instant is not None), default=None)
+
+    def _pass_on(self, definition: Definition, number: int) -> None:
+        """Has the segments that refer to this one look at those whom it took in or let go."""
+        for dependent in self.dependents.get(definition.id, []) if number else []:
+            self.connection.execute(read_sql("pass_on"), {"id": dependent})
+            self.moved[dependent] = self.moved.get(dependent, 0) + number
+
+
+def _dependents(ordered: Sequence[Definition]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for definition in ordered:
+        for number in definition.refers_to:
+            found.setdefault(number, []).append(definition.id)
+    return found
+
+
+def _failed_before(definition: Definition) -> bool:
+    """Whether its present rule was tried and not published, and nobody has confirmed it since."""
+    return (
+        definition.evaluated_at is None
+        and definition.attempted_version == definition.version
+        and definition.confirmed_version != definition.version
+    )

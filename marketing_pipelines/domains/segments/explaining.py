@@ -1,0 +1,202 @@
+"""Why a contact is in a segment, or is not: each condition of the rule, and the row behind it."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics.tables import contact_activity
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
+from marketing_pipelines.domains.segments.rules import (
+    Attribute,
+    EventCondition,
+    InSegment,
+    children,
+    walk,
+)
+from marketing_pipelines.domains.segments.tables import manual_members, memberships
+from marketing_pipelines.domains.segments.values import stored
+from marketing_pipelines.failures import BadInputError
+
+
+@dataclass(frozen=True)
+class Line:
+    """One condition.
+
+    Attributes:
+        path: Where it stands in the rule; empty: the whole.
+        depth: How many groups are around it.
+        condition: As the rule says it.
+        holds: Whether it is true of the contact.
+        because: The row that decides, in words; empty for groups.
+    """
+
+    path: str
+    depth: int
+    condition: str
+    holds: bool
+    because: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one contact and one segment.
+
+    Attributes:
+        entered_at: Since when it is a member; None: it is none.
+        left_at: When it last left; None: never, or it is a member.
+        manual: What somebody decided by hand: add, remove or None.
+        holds: Whether the rule is true of it now.
+        evaluated_at: Tick up to which the segment's members are right; None: never, or not since
+            its rule changed.
+    """
+
+    segment: str
+    entered_at: dt.datetime | None
+    left_at: dt.datetime | None
+    manual: str | None
+    holds: bool
+    evaluated_at: dt.datetime | None
+    lines: list[Line]
+
+
+def explain(
+    connection: sa.Connection,
+    organization_id: int,
+    contact_id: int,
+    segment: str,
+    *,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> Explanation:
+    """Evaluates every condition of a segment's rule for one contact, now.
+
+    Raises:
+        BadInputError: there is no such segment, or its rule cannot be evaluated.
+    """
+    catalogue = definitions.read(connection, organization_id)
+    definition = catalogue.find(segment)
+    if definition is None:
+        raise BadInputError(f"There is no segment '{segment}': give its external id or its number.")
+    if definition.problem is not None:
+        raise definition.problem
+    frame = definitions.frame(
+        connection,
+        organization_id,
+        zone=definitions.zone_of(connection, organization_id, reporting_zone),
+        now=now,
+        segments=definitions.Published(catalogue),
+    )
+    compiler = Compiler(frame, sa.select(sa.literal(contact_id).label("contact_id")).subquery())
+    conditions = list(walk(definition.rule))
+    answers = [
+        compiler.condition(condition, path).label(f"answer_{place}")
+        for place, (condition, path, _) in enumerate(conditions)
+    ]
+    holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
+    lines = [
+        Line(
+            path,
+            depth,
+            _written(condition),
+            bool(answer),
+            _evidence(connection, compiler, catalogue, contact_id, condition),
+        )
+        for (condition, path, depth), answer in zip(conditions, holds, strict=True)
+    ]
+    return Explanation(
+        segment=definition.external_id,
+        manual=_manual(connection, definition, contact_id),
+        holds=lines[0].holds,
+        evaluated_at=definition.evaluated_at,
+        lines=lines,
+        **_membership(connection, definition, contact_id),
+    )
+
+
+def _membership(
+    connection: sa.Connection, definition: Definition, contact_id: int
+) -> dict[str, dt.datetime | None]:
+    latest = connection.execute(
+        sa.select(memberships.c.entered_at, memberships.c.left_at)
+        .where(memberships.c.segment_id == definition.id, memberships.c.contact_id == contact_id)
+        .order_by(memberships.c.left_at.desc().nulls_first())
+        .limit(1)
+    ).first()
+    if latest is None:
+        return {"entered_at": None, "left_at": None}
+    return {"entered_at": None if latest.left_at else latest.entered_at, "left_at": latest.left_at}
+
+
+def _manual(connection: sa.Connection, definition: Definition, contact_id: int) -> str | None:
+    action: str | None = connection.execute(
+        sa.select(manual_members.c.action).where(
+            manual_members.c.segment_id == definition.id,
+            manual_members.c.contact_id == contact_id,
+            manual_members.c.action != "clear",
+        )
+    ).scalar()
+    return action
+
+
+def _evidence(
+    connection: sa.Connection,
+    compiler: Compiler,
+    catalogue: Catalogue,
+    contact_id: int,
+    condition: Any,
+) -> str:
+    if isinstance(condition, Attribute):
+        value = connection.execute(
+            sa.select(stored(contacts, condition.attribute).document()).where(
+                contacts.c.id == contact_id
+            )
+        ).scalar()
+        return f"{condition.attribute} is {_as_json(value) if value is not None else 'missing'}"
+    if isinstance(condition, InSegment):
+        definition = catalogue.require(condition.segment, "segment")
+        since = _membership(connection, definition, contact_id)["entered_at"]
+        return f"a member since {_instant(since)}" if since else "no member"
+    if isinstance(condition, EventCondition):
+        activity = contact_activity.alias()
+        found = (
+            compiler.matching(condition, activity)
+            .where(activity.c.contact_id == contact_id)
+            .with_only_columns(
+                activity.c.event_id, activity.c.occurred_at, sa.func.count().over().label("number")
+            )
+            .order_by(activity.c.occurred_at.desc(), sa.collate(activity.c.event_id, "C").desc())
+            .limit(1)
+        )
+        latest = connection.execute(found).first()
+        if latest is None:
+            return "no such event"
+        events = "1 event" if latest.number == 1 else f"{latest.number} events, the latest"
+        return f"{events} {latest.event_id} at {_instant(latest.occurred_at)}"
+    return ""
+
+
+def _written(condition: Any) -> str:
+    if children(condition) or not isinstance(condition, (Attribute, EventCondition, InSegment)):
+        return {"All": "all", "AnyOf": "any", "Not": "not"}[type(condition).__name__]
+    return _as_json(condition.model_dump(exclude_unset=True))
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_number)
+
+
+def _number(value: Any) -> Any:
+    assert isinstance(value, Decimal)
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _instant(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

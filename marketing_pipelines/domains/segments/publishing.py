@@ -1,0 +1,182 @@
+"""Publishing an evaluation: the difference to the members as they are, written at once.
+
+Readers see the members before or after, never between: all of it is one transaction. A rebuild
+that would remove very many waits for somebody to confirm it.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.organization_settings import Segmentation
+from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
+from marketing_pipelines.domains.segments.events import SegmentEntered, SegmentLeft
+from marketing_pipelines.domains.segments.tables import memberships
+from marketing_pipelines.domains.segments.values import Condition
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing import bus
+from marketing_pipelines.stores import incidents
+from marketing_pipelines.stores.temporary import create_temporary
+
+# Losing most of a handful is no accident.
+GUARDED_FROM = 100
+_changes = sa.table(
+    "changes", sa.column("contact_id", sa.BigInteger), sa.column("entered", sa.Boolean)
+)
+_touched = sa.table("touched", sa.column("contact_id", sa.BigInteger))
+_moved = sa.table(
+    "moved", sa.column("segment_id", sa.BigInteger), sa.column("contact_id", sa.BigInteger)
+)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many contacts entered and left."""
+
+    entered: int
+    left: int
+
+
+def scope_of(definition: Definition) -> sa.CTE:
+    """The contacts whose answer can differ: `touched` and `moved` are temporary tables."""
+    return (
+        sa.select(_touched.c.contact_id)
+        .union(sa.select(_moved.c.contact_id).where(_moved.c.segment_id == definition.id))
+        .cte("scope")
+    )
+
+
+def find_changes(
+    connection: sa.Connection,
+    definition: Definition,
+    compiler: Compiler,
+    holds: Condition,
+    scope: sa.CTE | None,
+) -> None:
+    """Makes the temporary table `changes (contact_id, entered)`: who is to enter, who to leave.
+
+    Args:
+        scope: The contacts that are looked at; None: everybody.
+    """
+    contact = compiler.contact
+    belonging = (
+        sa.select(contact.c.id.label("contact_id"))
+        .select_from(compiler.source)
+        .where(contact.c.organization_id == compiler.frame.organization_id, holds)
+    )
+    current = sa.select(memberships.c.contact_id).where(
+        memberships.c.segment_id == definition.id, memberships.c.left_at.is_(None)
+    )
+    if scope is not None:
+        # Each contact by index: reading all members of the segment would cost as much as a rebuild.
+        own = current.where(memberships.c.contact_id == scope.c.contact_id).offset(0).lateral()
+        current = sa.select(own.c.contact_id).select_from(scope.join(own, sa.true()))
+    new, old = belonging.cte("belonging"), current.cte("current")
+    changes = (
+        sa.select(
+            sa.func.coalesce(new.c.contact_id, old.c.contact_id).label("contact_id"),
+            old.c.contact_id.is_(None).label("entered"),
+        )
+        .select_from(new.outerjoin(old, new.c.contact_id == old.c.contact_id, full=True))
+        .where(sa.or_(new.c.contact_id.is_(None), old.c.contact_id.is_(None)))
+    )
+    create_temporary(connection, "changes", changes)
+
+
+def earliest(
+    connection: sa.Connection, compiler: Compiler, boundary: sa.ColumnElement[Any]
+) -> dt.datetime | None:
+    """The earliest of an instant that each contact of the compiler has."""
+    contact = compiler.contact
+    found: dt.datetime | None = connection.execute(
+        sa.select(sa.func.min(boundary))
+        .select_from(compiler.source)
+        .where(contact.c.organization_id == compiler.frame.organization_id)
+    ).scalar()
+    return found
+
+
+def must_wait(connection: sa.Connection, definition: Definition, limits: Segmentation) -> bool:
+    """Whether the changes of a rebuild would remove so many that somebody has to confirm it."""
+    if (
+        definition.by_time_alone
+        or definition.members < GUARDED_FROM
+        or definition.confirmed_version == definition.version
+    ):
+        return False
+    removals = connection.execute(read_sql("count_removals"), {"id": definition.id}).scalar_one()
+    definition.removals = removals
+    return bool(removals > limits.largest_removal * definition.members)
+
+
+def hold(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:
+    """Leaves the members as they are, notes what waits, and has the owner told once."""
+    connection.execute(
+        read_sql("note_hold"),
+        {"id": definition.id, "version": definition.version, "removals": definition.removals},
+    )
+    incidents.item_failed(
+        connection,
+        job,
+        item,
+        f"Its rebuild would remove {definition.removals:,} of {definition.members:,} members, so "
+        "it waits: look at its rule, or confirm it with `marketing-pipelines segment confirm`",
+        1,
+        kind="first",
+    )
+
+
+def publish(
+    connection: sa.Connection,
+    job: str,
+    item: str,
+    definition: Definition,
+    organization_id: int,
+    now: dt.datetime,
+) -> Changes:
+    """Writes the changes and tells of them, except of those that a first evaluation finds."""
+    values = {"id": definition.id, "now": now}
+    left = connection.execute(read_sql("leave"), values).rowcount
+    entered = connection.execute(read_sql("enter"), values).rowcount
+    if definition.evaluated_version is not None:
+        for event, number in ((SegmentEntered, entered), (SegmentLeft, left)):
+            if number:
+                changed = sa.select(_changes.c.contact_id).where(
+                    _changes.c.entered.is_(event is SegmentEntered)
+                )
+                told = event(
+                    organization_id=organization_id,
+                    segment_id=definition.id,
+                    segment=definition.external_id,
+                    tick=now,
+                )
+                bus.publish_for_contacts(connection, told, changed)
+    if definition.held_version is not None:
+        incidents.recovered(connection, job, item)
+    return Changes(entered, left)
+
+
+def confirm(connection: sa.Connection, organization_id: int, segment: str) -> int:
+    """Lets the rebuild of a segment that waits be published by the next evaluation.
+
+    Returns:
+        How many members it was going to remove.
+
+    Raises:
+        BadInputError: there is no such segment, or none of its rebuilds waits.
+    """
+    found = Catalogue(
+        Definition(**row)
+        for row in connection.execute(
+            read_sql("definitions"), {"organization_id": organization_id}
+        ).mappings()
+    ).find(segment)
+    if found is None:
+        raise BadInputError(f"There is no segment '{segment}': give its external id or its number.")
+    removals = connection.execute(read_sql("confirm"), {"id": found.id}).scalar()
+    if removals is None:
+        raise BadInputError(f"No rebuild of segment '{segment}' waits for a confirmation.")
+    return int(removals)

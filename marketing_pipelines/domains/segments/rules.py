@@ -1,0 +1,491 @@
+"""The rule language: what a rule may say, as models with a JSON Schema, and what is wrong with one.
+
+A rule is read once, strictly: `parse` refuses whatever could not be evaluated, except for names
+that only the database knows (attributes, segments), which the compiler looks up.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.failures import BadInputError
+
+DEEPEST = 32
+MOST_CONDITIONS = 1_000
+MOST_DIGITS = 200
+
+Operator = Literal[
+    "=",
+    "!=",
+    ">",
+    ">=",
+    "<",
+    "<=",
+    "in",
+    "not_in",
+    "between",
+    "like",
+    "not_like",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "matches",
+    "exists",
+    "not_exists",
+    "before",
+    "after",
+    "on",
+    "within_last",
+    "within_next",
+    "anniversary",
+]
+CountOperator = Literal["=", "!=", ">", ">=", "<", "<="]
+Kind = Literal["text", "number", "boolean", "date", "length", "none"]
+# Operators whose answer is the opposite of another's.
+COMPLEMENTS: dict[str, Operator] = {"!=": "=", "not_in": "in", "not_like": "like"}
+_TEXT_OPERATORS = ("like", "not_like", "starts_with", "ends_with", "matches")
+_ORDER_OPERATORS = (">", ">=", "<", "<=")
+
+Value = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+            ]
+        }
+    ),
+]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class RuleError(BadInputError):
+    """A rule that cannot be evaluated.
+
+    Attributes:
+        path: Where in the rule, e.g. `all[1].any[0].value`; empty: the whole.
+        reason: What is wrong there.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}." if path else f"The rule {reason}.")
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class All(_Node):
+    """Every one of the conditions holds; of none: always."""
+
+    all: list["Rule"]
+
+
+class AnyOf(_Node):
+    """At least one of the conditions holds; of none: never."""
+
+    any: list["Rule"]
+
+
+class Not(_Node):
+    """The condition does not hold for the contact."""
+
+    condition: "Rule" = Field(alias="not")
+
+
+class InSegment(_Node):
+    """The contact is a member of another segment, named by external id or number."""
+
+    segment: Annotated[Any, WithJsonSchema({"type": ["integer", "string"]})]
+
+
+class Comparison(_Node):
+    """An operator and the value it compares with."""
+
+    op: Operator
+    value: Value = None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the rule gives a value, be it null."""
+        return "value" in self.model_fields_set
+
+    @property
+    def kind(self) -> Kind:
+        """As what the stored value is read.
+
+        Raises:
+            ValueError: the operator does not fit the value; the text says why.
+        """
+        return kind_of(self.op, self.value, given=self.has_value)
+
+
+class Attribute(Comparison):
+    """A column or attribute of the contact."""
+
+    attribute: Name
+
+
+class Property(Comparison):
+    """A property of an event."""
+
+    property: Name
+
+
+class EventCondition(_Node):
+    """How often the contact has such events, or what its latest one is like."""
+
+    event: Name
+    op: CountOperator = ">="
+    times: int = Field(default=1, ge=0, le=2**31 - 1, description="0 without an op: never")
+    within: str | None = None
+    since: str | None = None
+    until: str | None = None
+    source: Annotated[Any, WithJsonSchema({"type": ["string", "integer", "array"]})] = None
+    where: list[Property] = []
+    last: list[Property] | None = None
+
+    @property
+    def count_op(self) -> CountOperator:
+        """How the number of events is compared; `"times": 0` alone means never."""
+        return "=" if self.times == 0 and "op" not in self.model_fields_set else self.op
+
+    @property
+    def prefix(self) -> str | None:
+        """What the type must begin with, where it ends with `*`."""
+        return self.event[:-1] if self.event.endswith("*") else None
+
+    @property
+    def sources(self) -> list[str] | None:
+        """External ids of campaigns; None: any source or none."""
+        if self.source is None:
+            return None
+        listed = self.source if isinstance(self.source, list) else [self.source]
+        return [str(name) for name in listed]
+
+
+_KINDS = ("all", "any", "not", "attribute", "event", "segment")
+
+
+def _kind_key(value: Any) -> str | None:
+    if isinstance(value, BaseModel):
+        return None
+    named = [key for key in _KINDS if isinstance(value, Mapping) and key in value]
+    return f"<{named[0]}>" if len(named) == 1 else None
+
+
+Rule: TypeAlias = Annotated[
+    Annotated[All, Tag("<all>")]
+    | Annotated[AnyOf, Tag("<any>")]
+    | Annotated[Not, Tag("<not>")]
+    | Annotated[Attribute, Tag("<attribute>")]
+    | Annotated[EventCondition, Tag("<event>")]
+    | Annotated[InSegment, Tag("<segment>")],
+    Discriminator(
+        _kind_key,
+        custom_error_type="condition",
+        custom_error_message=f"must be an object with just one of the keys {', '.join(_KINDS)}",
+    ),
+]
+for _model in (All, AnyOf, Not):
+    _model.model_rebuild()
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Rule)
+
+
+def json_schema() -> dict[str, Any]:
+    """The language as a JSON Schema."""
+    schema = _ADAPTER.json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Rule"} | schema
+
+
+def parse(text: str) -> Any:
+    """Reads a rule from JSON.
+
+    Raises:
+        RuleError: it cannot be evaluated, whatever the data.
+    """
+    try:
+        raw = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise RuleError("", f"is nested more than {DEEPEST} deep") from None
+    except ValueError as error:
+        raise RuleError("", f"is not JSON: {error}") from None
+    return parse_value(raw)
+
+
+def parse_value(raw: Any) -> Any:
+    """Reads a rule from what `json.loads` gives.
+
+    Raises:
+        RuleError: it cannot be evaluated, whatever the data.
+    """
+    _refuse_unusable(raw, "", 0)
+    try:
+        rule = _ADAPTER.validate_python(_exact(raw))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        loc = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
+        raise RuleError(_path(loc), _reason(first)) from None
+    for count, (condition, path, depth) in enumerate(walk(rule), start=1):
+        if depth >= DEEPEST and isinstance(condition, (All, AnyOf, Not)):
+            raise RuleError(path, f"is nested more than {DEEPEST} deep")
+        if count > MOST_CONDITIONS:
+            raise RuleError("", f"has more than {MOST_CONDITIONS:,} conditions")
+        _check(condition, path)
+    return rule
+
+
+def problem_of(text: str) -> str | None:
+    """What is wrong with a rule's JSON, whatever the data; None: nothing."""
+    try:
+        parse(text)
+    except RuleError as error:
+        return str(error).rstrip(".")
+    return None
+
+
+def walk(rule: Any, path: str = "", depth: int = 0) -> Iterator[tuple[Any, str, int]]:
+    """Every condition of a rule with its path and the number of groups around it."""
+    yield rule, path, depth
+    for below, key in children(rule):
+        yield from walk(below, _join(path, key), depth + 1)
+
+
+def children(rule: Any) -> list[tuple[Any, str]]:
+    """The conditions of a group, each with its key."""
+    if isinstance(rule, All):
+        return [(below, f"all[{place}]") for place, below in enumerate(rule.all)]
+    if isinstance(rule, AnyOf):
+        return [(below, f"any[{place}]") for place, below in enumerate(rule.any)]
+    if isinstance(rule, Not):
+        return [(rule.condition, "not")]
+    return []
+
+
+def predicates(condition: EventCondition) -> Iterator[tuple[Property, str]]:
+    """The comparisons of an event condition, each with its key."""
+    for key in ("where", "last"):
+        for place, predicate in enumerate(getattr(condition, key) or []):
+            yield predicate, f"{key}[{place}]"
+
+
+def kind_of(op: Operator, value: Any, *, given: bool = True) -> Kind:
+    """As what a stored value is read for this operator and value.
+
+    Raises:
+        ValueError: they do not fit each other; the text says why.
+    """
+    if op in ("exists", "not_exists"):
+        if given:
+            raise ValueError(f"{op} takes no value")
+        return "none"
+    if op == "anniversary":
+        _require_day("today" if not given else value)
+        return "date"
+    if not given:
+        raise ValueError(f"has no value for {op}")
+    if op in ("before", "after", "on"):
+        _require_date(value)
+        return "date"
+    if op in ("within_last", "within_next"):
+        _require_length(value)
+        return "length"
+    if op == "between":
+        return _kind_of_bounds(value)
+    if op in ("in", "not_in"):
+        return _kind_of_list(value)
+    kind = _scalar_kind(value)
+    if op in _TEXT_OPERATORS and kind != "text":
+        raise ValueError(f"{op} takes a text")
+    if op in _ORDER_OPERATORS and kind == "boolean":
+        raise ValueError(f"{op} takes a number or a text")
+    if op in ("like", "not_like") and re.search(r"(?<!\\)(\\\\)*\\$", value):
+        raise ValueError("a pattern must not end with a single backslash")
+    return kind
+
+
+def _kind_of_bounds(value: Any) -> Kind:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise ValueError("between takes two numbers or two dates")
+    if all(_is_number(bound) for bound in value):
+        return "number"
+    if not all(isinstance(bound, str) for bound in value):
+        raise ValueError("between takes two numbers or two dates")
+    for bound in value:
+        _require_date(bound)
+    return "date"
+
+
+def _kind_of_list(value: Any) -> Kind:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise ValueError("takes a list with at least one value")
+    kinds = {_scalar_kind(item) for item in value}
+    if len(kinds) > 1:
+        raise ValueError("takes values of one type")
+    return kinds.pop()
+
+
+def _scalar_kind(value: Any) -> Kind:
+    if isinstance(value, bool):
+        return "boolean"
+    if _is_number(value):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    raise ValueError("takes a text, a number, or true or false")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+
+
+def _require_date(value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError("takes a date")
+    dates.require_date(value)
+
+
+def _require_day(value: Any) -> None:
+    _require_date(value)
+    if dates.is_instant(value):
+        raise ValueError("anniversary takes a day or a period, not an instant")
+
+
+def _require_length(value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError("takes a length such as 30d")
+    dates.length(value)
+
+
+def _check(condition: Any, path: str) -> None:
+    """What the models cannot say: how operators, values and dates fit each other."""
+    if isinstance(condition, Attribute):
+        _check_comparison(condition, path)
+    elif isinstance(condition, InSegment):
+        name = condition.segment
+        if not name or isinstance(name, bool) or not isinstance(name, (int, str)):
+            raise RuleError(_join(path, "segment"), "takes an external id or a number")
+    elif isinstance(condition, EventCondition):
+        _check_event(condition, path)
+
+
+def _check_comparison(comparison: Comparison, path: str) -> None:
+    try:
+        comparison.kind  # noqa: B018
+    except ValueError as error:
+        at = _join(path, "value") if comparison.has_value else path
+        raise RuleError(at, str(error)) from None
+
+
+def _check_event(condition: EventCondition, path: str) -> None:
+    given = condition.model_fields_set
+    for key in ("op", "times"):
+        if condition.last is not None and key in given:
+            raise RuleError(_join(path, key), "cannot stand beside last")
+    for key, check in (
+        ("within", dates.length),
+        ("since", dates.require_date),
+        ("until", dates.require_date),
+    ):
+        value = getattr(condition, key)
+        if key in given and value is None:
+            raise RuleError(_join(path, key), "is null: leave it out")
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise RuleError(_join(path, key), str(error)) from None
+    if "source" in given:
+        named = condition.source if isinstance(condition.source, list) else [condition.source]
+        if not named or not all(
+            isinstance(name, (str, int)) and not isinstance(name, bool) for name in named
+        ):
+            raise RuleError(_join(path, "source"), "takes external ids of campaigns")
+    if "last" in given and not condition.last:
+        raise RuleError(_join(path, "last"), "takes at least one predicate")
+    for predicate, key in predicates(condition):
+        _check_comparison(predicate, _join(path, key))
+
+
+def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
+    """Values that no database holds, and nesting that no rule needs."""
+    if depth > 4 * DEEPEST:
+        raise RuleError("", f"is nested more than {DEEPEST} deep")
+    if isinstance(raw, str):
+        _refuse_text(raw, path)
+    elif isinstance(raw, (int, Decimal)) and not isinstance(raw, bool):
+        if abs(Decimal(raw).adjusted()) > MOST_DIGITS or len(str(raw)) > 2 * MOST_DIGITS:
+            raise RuleError(path, f"has more than {MOST_DIGITS} digits")
+    elif (isinstance(raw, float) and raw != raw) or raw in (float("inf"), float("-inf")):
+        raise RuleError(path, "is no number")
+    elif isinstance(raw, Mapping):
+        for key, value in raw.items():
+            _refuse_text(str(key), path)
+            _refuse_unusable(value, _join(path, str(key)), depth + 1)
+    elif isinstance(raw, list):
+        for place, value in enumerate(raw):
+            _refuse_unusable(value, f"{path}[{place}]", depth + 1)
+
+
+def _refuse_text(text: str, path: str) -> None:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise RuleError(path, "holds a character that PostgreSQL cannot store")
+
+
+def _exact(raw: Any) -> Any:
+    """Floats as the decimals that they were written as."""
+    if isinstance(raw, float):
+        return Decimal(repr(raw))
+    if isinstance(raw, Mapping):
+        return {key: _exact(value) for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [_exact(value) for value in raw]
+    return raw
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not part.startswith("<"):
+            path = _join(path, part)
+    return path
+
+
+def _reason(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is an unknown key"
+    if error["type"] == "missing":
+        return f"has no '{error['loc'][-1]}'"
+    if error["type"] == "literal_error":
+        if error["loc"][-1] == "op" and "<event>" in error["loc"][-2:-1]:
+            return f"is none of {' '.join(get_args(CountOperator))}"
+        return f"'{error['input']}' is no operator: use {', '.join(get_args(Operator))}"
+    message = str(error["msg"])
+    return message[0].lower() + message[1:]

@@ -1,0 +1,2 @@
+-- The contacts of an organization.
+select count(*) from crm.contacts where organization_id = :organization_id

@@ -1,0 +1,9 @@
+-- How many members the rule removes; those that somebody took out by hand are not its doing.
+select count(*)
+from changes
+where not entered and not exists (
+    select from segments.manual_members as manual
+    where manual.segment_id = :id
+        and manual.contact_id = changes.contact_id
+        and manual.action = 'remove'
+)

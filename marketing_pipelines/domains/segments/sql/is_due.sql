@@ -1,0 +1,14 @@
+-- Whether something was touched in an organization with segments, or a rule is new or confirmed.
+select exists (
+    select from segments.touched_contacts as touched
+    where exists (
+        select from segments.segments as segment
+        where segment.organization_id = touched.organization_id
+    )
+) or exists (
+    select from segments.segments as segment
+    left join segments.evaluations as state on state.segment_id = segment.id
+    where segment.evaluated = 'always'
+        and (state.segment_id is null or state.attempted_version <> segment.version
+             or state.confirmed_version = segment.version)
+)

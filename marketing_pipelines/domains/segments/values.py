@@ -1,0 +1,268 @@
+"""What stands in a contact or an event, and how a rule reads it: SQL expressions, never null.
+
+The rule's value decides as what the stored value is read; what cannot be read is missing, and
+missing satisfies only the operators that are another's opposite.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.domains.segments.rules import COMPLEMENTS, Comparison
+
+Condition = sa.ColumnElement[bool]
+_AS_WRITTEN = "C"
+
+
+class Stored(Protocol):
+    """A value that a rule can name."""
+
+    def text(self) -> sa.ColumnElement[str]:
+        """Read as text."""
+        ...
+
+    def number(self) -> sa.ColumnElement[Any]:
+        """Read as a decimal number."""
+        ...
+
+    def boolean(self) -> Condition:
+        """Read as true or false."""
+        ...
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        """Read as an instant."""
+        ...
+
+    def is_present(self) -> Condition:
+        """Whether there is a value."""
+        ...
+
+    def document(self) -> sa.ColumnElement[Any]:
+        """As JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON value: an attribute of a contact, a property of an event, an element of a list."""
+
+    value: sa.ColumnElement[Any]
+
+    def text(self) -> sa.ColumnElement[str]:
+        return sa.func.segments.as_text(self.value, type_=sa.Text)
+
+    def number(self) -> sa.ColumnElement[Any]:
+        return sa.func.segments.as_number(self.value, type_=sa.Numeric)
+
+    def boolean(self) -> Condition:
+        return sa.func.segments.as_boolean(self.value, type_=sa.Boolean)
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        return sa.func.segments.as_instant(self.text(), zone.key, type_=sa.DateTime(timezone=True))
+
+    def is_present(self) -> Condition:
+        return sa.func.segments.is_present(self.value, type_=sa.Boolean)
+
+    def document(self) -> sa.ColumnElement[Any]:
+        return self.value
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A text column, which is read like a text in JSON."""
+
+    column: sa.ColumnElement[Any]
+
+    def text(self) -> sa.ColumnElement[str]:
+        return sa.func.nullif(self.column, "", type_=sa.Text)
+
+    def number(self) -> sa.ColumnElement[Any]:
+        return sa.func.segments.text_as_number(self.column, type_=sa.Numeric)
+
+    def boolean(self) -> Condition:
+        return sa.case((self.column == "true", sa.true()), (self.column == "false", sa.false()))
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        return sa.func.segments.as_instant(self.column, zone.key, type_=sa.DateTime(timezone=True))
+
+    def is_present(self) -> Condition:
+        return sa.func.coalesce(self.column, "") != ""
+
+    def document(self) -> sa.ColumnElement[Any]:
+        return sa.func.to_jsonb(self.column, type_=pg.JSONB)
+
+
+@dataclass(frozen=True)
+class TypedColumn:
+    """A column of numbers or instants, which is only compared with its like."""
+
+    column: sa.ColumnElement[Any]
+
+    def text(self) -> sa.ColumnElement[str]:
+        raise NotImplementedError
+
+    def number(self) -> sa.ColumnElement[Any]:
+        return sa.cast(self.column, sa.Numeric)
+
+    def boolean(self) -> Condition:
+        raise NotImplementedError
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        return self.column
+
+    def is_present(self) -> Condition:
+        return self.column.is_not(None)
+
+    def document(self) -> sa.ColumnElement[Any]:
+        return sa.func.to_jsonb(self.column, type_=pg.JSONB)
+
+
+def column_of(name: str) -> sa.Column[Any] | None:
+    """The column of contacts that a rule means by a name."""
+    return None if name in ("attributes", "organization_id") else contacts.c.get(name)
+
+
+def stored(contact: sa.FromClause, name: str) -> Stored:
+    """A column of the contact or, where none has the name, an attribute."""
+    column = column_of(name)
+    if column is None:
+        return Document(at(contact.c.attributes, name))
+    own = contact.c[name]
+    return TextColumn(own) if isinstance(column.type, sa.Text) else TypedColumn(own)
+
+
+def at(container: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[Any]:
+    """The value under a key exactly as written, else under a dotted path into objects."""
+    keys = name.split(".")
+    if len(keys) == 1:
+        return _under(container, name)
+    below = container
+    for key in keys:
+        below = _under(below, key)
+    return sa.case((container.has_key(name), _under(container, name)), else_=below)
+
+
+def _under(container: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
+    # Not a subscript, which would find elements of lists by number.
+    return sa.type_coerce(container.op("->")(sa.literal(key, sa.Text)), pg.JSONB)
+
+
+def fits(comparison: Comparison, name: str) -> tuple[str, str] | None:
+    """Which key of the comparison does not fit the column, and why; None where it fits, and for
+    attributes."""
+    column = column_of(name)
+    if column is None or isinstance(column.type, sa.Text) or comparison.kind == "none":
+        return None
+    dated = comparison.op == "between" or comparison.kind in ("date", "length")
+    if isinstance(column.type, sa.DateTime):
+        if comparison.kind in ("date", "length"):
+            return None
+        reason = f"{name} holds instants: compare it with before, after, on, between, within_last"
+        return "value" if dated else "op", reason
+    if comparison.kind == "number" and comparison.op != "contains":
+        return None
+    if comparison.op in ("between", "=", "!=", "in", "not_in", ">", ">=", "<", "<="):
+        return "value", f"{name} holds numbers: give a number"
+    return "op", f"{name} holds numbers: compare it with =, >, <, in or between"
+
+
+def compare(comparison: Comparison, value: Stored, now: dt.datetime, zone: ZoneInfo) -> Condition:
+    """Whether a stored value passes, as an expression that is true or false."""
+    opposite = COMPLEMENTS.get(comparison.op)
+    if opposite is not None:
+        plain = comparison.model_copy(update={"op": opposite})
+        return sa.not_(compare(plain, value, now, zone))
+    if comparison.op == "exists":
+        return value.is_present()
+    if comparison.op == "not_exists":
+        return sa.not_(value.is_present())
+    if comparison.op == "contains":
+        return _contains(comparison, value)
+    kind = comparison.kind
+    if kind in ("date", "length"):
+        return _or_false(_in_time(comparison, value.instant(zone), now, zone))
+    read = {"text": value.text, "number": value.number, "boolean": value.boolean}[kind]()
+    return _or_false(_passes(comparison, read, kind))
+
+
+def _or_false(condition: Condition) -> Condition:
+    return sa.func.coalesce(condition, sa.false(), type_=sa.Boolean)
+
+
+def _passes(comparison: Comparison, read: sa.ColumnElement[Any], kind: str) -> Condition:
+    given: Any = comparison.value
+    if comparison.op == "in":
+        listed = [Decimal(item) for item in given] if kind == "number" else list(given)
+        return read == sa.any_(sa.cast(listed, pg.ARRAY(_TYPES[kind])))
+    if comparison.op == "between":
+        low, high = (sa.cast(bound, sa.Numeric) for bound in given)
+        return sa.and_(read >= low, read <= high)
+    by_code_point = sa.collate(read, _AS_WRITTEN) if kind == "text" else read
+    bound = sa.cast(given, _TYPES[kind])
+    tests: dict[str, Callable[[], Condition]] = {
+        "=": lambda: read == bound,
+        ">": lambda: by_code_point > bound,
+        ">=": lambda: by_code_point >= bound,
+        "<": lambda: by_code_point < bound,
+        "<=": lambda: by_code_point <= bound,
+        "like": lambda: read.like(bound),
+        "matches": lambda: read.regexp_match(bound),
+        "starts_with": lambda: sa.func.starts_with(read, bound, type_=sa.Boolean),
+        "ends_with": lambda: sa.func.right(read, sa.func.length(bound)) == bound,
+    }
+    return tests[comparison.op]()
+
+
+_TYPES: dict[str, Any] = {"text": sa.Text, "number": sa.Numeric, "boolean": sa.Boolean}
+
+
+def _contains(comparison: Comparison, value: Stored) -> Condition:
+    """An element of a list; of a text, a part."""
+    given, kind = comparison.value, comparison.kind
+    document = value.document()
+    a_list = sa.case(
+        (sa.func.jsonb_typeof(document) == "array", document),
+        else_=sa.cast(sa.literal("[]", sa.Text), pg.JSONB),
+    )
+    elements = sa.func.jsonb_array_elements(a_list).table_valued(sa.column("value", pg.JSONB))
+    item = Document(elements.c.value)
+    read = {"text": item.text, "number": item.number, "boolean": item.boolean}[kind]()
+    is_element = sa.exists(
+        sa.select(1).select_from(elements).where(read == sa.cast(given, _TYPES[kind]))
+    )
+    if kind != "text":
+        return is_element
+    is_part = sa.func.strpos(value.text(), given) > 0
+    return sa.or_(_or_false(is_part), is_element)
+
+
+def _in_time(
+    comparison: Comparison, read: sa.ColumnElement[Any], now: dt.datetime, zone: ZoneInfo
+) -> Condition:
+    op, given = comparison.op, comparison.value
+    if op == "within_last":
+        return sa.and_(read >= now - dates.length(given), read < now)
+    if op == "within_next":
+        return sa.and_(read >= now, read < now + dates.length(given))
+    if op == "between":
+        first, last = (dates.period(bound, now, zone) for bound in given)
+        return sa.and_(read >= first.start, read < last.end)
+    if op == "anniversary":
+        span = dates.period(given if comparison.has_value else "today", now, zone)
+        local = sa.func.timezone(zone.key, read, type_=sa.DateTime)
+        day = sa.func.to_char(local, "MMDD", type_=sa.Text)
+        return day == sa.any_(sa.cast(dates.month_days(span), pg.ARRAY(sa.Text)))
+    span = dates.period(given, now, zone)
+    return {
+        "before": read < span.start,
+        "after": read >= span.end,
+        "on": sa.and_(read >= span.start, read < span.end),
+    }[op]

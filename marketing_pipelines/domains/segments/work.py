@@ -1,0 +1,59 @@
+"""What each asset does with its tick."""
+
+from dataclasses import asdict
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.segments import evaluation, sizes
+from marketing_pipelines.domains.segments.definitions import read_sql
+from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
+from marketing_pipelines.domains.segments.tables import daily_sizes
+from marketing_pipelines.partitions import window_at
+from marketing_pipelines.presentation import line_chart, preview, table_of
+from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores.ticks import Tick, trigger_of
+
+CHART_DAYS = 28
+CHART_SEGMENTS = 8
+LARGEST = ("organization", "segment", "version", "members", "evaluated at")
+
+
+def do_memberships(tick: Tick) -> None:
+    """Evaluates the segments of each organization in a transaction of its own."""
+    by_time = trigger_of(tick.context.run.tags) != "sensor"
+    with tick.begin() as connection:
+        organizations = evaluation.due(connection, by_time=by_time)
+    report = evaluation.Report()
+    for organization in organizations:
+        with tick.begin() as connection:
+            evaluation.Pass(
+                connection, organization, tick.instant, tick.zone, retry=by_time, report=report
+            ).run(tick.items)
+            _restate_sizes(tick, connection)
+    tick.rows += report.entered + report.left
+    tick.metadata |= {"organizations": len(organizations), **asdict(report)}
+    with tick.begin() as connection:
+        tick.metadata["largest"] = table_of(LARGEST, connection.execute(read_sql("largest")))
+
+
+def _restate_sizes(tick: Tick, connection: sa.Connection) -> None:
+    """A tick that works after its day was counted has the day counted again."""
+    day = window_at("day", tick.instant, tick.zone)
+    if marks.finished(connection, DAILY_SIZES.key, [day.key]):
+        cascade.mark(connection, DAILY_SIZES, [day], now=tick.instant, zone=tick.zone)
+
+
+def do_sizes(tick: Tick) -> None:
+    """Counts the tick's days."""
+    for days in tick.chunks({}, most_rows=1):
+        with tick.replacing(days) as replacement:
+            replacement.finished(sizes.count_days(replacement.connection, days))
+    if tick.windows:
+        last = tick.windows[-1].date
+        tick.metadata["preview"] = preview(tick.connection, daily_sizes, daily_sizes.c.date == last)
+        rows = tick.connection.execute(
+            read_sql("sizes_to_draw"), {"date": last, "days": CHART_DAYS, "most": CHART_SEGMENTS}
+        ).all()
+        tick.metadata["last_four_weeks"] = line_chart(
+            [(row.name, row.dates, row.members) for row in rows], "members at the day's end"
+        )

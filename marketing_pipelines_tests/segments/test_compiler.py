@@ -1,0 +1,97 @@
+"""The compiled statement gives what the reference evaluator gives, for everybody and for a few."""
+
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+
+from marketing_pipelines.domains.segments import asking, definitions
+from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.rules import RuleError, parse
+from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.segments import naive, strategies
+from marketing_pipelines_tests.segments.cases import Case, by_world, error_world, every_case
+from marketing_pipelines_tests.segments.errors import ERRORS
+from marketing_pipelines_tests.segments.worlds import store, to_json
+
+UTC = ZoneInfo("UTC")
+WORLDS = by_world(every_case())
+EXAMPLES = 50_000 if SOAK else 2_000
+
+
+@pytest.fixture
+def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
+    with engine.connect() as opened:
+        yield opened
+
+
+def for_everybody(connection: sa.Connection, number: int, rule: Any, world: naive.World) -> Any:
+    return sorted(
+        asking.members(connection, number, parse(to_json(rule)), now=world.now, reporting_zone=UTC)
+    )
+
+
+def for_few(connection: sa.Connection, number: int, rule: Any, world: naive.World) -> list[str]:
+    """The same statement as an evaluation of touched contacts, each looked up by index."""
+    frame = definitions.frame(
+        connection,
+        number,
+        zone=world.zone,
+        now=world.now,
+        segments=definitions.Inlined(definitions.read(connection, number)),
+    )
+    scope = sa.text(
+        "select id as contact_id from crm.contacts where organization_id = :organization"
+    ).columns(sa.column("contact_id", sa.BigInteger))
+    compiler = Compiler(frame, scope.bindparams(organization=number).subquery())
+    holds = compiler.condition(parse(to_json(rule)))
+    found = sa.select(compiler.contact.c.external_id).select_from(compiler.source).where(holds)
+    return sorted(connection.execute(found).scalars())
+
+
+@pytest.mark.parametrize("ask", [for_everybody, for_few])
+@pytest.mark.parametrize("place", range(len(WORLDS)), ids=[w[1][0].table for w in WORLDS])
+def test_every_row_of_the_tables(connection: sa.Connection, place: int, ask: Any) -> None:
+    world, cases = WORLDS[place]
+    number = store(connection, world)
+    wrong: list[Case] = []
+    for case in cases:
+        is_member = case.contact in ask(connection, number, case.rule, world)
+        if is_member is not case.expected:
+            wrong.append(case)
+    assert [(case.rule, case.contact, case.expected) for case in wrong] == []
+
+
+def test_what_cannot_be_evaluated_is_refused_and_named(connection: sa.Connection) -> None:
+    world = error_world()
+    number = store(connection, world)
+    found = []
+    for rule, path in ERRORS:
+        try:
+            parsed = parse(to_json(rule))
+            asking.check(connection, number, parsed, now=world.now, reporting_zone=UTC)
+            found.append((rule, path, "no error"))
+        except RuleError as error:
+            if error.path != path:
+                found.append((rule, path, error.path))
+    assert found == []
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(case=strategies.cases())
+def test_random_rules_about_random_contacts(
+    connection: sa.Connection, case: strategies.Case
+) -> None:
+    expected = sorted(naive.members(case.rule, case.world))
+    with connection.begin_nested() as undone:
+        number = store(connection, case.world)
+        assert for_everybody(connection, number, case.rule, case.world) == expected
+        assert for_few(connection, number, case.rule, case.world) == expected
+        undone.rollback()

@@ -1,0 +1,163 @@
+"""A world written into a database, as a new organization."""
+
+import dataclasses
+import datetime as dt
+import json
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines_tests.segments.naive import Contact, Event, World
+
+_ORGANIZATION = """
+insert into crm.organizations (external_id, timezone)
+values (:external_id, :timezone)
+returning id
+"""
+# Whatever company or owner a contact has, there is but one; only whether it has one can be told.
+_COMPANY = """
+insert into crm.companies (organization_id, external_id) values (:organization_id, 'company')
+returning id
+"""
+_OWNER = """
+insert into crm.users (organization_id, external_id) values (:organization_id, 'owner')
+returning id
+"""
+_CONTACTS = """
+insert into crm.contacts
+    (organization_id, external_id, email, phone, first_name, last_name, company_id, owner_id,
+     lifecycle_stage, lead_grade, intent_score, timezone, attributes, created_at)
+select :organization_id, external_id, email, phone, first_name, last_name, company_id, owner_id,
+       lifecycle_stage, lead_grade, intent_score, timezone, attributes, created_at
+from jsonb_to_recordset(cast(:rows as jsonb)) as given (
+    external_id text, email text, phone text, first_name text, last_name text, company_id bigint,
+    owner_id bigint, lifecycle_stage text, lead_grade text, intent_score integer, timezone text,
+    attributes jsonb, created_at timestamptz
+)
+"""
+_CAMPAIGNS = """
+insert into campaigns.campaigns (organization_id, external_id, status)
+select :organization_id, external_id, 'imported'
+from jsonb_array_elements_text(cast(:rows as jsonb)) as external_id
+"""
+_EVENTS = """
+insert into analytics.contact_activity
+    (organization_id, event_id, contact_id, event_type, source_type, source_id, occurred_at,
+     received_at, properties)
+select :organization_id, given.event_id, contact.id, given.event_type,
+       case when campaign.id is not null then given.source_type end, campaign.id,
+       given.occurred_at, given.occurred_at, given.properties
+from jsonb_to_recordset(cast(:rows as jsonb)) as given (
+    contact text, event_id text, event_type text, source text, source_type text,
+    occurred_at timestamptz, properties jsonb
+)
+join crm.contacts as contact
+    on contact.organization_id = :organization_id and contact.external_id = given.contact
+left join campaigns.campaigns as campaign
+    on campaign.organization_id = :organization_id and campaign.external_id = given.source
+"""
+_SEGMENTS = """
+insert into segments.segments (organization_id, external_id, rule)
+select :organization_id, external_id, rule
+from jsonb_to_recordset(cast(:rows as jsonb)) as given (external_id text, rule jsonb)
+"""
+_MANUAL_MEMBERS = """
+insert into segments.manual_members (organization_id, segment_id, contact_id, action)
+select :organization_id, segment.id, contact.id, given.action
+from jsonb_to_recordset(cast(:rows as jsonb)) as given (segment text, contact text, action text)
+join segments.segments as segment
+    on segment.organization_id = :organization_id and segment.external_id = given.segment
+join crm.contacts as contact
+    on contact.organization_id = :organization_id and contact.external_id = given.contact
+"""
+
+
+def store(connection: sa.Connection, world: World) -> int:
+    """Inserts a world under a new organization, with one statement per table that gets rows.
+
+    A campaign is inserted for every source that an event names. A contact that is removed from
+    a segment by hand is not also stored as added.
+
+    Returns:
+        The number of the organization.
+    """
+    organization_id: int = connection.execute(
+        sa.text(_ORGANIZATION),
+        {"external_id": f"world-{uuid.uuid4().hex}", "timezone": world.zone.key},
+    ).scalar_one()
+    others = {"company_id": _COMPANY, "owner_id": _OWNER}
+    numbers = {
+        column: connection.execute(
+            sa.text(statement), {"organization_id": organization_id}
+        ).scalar_one()
+        for column, statement in others.items()
+        if any(contact.column(column) is not None for contact in world.contacts)
+    }
+    events = [
+        _event_row(contact, event) for contact, each in world.events.items() for event in each
+    ]
+    tables: list[tuple[str, list[Any]]] = [
+        (_CONTACTS, [_contact_row(contact, numbers) for contact in world.contacts]),
+        (_CAMPAIGNS, sorted({row["source"] for row in events if row["source"] is not None})),
+        (_EVENTS, events),
+        (
+            _SEGMENTS,
+            [
+                {"external_id": name, "rule": segment.rule}
+                for name, segment in world.segments.items()
+            ],
+        ),
+        (
+            _MANUAL_MEMBERS,
+            [
+                {"segment": name, "contact": contact, "action": action}
+                for name, segment in world.segments.items()
+                for action, contacts in (
+                    ("add", segment.added - segment.removed),
+                    ("remove", segment.removed),
+                )
+                for contact in sorted(contacts)
+            ],
+        ),
+    ]
+    for statement, rows in tables:
+        if rows:
+            parameters = {"organization_id": organization_id, "rows": to_json(rows)}
+            connection.execute(sa.text(statement), parameters)
+    return organization_id
+
+
+def to_json(value: Any) -> str:
+    """JSON in which a `Decimal` is the number as it was written, trailing zeros included."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(k)}:{to_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(to_json(each) for each in value) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def from_json(text: str) -> Any:
+    """The inverse of `to_json`."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def _contact_row(contact: Contact, numbers: Mapping[str, int]) -> dict[str, Any]:
+    created_at: dt.datetime = contact.column("created_at")
+    return {
+        **{name: value for name, value in contact.columns.items() if name != "id"},
+        **{name: id for name, id in numbers.items() if contact.column(name) is not None},
+        "external_id": contact.external_id,
+        "attributes": contact.attributes,
+        "created_at": created_at.isoformat(),
+    }
+
+
+def _event_row(contact: str, event: Event) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(event),
+        "contact": contact,
+        "occurred_at": event.occurred_at.isoformat(),
+    }
