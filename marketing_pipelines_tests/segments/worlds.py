@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +42,7 @@ _CAMPAIGNS = """
 insert into campaigns.campaigns (organization_id, external_id, status)
 select :organization_id, external_id, 'imported'
 from jsonb_array_elements_text(cast(:rows as jsonb)) as external_id
+on conflict do nothing
 """
 _EVENTS = """
 insert into analytics.contact_activity
@@ -96,13 +97,8 @@ def store(connection: sa.Connection, world: World) -> int:
         for column, statement in others.items()
         if any(contact.column(column) is not None for contact in world.contacts)
     }
-    events = [
-        _event_row(contact, event) for contact, each in world.events.items() for event in each
-    ]
     tables: list[tuple[str, list[Any]]] = [
         (_CONTACTS, [_contact_row(contact, numbers) for contact in world.contacts]),
-        (_CAMPAIGNS, sorted({row["source"] for row in events if row["source"] is not None})),
-        (_EVENTS, events),
         (
             _SEGMENTS,
             [
@@ -123,11 +119,27 @@ def store(connection: sa.Connection, world: World) -> int:
             ],
         ),
     ]
+    _fill(connection, organization_id, tables)
+    add_events(connection, organization_id, world.events)
+    return organization_id
+
+
+def add_events(
+    connection: sa.Connection, organization_id: int, events: Mapping[str, Sequence[Event]]
+) -> None:
+    """Stores events of contacts that are there, and the campaigns that they name."""
+    rows = [_event_row(contact, event) for contact, each in events.items() for event in each]
+    campaigns = sorted({row["source"] for row in rows if row["source"] is not None})
+    _fill(connection, organization_id, [(_CAMPAIGNS, campaigns), (_EVENTS, rows)])
+
+
+def _fill(
+    connection: sa.Connection, organization_id: int, tables: Sequence[tuple[str, list[Any]]]
+) -> None:
     for statement, rows in tables:
         if rows:
             parameters = {"organization_id": organization_id, "rows": to_json(rows)}
             connection.execute(sa.text(statement), parameters)
-    return organization_id
 
 
 def to_json(value: Any) -> str:
