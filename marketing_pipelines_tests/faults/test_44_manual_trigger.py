@@ -81,7 +81,7 @@ def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_
                     what="the run that lost the race to be skipped",
                 )
             blocker.rollback()
-            works.communicate(timeout=60)
+            works.communicate(timeout=120)
     assert session(installation, early.session_id) == (
         "SKIPPED_OVERLAP",
         "api",

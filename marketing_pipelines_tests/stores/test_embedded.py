@@ -72,7 +72,7 @@ def query(server: EmbeddedPostgres, statement: str, database: str = "marketing")
         return cursor.fetchall() if cursor.description else []
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
