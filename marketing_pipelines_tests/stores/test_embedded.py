@@ -246,6 +246,13 @@ def test_a_server_whose_only_user_was_killed_is_adopted_and_stopped_by_the_next(
     assert processes_of(used_once) == []
 
 
+def test_who_started_it_ends_without_a_word_about_it(used_once: EmbeddedPostgres) -> None:
+    starts = [sys.executable, "-W", "error", "-c", START_SCRIPT, str(used_once.data_dir)]
+    done = subprocess.run(starts, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert used_once.status().running
+
+
 def test_the_pid_file_of_a_dead_server_does_not_block(used_once: EmbeddedPostgres) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
