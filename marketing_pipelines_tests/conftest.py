@@ -47,6 +47,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
 @pytest.fixture
 def new_database(server: EmbeddedPostgres) -> Iterator[Any]:
     """Makes databases from a template; they are gone after the test."""
+    with databases(server) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def databases(server: EmbeddedPostgres) -> Iterator[Any]:
+    """Makes databases from a template; they are gone at the end."""
     made: list[str] = []
 
     def make(template: str = TEMPLATE) -> str:
@@ -67,21 +74,27 @@ def environment(
     new_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
     """MARKETING_* variables of a fresh installation, set for this process and for children."""
+    variables = set_environment(new_database, tmp_path, monkeypatch)
+    yield variables
+    get_settings.cache_clear()
+
+
+def set_environment(new_database: Any, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Sets them; who undoes it clears the cache of the settings, too."""
     variables = {
         "MARKETING_DATABASE_URL": new_database(),
         "MARKETING_DAGSTER_DATABASE_URL": new_database(DAGSTER_TEMPLATE),
-        "MARKETING_DATA_DIR": str(tmp_path / "data"),
+        "MARKETING_DATA_DIR": str(folder / "data"),
         "MARKETING_TIMEZONE": "UTC",
     }
     for name in [name for name in os.environ if name.startswith("MARKETING_")]:
-        monkeypatch.delenv(name)
+        patch.delenv(name)
     for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+        patch.setenv(name, value)
     get_settings.cache_clear()
     for name, value in dagster_environment(get_settings()).items():
-        monkeypatch.setenv(name, value)
-    yield variables
-    get_settings.cache_clear()
+        patch.setenv(name, value)
+    return variables
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(seen: Callable[[], T], *, seconds: float = 60.0, what: str = "it") -> T:
+def until(seen: Callable[[], T], *, seconds: float = 120.0, what: str = "it") -> T:
     """Looks again and again; returns the first true value.
+
+    Args:
+        seconds: What a machine with many other things to do may need, not what it takes.
 
     Raises:
         AssertionError: it was not seen in time.

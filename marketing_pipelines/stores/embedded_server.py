@@ -5,6 +5,7 @@ Works on folders and processes that it is given; whose they are is decided in `e
 """
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -21,8 +22,8 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 LOG_LIMIT_BYTES = 10_000_000
 SOCKET_NAME = ".s.PGSQL.5432"
-# What this process started: polled to reap it, and kept so that it outlives its Python object.
-_children: set[subprocess.Popen[bytes]] = set()
+# Pids of what this process started, to reap what has ended.
+_children: set[int] = set()
 
 
 class ServerLog:
@@ -56,7 +57,9 @@ class ServerLog:
                 start_new_session=True,
                 **options,
             )
-        _children.add(child)
+        _children.add(child.pid)
+        # It outlives its Python object, which would complain of that.
+        child.returncode = 0
         return psutil.Process(child.pid)
 
 
@@ -157,12 +160,19 @@ def find(pid: int | None, *words: str) -> psutil.Process | None:
 
 def is_alive(process: psutil.Process) -> bool:
     for child in tuple(_children):
-        if child.poll() is not None:
+        if _has_ended(child):
             _children.discard(child)
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _has_ended(child: int) -> bool:
+    try:
+        return os.waitpid(child, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True
 
 
 def wait_gone(process: psutil.Process, seconds: float) -> bool:

@@ -33,6 +33,8 @@ def test_five_shuffled_files_with_runs_in_between_give_the_same(
         path = tmp_path / f"part-{part}.csv"
         path.write_text(header + "".join(lines[part::5]))
         installation.load("events", path)
-        installation.run_marked()
+        # What marks of two files at once become is seen, too.
+        if part % 2 == 0:
+            installation.run_marked()
     esp.assert_equal_to_expected(installation, shared_data)
     assert installation.rows("select * from analytics.stale_partitions") == []

@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -206,28 +207,29 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         page.goto(f"{address}{HOME}")
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Sign in").click()
-        assert page.url == f"{address}{HOME}"
+        page.wait_for_url(f"{address}{HOME}")
         page.get_by_role("link", name="Sessions").click()
         page.get_by_role("button", name=f"Start {WAREHOUSE}").click()
-        assert page.get_by_role("status").inner_text() == "Session 1 waits for its turn."
+        says(page, "Session 1 waits for its turn.")
         assert "QUEUED" in page.locator("table").last.inner_text()
         page.get_by_role("button", name=f"Start {WAREHOUSE}").click()
-        assert "already under way" in page.get_by_role("status").inner_text()
+        page.get_by_role("status").filter(has_text="already under way").wait_for()
         page.get_by_role("link", name="Queues").click()
         page.get_by_role("button", name=f"Pause {queue}").click()
-        assert page.get_by_role("status").inner_text() == f"Queue {queue} is paused."
+        says(page, f"Queue {queue} is paused.")
         page.get_by_role("button", name=f"Resume {queue}").click()
-        assert page.get_by_role("status").inner_text() == f"Queue {queue} goes on."
+        says(page, f"Queue {queue} goes on.")
         page.get_by_role("link", name="Dead letters").click()
+        page.get_by_text("It is <b>broken</b>.").nth(1).wait_for()
         assert page.get_by_text("It is <b>broken</b>.").count() == 2
         page.get_by_role("button", name="Redrive 1").click()
-        assert page.get_by_role("status").inner_text() == "Dead letter 1 is back in its queue."
+        says(page, "Dead letter 1 is back in its queue.")
         page.get_by_role("button", name="Discard 2").click()
-        assert page.get_by_role("status").inner_text() == "Dead letter 2 is discarded."
+        says(page, "Dead letter 2 is discarded.")
         page.get_by_role("link", name="Calendar").click()
-        assert page.locator(".calendar .tick").count() > 0
+        page.locator(".calendar .tick").first.wait_for()
         page.get_by_role("button", name="Sign out").click()
-        assert page.url == f"{address}{PAGES}/sign-in"
+        page.wait_for_url(f"{address}{PAGES}/sign-in")
         assert [p for p in problems if not p.startswith(("debug ", "verbose "))] == []
     assert installation.rows("select id, state from ops.dead_letters order by id") == [
         (1, "redriven"),
@@ -242,3 +244,9 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         " and actor = 'browser'"
     )
     assert posts == 8
+
+
+def says(page: Any, words: str) -> None:
+    """Waits for the page that answers with just these words."""
+    exactly = re.compile(rf"^\s*{re.escape(words)}\s*$")
+    page.get_by_role("status").filter(has_text=exactly).wait_for()

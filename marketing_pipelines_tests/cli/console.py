@@ -1,9 +1,11 @@
 """The console script as a user calls it: a process, its exit code and what it prints."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,21 +22,27 @@ def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env=environment(variables),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 
 
-def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
-    """Starts it, as leader of a group of its own."""
-    return subprocess.Popen(
+@contextlib.contextmanager
+def start(*arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    """Starts it, as leader of a group of its own; killed at the end if it still runs."""
+    with subprocess.Popen(
         [str(COMMAND), *arguments],
         env=environment(variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def refusal_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -132,11 +132,11 @@ def pooled(url: str, mode: str) -> Iterator[str]:
             user=host.owner() if os.geteuid() == 0 else None,
         )
         try:
-            until(lambda: answers(port), seconds=20, what="pgbouncer")
+            until(lambda: answers(port), what="pgbouncer")
             yield f"postgresql://marketing@127.0.0.1:{port}/{direct.database}"
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def answers(port: int) -> bool:
@@ -276,11 +276,11 @@ def old_server(binaries: Path) -> Iterator[str]:
         )
         try:
             url = f"postgresql://marketing@/postgres?host={folder}"
-            until(lambda: connects(url), seconds=30, what="the old server")
+            until(lambda: connects(url), what="the old server")
             yield url
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def connects(url: str) -> bool:

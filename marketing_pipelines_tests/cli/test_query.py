@@ -14,7 +14,11 @@ import pytest
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.querying import ask
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.cli.console import COMMAND, call, environment, refusal_here
+from marketing_pipelines_tests.conftest import databases, set_environment
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -110,17 +114,29 @@ LAKE_WRITES = [
 ]
 
 
-@pytest.fixture
-def filled(installation: Installation, tmp_path: Path) -> Installation:
-    """Three events, exported and counted."""
+@pytest.fixture(scope="module")
+def filled(
+    server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Three events, exported and counted; nothing that is asked changes them."""
+    folder = tmp_path_factory.mktemp("filled")
+    with databases(server) as make, pytest.MonkeyPatch.context() as patch:
+        set_environment(make, folder, patch)
+        settings = get_settings()
+        with Installation.open(settings, create_engine(database_url(settings))) as installation:
+            fill(installation, folder)
+            yield installation
+    get_settings.cache_clear()
+
+
+def fill(installation: Installation, folder: Path) -> None:
     rows = [
         event(1, "2026-03-01T10:15:00Z"),
         event(2, "2026-03-01T10:45:00.5Z", contact_id="c2", properties={"a": [1, {"b": None}]}),
         event(3, "2026-03-02T00:00:00Z", event_type="clicked"),
     ]
-    installation.load_events(tmp_path, rows)
+    installation.load_events(folder, rows)
     installation.run("analytics/event_aggregates", "2026-03-01", "2026-03-02")
-    return installation
 
 
 def state(installation: Installation) -> list[object]:

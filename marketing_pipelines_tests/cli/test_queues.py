@@ -63,7 +63,7 @@ def test_a_worker_starts_at_once_and_says_what_it_works_on(queue: sa.Engine) -> 
         line = process.stdout.readline()
         seconds = time.monotonic() - began
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     print(f"a worker started in {seconds:.2f} s")
     assert line == "worker: crm-events (2 at once, 5/s over all workers); Ctrl-C stops\n"
     assert process.returncode == 0

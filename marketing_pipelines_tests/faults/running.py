@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import dagster as dg
 import psutil
 
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.cli.console import COMMAND, environment
 from marketing_pipelines_tests.waiting import until
 
@@ -58,6 +61,9 @@ class Running:
         try:
             until(running.answers, seconds=120, what="the web server to answer")
             yield running
+        except BaseException:
+            running.tell()
+            raise
         finally:
             running.kill()
             process.wait(30)
@@ -69,6 +75,24 @@ class Running:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line)
+
+    def tell(self) -> None:
+        """Prints what is needed to understand a failure: runs, sessions and its own last lines."""
+        with contextlib.suppress(Exception), dg.DagsterInstance.get() as instance:
+            for record in instance.get_run_records(limit=30):
+                run, created = record.dagster_run, record.create_timestamp
+                times = (f"{created:%H:%M:%S.%f}", record.start_time, record.end_time)
+                print("run", run.run_id, run.job_name, run.status.value, *times)
+        with (
+            contextlib.suppress(Exception),
+            create_engine(database_url(get_settings())).connect() as connection,
+        ):
+            for row in connection.exec_driver_sql(
+                "select id, job, partition, trigger, tick, run_id, status, error, started_at,"
+                " ended_at from ops.job_sessions order by id desc limit 30"
+            ):
+                print("session", *row)
+        print("".join(self.lines[-100:]))
 
     def said(self, words: str) -> bool:
         """Whether a line of it has these words."""

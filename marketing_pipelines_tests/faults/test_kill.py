@@ -21,11 +21,11 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ROWS = [
     event(
         number,
-        (START + dt.timedelta(minutes=43 * number)).isoformat(),
+        (START + dt.timedelta(minutes=129 * number)).isoformat(),
         contact_id=f"c{number % 17}",
         event_type=["sent", "opened", "clicked"][number % 3],
     )
-    for number in range(3_000)
+    for number in range(1_000)
 ]
 
 

@@ -217,10 +217,15 @@ def finishes_only_after(
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         looks: set[Any] = set()
-        until(lambda: looks.update(look(installation)) or len(looks) > 1, what="two looks")
+        # Work waits for an end that is near before it looks.
+        until(
+            lambda: looks.update(look(installation)) or len(looks) > 1,
+            seconds=200,
+            what="two looks",
+        )
         assert not working.done()
         writer.commit()
-        assert working.result(200).success  # it also waits for an end that is near
+        assert working.result(200).success
 
 
 def look(installation: Installation) -> list[Any]:

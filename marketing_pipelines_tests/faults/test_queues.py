@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 import sqlalchemy as sa
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.fault
 LIMITED, SECONDS_AT_LEAST = (300, 59) if SOAK else (40, 7)
 MANY = 20_000 if SOAK else 1_000
 LADDERS = ("seconds", "long", "fixed", "linear", "none")
-# From the instant a task is due until its first line on a machine that does other things, too.
-LATENCY = 1.5
+# From the instant a task is due until its first line: most tasks, and any on a busy machine.
+LATENCY, WORST_LATENCY = 1.5, 10.0
 
 
 def counted(engine: sa.Engine, queue: str) -> QueueCount:
@@ -49,19 +50,23 @@ def test_every_ladder_waits_as_listed_and_ends_in_one_dead_letter(queue: sa.Engi
     tasks = {name: put(queue, f"fail_{name}", 3) for name in LADDERS}
     options = [word for name in LADDERS for word in ("--queue", name)]
     with workers(2, *options) as processes:
-        until(lambda: len(letters(queue)) == 3 * len(LADDERS), seconds=90, what="dead letters")
+        until(lambda: len(letters(queue)) == 3 * len(LADDERS), seconds=200, what="dead letters")
         for process in processes:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
     for name, ids in tasks.items():
         ladder = queues.find(name).retry
+        late: list[float] = []
         for task_id in ids:
             starts = calls(queue, "started_at, task_id, attempt")
             own = [(start, attempt) for start, task, attempt in starts if task == task_id]
             assert [attempt for _, attempt in own] == list(range(1, ladder.attempts + 1))
             waits = [(after - before).total_seconds() for (before, _), (after, _) in pairwise(own)]
             for listed, waited in zip(ladder.delays, waits, strict=True):
-                assert listed <= waited <= listed * (1 + ladder.jitter) + LATENCY, (name, waits)
+                assert waited >= listed, (name, waits)
+                late.append(waited - listed * (1 + ladder.jitter))
+        assert max(late, default=0) <= WORST_LATENCY, (name, late)
+        assert median(late or [0]) <= LATENCY, (name, late)
     found = {letter.task_id: letter for letter in letters(queue, None)}
     assert set(found) == {task_id for ids in tasks.values() for task_id in ids}
     for name, ids in tasks.items():
@@ -123,7 +128,7 @@ def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
     with workers(3, "--queue", "crm-events", "--concurrency", "5"):
         until(
             lambda: counted(queue, "crm-events").completed == LIMITED,
-            seconds=LIMITED,
+            seconds=LIMITED * 3,
             what="the tasks to be done",
         )
     starts = [start.timestamp() for (start,) in calls(queue, "started_at")]
@@ -212,7 +217,7 @@ def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
 ) -> None:
     ids = put(queue, "write_once", MANY // 4)
     with workers(2, "--queue", "default") as processes:
-        until(lambda: done_by_any(queue, processes) > MANY // 16, seconds=120, what="a quarter")
+        until(lambda: done_by_any(queue, processes) > MANY // 16, what="a quarter")
         processes[0].send_signal(signal.SIGKILL)
         processes[0].wait(30)
         until(
@@ -237,12 +242,12 @@ def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
         with workers(1, "--queue", "default") as [other]:
             until(lambda: counted(queue, "default").completed == 1, what="another to do it")
             other.terminate()
-            other.communicate(timeout=10)
+            other.communicate(timeout=60)
         frozen.send_signal(signal.SIGCONT)
         more = put(queue, "write", 3)
         until(lambda: counted(queue, "default").completed == 4, what="it to work on")
         frozen.terminate()
-        printed, _ = frozen.communicate(timeout=10)
+        printed, _ = frozen.communicate(timeout=60)
     assert f"Task {task_id} is no longer in hand of worker" in printed
     assert sorted(calls(queue)) == [(task_id, 2), *((one, 1) for one in more)]
     assert {pid for pid, task in calls(queue, "pid, task_id") if task != task_id} == {frozen.pid}
@@ -252,11 +257,11 @@ def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
 def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     queue: sa.Engine,
 ) -> None:
-    put(queue, "sleep", 6, seconds=2.0)
+    put(queue, "sleep", 6, seconds=3.0)
     with workers(1, "--queue", "default") as [process]:
-        until(lambda: len(calls(queue)) == 3, what="three to be in hand")
+        until(lambda: len(calls(queue)) >= 3, what="three to be in hand")
         process.terminate()
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     count = counted(queue, "default")
     assert (count.completed, count.waiting, count.active) == (3, 3, 0)
@@ -269,7 +274,7 @@ def test_what_outlasts_the_grace_is_given_back_without_an_attempt(queue: sa.Engi
     with workers(1, "--queue", "default") as [process]:
         until(lambda: len(calls(queue)) == 1, what="it to be in hand")
         process.terminate()
-        printed, _ = process.communicate(timeout=10)
+        printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     with queue.begin() as connection:
         state = task_state(connection, task_id)
@@ -329,7 +334,7 @@ def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
             with queue.begin() as connection:
                 connection.exec_driver_sql(f"alter table ops.{old} rename to {new}")
             time.sleep(1.0)
-        printed, _ = process.communicate(timeout=20)
+        printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     assert "Looking for what is due failed" in printed
     assert counted(queue, "default").completed == 1
@@ -338,7 +343,7 @@ def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
 def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep_in_one_piece")
     with workers(1, "--queue", "none") as [process]:
-        printed, _ = process.communicate(timeout=40)
+        printed, _ = process.communicate(timeout=100)
     assert process.returncode == 1, printed
     assert "does not stop: the worker ends." in printed
     [letter] = letters(queue)

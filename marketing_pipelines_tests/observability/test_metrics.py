@@ -91,7 +91,8 @@ def test_what_waits_fails_or_is_behind_is_measured(installation: Installation) -
     assert values["marketing_incidents_open", ()] == 1
     assert values["marketing_alerts", labels(state="queued")] == 1
     lag = values["marketing_job_lag_seconds", labels(job="analytics/contact_activity")]
-    assert 2 * 3600 <= lag <= 3 * 3600
+    # The hour may end between the start that was set and the scrape.
+    assert 2 * 3600 <= lag <= 3 * 3600 + 300
     assert values["marketing_job_overdue", labels(job="analytics/contact_activity")] == 1
     assert values["marketing_queue_depth", labels(queue="crm-events", state="waiting")] == 0
     assert values["marketing_database_size_bytes", ()] > 1e6
@@ -116,7 +117,7 @@ def test_the_age_of_the_last_success_survives_the_purge(installation: Installati
     run_probe(installation.engine, succeeds)
     installation.execute("delete from ops.job_sessions")
     values, _ = scrape(installation.engine)
-    assert 0 <= values["marketing_job_last_success_age_seconds", labels(job=KEY)] < 60
+    assert 0 <= values["marketing_job_last_success_age_seconds", labels(job=KEY)] < 300
 
 
 def test_a_lake_that_cannot_be_read_says_so(

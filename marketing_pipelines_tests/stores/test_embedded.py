@@ -72,7 +72,7 @@ def query(server: EmbeddedPostgres, statement: str, database: str = "marketing")
         return cursor.fetchall() if cursor.description else []
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -244,6 +244,13 @@ def test_a_server_whose_only_user_was_killed_is_adopted_and_stopped_by_the_next(
         assert running_pid(used_once) == orphan
         assert query(used_once, "SELECT answer FROM kept") == [(42,)]
     assert processes_of(used_once) == []
+
+
+def test_who_started_it_ends_without_a_word_about_it(used_once: EmbeddedPostgres) -> None:
+    starts = [sys.executable, "-W", "error", "-c", START_SCRIPT, str(used_once.data_dir)]
+    done = subprocess.run(starts, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert used_once.status().running
 
 
 def test_the_pid_file_of_a_dead_server_does_not_block(used_once: EmbeddedPostgres) -> None:
