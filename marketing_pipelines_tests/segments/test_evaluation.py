@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from marketing_pipelines_tests.installation import Installation, instant
@@ -59,14 +60,249 @@ class Segments:
         result = self.installation.load(kind, path)
         assert not result.rejected, path.with_name(path.name + ".rejects.csv").read_text()
 
+    def moves(self, name: str) -> list[tuple[str, str, str | None]]:
+        """Every membership there was: contact, from, to."""
+        return self.installation.rows(
+            "select contact.external_id, to_char(entered_at, 'DD HH24:MI'),"
+            " to_char(left_at, 'DD HH24:MI') from segments.memberships"
+            " join segments.segments as segment on segment.id = segment_id"
+            " join crm.contacts as contact on contact.id = contact_id"
+            " where segment.external_id = :name order by 1, 2",
+            name=name,
+        )
+
+    def told(self) -> list[tuple[str, str]]:
+        """What the bus was told: type of event and contact."""
+        return self.installation.rows(
+            "select type, external_id from ops.bus_events as event"
+            " join crm.contacts as contact on contact.id = contact_id order by event.id"
+        )
+
 
 @pytest.fixture
 def segments(installation: Installation, tmp_path: Path) -> Segments:
     return Segments(installation, tmp_path)
 
 
+IN_BERN = {"attribute": "city", "op": "=", "value": "Bern"}
+OPENED_IN_A_DAY = {"event": "opened", "within": "1d"}
+
+
 def test_a_rule_becomes_members(segments: Segments) -> None:
     segments.contacts({"external_id": "ann", "city": "Bern"}, {"external_id": "bob"})
-    segments.rule("bernese", {"attribute": "city", "op": "=", "value": "Bern"})
+    segments.rule("bernese", IN_BERN)
     segments.evaluate()
     assert segments.members("bernese") == ["ann"]
+
+
+def test_those_put_in_and_taken_out_by_hand_win_over_the_rule(segments: Segments) -> None:
+    segments.contacts({"external_id": "ann", "city": "Bern"}, {"external_id": "bob"})
+    segments.rule("bernese", IN_BERN)
+    segments.manual("bernese", "ann", "remove")
+    segments.manual("bernese", "bob", "add")
+    segments.evaluate()
+    assert segments.members("bernese") == ["bob"]
+    segments.manual("bernese", "ann", "clear")
+    segments.manual("bernese", "bob", "clear")
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("bernese") == ["ann"]
+
+
+def test_manual_members_of_a_segment_that_nobody_defined_are_its_members(
+    segments: Segments,
+) -> None:
+    segments.manual("friends", "ann", "add")
+    segments.evaluate()
+    assert segments.members("friends") == ["ann"]
+
+
+def test_a_window_that_slides_lets_contacts_go_without_a_new_event(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.event("ann", "opened", "2026-03-10T10:00:00Z")
+    segments.event("bob", "opened", "2026-03-10T11:30:00Z")
+    segments.evaluate()
+    assert segments.members("active") == ["ann", "bob"]
+    segments.evaluate(NOW + 23 * HOUR)
+    assert segments.members("active") == ["bob"]
+    assert segments.moves("active") == [
+        ("ann", "10 12:00", "11 11:00"),
+        ("bob", "10 12:00", None),
+    ]
+
+
+def test_leaving_and_returning_is_a_new_membership_and_both_are_told(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    segments.event("bob", "sent", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    segments.evaluate(NOW + 24 * HOUR)
+    segments.event("ann", "opened", "2026-03-11T13:00:00Z")
+    segments.evaluate(NOW + 26 * HOUR)
+    assert segments.moves("active") == [("ann", "10 12:00", "11 12:00"), ("ann", "11 14:00", None)]
+    # The first evaluation found ann there: she did not enter.
+    assert segments.told() == [("segment.left", "ann"), ("segment.entered", "ann")]
+
+
+def test_the_same_tick_again_changes_nothing(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    before = segments.moves("active")
+    segments.evaluate()
+    assert segments.moves("active") == before
+    assert segments.told() == []
+
+
+def test_an_earlier_tick_does_not_take_members_back(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    segments.evaluate(NOW - 3 * HOUR)
+    assert segments.members("active") == ["ann"]
+
+
+def test_segments_are_evaluated_after_those_they_refer_to(segments: Segments) -> None:
+    segments.contacts({"external_id": "ann", "city": "Bern"}, {"external_id": "bob"})
+    segments.rule("others", {"not": {"segment": "bernese"}})
+    segments.rule("bernese", IN_BERN)
+    segments.evaluate()
+    assert segments.members("others") == ["bob"]
+    segments.contacts({"external_id": "ann", "city": "Bonn"})
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("others") == ["ann", "bob"]
+
+
+def test_a_segment_on_use_is_evaluated_while_another_refers_to_it(segments: Segments) -> None:
+    segments.contacts({"external_id": "ann", "city": "Bern"})
+    segments.rule("bernese", IN_BERN, evaluated="on_use")
+    segments.evaluate()
+    assert segments.members("bernese") == []
+    segments.rule("all of them", {"segment": "bernese"})
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("bernese") == ["ann"]
+
+
+def test_days_are_those_of_the_organization(segments: Segments) -> None:
+    (segments.folder / "o.csv").write_text("external_id,timezone\nacme,Pacific/Auckland\n")
+    segments.installation.load("organizations", segments.folder / "o.csv")
+    segments.rule("today", {"event": "opened", "since": "today"})
+    segments.event("ann", "opened", "2026-03-10T10:59:00Z")
+    segments.event("bob", "opened", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    assert segments.members("today") == ["bob"]
+
+
+def test_another_zone_makes_everybody_be_looked_at(segments: Segments) -> None:
+    segments.rule("today", {"event": "opened", "since": "today"})
+    segments.event("ann", "opened", "2026-03-10T10:59:00Z")
+    segments.evaluate()
+    assert segments.members("today") == ["ann"]
+    segments.installation.execute("update crm.organizations set timezone = 'Pacific/Auckland'")
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("today") == []
+
+
+def test_a_deleted_contact_and_a_corrected_event_are_seen(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z", received_at="2026-03-10T11:00:00Z")
+    segments.contacts({"external_id": "eve"})
+    segments.rule("everybody", {"all": []})
+    segments.evaluate()
+    correction = {"event_id": "e1", "contact_id": "bob", "event_type": "opened"}
+    instants = {"occurred_at": "2026-03-10T10:59:00Z", "received_at": "2026-03-10T10:59:00Z"}
+    segments.installation.load_events(segments.folder, [correction | instants])
+    segments.installation.execute("delete from crm.contacts where external_id = 'eve'")
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("active") == ["bob"]
+    assert segments.members("everybody") == ["ann", "bob"]
+    current = "select count(*) from segments.memberships where left_at is null"
+    assert segments.installation.rows(current) == [(3,)]
+
+
+def test_only_touched_contacts_are_looked_at_unless_the_rule_changed(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.rule("bernese", {"attribute": "email", "op": "exists"})
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    assert numbers(segments, NOW)["in_full"] == 2
+    segments.event("bob", "opened", "2026-03-10T11:00:00Z")
+    assert numbers(segments, NOW + HOUR) == {"segments": 2, "in_full": 0, "entered": 1}
+    assert numbers(segments, NOW + HOUR) == {"segments": 0, "in_full": 0, "entered": 0}
+    segments.rule("active", {"event": "opened", "within": "2d"})
+    assert numbers(segments, NOW + HOUR) == {"segments": 1, "in_full": 1, "entered": 0}
+
+
+def numbers(segments: Segments, at: dt.datetime) -> dict[str, Any]:
+    """What an evaluation says of itself in the Dagster UI."""
+    segments.evaluate(at)
+    event = segments.installation.instance.get_latest_materialization_event(
+        dg.AssetKey(["segments", "memberships"])
+    )
+    assert event is not None
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    return {name: metadata[name].value for name in ("segments", "in_full", "entered")}
+
+
+def test_one_organizations_broken_zone_stops_no_other(segments: Segments) -> None:
+    segments.contacts({"external_id": "ann", "city": "Bern"})
+    segments.rule("bernese", IN_BERN)
+    segments.contacts({"external_id": "zoe", "organization_id": "zenith", "city": "Bern"})
+    rule = {"external_id": "zs", "organization_id": "zenith", "rule": IN_BERN}
+    segments._load("segments", [rule])
+    segments.installation.execute(
+        "update crm.organizations set timezone = 'Mars/Olympus' where external_id = 'zenith'"
+    )
+    outcome = segments.evaluate()
+    assert outcome.status == "COMPLETED"
+    assert segments.members("bernese") == ["ann"]
+    [(item, error)] = segments.installation.rows("select item, error from ops.item_failures")
+    assert item == "segment zs of zenith"
+    assert "Mars/Olympus" in error
+
+
+def test_marks_of_organizations_without_segments_are_forgotten(segments: Segments) -> None:
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    assert segments.installation.rows("select count(*) from segments.touched_contacts") == [(0,)]
+
+
+def test_sizes_entries_exits_and_overlaps_are_counted_by_day(segments: Segments) -> None:
+    segments.rule("active", OPENED_IN_A_DAY)
+    segments.rule("everybody", {"all": []})
+    segments.event("ann", "opened", "2026-03-10T11:00:00Z")
+    segments.evaluate()
+    segments.event("bob", "opened", "2026-03-10T20:00:00Z")
+    segments.evaluate(instant("2026-03-10T21:00Z"))
+    segments.evaluate(instant("2026-03-11T12:00Z"))
+    segments.installation.run("segments/daily_sizes", "2026-03-09", "2026-03-12")
+    sizes = (
+        "select external_id, to_char(date, 'DD'), members, entered, \"left\""
+        " from segments.daily_sizes join segments.segments on id = segment_id order by 1, 2"
+    )
+    counted = segments.installation.rows(sizes)
+    assert counted == [
+        ("active", "10", 2, 2, 0),
+        ("active", "11", 1, 0, 1),
+        ("active", "12", 1, 0, 0),
+        ("everybody", "10", 2, 2, 0),
+        ("everybody", "11", 2, 0, 0),
+        ("everybody", "12", 2, 0, 0),
+    ]
+    overlaps = "select to_char(date, 'DD'), members from segments.daily_overlaps order by 1"
+    assert segments.installation.rows(overlaps) == [("10", 2), ("11", 1), ("12", 1)]
+    segments.installation.run("segments/daily_sizes", "2026-03-10", "2026-03-11")
+    assert segments.installation.rows(sizes) == counted
+
+
+def test_a_tick_that_works_after_its_day_was_counted_has_it_counted_again(
+    segments: Segments,
+) -> None:
+    segments.rule("everybody", {"all": []})
+    segments.contacts({"external_id": "ann"})
+    segments.evaluate()
+    segments.installation.run("segments/daily_sizes", "2026-03-10")
+    segments.contacts({"external_id": "bob"})
+    segments.evaluate(NOW + HOUR)
+    assert [o.job for o in segments.installation.run_marked()].count("segments/daily_sizes") == 1
+    sizes = "select members, entered from segments.daily_sizes where date = '2026-03-10'"
+    assert segments.installation.rows(sizes) == [(2, 2)]
