@@ -6,6 +6,7 @@ page is a function that returns text which depends on nothing of the machine or 
 
 import argparse
 import contextlib
+import json
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.segments.rules import json_schema
 from marketing_pipelines.policies import ALL_ENVIRONMENTS
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
@@ -63,6 +65,7 @@ def pages(connection: sa.Connection) -> dict[str, str]:
     """Every generated page by file name; the connection leads to a migrated database."""
     return {
         "data-dictionary.md": data_dictionary(connection),
+        "segment-rule.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         "settings.md": settings_table(),
         "timetable.md": timetable(),
     }

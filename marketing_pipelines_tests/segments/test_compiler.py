@@ -1,16 +1,18 @@
 """The compiled statement gives what the reference evaluator gives, for everybody and for a few."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import jsonschema_rs
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
 from marketing_pipelines.domains.segments import asking, definitions
 from marketing_pipelines.domains.segments.compiler import Compiler
-from marketing_pipelines.domains.segments.rules import RuleError, parse
+from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.segments import naive, strategies
 from marketing_pipelines_tests.segments.cases import Case, by_world, error_world, every_case
@@ -78,6 +80,14 @@ def test_what_cannot_be_evaluated_is_refused_and_named(connection: sa.Connection
             if error.path != path:
                 found.append((rule, path, error.path))
     assert found == []
+
+
+def test_the_published_schema_takes_the_rules_of_the_tables_and_no_other_shape() -> None:
+    schema = jsonschema_rs.validator_for(json_schema())
+    refused = [c.rule for c in every_case() if not schema.is_valid(json.loads(to_json(c.rule)))]
+    assert refused == []
+    for wrong in ([], {}, {"all": [], "any": []}, {"alle": []}, {"attribute": "x", "op": "=="}):
+        assert not schema.is_valid(wrong), wrong
 
 
 @settings(

@@ -25,8 +25,8 @@ class Segments:
     def contacts(self, *rows: dict[str, Any]) -> None:
         self._load("contacts", [{"organization_id": "acme"} | row for row in rows])
 
-    def rule(self, name: str, rule: Any, **others: Any) -> None:
-        row = {"external_id": name, "organization_id": "acme", "rule": rule}
+    def rule(self, segment: str, rule: Any, **others: Any) -> None:
+        row = {"external_id": segment, "organization_id": "acme", "rule": rule}
         self._load("segments", [row | others])
 
     def manual(self, segment: str, contact: str, action: str) -> None:
