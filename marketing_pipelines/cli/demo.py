@@ -3,7 +3,7 @@
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import sqlalchemy as sa
 import typer
@@ -13,6 +13,9 @@ from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
 from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from marketing_pipelines.running import Outcome
 
 GENERATED_EVENTS = 200_000
 SHOWN = (
@@ -37,7 +40,29 @@ SHOWN = (
         "select month, event_type, sum(event_count) as events, sum(unique_contacts) as contacts"
         " from analytics.monthly_usage group by 1, 2 order by month desc, events desc limit 5",
     ),
+    (
+        "Segments (segments.memberships)",
+        "select o.external_id as organization, s.name as segment, count(m.contact_id) as members"
+        " from segments.segments s join analytics.organizations o on o.id = s.organization_id"
+        " left join segments.memberships m on m.segment_id = s.id and m.left_at is null"
+        " group by 1, 2 order by members desc, 1, 2 limit 5",
+    ),
 )
+_A_MEMBER = """
+    select segment.external_id as segment,
+           contact.external_id || ' --organization ' || organization.external_id as contact
+    from segments.memberships as membership
+    join segments.segments as segment on segment.id = membership.segment_id
+    join crm.contacts as contact on contact.id = membership.contact_id
+    join crm.organizations as organization on organization.id = contact.organization_id
+    where membership.left_at is null
+    order by jsonb_array_length(segment.rule -> 'all') desc nulls last, segment.id, contact.id
+    limit 1
+"""
+WHY = """\
+  {command} why --segment {segment} --contact {contact}
+      each condition of a segment's rule, and the row that decides
+"""
 NEXT = """
 What to look at next
   make up
@@ -47,7 +72,7 @@ What to look at next
   {command} query "select * from analytics.campaign_daily_rates where sent > 0 limit 5"
   {command} query "select event_type, count(*) from lake.contact_activity group by 1"
       read-only SQL over the tables and the event lake
-  {warehouse}
+{why}  {warehouse}
       every aggregate in one file, for DuckDB
 """
 
@@ -62,7 +87,7 @@ def demo(
     ] = GENERATED_EVENTS,
 ) -> None:
     """Load events, materialise every aggregate, print them, say where to look."""
-    from marketing_pipelines.running import run_marked
+    from marketing_pipelines.running import Request, run_job, run_marked
 
     with connected() as (settings, engine), dagster_instance() as instance:
         for kind, path in _files(settings, source, events):
@@ -70,16 +95,26 @@ def demo(
                 result = load_file(engine, kind, path, settings=settings, on_progress=on_progress)
             print(f"{kind:<18} {result.summary()}")
         for outcome in run_marked(settings=settings, engine=engine, instance=instance):
-            print(
-                f"{outcome.status.lower():<10} {outcome.job:<32} {outcome.partitions:>6} partitions"
-                f" {outcome.rows:>9} rows {outcome.seconds:>7.2f} s"
-            )
+            print(_line(outcome))
+        memberships = Request("segments/memberships")
+        for outcome in run_job(memberships, settings=settings, engine=engine, instance=instance):
+            print(_line(outcome))
         for title, statement in SHOWN:
             with engine.connect() as connection:
                 answer = connection.execute(sa.text(statement))
                 print()
                 print_table(list(answer.keys()), answer.all(), title)
-        print(NEXT.format(command=sys.argv[0], warehouse=settings.warehouse_path))
+        with engine.connect() as connection:
+            member = connection.execute(sa.text(_A_MEMBER)).first()
+        why = WHY.format(command=sys.argv[0], **member._mapping) if member else ""
+        print(NEXT.format(command=sys.argv[0], warehouse=settings.warehouse_path, why=why))
+
+
+def _line(outcome: "Outcome") -> str:
+    return (
+        f"{outcome.status.lower():<10} {outcome.job:<32} {outcome.partitions:>6} partitions"
+        f" {outcome.rows:>9} rows {outcome.seconds:>7.2f} s"
+    )
 
 
 def _files(settings: Settings, source: str, events: int) -> list[tuple[str, Path]]:

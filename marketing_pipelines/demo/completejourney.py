@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketing_pipelines.demo.segments import HOUSEHOLDS, write_segments
 from marketing_pipelines.failures import ConfigurationError
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def write_files(folder: Path) -> list[tuple[str, Path]]:
     contacts, 27 completed campaigns, and one event per mailing (`sent`), redeemed coupon
     (`converted`, source = its campaign) and purchase line (`purchase`, without a source), in
     order of time. An event id is the source row's own key, so a second writing gives the same.
+    Four segments tell households apart.
 
     Returns:
         `(kind, path)` in the order in which `load KIND PATH` takes them.
@@ -139,7 +141,9 @@ def write_files(folder: Path) -> list[tuple[str, Path]]:
     data = _data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _connect(data, folder) as connection:
-        return [(kind, _copy(connection, query, folder / name)) for kind, name, query in _FILES]
+        files = [(kind, _copy(connection, query, folder / name)) for kind, name, query in _FILES]
+    segments = write_segments(["completejourney"], HOUSEHOLDS, folder / "segments.jsonl")
+    return [*files, ("segments", segments)]
 
 
 def _data_folder() -> Path:

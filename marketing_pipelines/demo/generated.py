@@ -51,6 +51,7 @@ def write_files(
     from marketing_pipelines.demo import entity_files
     from marketing_pipelines.demo.activity import Activity
     from marketing_pipelines.demo.event_batches import EventTexts
+    from marketing_pipelines.demo.segments import READERS, write_segments
     from marketing_pipelines.demo.world import build_world
 
     _check(events=(events, 0), seed=(seed, 0), days=(days, 1), organizations=(organizations, 1))
@@ -69,7 +70,17 @@ def write_files(
     enrolments = entity_files.write_campaign_contacts(
         world, activity.mail.stopped_at, folder / "campaign_contacts.csv"
     )
-    return [*entities, ("campaign_contacts", enrolments), ("events", target)]
+    segments = write_segments(
+        (organization.external_id for organization in world.organizations),
+        READERS,
+        folder / "segments.jsonl",
+    )
+    return [
+        *entities,
+        ("campaign_contacts", enrolments),
+        ("events", target),
+        ("segments", segments),
+    ]
 
 
 def generate_batches(

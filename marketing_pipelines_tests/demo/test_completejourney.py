@@ -50,6 +50,7 @@ def test_files_come_in_the_order_in_which_they_refer_to_each_other(
         "campaigns",
         "campaign_contacts",
         "events",
+        "segments",
     ]
     assert sorted(path.name for path in files[0][1].parent.iterdir()) == sorted(
         path.name for _, path in files

@@ -83,7 +83,7 @@ def test_any_period_and_any_number_of_organizations_will_do(days: int, organizat
 def test_files_come_in_the_order_in_which_they_refer_to_each_other(files: dict[str, Path]) -> None:
     assert list(files) == [
         *("organizations", "users", "companies", "contacts"),
-        *("campaigns", "campaign_contacts", "events"),
+        *("campaigns", "campaign_contacts", "events", "segments"),
     ]
 
 

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
-from marketing_pipelines.domains.segments import asking, definitions
+from marketing_pipelines.domains.segments import asking, definitions, staging
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
+from marketing_pipelines.stores.temporary import create_temporary
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.segments import naive, strategies
 from marketing_pipelines_tests.segments.cases import Case, by_world, error_world, every_case
@@ -37,7 +38,8 @@ def for_everybody(connection: sa.Connection, number: int, rule: Any, world: naiv
 
 
 def for_few(connection: sa.Connection, number: int, rule: Any, world: naive.World) -> list[str]:
-    """The same statement as an evaluation of touched contacts, each looked up by index."""
+    """The same statement as an evaluation of touched contacts, over copies of their rows."""
+    parsed = parse(to_json(rule))
     frame = definitions.frame(
         connection,
         number,
@@ -45,11 +47,12 @@ def for_few(connection: sa.Connection, number: int, rule: Any, world: naive.Worl
         now=world.now,
         segments=definitions.Inlined(definitions.read(connection, number)),
     )
-    scope = sa.text(
-        "select id as contact_id from crm.contacts where organization_id = :organization"
-    ).columns(sa.column("contact_id", sa.BigInteger))
-    compiler = Compiler(frame, scope.bindparams(organization=number).subquery())
-    holds = compiler.condition(parse(to_json(rule)))
+    contacts = sa.text("select id as contact_id from crm.contacts where organization_id = :number")
+    create_temporary(connection, "looked_at", contacts.bindparams(number=number))
+    others = [parse(to_json(segment.rule)) for segment in world.segments.values()]
+    staging.stage(connection, [parsed, *others], frame)
+    compiler = Compiler(frame, staging.STAGED)
+    holds = compiler.condition(parsed)
     found = sa.select(compiler.contact.c.external_id).select_from(compiler.source).where(holds)
     return sorted(connection.execute(found).scalars())
 

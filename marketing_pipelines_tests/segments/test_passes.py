@@ -112,7 +112,7 @@ class Life:
             self.connection, organization, self.world.now, UTC, retry=True
         ).run(failures.attempts)
         assert failures.last_error == ""
-        self.connection.exec_driver_sql("drop table touched, moved")
+        self.connection.exec_driver_sql("drop table if exists touched, moved, looked_at")
         return {"segments": report.segments, "in_full": report.in_full}
 
     def members(self) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """Rules become SQL: one statement per rule, every value a bound parameter.
 
-A condition on events is a sub-query per contact. For everybody it is grouped once and joined; for
-a few contacts (`scope`) it looks each of them up by index. Both give the same.
+A condition on events is a sub-query grouped by contact and joined with the contacts. The same
+statement is read from the tables or, for a few contacts, from copies of their rows (`Sources`).
 """
 
 import datetime as dt
@@ -37,6 +37,18 @@ from marketing_pipelines.domains.segments.values import (
     fits,
     stored,
 )
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where contacts and their events stand; columns as in `crm.contacts` and
+    `analytics.contact_activity`."""
+
+    contacts: sa.FromClause
+    events: sa.FromClause
+
+
+TABLES = Sources(contacts, contact_activity)
 
 
 class Segments(Protocol):
@@ -75,20 +87,20 @@ class Compiler:
     """Compiles rules over one row source of contacts.
 
     Attributes:
-        scope: The only contacts that are looked at, as `contact_id`; None: everybody.
         source: The contacts, joined with what the conditions on events need.
     """
 
     frame: Frame
-    scope: sa.FromClause | None = None
-    contact: sa.FromClause = contacts
+    sources: Sources = TABLES
     source: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.source = self.contact
-        if self.scope is not None:
-            here = self.scope.c.contact_id == self.contact.c.id
-            self.source = self.scope.join(self.contact, here)
+
+    @property
+    def contact(self) -> sa.FromClause:
+        """The contacts."""
+        return self.sources.contacts
 
     def condition(self, rule: Any, path: str = "") -> Condition:
         """Whether the rule holds for a contact, true or false.
@@ -127,52 +139,36 @@ class Compiler:
         return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
 
     def _event(self, rule: EventCondition) -> Condition:
-        activity = contact_activity.alias()
+        activity = self.sources.events.alias()
         found = self.matching(rule, activity)
-        if self.scope is not None:
-            found = found.where(activity.c.contact_id == self.contact.c.id)
         if rule.last is not None:
-            passes = sa.and_(*(self._property(p, activity.c.properties) for p in rule.last)).label(
-                "answer"
-            )
+            passes = sa.and_(*(self._property(p, activity.c.properties) for p in rule.last))
             latest = (activity.c.occurred_at.desc(), sa.collate(activity.c.event_id, "C").desc())
-            if self.scope is not None:
-                found = found.with_only_columns(passes).order_by(*latest).limit(1)
-            else:
-                found = (
-                    found.with_only_columns(activity.c.contact_id, passes)
-                    .ext(pg.distinct_on(activity.c.contact_id))
-                    .order_by(activity.c.contact_id, *latest)
-                )
-            return sa.func.coalesce(self._joined(found).c.answer, sa.false(), type_=sa.Boolean)
-        count = sa.func.count().label("answer")
-        if self.scope is not None:
-            found = found.with_only_columns(count)
-        else:
-            found = found.with_only_columns(activity.c.contact_id, count).group_by(
-                activity.c.contact_id
+            found = (
+                found.with_only_columns(activity.c.contact_id, passes.label("answer"))
+                .ext(pg.distinct_on(activity.c.contact_id))
+                .order_by(activity.c.contact_id, *latest)
             )
+            return sa.func.coalesce(self._joined(found).c.answer, sa.false(), type_=sa.Boolean)
+        found = found.with_only_columns(
+            activity.c.contact_id, sa.func.count().label("answer")
+        ).group_by(activity.c.contact_id)
         return counted(rule, sa.func.coalesce(self._joined(found).c.answer, 0))
 
     def _joined(self, found: Any) -> Any:
-        if self.scope is not None:
-            answers = found.lateral()
-            self.source = self.source.outerjoin(answers, sa.true())
-        else:
-            answers = found.subquery()
-            same = answers.c.contact_id == self.contact.c.id
-            self.source = self.source.outerjoin(answers, same)
+        answers = found.subquery()
+        same = answers.c.contact_id == self.contact.c.id
+        self.source = self.source.outerjoin(answers, same)
         return answers
 
     def matching(self, rule: EventCondition, activity: Any) -> sa.Select[Any]:
         """The events that a condition counts, before they are told apart by contact."""
         start, end = window_of(rule, self.frame.now, self.frame.zone)
         found = sa.select(activity).where(
-            activity.c.occurred_at < end, is_of_type(rule, activity.c.event_type)
+            activity.c.organization_id == self.frame.organization_id,
+            activity.c.occurred_at < end,
+            is_of_type(rule, activity.c.event_type),
         )
-        if self.scope is None:
-            # A contact has one organization; to look at it would cost the index-only scan.
-            found = found.where(activity.c.organization_id == self.frame.organization_id)
         if start is not None:
             found = found.where(activity.c.occurred_at >= start)
         if rule.sources is not None:

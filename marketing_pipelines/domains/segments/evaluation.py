@@ -18,18 +18,20 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import Segmentation, settings_of
-from marketing_pipelines.domains.segments import definitions, movement, publishing
+from marketing_pipelines.domains.segments import definitions, movement, publishing, staging
 from marketing_pipelines.domains.segments.asking import patiently, require_patterns
-from marketing_pipelines.domains.segments.compiler import Compiler, Frame
+from marketing_pipelines.domains.segments.compiler import TABLES, Compiler, Frame
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
+from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError
 
 JOB = "segments/memberships"
-# Looking up more than this share of the contacts one by one costs more than evaluating everybody.
-FEW = 0.1
+# Looking at more than this share of the contacts costs as much as looking at everybody.
+FEW = 0.25
 ALWAYS_FEW = 20_000
 # So many new rows are unknown to the planner, which then loops over them.
 ANALYZE_FROM = 100_000
+LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 Items = Callable[
     [sa.Connection, Iterable[Definition], Callable[[Definition], str]],
@@ -106,8 +108,9 @@ class Pass:
         self._prepare(catalogue, waiting)
         self._forget_what_is_no_longer_right(waiting)
         self.moved = self._move(waiting)
-        self.changes = 0
+        self.are_staged = self._stage(waiting)
         self.dependents = _dependents(ordered)
+        self.changes = 0
         unchanged: list[int] = []
         for item in items(self.connection, self._changed(waiting, unchanged), self._name):
             with item as definition:
@@ -183,23 +186,30 @@ class Pass:
         rows = self.connection.execute(read_sql("count_moved"))
         return {row.segment_id: row.contacts for row in rows}
 
+    def _stage(self, waiting: Sequence[Definition]) -> bool:
+        """Copies the rows of those who are looked at; returns whether they were few enough."""
+        rules = [d.rule for d in waiting if d.evaluated_at is not None]
+        if self.frame is None or not rules or not (self.touched or self.moved):
+            return False
+        number = self.connection.execute(read_sql("look_at")).rowcount
+        if not self._are_few(number):
+            return False
+        staging.stage(self.connection, rules, self.frame)
+        return True
+
     def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
         """Those whose members may differ, judged when their turn comes: segments before them may
         have changed. The attempt is noted first, so that whatever fails starts anew."""
         for definition in waiting:
-            moved = self.moved.get(definition.id, 0)
-            time_is_up = (
-                definition.next_change_at is not None and definition.next_change_at < self.now
-            )
-            if definition.evaluated_at is not None and not time_is_up:
-                if not self.touched and not moved:
-                    unchanged.append(definition.id)
-                    continue
-                in_full = not self._are_few(self.touched + moved)
-            else:
-                in_full = True
-            definition.in_full = in_full
-            definition.by_time_alone = in_full and definition.evaluated_at is not None
+            is_new = definition.evaluated_at is None
+            next_change_at = definition.next_change_at
+            time_is_up = next_change_at is not None and next_change_at < self.now
+            differs = self.touched or self.moved.get(definition.id)
+            if not (is_new or time_is_up or differs):
+                unchanged.append(definition.id)
+                continue
+            definition.in_full = is_new or time_is_up or not self.are_staged
+            definition.by_time_alone = definition.in_full and not is_new
             self.connection.execute(
                 read_sql("note_attempt"),
                 {"id": definition.id, "version": definition.version, "now": self.now},
@@ -216,13 +226,13 @@ class Pass:
         require_patterns(self.connection, definition.rule)
         patience = dt.timedelta(seconds=self.limits.timeout_seconds)
         with patiently(self.connection, patience):
-            scope = None if definition.in_full else publishing.scope_of(definition)
-            compiler = Compiler(self.frame, scope)
+            compiler = self._compiler(definition)
             holds = definitions.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
             )
-            publishing.find_changes(self.connection, definition, compiler, holds, scope)
-            next_change_at = self._next_change(definition, scope)
+            members = memberships if definition.in_full else staging.STAGED_MEMBERS
+            publishing.find_changes(self.connection, definition, compiler, holds, members)
+            next_change_at = self._next_change(definition)
         if definition.in_full and publishing.must_wait(self.connection, definition, self.limits):
             publishing.hold(self.connection, JOB, self._name(definition), definition)
             self.report.held.append(definition.external_id)
@@ -247,31 +257,37 @@ class Pass:
         self.report.entered += changes.entered
         self.report.left += changes.left
 
-    def _next_change(self, definition: Definition, scope: sa.CTE | None) -> dt.datetime | None:
+    def _compiler(self, definition: Definition) -> Compiler:
+        assert self.frame is not None
+        return Compiler(self.frame, TABLES if definition.in_full else staging.STAGED)
+
+    def _next_change(self, definition: Definition) -> dt.datetime | None:
         """Up to when time alone changes nothing: of everybody, or of those evaluated now and
         before."""
         assert self.frame is not None
         known = [movement.pause(definition.rule, self.now, self.frame.zone)]
         if not definition.in_full:
             known.append(definition.next_change_at)
-        compiler = Compiler(self.frame, scope)
-        boundary = movement.boundaries(definition.rule, compiler)
-        if boundary is not None:
-            known.append(publishing.earliest(self.connection, compiler, boundary))
+        for query in movement.boundaries(definition.rule, self._compiler(definition)):
+            known.append(self.connection.execute(query).scalar())
         return min((instant for instant in known if instant is not None), default=None)
 
     def _pass_on(self, definition: Definition, number: int) -> None:
-        """Has the segments that refer to this one look at those whom it took in or let go."""
+        """Has the segments that refer to this one look at those whom it took in or let go.
+
+        Of a rebuild these are any contacts, so what refers to it is rebuilt too.
+        """
         for dependent in self.dependents.get(definition.id, []) if number else []:
-            self.connection.execute(read_sql("pass_on"), {"id": dependent})
-            self.moved[dependent] = self.moved.get(dependent, 0) + number
+            self.moved[dependent.id] = self.moved.get(dependent.id, 0) + number
+            if definition.in_full:
+                dependent.next_change_at = LONG_AGO
 
 
-def _dependents(ordered: Sequence[Definition]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+def _dependents(ordered: Sequence[Definition]) -> dict[int, list[Definition]]:
+    found: dict[int, list[Definition]] = {}
     for definition in ordered:
         for number in definition.refers_to:
-            found.setdefault(number, []).append(definition.id)
+            found.setdefault(number, []).append(definition)
     return found
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import definitions
-from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.compiler import Compiler, Sources
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
 from marketing_pipelines.domains.segments.rules import (
     Attribute,
@@ -94,7 +94,11 @@ def explain(
         now=now,
         segments=definitions.Published(catalogue),
     )
-    compiler = Compiler(frame, sa.select(sa.literal(contact_id).label("contact_id")).subquery())
+    one = sa.select(contacts).where(contacts.c.id == contact_id).subquery()
+    its_events = (
+        sa.select(contact_activity).where(contact_activity.c.contact_id == contact_id).subquery()
+    )
+    compiler = Compiler(frame, Sources(one, its_events))
     conditions = list(walk(definition.rule))
     answers = [
         compiler.condition(condition, path).label(f"answer_{place}")

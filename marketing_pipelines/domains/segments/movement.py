@@ -73,17 +73,29 @@ def pause(rule: Any, now: dt.datetime, zone: ZoneInfo) -> dt.datetime | None:
     return min(until, default=None)
 
 
-def boundaries(rule: Any, compiler: Compiler) -> sa.ColumnElement[Any] | None:
-    """The next instant after which a contact's own dates answer differently, as an expression."""
+def boundaries(rule: Any, compiler: Compiler) -> list[sa.Select[Any]]:
+    """The next instant after which contacts' own dates answer differently, as a query for each
+    condition that compares them with the moment."""
     now, zone = compiler.frame.now, compiler.frame.zone
-    instants = []
+    contact = compiler.contact
+    found = []
     for condition, _, _ in walk(rule):
         if isinstance(condition, Attribute) and condition.kind == "length":
-            value = stored(compiler.contact, condition.attribute).instant(zone)
-            length = sa.literal(dates.length(condition.value), sa.Interval)
-            other = value + length if condition.op == "within_last" else value - length
-            instants += [sa.case((at >= now, at)) for at in (value, other)]
-    return sa.func.least(*instants) if instants else None
+            value = stored(contact, condition.attribute).instant(zone).label("value")
+            # `offset 0`: read once, used twice.
+            own = (
+                sa.select(value)
+                .where(contact.c.organization_id == compiler.frame.organization_id)
+                .offset(0)
+                .subquery()
+                .c.value
+            )
+            length = dates.length(condition.value)
+            other = length if condition.op == "within_last" else -length
+            at_other = sa.func.min(own).filter(own >= now - other) + sa.literal(other, sa.Interval)
+            at_value = sa.func.min(own).filter(own >= now)
+            found.append(sa.select(sa.func.least(at_value, at_other)))
+    return found
 
 
 def _names_a_moving_day(comparison: Comparison) -> bool:

@@ -6,7 +6,6 @@ that would remove very many waits for somebody to confirm it.
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,7 +13,6 @@ from marketing_pipelines.domains.crm.organization_settings import Segmentation
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.events import SegmentEntered, SegmentLeft
-from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.domains.segments.values import Condition
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import bus
@@ -26,10 +24,6 @@ GUARDED_FROM = 100
 _changes = sa.table(
     "changes", sa.column("contact_id", sa.BigInteger), sa.column("entered", sa.Boolean)
 )
-_touched = sa.table("touched", sa.column("contact_id", sa.BigInteger))
-_moved = sa.table(
-    "moved", sa.column("segment_id", sa.BigInteger), sa.column("contact_id", sa.BigInteger)
-)
 
 
 @dataclass(frozen=True)
@@ -40,26 +34,17 @@ class Changes:
     left: int
 
 
-def scope_of(definition: Definition) -> sa.CTE:
-    """The contacts whose answer can differ: `touched` and `moved` are temporary tables."""
-    return (
-        sa.select(_touched.c.contact_id)
-        .union(sa.select(_moved.c.contact_id).where(_moved.c.segment_id == definition.id))
-        .cte("scope")
-    )
-
-
 def find_changes(
     connection: sa.Connection,
     definition: Definition,
     compiler: Compiler,
     holds: Condition,
-    scope: sa.CTE | None,
+    members: sa.FromClause,
 ) -> None:
     """Makes the temporary table `changes (contact_id, entered)`: who is to enter, who to leave.
 
     Args:
-        scope: The contacts that are looked at; None: everybody.
+        members: Where the current members stand, among those that are looked at.
     """
     contact = compiler.contact
     belonging = (
@@ -67,13 +52,9 @@ def find_changes(
         .select_from(compiler.source)
         .where(contact.c.organization_id == compiler.frame.organization_id, holds)
     )
-    current = sa.select(memberships.c.contact_id).where(
-        memberships.c.segment_id == definition.id, memberships.c.left_at.is_(None)
+    current = sa.select(members.c.contact_id).where(
+        members.c.segment_id == definition.id, members.c.left_at.is_(None)
     )
-    if scope is not None:
-        # Each contact by index: reading all members of the segment would cost as much as a rebuild.
-        own = current.where(memberships.c.contact_id == scope.c.contact_id).offset(0).lateral()
-        current = sa.select(own.c.contact_id).select_from(scope.join(own, sa.true()))
     new, old = belonging.cte("belonging"), current.cte("current")
     changes = (
         sa.select(
@@ -84,19 +65,6 @@ def find_changes(
         .where(sa.or_(new.c.contact_id.is_(None), old.c.contact_id.is_(None)))
     )
     create_temporary(connection, "changes", changes)
-
-
-def earliest(
-    connection: sa.Connection, compiler: Compiler, boundary: sa.ColumnElement[Any]
-) -> dt.datetime | None:
-    """The earliest of an instant that each contact of the compiler has."""
-    contact = compiler.contact
-    found: dt.datetime | None = connection.execute(
-        sa.select(sa.func.min(boundary))
-        .select_from(compiler.source)
-        .where(contact.c.organization_id == compiler.frame.organization_id)
-    ).scalar()
-    return found
 
 
 def must_wait(connection: sa.Connection, definition: Definition, limits: Segmentation) -> bool:

@@ -1,2 +1,2 @@
--- How many contacts are staged for each segment.
-select segment_id, count(*) as contacts from moved group by segment_id
+-- How many contacts time moved, for each segment.
+select segment_id, count(distinct contact_id) as contacts from moved group by segment_id
