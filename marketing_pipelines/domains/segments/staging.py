@@ -4,9 +4,7 @@ The copies are temporary tables with the columns of the tables they come from: w
 can read these.
 """
 
-import datetime as dt
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,36 +29,6 @@ STAGED = Sources(_copy_of(contacts, "staged_contacts"), _copy_of(contact_activit
 STAGED_MEMBERS = _copy_of(memberships, "staged_members")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The events that any of some rules can count.
-
-    Attributes:
-        types: Their types; None: every type.
-        since: When the first of them can have happened; None: at any time.
-    """
-
-    types: list[str] | None
-    since: dt.datetime | None
-
-
-def wanted(rules: Iterable[Any], frame: Frame) -> Wanted:
-    """What the conditions on events of some rules look at, taken together."""
-    conditions = [
-        condition
-        for rule in rules
-        for condition, _, _ in walk(rule)
-        if isinstance(condition, EventCondition)
-    ]
-    starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
-    since = min((start for start in starts if start is not None), default=None)
-    every_type = any(condition.prefix is not None for condition in conditions)
-    return Wanted(
-        types=None if every_type else sorted({condition.event for condition in conditions}),
-        since=since if None not in starts else None,
-    )
-
-
 def stage(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> None:
     """Copies the contacts of `looked_at`, their present memberships and their events."""
     own = sa.select(contacts).join(_looked_at, _looked_at.c.contact_id == contacts.c.id)
@@ -69,18 +37,66 @@ def stage(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> None
         memberships.c.contact_id == _looked_at.c.contact_id, memberships.c.left_at.is_(None)
     )
     create_temporary(connection, "staged_members", _each(current))
-    events = wanted(rules, frame)
-    activity = sa.select(contact_activity).where(
-        contact_activity.c.contact_id == _looked_at.c.contact_id,
-        contact_activity.c.occurred_at < frame.now,
-    )
-    if events.types is not None:
-        listed = sa.cast(events.types, pg.ARRAY(sa.Text))
-        activity = activity.where(contact_activity.c.event_type == sa.any_(listed))
-    if events.since is not None:
-        activity = activity.where(contact_activity.c.occurred_at >= events.since)
-    create_temporary(connection, "staged_events", _each(activity))
+    create_temporary(connection, "staged_events", _events(rules, frame))
     connection.execute(read_sql("settle_stages"))
+
+
+def _events(rules: Iterable[Any], frame: Frame) -> Any:
+    """The events that any of the rules can count.
+
+    Of types that are only counted, the columns that an index has: reading the rows themselves costs
+    many times as much.
+    """
+    conditions = [
+        condition
+        for rule in rules
+        for condition, _, _ in walk(rule)
+        if isinstance(condition, EventCondition)
+    ]
+    looking = [c for c in conditions if c.where or c.last or c.source is not None]
+    whole_types = {condition.event for condition in looking}
+    are_whole = any(condition.prefix is not None for condition in looking)
+    whole = [c for c in conditions if are_whole or c.prefix or c.event in whole_types]
+    counted = [c for c in conditions if not are_whole and c.event not in whole_types]
+    activity = contact_activity.c
+    of_whole_type = activity.event_type == sa.any_(_texts(whole_types))
+    indexed: dict[str, Any] = {
+        "organization_id": sa.literal(frame.organization_id, sa.BigInteger),
+        **{name: activity[name] for name in ("contact_id", "event_type", "occurred_at")},
+    }
+    partly = [
+        indexed.get(column.name, sa.cast(sa.null(), column.type)).label(column.name)
+        for column in contact_activity.columns
+    ]
+    return sa.union_all(
+        _each(
+            _among(sa.select(contact_activity), whole, frame).where(
+                sa.true() if are_whole else of_whole_type
+            )
+        ),
+        _each(_among(sa.select(*partly), counted, frame).where(sa.not_(of_whole_type))),
+    )
+
+
+def _among(
+    events: sa.Select[Any], conditions: Sequence[EventCondition], frame: Frame
+) -> sa.Select[Any]:
+    """Those that any of the conditions can count, and perhaps some more."""
+    activity = contact_activity.c
+    starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
+    found = events.where(
+        activity.contact_id == _looked_at.c.contact_id, activity.occurred_at < frame.now
+    )
+    if not any(condition.prefix is not None for condition in conditions):
+        types = {condition.event for condition in conditions}
+        found = found.where(activity.event_type == sa.any_(_texts(types)))
+    if starts and None not in starts:
+        found = found.where(activity.occurred_at >= min(start for start in starts if start))
+    return found
+
+
+def _texts(values: Iterable[str]) -> sa.ColumnElement[Any]:
+    return sa.cast(sorted(values), pg.ARRAY(sa.Text))
 
 
 def _each(rows: sa.Select[Any]) -> sa.Select[Any]:
