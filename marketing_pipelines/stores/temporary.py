@@ -24,9 +24,13 @@ def _compile(element: _CreateTemporary, compiler: Any, **options: Any) -> str:
     return f"create temporary table {name} on commit drop as {query}"
 
 
-def create_temporary(connection: sa.Connection, name: str, query: Any) -> None:
-    """Makes the table anew with the rows of a query; it is gone at the end of the transaction."""
+def create_temporary(connection: sa.Connection, name: str, query: Any) -> int:
+    """Makes the table anew with the rows of a query; it is gone at the end of the transaction.
+
+    Returns:
+        How many rows it has.
+    """
     connection.execute(
         sa.text(f"drop table if exists {connection.dialect.identifier_preparer.quote(name)}")
     )
-    connection.execute(_CreateTemporary(name, query))
+    return connection.execute(_CreateTemporary(name, query)).rowcount

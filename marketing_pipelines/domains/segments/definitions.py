@@ -13,7 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
-from marketing_pipelines.domains.segments.compiler import Compiler, Frame, Segments, references
+from marketing_pipelines.domains.segments.compiler import (
+    TABLES,
+    Compiler,
+    Frame,
+    Segments,
+    references,
+)
 from marketing_pipelines.domains.segments.rules import RuleError, parse
 from marketing_pipelines.domains.segments.tables import manual_members, memberships
 from marketing_pipelines.domains.segments.values import Condition
@@ -132,11 +138,16 @@ class Published:
 
     def is_member(self, compiler: Compiler, name: int | str, path: str) -> Condition:
         segment = self._catalogue.require(name, path)
-        return sa.exists().where(
+        own = (
             memberships.c.segment_id == segment.id,
             memberships.c.contact_id == compiler.contact.c.id,
             memberships.c.left_at.is_(None),
         )
+        if compiler.sources is TABLES:
+            return sa.exists().where(*own)
+        # Each of a few contacts by index; for `exists` the planner would read all members.
+        found = sa.select(sa.true()).where(*own).scalar_subquery()
+        return sa.func.coalesce(found, sa.false(), type_=sa.Boolean)
 
 
 class Inlined:

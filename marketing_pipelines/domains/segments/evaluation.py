@@ -31,6 +31,7 @@ FEW = 0.25
 ALWAYS_FEW = 20_000
 # So many new rows are unknown to the planner, which then loops over them.
 ANALYZE_FROM = 100_000
+CURRENT_MEMBERS = sa.select(memberships).where(memberships.c.left_at.is_(None)).subquery()
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 Items = Callable[
@@ -224,22 +225,28 @@ class Pass:
             raise definition.problem
         assert self.frame is not None
         require_patterns(self.connection, definition.rule)
-        patience = dt.timedelta(seconds=self.limits.timeout_seconds)
-        with patiently(self.connection, patience):
+        with patiently(self.connection, dt.timedelta(seconds=self.limits.timeout_seconds)):
             compiler = self._compiler(definition)
             holds = definitions.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
             )
-            members = memberships if definition.in_full else staging.STAGED_MEMBERS
-            publishing.find_changes(self.connection, definition, compiler, holds, members)
+            members = CURRENT_MEMBERS if definition.in_full else staging.STAGED_MEMBERS
+            found = publishing.find_changes(self.connection, definition, compiler, holds, members)
             next_change_at = self._next_change(definition)
-        if definition.in_full and publishing.must_wait(self.connection, definition, self.limits):
-            publishing.hold(self.connection, JOB, self._name(definition), definition)
-            self.report.held.append(definition.external_id)
-            return
-        changes = publishing.publish(
-            self.connection, JOB, self._name(definition), definition, self.organization.id, self.now
-        )
+        item = self._name(definition)
+        changes = publishing.Changes(0, 0)
+        if found:
+            if definition.in_full and publishing.must_wait(
+                self.connection, definition, self.limits
+            ):
+                publishing.hold(self.connection, JOB, item, definition)
+                self.report.held.append(definition.external_id)
+                return
+            changes = publishing.publish(
+                self.connection, definition, self.organization.id, self.now
+            )
+            self._pass_on(definition, found)
+        publishing.no_longer_held(self.connection, JOB, item, definition)
         self.connection.execute(
             read_sql("note_success"),
             {
@@ -250,8 +257,7 @@ class Pass:
                 "difference": changes.entered - changes.left,
             },
         )
-        self._pass_on(definition, changes.entered + changes.left)
-        self.changes += changes.entered + changes.left
+        self.changes += found
         self.report.segments += 1
         self.report.in_full += definition.in_full
         self.report.entered += changes.entered
@@ -277,7 +283,7 @@ class Pass:
 
         Of a rebuild these are any contacts, so what refers to it is rebuilt too.
         """
-        for dependent in self.dependents.get(definition.id, []) if number else []:
+        for dependent in self.dependents.get(definition.id, []):
             self.moved[dependent.id] = self.moved.get(dependent.id, 0) + number
             if definition.in_full:
                 dependent.next_change_at = LONG_AGO

@@ -40,11 +40,14 @@ def find_changes(
     compiler: Compiler,
     holds: Condition,
     members: sa.FromClause,
-) -> None:
+) -> int:
     """Makes the temporary table `changes (contact_id, entered)`: who is to enter, who to leave.
 
     Args:
-        members: Where the current members stand, among those that are looked at.
+        members: The current members of all segments, as far as contacts are looked at.
+
+    Returns:
+        How many they are.
     """
     contact = compiler.contact
     belonging = (
@@ -52,9 +55,7 @@ def find_changes(
         .select_from(compiler.source)
         .where(contact.c.organization_id == compiler.frame.organization_id, holds)
     )
-    current = sa.select(members.c.contact_id).where(
-        members.c.segment_id == definition.id, members.c.left_at.is_(None)
-    )
+    current = sa.select(members.c.contact_id).where(members.c.segment_id == definition.id)
     new, old = belonging.cte("belonging"), current.cte("current")
     changes = (
         sa.select(
@@ -64,7 +65,7 @@ def find_changes(
         .select_from(new.outerjoin(old, new.c.contact_id == old.c.contact_id, full=True))
         .where(sa.or_(new.c.contact_id.is_(None), old.c.contact_id.is_(None)))
     )
-    create_temporary(connection, "changes", changes)
+    return create_temporary(connection, "changes", changes)
 
 
 def must_wait(connection: sa.Connection, definition: Definition, limits: Segmentation) -> bool:
@@ -98,12 +99,7 @@ def hold(connection: sa.Connection, job: str, item: str, definition: Definition)
 
 
 def publish(
-    connection: sa.Connection,
-    job: str,
-    item: str,
-    definition: Definition,
-    organization_id: int,
-    now: dt.datetime,
+    connection: sa.Connection, definition: Definition, organization_id: int, now: dt.datetime
 ) -> Changes:
     """Writes the changes and tells of them, except of those that a first evaluation finds."""
     values = {"id": definition.id, "now": now}
@@ -122,9 +118,13 @@ def publish(
                     tick=now,
                 )
                 bus.publish_for_contacts(connection, told, changed)
+    return Changes(entered, left)
+
+
+def no_longer_held(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:
+    """Tells the owner that a rebuild that waited is published, or no longer needed."""
     if definition.held_version is not None:
         incidents.recovered(connection, job, item)
-    return Changes(entered, left)
 
 
 def confirm(connection: sa.Connection, organization_id: int, segment: str) -> int:

@@ -26,14 +26,19 @@ def _copy_of(table: sa.Table, name: str) -> sa.TableClause:
 
 
 STAGED = Sources(_copy_of(contacts, "staged_contacts"), _copy_of(contact_activity, "staged_events"))
-STAGED_MEMBERS = _copy_of(memberships, "staged_members")
+STAGED_MEMBERS = sa.table(
+    "staged_members",
+    sa.column("segment_id", sa.BigInteger),
+    sa.column("contact_id", sa.BigInteger),
+)
 
 
 def stage(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> None:
     """Copies the contacts of `looked_at`, their present memberships and their events."""
     own = sa.select(contacts).join(_looked_at, _looked_at.c.contact_id == contacts.c.id)
     create_temporary(connection, "staged_contacts", own)
-    current = sa.select(memberships).where(
+    # From the index alone, which holds current members only.
+    current = sa.select(memberships.c.segment_id, memberships.c.contact_id).where(
         memberships.c.contact_id == _looked_at.c.contact_id, memberships.c.left_at.is_(None)
     )
     create_temporary(connection, "staged_members", _each(current))

@@ -52,8 +52,8 @@ CREATE TABLE segments.memberships (
     entered_at TIMESTAMP WITH TIME ZONE NOT NULL,
     left_at TIMESTAMP WITH TIME ZONE
 );
-CREATE INDEX ix_memberships_contact_id ON segments.memberships (contact_id, segment_id);
-CREATE INDEX ix_memberships_left_at ON segments.memberships (segment_id, left_at) WHERE left_at is not null;
+CREATE INDEX ix_memberships_contact_id ON segments.memberships (contact_id, segment_id) WHERE left_at is null;
+CREATE INDEX ix_memberships_former ON segments.memberships (contact_id, segment_id) WHERE left_at is not null;
 CREATE UNIQUE INDEX uq_memberships_current ON segments.memberships (segment_id, contact_id) WHERE left_at is null;
 COMMENT ON TABLE segments.memberships IS 'Who is in which segment, and was before; current members have no left_at';
 COMMENT ON COLUMN segments.memberships.segment_id IS 'Segment';
