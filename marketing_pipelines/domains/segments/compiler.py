@@ -42,10 +42,21 @@ from marketing_pipelines.domains.segments.values import (
 @dataclass(frozen=True)
 class Sources:
     """Where contacts and their events stand; columns as in `crm.contacts` and
-    `analytics.contact_activity`."""
+    `analytics.contact_activity`.
+
+    Attributes:
+        counted: Where the number of each contact's events is known already, by what is counted
+            (`counting_key`): a column of a table that has `contact_id`, too.
+    """
 
     contacts: sa.FromClause
     events: sa.FromClause
+    counted: Mapping[str, sa.ColumnElement[Any]] = field(default_factory=dict)
+
+    @property
+    def are_tables(self) -> bool:
+        """Whether everybody stands there."""
+        return self.contacts is contacts
 
 
 TABLES = Sources(contacts, contact_activity)
@@ -93,6 +104,7 @@ class Compiler:
     frame: Frame
     sources: Sources = TABLES
     source: Any = field(init=False)
+    _answers: list[Any] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.source = self.contact
@@ -139,49 +151,64 @@ class Compiler:
         return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
 
     def _event(self, rule: EventCondition) -> Condition:
+        known = self.sources.counted.get(counting_key(rule))
+        if known is not None:
+            return counted(rule, sa.func.coalesce(self._joined(known.table).c[known.name], 0))
         activity = self.sources.events.alias()
-        found = self.matching(rule, activity)
+        found = sa.select(activity.c.contact_id).where(
+            self.of_organization(activity),
+            is_of_type(rule, activity.c.event_type),
+            self.matches(rule, activity),
+        )
         if rule.last is not None:
             passes = sa.and_(*(self._property(p, activity.c.properties) for p in rule.last))
             latest = (activity.c.occurred_at.desc(), sa.collate(activity.c.event_id, "C").desc())
             found = (
-                found.with_only_columns(activity.c.contact_id, passes.label("answer"))
+                found.add_columns(passes.label("answer"))
                 .ext(pg.distinct_on(activity.c.contact_id))
                 .order_by(activity.c.contact_id, *latest)
             )
-            return sa.func.coalesce(self._joined(found).c.answer, sa.false(), type_=sa.Boolean)
-        found = found.with_only_columns(
-            activity.c.contact_id, sa.func.count().label("answer")
-        ).group_by(activity.c.contact_id)
-        return counted(rule, sa.func.coalesce(self._joined(found).c.answer, 0))
+            answer = self._joined(found.subquery()).c.answer
+            return sa.func.coalesce(answer, sa.false(), type_=sa.Boolean)
+        found = found.add_columns(sa.func.count().label("answer")).group_by(activity.c.contact_id)
+        return counted(rule, sa.func.coalesce(self._joined(found.subquery()).c.answer, 0))
 
-    def _joined(self, found: Any) -> Any:
-        answers = found.subquery()
-        same = answers.c.contact_id == self.contact.c.id
-        self.source = self.source.outerjoin(answers, same)
+    def _joined(self, answers: Any) -> Any:
+        if answers not in self._answers:
+            self._answers.append(answers)
+            same = answers.c.contact_id == self.contact.c.id
+            self.source = self.source.outerjoin(answers, same)
         return answers
 
-    def matching(self, rule: EventCondition, activity: Any) -> sa.Select[Any]:
-        """The events that a condition counts, before they are told apart by contact."""
-        start, end = window_of(rule, self.frame.now, self.frame.zone)
-        found = sa.select(activity).where(
+    def of_organization(self, activity: Any) -> Condition:
+        """Whether an event is one of the organization that can be seen."""
+        return sa.and_(
             activity.c.organization_id == self.frame.organization_id,
-            activity.c.occurred_at < end,
-            is_of_type(rule, activity.c.event_type),
+            activity.c.occurred_at < self.frame.now,
         )
+
+    def matches(self, rule: EventCondition, activity: Any) -> Condition:
+        """Whether a condition counts an event of its type."""
+        start, end = window_of(rule, self.frame.now, self.frame.zone)
+        tests = [activity.c.occurred_at < end]
         if start is not None:
-            found = found.where(activity.c.occurred_at >= start)
+            tests.append(activity.c.occurred_at >= start)
         if rule.sources is not None:
             ids = [self.frame.campaigns[k] for k in rule.sources if k in self.frame.campaigns]
-            found = found.where(
-                activity.c.source_type == "campaign",
-                activity.c.source_id == sa.any_(sa.cast(ids, pg.ARRAY(sa.BigInteger))),
-            )
-        return found.where(*(self._property(p, activity.c.properties) for p in rule.where))
+            tests.append(activity.c.source_type == "campaign")
+            tests.append(activity.c.source_id == sa.any_(sa.cast(ids, pg.ARRAY(sa.BigInteger))))
+        return sa.and_(*tests, *(self._property(p, activity.c.properties) for p in rule.where))
 
     def _property(self, predicate: Any, properties: sa.ColumnElement[Any]) -> Condition:
         value = Document(at(properties, predicate.property))
         return compare(predicate, value, self.frame.now, self.frame.zone)
+
+
+def counting_key(rule: EventCondition) -> str:
+    """What a condition counts, without how it compares the number."""
+    return repr(
+        (rule.event, rule.within, rule.since, rule.until, rule.sources, rule.where, rule.last)
+    )
 
 
 def counted(rule: EventCondition, number: sa.ColumnElement[Any]) -> Condition:

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.segments.compiler import (
-    TABLES,
     Compiler,
     Frame,
     Segments,
@@ -143,7 +142,7 @@ class Published:
             memberships.c.contact_id == compiler.contact.c.id,
             memberships.c.left_at.is_(None),
         )
-        if compiler.sources is TABLES:
+        if compiler.sources.are_tables:
             return sa.exists().where(*own)
         # Each of a few contacts by index; for `exists` the planner would read all members.
         found = sa.select(sa.true()).where(*own).scalar_subquery()

@@ -20,8 +20,10 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import Segmentation, settings_of
 from marketing_pipelines.domains.segments import definitions, movement, publishing, staging
 from marketing_pipelines.domains.segments.asking import patiently, require_patterns
-from marketing_pipelines.domains.segments.compiler import TABLES, Compiler, Frame
+from marketing_pipelines.domains.segments.compiler import TABLES, Compiler, Frame, Sources
+from marketing_pipelines.domains.segments.counting import count_together
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
+from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError
 
@@ -110,6 +112,7 @@ class Pass:
         self._forget_what_is_no_longer_right(waiting)
         self.moved = self._move(waiting)
         self.are_staged = self._stage(waiting)
+        self.everybody = self._count_together(waiting)
         self.dependents = _dependents(ordered)
         self.changes = 0
         unchanged: list[int] = []
@@ -139,6 +142,7 @@ class Pass:
         except BadInputError as error:
             for definition in waiting:
                 definition.problem = definition.problem or error
+        self.patience = dt.timedelta(seconds=self.limits.timeout_seconds)
 
     def _forget_what_is_no_longer_right(self, waiting: Sequence[Definition]) -> None:
         """Has everybody evaluated where that is needed; takes what was touched."""
@@ -198,19 +202,45 @@ class Pass:
         staging.stage(self.connection, rules, self.frame)
         return True
 
+    def _may_differ(self, definition: Definition) -> bool:
+        touched = self.touched or self.moved.get(definition.id)
+        return bool(touched) or definition.evaluated_at is None or self._time_is_up(definition)
+
+    def _is_rebuilt(self, definition: Definition) -> bool:
+        is_new = definition.evaluated_at is None
+        return is_new or not self.are_staged or self._time_is_up(definition)
+
+    def _time_is_up(self, definition: Definition) -> bool:
+        next_change_at = definition.next_change_at
+        return next_change_at is not None and next_change_at < self.now
+
+    def _count_together(self, waiting: Sequence[Definition]) -> Sources:
+        """Counts what several of the segments that are rebuilt ask for.
+
+        Where that takes longer than a rule may, each of them counts for itself.
+        """
+        rules = [
+            d.rule
+            for d in waiting
+            if d.problem is None and self._may_differ(d) and self._is_rebuilt(d)
+        ]
+        if self.frame is None or not rules:
+            return TABLES
+        try:
+            with self.connection.begin_nested(), patiently(self.connection, self.patience):
+                return count_together(self.connection, rules, self.frame)
+        except RuleError:
+            return TABLES
+
     def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
         """Those whose members may differ, judged when their turn comes: segments before them may
         have changed. The attempt is noted first, so that whatever fails starts anew."""
         for definition in waiting:
-            is_new = definition.evaluated_at is None
-            next_change_at = definition.next_change_at
-            time_is_up = next_change_at is not None and next_change_at < self.now
-            differs = self.touched or self.moved.get(definition.id)
-            if not (is_new or time_is_up or differs):
+            if not self._may_differ(definition):
                 unchanged.append(definition.id)
                 continue
-            definition.in_full = is_new or time_is_up or not self.are_staged
-            definition.by_time_alone = definition.in_full and not is_new
+            definition.in_full = self._is_rebuilt(definition)
+            definition.by_time_alone = definition.in_full and definition.evaluated_at is not None
             self.connection.execute(
                 read_sql("note_attempt"),
                 {"id": definition.id, "version": definition.version, "now": self.now},
@@ -225,7 +255,7 @@ class Pass:
             raise definition.problem
         assert self.frame is not None
         require_patterns(self.connection, definition.rule)
-        with patiently(self.connection, dt.timedelta(seconds=self.limits.timeout_seconds)):
+        with patiently(self.connection, self.patience):
             compiler = self._compiler(definition)
             holds = definitions.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
@@ -265,7 +295,7 @@ class Pass:
 
     def _compiler(self, definition: Definition) -> Compiler:
         assert self.frame is not None
-        return Compiler(self.frame, TABLES if definition.in_full else staging.STAGED)
+        return Compiler(self.frame, self.everybody if definition.in_full else staging.STAGED)
 
     def _next_change(self, definition: Definition) -> dt.datetime | None:
         """Up to when time alone changes nothing: of everybody, or of those evaluated now and

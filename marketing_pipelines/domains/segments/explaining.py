@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import definitions
-from marketing_pipelines.domains.segments.compiler import Compiler, Sources
+from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
 from marketing_pipelines.domains.segments.rules import (
     Attribute,
@@ -171,10 +171,13 @@ def _evidence(
     if isinstance(condition, EventCondition):
         activity = contact_activity.alias()
         found = (
-            compiler.matching(condition, activity)
-            .where(activity.c.contact_id == contact_id)
-            .with_only_columns(
+            sa.select(
                 activity.c.event_id, activity.c.occurred_at, sa.func.count().over().label("number")
+            )
+            .where(
+                activity.c.contact_id == contact_id,
+                is_of_type(condition, activity.c.event_type),
+                compiler.matches(condition, activity),
             )
             .order_by(activity.c.occurred_at.desc(), sa.collate(activity.c.event_id, "C").desc())
             .limit(1)

@@ -1,0 +1,81 @@
+"""Counting once what many rules ask for: one look at the events of a type answers all of them.
+
+Most rules of an organization ask about the same few types of events. For everybody, each would
+read and group millions of them; together they are one statement per type, whose answers stand in
+a temporary table until the transaction ends.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics.tables import contact_activity
+from marketing_pipelines.domains.segments.compiler import (
+    TABLES,
+    Compiler,
+    Frame,
+    Sources,
+    counting_key,
+    window_of,
+)
+from marketing_pipelines.domains.segments.rules import EventCondition, walk
+from marketing_pipelines.stores.temporary import create_temporary
+
+
+def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> Sources:
+    """Counts the events of everybody where several conditions ask about one type.
+
+    Returns:
+        The tables, with what is counted.
+    """
+    counted: dict[str, sa.ColumnElement[Any]] = {}
+    for number, conditions in enumerate(_shared(rules)):
+        name = f"counted_{number}"
+        create_temporary(connection, name, _counts(conditions, frame))
+        connection.execute(sa.text(f"analyze {name}"))
+        table = sa.table(name, sa.column("contact_id", sa.BigInteger))
+        for place, condition in enumerate(conditions):
+            column = sa.column(f"answer_{place}", sa.Integer)
+            table.append_column(column)
+            counted[counting_key(condition)] = column
+    return Sources(TABLES.contacts, TABLES.events, counted)
+
+
+def _shared(rules: Iterable[Any]) -> Iterator[list[EventCondition]]:
+    """The conditions that one look can answer, where there are several.
+
+    Regular expressions are left to their own rule, which alone is stopped when one takes too long.
+    """
+    groups: dict[str, dict[str, EventCondition]] = defaultdict(dict)
+    for rule in rules:
+        for condition, _, _ in walk(rule):
+            if (
+                isinstance(condition, EventCondition)
+                and condition.prefix is None
+                and condition.last is None
+                and all(predicate.op != "matches" for predicate in condition.where)
+            ):
+                groups[condition.event][counting_key(condition)] = condition
+    for group in groups.values():
+        if len(group) > 1:
+            yield list(group.values())
+
+
+def _counts(conditions: list[EventCondition], frame: Frame) -> sa.Select[Any]:
+    compiler = Compiler(frame)
+    events = contact_activity.c
+    answers = (
+        sa.cast(
+            sa.func.count().filter(compiler.matches(condition, contact_activity)), sa.Integer
+        ).label(f"answer_{place}")
+        for place, condition in enumerate(conditions)
+    )
+    starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
+    found = sa.select(events.contact_id, *answers).where(
+        compiler.of_organization(contact_activity), events.event_type == conditions[0].event
+    )
+    if None not in starts:
+        found = found.where(events.occurred_at >= min(start for start in starts if start))
+    return found.group_by(events.contact_id)
