@@ -1,5 +1,6 @@
 """What is measured, each as a function that adds its results to the report."""
 
+import datetime as dt
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marketing_pipelines_tests.analytics import esp
-from marketing_pipelines_tests.benchmarks import data
+from marketing_pipelines_tests.benchmarks import data, segment_world
 from marketing_pipelines_tests.benchmarks.child import hour_key
 from marketing_pipelines_tests.benchmarks.report import Measured, Report
 from marketing_pipelines_tests.benchmarks.sites import Server, Site
@@ -19,6 +20,7 @@ from marketing_pipelines_tests.benchmarks.sites import Server, Site
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EXPORT = "analytics/contact_activity"
 CAMPAIGN_DAYS = "analytics/campaign_daily_stats"
+SEGMENTS = "segments/memberships"
 BUSY_DAY = "2026-03-10"
 TASKS = 4_000
 
@@ -205,6 +207,42 @@ def queues(bench: Bench) -> None:
     bench.report.add(Measured("tasks enqueued", enqueued, "tasks/s", note="in one statement"))
 
 
+def segments(bench: Bench) -> None:
+    """Fifty segments of one organization: a tenth of --events as contacts, twice as many events."""
+    contacts, events = bench.events // 10, bench.events * 2
+    site = bench.server.new_site("segments")
+    bench.report.say(f"making {contacts:,} contacts and {events:,} events")
+    segment_world.build(site, contacts, events)
+    at = segment_world.NOW
+
+    def evaluate(at: dt.datetime) -> dict[str, Any]:
+        run = site.child("run_at", SEGMENTS, at.isoformat())
+        return _session(run, SEGMENTS) | {"above": run["peak_mb"] - run["idle_mb"]}
+
+    first = evaluate(at)
+    note = f"{first['rows']:,} members of {contacts:,} contacts; {first['above']:.0f} MB above idle"
+    add = bench.report.add
+    add(Measured("50 segments, first evaluation", [first["seconds"]], "s", 75, note=note))
+    site.settle()
+    again = []
+    for _ in range(bench.repeat):
+        site.execute("update segments.evaluations set evaluated_at = null")
+        again.append(evaluate(at)["seconds"])
+    add(Measured("50 segments, everybody again", again, "s", 45, note="nobody enters or leaves"))
+    few, nothing = [], []
+    for number in range(bench.repeat):
+        new = segment_world.NEW_EVENTS
+        segment_world.add_events(site, contacts, at, new, f"new{number}-")
+        at += dt.timedelta(minutes=5)
+        few.append(evaluate(at)["seconds"])
+        nothing.append(evaluate(at)["seconds"])
+    note = f"{segment_world.NEW_EVENTS:,} new events, 5 minutes later"
+    add(Measured("50 segments, new events", few, "s", 3, note=note))
+    add(Measured("50 segments, nothing changed", nothing, "s", 0.1, note="at the same instant"))
+    hour = evaluate(at + dt.timedelta(hours=1))
+    add(Measured("50 segments, an hour later", [hour["seconds"]], "s", note="windows slid"))
+
+
 def _interpreter(site: Site, statement: str) -> float:
     started = time.monotonic()
     subprocess.run(
@@ -242,5 +280,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "hourly_job": hourly_job,
     "esp_events": esp_events,
     "queues": queues,
+    "segments": segments,
     "daemon": daemon,
 }
