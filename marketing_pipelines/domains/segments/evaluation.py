@@ -53,10 +53,12 @@ class Report:
 
     Attributes:
         segments: How many were evaluated, for everybody or for some contacts.
+        unchanged: How many had nothing to be looked at for.
         held: Segments whose result waits for a confirmation.
     """
 
     segments: int = 0
+    unchanged: int = 0
     in_full: int = 0
     entered: int = 0
     left: int = 0
@@ -117,6 +119,7 @@ class Pass:
             with item as definition:
                 self._evaluate(definition)
         self.connection.execute(read_sql("keep"), {"ids": unchanged, "now": self.now})
+        self.report.unchanged += len(unchanged)
         if self.changes >= ANALYZE_FROM:
             self.connection.execute(sa.text("analyze segments.memberships"))
         return self.report
