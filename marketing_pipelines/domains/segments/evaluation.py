@@ -106,6 +106,8 @@ class Pass:
         self.connection.execute(read_sql("create_stages"))
         catalogue = definitions.read(self.connection, self.organization.id)
         ordered = definitions.in_order(catalogue)
+        unused = catalogue.by_id.keys() - {definition.id for definition in ordered}
+        self.connection.execute(read_sql("forget_unused"), {"ids": list(unused)})
         waiting = [d for d in ordered if self.retry or not _failed_before(d)]
         self.now = max([self.instant, *(d.evaluated_at for d in ordered if d.evaluated_at)])
         self._prepare(catalogue, waiting)
