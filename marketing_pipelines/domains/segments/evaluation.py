@@ -225,6 +225,10 @@ class Pass:
     def _name(self, definition: Definition) -> str:
         return f"segment {definition.external_id} of {self.organization.external_id}"
 
+    def _rebuild(self, definition: Definition) -> str:
+        # Another matter than that the segment fails, which ends as soon as it can be evaluated.
+        return f"rebuild of {self._name(definition)}"
+
     def _evaluate(self, definition: Definition) -> None:
         if definition.problem is not None:
             raise definition.problem
@@ -238,7 +242,7 @@ class Pass:
             members = CURRENT_MEMBERS if definition.in_full else staging.STAGED_MEMBERS
             found = publishing.find_changes(self.connection, definition, compiler, holds, members)
             next_change_at = self._next_change(definition)
-        item = self._name(definition)
+        item = self._rebuild(definition)
         changes = publishing.Changes(0, 0)
         if found:
             if definition.in_full and publishing.must_wait(
