@@ -233,8 +233,8 @@ class Pass:
         if definition.problem is not None:
             raise definition.problem
         assert self.frame is not None
-        require_patterns(self.connection, definition.rule)
         with patiently(self.connection, dt.timedelta(seconds=self.limits.timeout_seconds)):
+            require_patterns(self.connection, definition.rule)
             compiler = self._compiler(definition)
             holds = definitions.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
