@@ -111,8 +111,8 @@ class Pass:
         waiting = [d for d in ordered if self.retry or not _failed_before(d)]
         self.now = max([self.instant, *(d.evaluated_at for d in ordered if d.evaluated_at)])
         self._prepare(catalogue, waiting)
-        self._forget_what_is_no_longer_right(waiting)
         self.moved = self._move(waiting)
+        self._forget_what_is_no_longer_right(waiting)
         self.are_staged = self._stage(waiting)
         self.dependents = _dependents(ordered)
         self.changes = 0
@@ -172,6 +172,8 @@ class Pass:
             (definition.id, edge)
             for definition in waiting
             if definition.evaluated_at is not None
+            and definition.evaluated_version == definition.version
+            and definition.problem is None
             for edge in movement.edges(
                 definition.rule, definition.evaluated_at, self.now, self.frame.zone
             )
