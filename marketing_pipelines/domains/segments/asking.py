@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.segments import definitions
 from marketing_pipelines.domains.segments.compiler import Compiler, patterns
 from marketing_pipelines.domains.segments.rules import RuleError
-
-PATIENCE = dt.timedelta(minutes=2)
 
 
 def members(
@@ -31,16 +30,16 @@ def members(
     Raises:
         RuleError: the organization lacks what it names, or it takes too long.
     """
-    compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
-    contact = compiler.contact
-    found = (
-        sa.select(contact.c.external_id)
-        .select_from(compiler.source)
-        .where(contact.c.organization_id == organization_id, holds)
-        .order_by(sa.collate(contact.c.external_id, "C"))
-        .execution_options(yield_per=10_000)
-    )
-    with patiently(connection):
+    with patiently(connection, patience_of(connection, organization_id)):
+        compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
+        contact = compiler.contact
+        found = (
+            sa.select(contact.c.external_id)
+            .select_from(compiler.source)
+            .where(contact.c.organization_id == organization_id, holds)
+            .order_by(sa.collate(contact.c.external_id, "C"))
+            .execution_options(yield_per=10_000)
+        )
         yield from connection.execute(found).scalars()
 
 
@@ -57,13 +56,13 @@ def count(
     Raises:
         RuleError: as of `members`.
     """
-    compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
-    counted = (
-        sa.select(sa.func.count())
-        .select_from(compiler.source)
-        .where(compiler.contact.c.organization_id == organization_id, holds)
-    )
-    with patiently(connection):
+    with patiently(connection, patience_of(connection, organization_id)):
+        compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
+        counted = (
+            sa.select(sa.func.count())
+            .select_from(compiler.source)
+            .where(compiler.contact.c.organization_id == organization_id, holds)
+        )
         return int(connection.execute(counted).scalar_one())
 
 
@@ -78,9 +77,10 @@ def check(
     """Refuses a rule that the organization could not evaluate.
 
     Raises:
-        RuleError: the organization lacks what it names.
+        RuleError: the organization lacks what it names, or a pattern takes too long to read.
     """
-    _compiled(connection, organization_id, rule, now, reporting_zone)
+    with patiently(connection, patience_of(connection, organization_id)):
+        _compiled(connection, organization_id, rule, now, reporting_zone)
 
 
 def require_patterns(connection: sa.Connection, rule: Any) -> None:
@@ -93,13 +93,22 @@ def require_patterns(connection: sa.Connection, rule: Any) -> None:
         try:
             with connection.begin_nested():
                 connection.execute(sa.select(sa.literal("").regexp_match(pattern)))
-        except sa.exc.DataError as error:
+        except (sa.exc.DataError, sa.exc.InternalError) as error:
             reason = str(error.orig).splitlines()[0].removeprefix("invalid regular expression: ")
+            # What PostgreSQL has no memory for, it does not always say so of.
+            if isinstance(error, sa.exc.InternalError):
+                reason = "regular expression is too complex"
             raise RuleError(path, f"is no regular expression ({reason})") from None
 
 
+def patience_of(connection: sa.Connection, organization_id: int) -> dt.timedelta:
+    """How long one rule of the organization may take."""
+    limits = settings_of(connection, organization_id).segments
+    return dt.timedelta(seconds=limits.timeout_seconds)
+
+
 @contextlib.contextmanager
-def patiently(connection: sa.Connection, patience: dt.timedelta = PATIENCE) -> Iterator[None]:
+def patiently(connection: sa.Connection, patience: dt.timedelta) -> Iterator[None]:
     """Stops statements that take longer; a transaction must be open.
 
     Raises:

@@ -55,10 +55,12 @@ class Report:
 
     Attributes:
         segments: How many were evaluated, for everybody or for some contacts.
+        unchanged: How many had nothing to be looked at for.
         held: Segments whose result waits for a confirmation.
     """
 
     segments: int = 0
+    unchanged: int = 0
     in_full: int = 0
     entered: int = 0
     left: int = 0
@@ -106,11 +108,13 @@ class Pass:
         self.connection.execute(read_sql("create_stages"))
         catalogue = definitions.read(self.connection, self.organization.id)
         ordered = definitions.in_order(catalogue)
+        unused = catalogue.by_id.keys() - {definition.id for definition in ordered}
+        self.connection.execute(read_sql("forget_unused"), {"ids": list(unused)})
         waiting = [d for d in ordered if self.retry or not _failed_before(d)]
         self.now = max([self.instant, *(d.evaluated_at for d in ordered if d.evaluated_at)])
         self._prepare(catalogue, waiting)
-        self._forget_what_is_no_longer_right(waiting)
         self.moved = self._move(waiting)
+        self._forget_what_is_no_longer_right(waiting)
         self.are_staged = self._stage(waiting)
         self.everybody = self._count_together(waiting)
         self.dependents = _dependents(ordered)
@@ -120,6 +124,7 @@ class Pass:
             with item as definition:
                 self._evaluate(definition)
         self.connection.execute(read_sql("keep"), {"ids": unchanged, "now": self.now})
+        self.report.unchanged += len(unchanged)
         if self.changes >= ANALYZE_FROM:
             self.connection.execute(sa.text("analyze segments.memberships"))
         return self.report
@@ -171,6 +176,8 @@ class Pass:
             (definition.id, edge)
             for definition in waiting
             if definition.evaluated_at is not None
+            and definition.evaluated_version == definition.version
+            and definition.problem is None
             for edge in movement.edges(
                 definition.rule, definition.evaluated_at, self.now, self.frame.zone
             )
@@ -250,12 +257,16 @@ class Pass:
     def _name(self, definition: Definition) -> str:
         return f"segment {definition.external_id} of {self.organization.external_id}"
 
+    def _rebuild(self, definition: Definition) -> str:
+        # Another matter than that the segment fails, which ends as soon as it can be evaluated.
+        return f"rebuild of {self._name(definition)}"
+
     def _evaluate(self, definition: Definition) -> None:
         if definition.problem is not None:
             raise definition.problem
         assert self.frame is not None
-        require_patterns(self.connection, definition.rule)
         with patiently(self.connection, self.patience):
+            require_patterns(self.connection, definition.rule)
             compiler = self._compiler(definition)
             holds = definitions.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
@@ -263,7 +274,7 @@ class Pass:
             members = CURRENT_MEMBERS if definition.in_full else staging.STAGED_MEMBERS
             found = publishing.find_changes(self.connection, definition, compiler, holds, members)
             next_change_at = self._next_change(definition)
-        item = self._name(definition)
+        item = self._rebuild(definition)
         changes = publishing.Changes(0, 0)
         if found:
             if definition.in_full and publishing.must_wait(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments.asking import patience_of, patiently, require_patterns
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
 from marketing_pipelines.domains.segments.rules import (
@@ -104,17 +105,19 @@ def explain(
         compiler.condition(condition, path).label(f"answer_{place}")
         for place, (condition, path, _) in enumerate(conditions)
     ]
-    holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
-    lines = [
-        Line(
-            path,
-            depth,
-            _written(condition),
-            bool(answer),
-            _evidence(connection, compiler, catalogue, contact_id, condition),
-        )
-        for (condition, path, depth), answer in zip(conditions, holds, strict=True)
-    ]
+    with patiently(connection, patience_of(connection, organization_id)):
+        require_patterns(connection, definition.rule)
+        holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
+        lines = [
+            Line(
+                path,
+                depth,
+                _written(condition),
+                bool(answer),
+                _evidence(connection, compiler, catalogue, contact_id, condition),
+            )
+            for (condition, path, depth), answer in zip(conditions, holds, strict=True)
+        ]
     return Explanation(
         segment=definition.external_id,
         manual=_manual(connection, definition, contact_id),

@@ -1,4 +1,5 @@
--- How many members the rule removes; those that somebody took out by hand are not its doing.
+-- How many members the rule removes; those that somebody took out by hand, and those that time
+-- moved, are not its doing.
 select count(*)
 from changes
 where not entered and not exists (
@@ -6,4 +7,7 @@ where not entered and not exists (
     where manual.segment_id = :id
         and manual.contact_id = changes.contact_id
         and manual.action = 'remove'
+) and not exists (
+    select from moved
+    where moved.segment_id = :id and moved.contact_id = changes.contact_id
 )
