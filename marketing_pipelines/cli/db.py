@@ -7,7 +7,8 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_environment, server_running
-from marketing_pipelines.domains.analytics.rebuild import count_anew
+from marketing_pipelines.domains.analytics import rebuild as analytics
+from marketing_pipelines.domains.segments import rebuild as segments
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import get_settings, project_root
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
@@ -31,7 +32,8 @@ def migrate(
         migrate_schema(url, settings, compare_zone=not rebuild)
         if rebuild:
             with create_engine(url).begin() as connection:
-                count_anew(connection, settings)
+                analytics.count_anew(connection, settings)
+                segments.count_anew(connection, settings)
         ensure_database(dagster_database_url(settings))
     print("The schema is current." + (" Days and months are marked." if rebuild else ""))
 

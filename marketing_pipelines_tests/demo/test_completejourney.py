@@ -76,7 +76,7 @@ def test_event_ids_are_unique_in_the_whole_file_and_rows_stand_in_order_of_time(
     backwards = f"""
         select count(*) from (
             select occurred_at < lag(occurred_at) over (order by file_row_number) as earlier
-            from read_parquet('{files[-1][1]}', file_row_number = true)
+            from read_parquet('{dict(files)["events"]}', file_row_number = true)
         ) where earlier
     """
     assert rows(written, backwards) == [(0,)]

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from marketing_pipelines.domains.segments.rebuild import count_anew
 from marketing_pipelines_tests.installation import Installation, instant
 
 NOW = instant("2026-03-10T12:00Z")
@@ -276,7 +277,7 @@ def test_sizes_entries_exits_and_overlaps_are_counted_by_day(segments: Segments)
     segments.evaluate(instant("2026-03-11T12:00Z"))
     segments.installation.run("segments/daily_sizes", "2026-03-09", "2026-03-12")
     sizes = (
-        "select external_id, to_char(date, 'DD'), members, entered, \"left\""
+        "select external_id, to_char(date, 'DD'), members, entered, exited"
         " from segments.daily_sizes join segments.segments on id = segment_id order by 1, 2"
     )
     counted = segments.installation.rows(sizes)
@@ -306,3 +307,18 @@ def test_a_tick_that_works_after_its_day_was_counted_has_it_counted_again(
     assert [o.job for o in segments.installation.run_marked()].count("segments/daily_sizes") == 1
     sizes = "select members, entered from segments.daily_sizes where date = '2026-03-10'"
     assert segments.installation.rows(sizes) == [(2, 2)]
+
+
+def test_another_reporting_zone_has_everything_counted_anew(segments: Segments) -> None:
+    segments.rule("today", {"event": "opened", "since": "today"})
+    segments.event("ann", "opened", "2026-03-10T10:59:00Z")
+    segments.evaluate()
+    segments.installation.run("segments/daily_sizes", "2026-03-10")
+    auckland = segments.installation.settings.model_copy(update={"timezone": "Pacific/Auckland"})
+    with segments.installation.engine.begin() as connection:
+        count_anew(connection, auckland)
+    assert segments.installation.rows("select * from segments.daily_sizes") == []
+    marks = "select asset, partition from analytics.stale_partitions where asset like 'segments/%'"
+    assert segments.installation.rows(marks) == [("segments/daily_sizes", "2026-03-10")]
+    touched = "select contact_ids from segments.touched_contacts"
+    assert segments.installation.rows(touched) == [(None,)]

@@ -174,7 +174,7 @@ daily_sizes = sa.Table(
     sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
     sa.Column("members", sa.BigInteger, nullable=False, comment="Members at the day's end"),
     sa.Column("entered", sa.BigInteger, nullable=False, comment="Contacts that entered that day"),
-    sa.Column("left", sa.BigInteger, nullable=False, comment="Contacts that left that day"),
+    sa.Column("exited", sa.BigInteger, nullable=False, comment="Contacts that left that day"),
     sa.Index("ix_daily_sizes_date", "date"),
     schema="segments",
     comment="How large each segment was, and who came and went",

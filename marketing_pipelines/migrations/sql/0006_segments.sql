@@ -114,7 +114,7 @@ CREATE TABLE segments.daily_sizes (
     organization_id BIGINT NOT NULL,
     members BIGINT NOT NULL,
     entered BIGINT NOT NULL,
-    "left" BIGINT NOT NULL,
+    exited BIGINT NOT NULL,
     CONSTRAINT pk_daily_sizes PRIMARY KEY (segment_id, date)
 );
 CREATE INDEX ix_daily_sizes_date ON segments.daily_sizes (date);
@@ -124,7 +124,7 @@ COMMENT ON COLUMN segments.daily_sizes.date IS 'Day in the reporting zone';
 COMMENT ON COLUMN segments.daily_sizes.organization_id IS 'Organization (tenant)';
 COMMENT ON COLUMN segments.daily_sizes.members IS 'Members at the day''s end';
 COMMENT ON COLUMN segments.daily_sizes.entered IS 'Contacts that entered that day';
-COMMENT ON COLUMN segments.daily_sizes."left" IS 'Contacts that left that day';
+COMMENT ON COLUMN segments.daily_sizes.exited IS 'Contacts that left that day';
 
 CREATE TABLE segments.daily_overlaps (
     segment_id BIGINT NOT NULL,

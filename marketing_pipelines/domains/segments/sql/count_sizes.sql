@@ -16,7 +16,7 @@ with moves as (
     from moves
     group by 1, 2
 )
-insert into segments.daily_sizes (segment_id, date, organization_id, members, entered, "left")
+insert into segments.daily_sizes (segment_id, date, organization_id, members, entered, exited)
 select segment.id, day.date, segment.organization_id, so_far.members,
        coalesce(counted.entered, 0), coalesce(counted.gone, 0)
 from unnest(cast(:dates as date[]), cast(:starts as timestamptz[]))

@@ -1,0 +1,36 @@
+"""Another reporting zone: every day is counted anew, and so are rules of organizations that have
+no zone of their own."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
+from marketing_pipelines.domains.segments.tables import (
+    daily_overlaps,
+    daily_sizes,
+    touched_contacts,
+)
+from marketing_pipelines.partitions import window
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import cascade
+from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
+
+
+def count_anew(connection: sa.Connection, settings: Settings) -> None:
+    """Removes what was counted in the old zone and marks it; has everybody evaluated."""
+    without_zone = sa.select(organizations.c.id).where(organizations.c.timezone.is_(None))
+    connection.execute(sa.insert(touched_contacts).from_select(["organization_id"], without_zone))
+    for table in (daily_sizes, daily_overlaps):
+        connection.execute(sa.delete(table))
+    of_sizes = finished_partitions.c.asset == DAILY_SIZES.key
+    done = connection.execute(
+        sa.delete(finished_partitions).where(of_sizes).returning(finished_partitions.c.partition)
+    ).scalars()
+    days = sorted(window("day", key, settings.zone) for key in done)
+    connection.execute(
+        sa.delete(stale_partitions).where(stale_partitions.c.asset == DAILY_SIZES.key)
+    )
+    now = dt.datetime.now(dt.UTC)
+    cascade.mark(connection, DAILY_SIZES, days, now=now, zone=settings.zone)
