@@ -41,7 +41,9 @@ def why(
         print(f"Somebody {done} by hand, which wins over the rule.")
     print(f"The rule {'holds' if found.holds else 'does not hold'} now.")
     if found.evaluated_at is None:
-        print("The segment was not evaluated since its rule changed.")
+        print(
+            "Its members are not those of the rule: it is new, waits for a confirmation or failed."
+        )
     else:
         print(f"Members are right up to {iso(found.evaluated_at)}.")
     for line in found.lines:

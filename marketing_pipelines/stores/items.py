@@ -40,6 +40,10 @@ class ItemFailures:
     def succeeded(self, connection: sa.Connection, item: str) -> None:
         """Counts a success and clears the item's failures."""
         self.ok += 1
+        self.recovered(connection, item)
+
+    def recovered(self, connection: sa.Connection, item: str) -> None:
+        """Clears the failures of something that is no item of its own, too."""
         before = connection.execute(
             sa.delete(item_failures)
             .where(item_failures.c.job == self.job, item_failures.c.item == item)

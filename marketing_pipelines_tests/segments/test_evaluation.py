@@ -322,3 +322,54 @@ def test_another_reporting_zone_has_everything_counted_anew(segments: Segments) 
     assert segments.installation.rows(marks) == [("segments/daily_sizes", "2026-03-10")]
     touched = "select contact_ids from segments.touched_contacts"
     assert segments.installation.rows(touched) == [(None,)]
+
+
+def test_a_rule_about_every_type_counts_old_events_beside_one_that_looks_into_new_ones(
+    segments: Segments,
+) -> None:
+    where = [{"property": "amount", "op": ">", "value": 1}]
+    segments.rule("buyers", {"event": "purchase", "where": where, "within": "7d"})
+    segments.rule("lively", {"event": "*", "times": 3})
+    for day in (1, 2, 3):
+        segments.event("ann", "purchase", f"2025-03-0{day}T10:00:00Z", properties={"amount": 5})
+    segments.evaluate()
+    assert segments.members("lively") == ["ann"]
+    segments.contacts({"external_id": "ann", "city": "Bern"})
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("lively") == ["ann"]
+
+
+def test_a_mistake_in_one_segment_does_not_empty_those_that_refer_to_it(
+    segments: Segments,
+) -> None:
+    segments.contacts(*({"external_id": f"c{n}", "city": "Bern"} for n in range(150)))
+    segments.rule(
+        "customers", {"attribute": "city", "op": "=", "value": "Bonn"}, evaluated="always"
+    )
+    segments.contacts({"external_id": "zoe", "city": "Bonn"})
+    segments.rule("prospects", {"not": {"segment": "customers"}})
+    segments.evaluate()
+    assert len(segments.members("prospects")) == 150
+    segments.rule("customers", {"all": []})
+    segments.evaluate(NOW + HOUR)
+    assert len(segments.members("customers")) == 151
+    assert len(segments.members("prospects")) == 150, "it waits for a confirmation"
+
+
+def test_a_deleted_segment_has_no_members(segments: Segments) -> None:
+    segments.rule("everybody", {"all": []})
+    segments.contacts({"external_id": "ann"})
+    segments.evaluate()
+    segments.installation.execute("delete from segments.segments")
+    assert segments.installation.rows("select count(*) from segments.memberships") == [(0,)]
+
+
+def test_a_rule_of_a_thousand_conditions_is_evaluated(segments: Segments) -> None:
+    segments.event("ann", "opened", "2026-03-10T10:00:00Z", properties={"n": 7})
+    conditions = [
+        {"event": "opened", "where": [{"property": "n", "op": "=", "value": n}]} for n in range(999)
+    ]
+    segments.rule("any of many", {"any": conditions})
+    assert segments.evaluate().status == "COMPLETED"
+    assert segments.installation.rows("select * from ops.item_failures") == []
+    assert segments.members("any of many") == ["ann"]

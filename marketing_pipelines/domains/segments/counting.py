@@ -23,6 +23,9 @@ from marketing_pipelines.domains.segments.compiler import (
 from marketing_pipelines.domains.segments.rules import EventCondition, walk
 from marketing_pipelines.stores.temporary import create_temporary
 
+# A table has at most 1,600 columns.
+MOST_AT_ONCE = 200
+
 
 def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> Sources:
     """Counts the events of everybody where several conditions ask about one type.
@@ -59,8 +62,14 @@ def _shared(rules: Iterable[Any]) -> Iterator[list[EventCondition]]:
             ):
                 groups[condition.event][counting_key(condition)] = condition
     for group in groups.values():
-        if len(group) > 1:
-            yield list(group.values())
+        for conditions in _batched(list(group.values())):
+            if len(conditions) > 1:
+                yield conditions
+
+
+def _batched(conditions: list[EventCondition]) -> Iterator[list[EventCondition]]:
+    for start in range(0, len(conditions), MOST_AT_ONCE):
+        yield conditions[start : start + MOST_AT_ONCE]
 
 
 def _counts(conditions: list[EventCondition], frame: Frame) -> sa.Select[Any]:

@@ -40,7 +40,10 @@ class Definition:
         problem: Why it cannot be evaluated; None where it can.
         refers_to: Numbers of the segments that its rule names.
         in_full: Whether everybody is evaluated, not only those whom something touched.
-        by_time_alone: Whether that is because an instant has passed.
+        by_time_alone: Whether that is because an instant has passed, or because of segments that it
+            refers to for whom one has.
+        by_rebuild: Whether a segment that it refers to has another rule or other data, which nobody
+            has confirmed.
         removals: How many members its rule removes.
     """
 
@@ -54,6 +57,7 @@ class Definition:
     next_change_at: dt.datetime | None = None
     members: int = 0
     attempted_version: int | None = None
+    attempted_at: dt.datetime | None = None
     held_version: int | None = None
     confirmed_version: int | None = None
     rule: Any = None
@@ -61,6 +65,7 @@ class Definition:
     refers_to: set[int] = field(default_factory=set)
     in_full: bool = True
     by_time_alone: bool = False
+    by_rebuild: bool = False
     removals: int = 0
 
 

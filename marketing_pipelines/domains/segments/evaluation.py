@@ -79,7 +79,7 @@ def due(connection: sa.Connection, *, by_time: bool) -> Sequence[Organization]:
 
 
 def is_due(connection: sa.Connection) -> bool:
-    """Whether anything was touched that a pass would look at; a look at two indexes."""
+    """Whether anything was touched that a pass would look at, or a rule is new or confirmed."""
     return bool(connection.execute(read_sql("is_due")).scalar_one())
 
 
@@ -111,7 +111,8 @@ class Pass:
         unused = catalogue.by_id.keys() - {definition.id for definition in ordered}
         self.connection.execute(read_sql("forget_unused"), {"ids": list(unused)})
         waiting = [d for d in ordered if self.retry or not _failed_before(d)]
-        self.now = max([self.instant, *(d.evaluated_at for d in ordered if d.evaluated_at)])
+        before = (at for d in ordered for at in (d.evaluated_at, d.attempted_at))
+        self.now = max([self.instant, *(at for at in before if at is not None)])
         self._prepare(catalogue, waiting)
         self.moved = self._move(waiting)
         self._forget_what_is_no_longer_right(waiting)
@@ -224,7 +225,7 @@ class Pass:
     def _count_together(self, waiting: Sequence[Definition]) -> Sources:
         """Counts what several of the segments that are rebuilt ask for.
 
-        Where that takes longer than a rule may, each of them counts for itself.
+        Where that fails or takes longer than a rule may, each of them counts for itself.
         """
         rules = [
             d.rule
@@ -238,6 +239,10 @@ class Pass:
                 return count_together(self.connection, rules, self.frame)
         except RuleError:
             return TABLES
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return TABLES
 
     def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
         """Those whose members may differ, judged when their turn comes: segments before them may
@@ -247,7 +252,11 @@ class Pass:
                 unchanged.append(definition.id)
                 continue
             definition.in_full = self._is_rebuilt(definition)
-            definition.by_time_alone = definition.in_full and definition.evaluated_at is not None
+            definition.by_time_alone = (
+                definition.in_full
+                and definition.evaluated_at is not None
+                and not definition.by_rebuild
+            )
             self.connection.execute(
                 read_sql("note_attempt"),
                 {"id": definition.id, "version": definition.version, "now": self.now},
@@ -328,6 +337,8 @@ class Pass:
             self.moved[dependent.id] = self.moved.get(dependent.id, 0) + number
             if definition.in_full:
                 dependent.next_change_at = LONG_AGO
+                is_confirmed = definition.confirmed_version == definition.version
+                dependent.by_rebuild |= not (definition.by_time_alone or is_confirmed)
 
 
 def _dependents(ordered: Sequence[Definition]) -> dict[int, list[Definition]]:
@@ -339,9 +350,5 @@ def _dependents(ordered: Sequence[Definition]) -> dict[int, list[Definition]]:
 
 
 def _failed_before(definition: Definition) -> bool:
-    """Whether its present rule was tried and not published, and nobody has confirmed it since."""
-    return (
-        definition.evaluated_at is None
-        and definition.attempted_version == definition.version
-        and definition.confirmed_version != definition.version
-    )
+    """Whether its present rule was tried and not published."""
+    return definition.evaluated_at is None and definition.attempted_version == definition.version

@@ -55,8 +55,8 @@ class Explanation:
         left_at: When it last left; None: never, or it is a member.
         manual: What somebody decided by hand: add, remove or None.
         holds: Whether the rule is true of it now.
-        evaluated_at: Tick up to which the segment's members are right; None: never, or not since
-            its rule changed.
+        evaluated_at: Tick up to which the segment's members are right; None: its rule is new, waits
+            or failed.
     """
 
     segment: str
@@ -122,7 +122,9 @@ def explain(
         segment=definition.external_id,
         manual=_manual(connection, definition, contact_id),
         holds=lines[0].holds,
-        evaluated_at=definition.evaluated_at,
+        evaluated_at=(
+            definition.evaluated_at if definition.evaluated_version == definition.version else None
+        ),
         lines=lines,
         **_membership(connection, definition, contact_id),
     )

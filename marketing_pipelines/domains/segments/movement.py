@@ -1,7 +1,7 @@
 """What time alone changes: windows slide and days end although nobody did anything.
 
 Events that fall out of a window, or into it, touch their contacts (`edges`). Values that are
-compared with the moment change nothing until an instant that can be told beforehand (`pauses`,
+compared with the moment change nothing until an instant that can be told beforehand (`pause`,
 `boundaries`); when it has passed, everybody is evaluated.
 """
 

@@ -61,7 +61,7 @@ def _events(rules: Iterable[Any], frame: Frame) -> Any:
     looking = [c for c in conditions if c.where or c.last or c.source is not None]
     whole_types = {condition.event for condition in looking}
     are_whole = any(condition.prefix is not None for condition in looking)
-    whole = [c for c in conditions if are_whole or c.prefix or c.event in whole_types]
+    whole = [c for c in conditions if are_whole or c.prefix is not None or c.event in whole_types]
     counted = [c for c in conditions if not are_whole and c.event not in whole_types]
     activity = contact_activity.c
     of_whole_type = activity.event_type == sa.any_(_texts(whole_types))

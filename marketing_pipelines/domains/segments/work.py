@@ -1,5 +1,6 @@
 """What each asset does with its tick."""
 
+import datetime as dt
 from dataclasses import asdict
 
 import sqlalchemy as sa
@@ -8,9 +9,10 @@ from marketing_pipelines.domains.segments import evaluation, sizes
 from marketing_pipelines.domains.segments.definitions import read_sql
 from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
 from marketing_pipelines.domains.segments.tables import daily_sizes
-from marketing_pipelines.partitions import window_at
+from marketing_pipelines.partitions import window, window_at
 from marketing_pipelines.presentation import line_chart, preview, table_of
-from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores import cascade
+from marketing_pipelines.stores.tables import finished_partitions
 from marketing_pipelines.stores.ticks import Tick, trigger_of
 
 CHART_DAYS = 28
@@ -25,11 +27,7 @@ def do_memberships(tick: Tick) -> None:
         organizations = evaluation.due(connection, by_time=by_time)
     report = evaluation.Report()
     for organization in organizations:
-        with tick.begin() as connection:
-            evaluation.Pass(
-                connection, organization, tick.instant, tick.zone, retry=by_time, report=report
-            ).run(tick.items)
-            _restate_sizes(tick, connection)
+        _evaluate(tick, organization, by_time, report)
     # Those that need no look are right, too: beside them one that fails is not the whole job.
     tick.failures.ok += report.unchanged
     tick.rows += report.entered + report.left
@@ -38,11 +36,37 @@ def do_memberships(tick: Tick) -> None:
         tick.metadata["largest"] = table_of(LARGEST, connection.execute(read_sql("largest")))
 
 
-def _restate_sizes(tick: Tick, connection: sa.Connection) -> None:
-    """A tick that works after its day was counted has the day counted again."""
-    day = window_at("day", tick.instant, tick.zone)
-    if marks.finished(connection, DAILY_SIZES.key, [day.key]):
-        cascade.mark(connection, DAILY_SIZES, [day], now=tick.instant, zone=tick.zone)
+def _evaluate(
+    tick: Tick, organization: evaluation.Organization, by_time: bool, report: evaluation.Report
+) -> None:
+    """One organization; what fails outside its segments is a failed item, not the job's end."""
+    item = f"organization {organization.external_id}"
+    try:
+        with tick.begin() as connection:
+            one = evaluation.Pass(
+                connection, organization, tick.instant, tick.zone, retry=by_time, report=report
+            )
+            one.run(tick.items)
+            _restate_sizes(tick, connection, one.now)
+            tick.failures.recovered(connection, item)
+    except sa.exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        with tick.begin() as connection:
+            tick.failures.failed_with(connection, item, error)
+
+
+def _restate_sizes(tick: Tick, connection: sa.Connection, now: dt.datetime) -> None:
+    """What is published for days that were counted already has them counted again."""
+    since = window_at("day", now, tick.zone).key
+    counted = connection.execute(
+        sa.select(finished_partitions.c.partition).where(
+            finished_partitions.c.asset == DAILY_SIZES.key,
+            finished_partitions.c.partition >= since,
+        )
+    ).scalars()
+    days = [window("day", key, tick.zone) for key in counted]
+    cascade.mark(connection, DAILY_SIZES, days, now=tick.instant, zone=tick.zone)
 
 
 def do_sizes(tick: Tick) -> None:

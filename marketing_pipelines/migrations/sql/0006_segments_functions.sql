@@ -102,6 +102,19 @@ before update on segments.segments
 for each row when (old.rule is distinct from new.rule)
 execute function segments.count_version();
 
+-- Memberships have no foreign key, which would cost more than writing them.
+create function segments.end_memberships() returns trigger
+language plpgsql as $$
+begin
+    delete from segments.memberships where segment_id in (select id from gone);
+    return null;
+end $$;
+
+create trigger end_memberships
+after delete on segments.segments
+referencing old table as gone
+for each statement execute function segments.end_memberships();
+
 -- Notes which contacts a statement touched, one row per statement and organization. A statement
 -- that touches very many says "many" instead: then everybody is evaluated, which is cheaper.
 create function segments.note_touched() returns trigger
@@ -184,14 +197,14 @@ language plpgsql as $$
 begin
     insert into segments.contact_fields (organization_id, field)
     with recursive keys as (
-        select distinct touched.organization_id, key as field, 1 as depth,
+        select distinct touched.organization_id, key as field,
                case when jsonb_typeof(value) = 'object' then value end as value
         from touched, jsonb_each(touched.attributes)
         union
-        select keys.organization_id, keys.field || '.' || below.key, keys.depth + 1,
+        select keys.organization_id, keys.field || '.' || below.key,
                case when jsonb_typeof(below.value) = 'object' then below.value end
         from keys, jsonb_each(keys.value) as below
-        where keys.value is not null and keys.depth < 16
+        where keys.value is not null
     )
     select distinct organization_id, field
     from keys

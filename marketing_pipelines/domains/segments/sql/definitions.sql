@@ -1,7 +1,7 @@
 -- Every segment of an organization with its rule as text, and how far it is evaluated.
 select segment.id, segment.external_id, segment.rule::text as rule_text, segment.version,
        segment.evaluated, state.version as evaluated_version, state.evaluated_at,
-       state.next_change_at, coalesce(state.members, 0) as members, state.attempted_version,
+       state.next_change_at, coalesce(state.members, 0) as members, state.attempted_version, state.attempted_at,
        state.held_version, state.confirmed_version
 from segments.segments as segment
 left join segments.evaluations as state on state.segment_id = segment.id

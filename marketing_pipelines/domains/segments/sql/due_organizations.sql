@@ -3,8 +3,7 @@
 select organization.id, organization.external_id
 from crm.organizations as organization
 join lateral (
-    select bool_or(state.segment_id is null or state.attempted_version <> segment.version
-                   or state.confirmed_version = segment.version) as changed,
+    select bool_or(state.attempted_version is distinct from segment.version) as changed,
            bool_or(state.attempted_version is not null and state.evaluated_at is null) as failing
     from segments.segments as segment
     left join segments.evaluations as state on state.segment_id = segment.id

@@ -1,4 +1,5 @@
 -- Segments that nothing uses miss what is touched meanwhile: once used again they are as new.
 update segments.evaluations
 set evaluated_at = null, attempted_version = null
-where segment_id = any(cast(:ids as bigint[])) and evaluated_at is not null
+where segment_id = any(cast(:ids as bigint[])) 
+    and (evaluated_at is not null or attempted_version is not null)

@@ -8,7 +8,6 @@ select exists (
 ) or exists (
     select from segments.segments as segment
     left join segments.evaluations as state on state.segment_id = segment.id
-    where segment.evaluated = 'always'
-        and (state.segment_id is null or state.attempted_version <> segment.version
-             or state.confirmed_version = segment.version)
+    where state.attempted_version <> segment.version
+        or (segment.evaluated = 'always' and state.attempted_version is null)
 )
