@@ -3,7 +3,7 @@
 import datetime as dt
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.segments.test_evaluation import HOUR, NOW, Segments
 
-__all__ = ["HOUR", "JOB", "NOW", "Crowd", "evaluating", "finished", "waits_for_a_lock"]
+__all__ = ["HOUR", "JOB", "NOW", "Crowd", "evaluated", "evaluating", "finished", "waits_for_a_lock"]
 
 _ORGANIZATION = """
     insert into crm.organizations (external_id) values (:organization) on conflict do nothing
@@ -81,8 +81,8 @@ class Crowd(Segments):
             properties=properties,
         )
 
-    def rule(self, name: str, rule: Any, **others: Any) -> None:
-        super().rule(name, rule, **{"organization_id": self.organization, **others})
+    def rule(self, segment: str, rule: Any, **others: Any) -> None:
+        super().rule(segment, rule, **{"organization_id": self.organization, **others})
 
     def numbers(self, name: str) -> set[int]:
         """The numbers of the members of a segment; each is a member once."""
@@ -137,9 +137,15 @@ def events_told(installation: Installation) -> list[tuple[Any, ...]]:
     )
 
 
-def evaluating(at: dt.datetime) -> "subprocess.Popen[str]":
+def evaluating(at: dt.datetime) -> AbstractContextManager["subprocess.Popen[str]"]:
     """An evaluation as an operator starts it, in a process of its own."""
     return start("run", JOB, "--at", f"{at:%Y-%m-%dT%H:%M:%S}")
+
+
+def evaluated(at: dt.datetime, seconds: float = 240) -> str:
+    """The same, to its end; what it printed."""
+    with evaluating(at) as process:
+        return finished(process, seconds)
 
 
 def finished(process: "subprocess.Popen[str]", seconds: float = 240) -> str:

@@ -89,6 +89,17 @@ class Reader(threading.Thread):
         assert self.is_alive()
 
 
+@contextmanager
+def reading(engine: sa.Engine, ids: dict[str, int]) -> Iterator[Reader]:
+    reader = Reader(engine, ids)
+    reader.start()
+    try:
+        yield reader
+    finally:
+        reader.stopped.set()
+        reader.join(60)
+
+
 def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: Crowd) -> None:
     crowd.grow(MANY)
     crowd.rule("chosen", between(1, 2_400))
@@ -105,19 +116,18 @@ def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: C
             ids["others"]: frozenset(contacts.values()) - chosen,
         }
 
-    reader = Reader(installation.engine, ids)
-    reader.start()
-    reader.more()
-    crowd.rule("chosen", between(1_001, MANY))
-    with half_way(installation, "chosen", f"c{MANY}") as blocker:
-        process = evaluating(NOW + HOUR)
-        until(waits_for_a_lock(installation), seconds=120, what="all but one row to be written")
+    with reading(installation.engine, ids) as reader:
         reader.more()
-        blocker.rollback()
-    assert "COMPLETED" in finished(process)
-    reader.more()
-    reader.stopped.set()
-    reader.join(60)
+        crowd.rule("chosen", between(1_001, MANY))
+        with (
+            half_way(installation, "chosen", f"c{MANY}") as blocker,
+            evaluating(NOW + HOUR) as process,
+        ):
+            until(waits_for_a_lock(installation), seconds=120, what="all but one row to be written")
+            reader.more()
+            blocker.rollback()
+            assert "COMPLETED" in finished(process)
+        reader.more()
     assert reader.sizes == [2_400, 3_000]
     assert reader.seen == [members(1, 2_400), members(1_001, MANY)]
 
@@ -302,15 +312,14 @@ def test_two_evaluators_at_once_of_which_one_is_killed_leave_one_truth(
     zeta.rule("of zeta", deciles(2, 3, 4, 5, 6, 7, 8))
     acme.happens("opened", NOW, divisor=5)
     touched = acme.touched()
-    with moment(installation) as blocker:
-        first = evaluating(later)
+    with moment(installation) as blocker, evaluating(later) as first:
         until(waits_for_a_lock(installation), seconds=120, what="the first evaluation to get there")
         [(number, run)] = installation.rows(
             "select id, run_id from ops.job_sessions where status = 'RUNNING'"
         )
-        printed = finished(evaluating(later))
-        assert "SKIPPED_OVERLAP" in printed
-        assert f"Run {run} holds the lock of {JOB} and does the work." in printed
+        second = acme.evaluate(later)
+        assert second.status == "SKIPPED_OVERLAP"
+        assert second.error == f"Run {run} holds the lock of {JOB} and does the work."
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate(timeout=60)
         until(lambda: locks_held(installation) == 0, what="the server to free the locks")

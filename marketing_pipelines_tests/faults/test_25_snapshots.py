@@ -226,12 +226,14 @@ def test_a_segment_that_is_deleted_during_a_run_costs_it_another_attempt(crowd: 
     crowd.evaluate(NOW)
     installation = crowd.installation
     installation.execute(EVENT)
-    with half_way(installation, "active", "bob") as blocker:
-        process = evaluating(NOW + HOUR)
+    with (
+        half_way(installation, "active", "bob") as blocker,
+        evaluating(NOW + HOUR) as process,
+    ):
         until(waits_for_a_lock(installation), seconds=120, what="the first segment to be written")
         installation.execute("delete from segments.segments where external_id = 'of the day'")
         blocker.rollback()
-    assert "COMPLETED" in finished(process)
+        assert "COMPLETED" in finished(process)
     assert installation.rows(
         "select status, error from ops.job_sessions where tick = :tick order by id",
         tick=NOW + HOUR,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from marketing_pipelines_tests.faults.crowd import HOUR, NOW, Crowd, evaluating, finished
+from marketing_pipelines_tests.faults.crowd import HOUR, NOW, Crowd, evaluated
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK
 
@@ -29,9 +29,9 @@ def test_fault_45_a_segment_of_very_many_contacts_is_evaluated_in_little_memory(
     )
     half = CONTACTS // 2
     crowd.rule("large", {"attribute": "n", "op": "<=", "value": half})
-    finished(evaluating(NOW), SECONDS)
+    evaluated(NOW, SECONDS)
     crowd.rule("large", {"attribute": "n", "op": "between", "value": [half // 2 + 1, CONTACTS]})
-    finished(evaluating(NOW + HOUR), SECONDS)
+    evaluated(NOW + HOUR, SECONDS)
     rows = installation.rows(
         "select rss_peak_mb, (metadata ->> 'rows')::int from ops.job_sessions order by id"
     )
