@@ -106,6 +106,9 @@ def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: C
     crowd.rule("others", {"not": {"segment": "chosen"}})
     crowd.evaluate()
     installation = crowd.installation
+    installation.execute(
+        'update crm.organizations set settings = \'{"segments": {"largest_removal": 1}}\''
+    )
     contacts = dict(installation.rows("select external_id, id from crm.contacts"))
     ids = dict(installation.rows("select external_id, id from segments.segments order by id"))
 

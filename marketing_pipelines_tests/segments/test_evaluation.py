@@ -373,3 +373,16 @@ def test_a_rule_of_a_thousand_conditions_is_evaluated(segments: Segments) -> Non
     assert segments.evaluate().status == "COMPLETED"
     assert segments.installation.rows("select * from ops.item_failures") == []
     assert segments.members("any of many") == ["ann"]
+
+
+def test_nobody_is_in_a_segment_of_those_not_in_one_that_was_never_evaluated(
+    segments: Segments,
+) -> None:
+    segments.contacts({"external_id": "ann"})
+    segments.rule("healthy", {"all": []})
+    segments.rule("broken", {"attribute": "nope", "op": "exists"})
+    segments.rule("others", {"not": {"segment": "broken"}})
+    segments.evaluate()
+    assert segments.members("others") == []
+    errors = segments.installation.rows("select error from ops.item_failures order by item")
+    assert errors[1] == ("not.segment: segment 'broken' was never evaluated.",)

@@ -135,13 +135,19 @@ def _used(catalogue: Catalogue) -> list[Definition]:
 
 
 class Published:
-    """A reference means the members that are published."""
+    """A reference means the members that are published.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    Where none ever were, `not` would mean everybody; an evaluation refuses that.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, refuse_unpublished: bool = False) -> None:
         self._catalogue = catalogue
+        self._refuse_unpublished = refuse_unpublished
 
     def is_member(self, compiler: Compiler, name: int | str, path: str) -> Condition:
         segment = self._catalogue.require(name, path)
+        if self._refuse_unpublished and segment.evaluated_version is None:
+            raise RuleError(path, f"segment '{segment.external_id}' was never evaluated")
         own = (
             memberships.c.segment_id == segment.id,
             memberships.c.contact_id == compiler.contact.c.id,

@@ -143,7 +143,7 @@ class Pass:
                     self.connection, self.organization.id, self.reporting_zone
                 ),
                 now=self.now,
-                segments=definitions.Published(catalogue),
+                segments=definitions.Published(catalogue, refuse_unpublished=True),
             )
         except BadInputError as error:
             for definition in waiting:
@@ -307,6 +307,7 @@ class Pass:
                 "difference": changes.entered - changes.left,
             },
         )
+        definition.evaluated_version = definition.version
         self.changes += found
         self.report.segments += 1
         self.report.in_full += definition.in_full

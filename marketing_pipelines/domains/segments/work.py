@@ -50,7 +50,9 @@ def _evaluate(
             _restate_sizes(tick, connection, one.now)
             tick.failures.recovered(connection, item)
     except sa.exc.DBAPIError as error:
-        if error.connection_invalidated:
+        # Another transaction was in the way: the run is tried again at once.
+        conflict = str(getattr(error.orig, "sqlstate", None) or "").startswith("40")
+        if error.connection_invalidated or conflict:
             raise
         with tick.begin() as connection:
             tick.failures.failed_with(connection, item, error)
