@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.stores.ticks import Tick
 
 PREVIEW_ROWS = 8
+MOST_TICKS = 10
 EVERY_ITEM_DONE = "every_item_done"
 
 
@@ -49,16 +50,21 @@ def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], me
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    lines = list(lines)
+    figure = Figure(figsize=(7, 2.2 + 0.2 * len(lines)), layout="constrained")
     axes = figure.subplots()
+    shown = sorted({day for _, days, _ in lines for day in days})
     for name, days, numbers in lines:
         # One day is a point, which a line alone would not show.
         x: Any = list(days)
         axes.plot(x, list(numbers), label=name, marker="." if len(days) == 1 else None)
     axes.set_ylabel(measure)
     axes.set_ylim(bottom=0)
-    axes.tick_params(axis="x", rotation=30)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+    # Days at most, and so few that their names do not touch.
+    ticks: Any = shown[:: len(shown) // MOST_TICKS + 1]
+    axes.set_xticks(ticks, [f"{day:%Y-%m-%d}" for day in ticks], rotation=30)
+    if lines:
+        figure.legend(loc="outside upper left", ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=80)

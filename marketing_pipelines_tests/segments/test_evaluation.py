@@ -386,3 +386,8 @@ def test_nobody_is_in_a_segment_of_those_not_in_one_that_was_never_evaluated(
     assert segments.members("others") == []
     errors = segments.installation.rows("select error from ops.item_failures order by item")
     assert errors[1] == ("not.segment: segment 'broken' was never evaluated.",)
+
+
+def test_days_before_any_segment_are_counted_without_a_word(segments: Segments) -> None:
+    [outcome] = segments.installation.run("segments/daily_sizes", "2026-03-01", "2026-03-02")
+    assert (outcome.status, outcome.rows) == ("COMPLETED", 0)
