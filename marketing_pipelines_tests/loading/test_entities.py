@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading import LoadResult, load_file, loadable
+from marketing_pipelines.loading.kinds import KINDS
 from marketing_pipelines.settings import get_settings
 
 numbers = itertools.count()
@@ -78,8 +79,7 @@ def test_every_kind_has_a_file_here() -> None:
 
 @pytest.mark.parametrize("kind", FULL)
 def test_every_kind_is_stored_and_a_second_load_touches_no_row(loader: Loader, kind: str) -> None:
-    schema = "campaigns" if kind.startswith("campaign") else "crm"
-    rows = f"select *, xmin::text from {schema}.{kind}"
+    rows = f"select *, xmin::text from {KINDS[kind].table.fullname}"
     assert outcome(loader.csv(kind, *FULL[kind])) == (1, 0, 0, 0)
     before = loader.query(rows)
     assert outcome(loader.csv(kind, *FULL[kind])) == (0, 0, 1, 0)

@@ -22,7 +22,9 @@ from marketing_pipelines_tests.segments.worlds import store, to_json
 
 UTC = ZoneInfo("UTC")
 WORLDS = by_world(every_case())
-EXAMPLES = 50_000 if SOAK else 2_000
+# In parts, which several processes share.
+PARTS = 4
+EXAMPLES = (50_000 if SOAK else 2_000) // PARTS
 
 
 @pytest.fixture
@@ -103,6 +105,7 @@ def test_the_published_schema_takes_the_rules_of_the_tables_and_no_other_shape()
         assert not schema.is_valid(wrong), wrong
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -110,7 +113,7 @@ def test_the_published_schema_takes_the_rules_of_the_tables_and_no_other_shape()
 )
 @given(case=strategies.cases())
 def test_random_rules_about_random_contacts(
-    connection: sa.Connection, case: strategies.Case
+    connection: sa.Connection, part: int, case: strategies.Case
 ) -> None:
     expected = sorted(naive.members(case.rule, case.world))
     with connection.begin_nested() as undone:

@@ -23,6 +23,8 @@ from marketing_pipelines_tests.segments.naive import Event, Segment, World
 from marketing_pipelines_tests.segments.worlds import add_events, store, to_json
 
 UTC = ZoneInfo("UTC")
+# In parts, which several processes share.
+PARTS = 2
 STEPS = [dt.timedelta(), dt.timedelta(microseconds=1), *chance.SHIFTS]
 
 
@@ -166,14 +168,15 @@ def connection(engine: sa.Engine) -> Any:
         yield opened
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=5_000 if SOAK else 250,
+    max_examples=(5_000 if SOAK else 200) // PARTS,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(life=lives())
 def test_members_are_what_the_rules_say_after_every_pass(
-    connection: sa.Connection, life: Any
+    connection: sa.Connection, part: int, life: Any
 ) -> None:
     world, steps = life
     with connection.begin_nested() as undone:
