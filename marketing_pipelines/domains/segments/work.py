@@ -47,7 +47,8 @@ def _evaluate(
                 connection, organization, tick.instant, tick.zone, retry=by_time, report=report
             )
             one.run(tick.items)
-            _restate_sizes(tick, connection, one.now)
+            if one.changes:
+                _restate_sizes(tick, connection, one.now)
             tick.failures.recovered(connection, item)
     except sa.exc.DBAPIError as error:
         # Another transaction was in the way: the run is tried again at once.
