@@ -102,18 +102,18 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class TypedColumn:
-    """A column of numbers or instants, which is only compared with its like."""
+    """A column of numbers or instants; `fits` refuses rules that would read it as anything else."""
 
     column: sa.ColumnElement[Any]
 
     def text(self) -> sa.ColumnElement[str]:
-        raise NotImplementedError
+        return sa.cast(sa.null(), sa.Text)
 
     def number(self) -> sa.ColumnElement[Any]:
         return sa.cast(self.column, sa.Numeric)
 
     def boolean(self) -> Condition:
-        raise NotImplementedError
+        return sa.cast(sa.null(), sa.Boolean)
 
     def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
         return self.column
