@@ -149,7 +149,7 @@ class EntityStore:
         return text
 
     def _key_columns(self) -> list[str]:
-        own = list(self._kind.stored_key)
+        own = [*self._kind.stored_key, *(name for name, _ in self._kind.fixed)]
         return own if self._kind.tenants else ["organization_id", *own]
 
     def _key_values(self) -> list[str]:
@@ -157,6 +157,7 @@ class EntityStore:
         values = [
             f"by_{name}.id" if name in references else f"loaded.{name}" for name in self._kind.key
         ]
+        values += [value for _, value in self._kind.fixed]
         return values if self._kind.tenants else ["organization.id", *values]
 
     def _same(self, alias: str) -> str:

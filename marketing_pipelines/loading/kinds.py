@@ -9,8 +9,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.campaigns.tables import campaign_contacts, campaigns
+from marketing_pipelines.domains.campaigns.tables import campaigns
 from marketing_pipelines.domains.crm.tables import companies, contacts, organizations, users
+from marketing_pipelines.domains.lifecycle.tables import enrolments
 from marketing_pipelines.domains.segments.rules import problem_of
 from marketing_pipelines.domains.segments.tables import manual_members, segments
 
@@ -64,6 +65,7 @@ class Kind:
 
     Args:
         key: columns that identify a row, besides the organization.
+        fixed: columns, with values as SQL, that every row of the kind has besides its key.
         attributes: the table keeps unknown columns; otherwise they are refused.
         tenants: the rows are organizations themselves.
     """
@@ -72,6 +74,7 @@ class Kind:
     table: sa.Table
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    fixed: tuple[tuple[str, str], ...] = ()
     attributes: bool = True
     tenants: bool = False
 
@@ -182,10 +185,11 @@ KINDS = {
         ),
         Kind(
             "campaign_contacts",
-            campaign_contacts,
+            enrolments,
             key=("campaign_id", "contact_id"),
+            fixed=(("program_kind", "'campaign'"), ("rotation", "1")),
             columns=(
-                Column("campaign_id", required=True, reference=_CAMPAIGN),
+                Column("campaign_id", required=True, reference=_CAMPAIGN, column="program_id"),
                 Column("contact_id", required=True, reference=Reference(contacts)),
                 Column(
                     "status",

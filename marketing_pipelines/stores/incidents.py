@@ -41,7 +41,7 @@ alerts = sa.Table(
     sa.UniqueConstraint("incident_id", "kind"),
     sa.CheckConstraint("kind in ('first', 'third', 'recovery')", name="kind"),
     sa.CheckConstraint(
-        "state in ('queued', 'claimed', 'acting', 'sent', 'unknown', 'failed', 'muted', "
+        "state in ('queued', 'claimed', 'sending', 'sent', 'unknown', 'failed', 'muted', "
         "'unaddressed')",
         name="state",
     ),

@@ -19,7 +19,7 @@ from marketing_pipelines.stores.tables import instant
 
 QUEUED = "queued"
 CLAIMED = "claimed"
-ACTING = "acting"
+ACTING = "sending"
 UNKNOWN = "unknown"
 NOT_ENDED = (QUEUED, CLAIMED, ACTING)
 

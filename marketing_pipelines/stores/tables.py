@@ -4,6 +4,7 @@ Domains declare their own tables in `domains/<domain>/tables.py`; all share `met
 test compares with what the migrations build.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +47,11 @@ def json_object(name: str, comment: str) -> sa.Column[Any]:
     return sa.Column(
         name, pg.JSONB, nullable=False, server_default=sa.text("'{}'::jsonb"), comment=comment
     )
+
+
+def one_of(column: str, values: Sequence[str]) -> str:
+    """The condition of a check that a column holds one of these words."""
+    return f"{column} in ({', '.join(repr(value) for value in values)})"
 
 
 installation = sa.Table(

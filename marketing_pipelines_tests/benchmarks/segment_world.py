@@ -101,7 +101,7 @@ def rules() -> list[Any]:
         listed.append({"attribute": "plan", "op": "in", "value": [plan, "trial"]})
     for country in ("CH", "DE"):
         listed.append({"attribute": "address.country", "op": "=", "value": country})
-    for low in (20, 50, 80):
+    for low in (50, 80, 95):
         listed.append({"attribute": "intent_score", "op": ">=", "value": low})
     for stage in ("mql", "customer"):
         listed.append({"attribute": "lifecycle_stage", "op": "=", "value": stage})

@@ -21,7 +21,16 @@ from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import metadata
 from marketing_pipelines_tests.waiting import until
 
-SCHEMAS = {"crm", "campaigns", "analytics", "segments", "ops"}
+SCHEMAS = {
+    "crm",
+    "campaigns",
+    "lifecycle",
+    "delivery",
+    "journey",
+    "analytics",
+    "segments",
+    "ops",
+}
 PACKAGE = Path(marketing_pipelines.__file__).parent
 for file in PACKAGE.rglob("tables.py"):
     importlib.import_module(".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts))

@@ -150,7 +150,7 @@ def do_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
     if tick.windows:
         wait_for_writers(
             tick.connection,
-            ["campaigns.campaigns", "campaigns.campaign_contacts"],
+            ["campaigns.campaigns", "lifecycle.enrolments"],
             tick.windows[-1].end,
             patience=tick.timeout,
         )

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.lifecycle.programs import program_table
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -29,11 +30,21 @@ campaigns = sa.Table(
     ),
     instant("started_at", "When it was activated"),
     instant("paused_at", "When it was last paused"),
+    instant("resumed_at", "When it was last activated after that; a trigger writes it"),
     instant("completed_at", "When its last contact finished"),
     instant("cancelled_at", "When it was cancelled"),
+    sa.Column(
+        "audience",
+        sa.Text,
+        nullable=False,
+        server_default="closed",
+        comment="closed = it completes when its last contact finishes; open = not while a trigger "
+        "lets contacts in",
+    ),
     json_object("attributes", "Columns of loaded files that have no column here"),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("organization_id", "external_id"),
+    sa.CheckConstraint("audience in ('closed', 'open')", name="audience"),
     sa.CheckConstraint(
         "status in ('draft', 'scheduled', 'active', 'paused', 'completed', 'cancelled', "
         "'imported')",
@@ -43,40 +54,22 @@ campaigns = sa.Table(
     comment="Campaigns with the instants at which their status changed",
 )
 
-campaign_contacts = sa.Table(
+campaign_contacts = sa.table(
     "campaign_contacts",
-    metadata,
-    identity("Enrolment number"),
-    organization_id(),
-    sa.Column(
-        "campaign_id",
-        sa.BigInteger,
-        sa.ForeignKey("campaigns.campaigns.id"),
-        nullable=False,
-        comment="Campaign",
-    ),
-    sa.Column(
-        "contact_id",
-        sa.BigInteger,
-        sa.ForeignKey("crm.contacts.id"),
-        nullable=False,
-        comment="Contact",
-    ),
-    sa.Column(
-        "status",
-        sa.Text,
-        nullable=False,
-        server_default="active",
-        comment="active, completed, exited or failed",
-    ),
-    instant("entered_at", "When the contact entered", nullable=False),
-    instant("completed_at", "When the contact went through the last step"),
-    instant("exited_at", "When the contact left before the last step"),
-    sa.UniqueConstraint("campaign_id", "contact_id"),
-    sa.CheckConstraint("status in ('active', 'completed', 'exited', 'failed')", name="status"),
-    sa.Index("ix_campaign_contacts_entered_at", "entered_at", "campaign_id"),
-    sa.Index("ix_campaign_contacts_completed_at", "completed_at", "campaign_id"),
-    sa.Index("ix_campaign_contacts_exited_at", "exited_at", "campaign_id"),
+    sa.column("id", sa.BigInteger),
+    sa.column("organization_id", sa.BigInteger),
+    sa.column("campaign_id", sa.BigInteger),
+    sa.column("contact_id", sa.BigInteger),
+    sa.column("rotation", sa.Integer),
+    sa.column("status", sa.Text),
+    sa.column("entered_at", sa.DateTime(timezone=True)),
+    sa.column("completed_at", sa.DateTime(timezone=True)),
+    sa.column("exited_at", sa.DateTime(timezone=True)),
     schema="campaigns",
-    comment="Which contact is in which campaign, and since when",
+)
+
+sequences = program_table(
+    "sequences",
+    schema="campaigns",
+    comment="Sequences of mails that sales people enrol contacts in",
 )

@@ -109,3 +109,25 @@ contacts = sa.Table(
     schema="crm",
     comment="People who receive mail and leave events",
 )
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    identity("Task number"),
+    organization_id(),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact that it is about"),
+    sa.Column("owner_id", sa.BigInteger, comment="User who is to do it; null = nobody yet"),
+    sa.Column("title", sa.Text, nullable=False, comment="What is to be done"),
+    sa.Column(
+        "state", sa.Text, nullable=False, server_default="open", comment="open, done or dropped"
+    ),
+    instant("due_at", "When it should be done"),
+    sa.Column("job", sa.Text, nullable=False, comment="Asset key of the job that made it"),
+    sa.Column("subject", sa.Text, nullable=False, comment="What made it, e.g. step 17 contact 5"),
+    sa.Column("period", sa.Text, nullable=False, comment="Which time: once per subject and period"),
+    instant("created_at", "Tick at which it was made", nullable=False),
+    sa.UniqueConstraint("organization_id", "job", "subject", "period"),
+    sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),
+    schema="crm",
+    comment="What people have to do",
+)

@@ -106,6 +106,7 @@ memberships = sa.Table(
         "segment_id",
         postgresql_where=sa.text("left_at is not null"),
     ),
+    sa.Index("ix_memberships_entered_at", "entered_at", postgresql_using="brin"),
     schema="segments",
     comment="Who is in which segment, and was before; current members have no left_at",
 )
@@ -132,6 +133,10 @@ evaluations = sa.Table(
     sa.Column("held_version", sa.Integer, comment="Version whose result waits for a confirmation"),
     sa.Column("held_removals", sa.BigInteger, comment="Members that it would remove"),
     sa.Column("confirmed_version", sa.Integer, comment="Held version that somebody confirmed"),
+    instant(
+        "first_evaluated_at",
+        "Tick whose members were there from the beginning; null = never evaluated",
+    ),
     schema="segments",
     comment="How far each segment is evaluated",
 )

@@ -2,6 +2,7 @@
 update segments.evaluations
 set version = :version,
     evaluated_at = :now,
+    first_evaluated_at = coalesce(first_evaluated_at, :now),
     next_change_at = :next_change_at,
     members = members + :difference,
     held_version = null,

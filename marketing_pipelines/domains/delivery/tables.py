@@ -1,0 +1,100 @@
+"""Tables of the schema `delivery`."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    metadata,
+    one_of,
+    organization_id,
+)
+
+CHANNELS = ("email", "sms", "push", "webhook")
+
+
+def _channel(*more: str) -> list[sa.schema.SchemaItem]:
+    names = (*CHANNELS, *more)
+    return [
+        sa.Column("channel", sa.Text, nullable=False, comment=", ".join(names)),
+        sa.CheckConstraint(one_of("channel", names), name="channel"),
+    ]
+
+
+contents = sa.Table(
+    "contents",
+    metadata,
+    identity("Content number"),
+    organization_id(),
+    sa.Column("digest", sa.Text, nullable=False, comment="Hash of the content"),
+    sa.Column("content", pg.JSONB, nullable=False, comment="Subject, text and so on, by channel"),
+    sa.UniqueConstraint("organization_id", "digest"),
+    schema="delivery",
+    comment="What messages say, each wording once; never changed",
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    identity("Message number"),
+    organization_id(),
+    *_channel(),
+    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    sa.Column(
+        "program_kind", sa.Text, comment="campaign, sequence or journey; null = an application"
+    ),
+    sa.Column("program_id", sa.BigInteger, comment="Number among those of its kind"),
+    sa.Column("step_id", sa.BigInteger, comment="Step that sends it"),
+    sa.Column("rotation", sa.Integer, comment="Which time the contact is in the program"),
+    sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
+    sa.Column("content_id", sa.BigInteger, nullable=False, comment="What it says"),
+    *intents.columns(),
+    instant("queued_at", "Tick at which it was written", nullable=False),
+    instant("sent_at", "When the transport took it"),
+    sa.UniqueConstraint("step_id", "contact_id", "rotation"),
+    sa.CheckConstraint(
+        "state in ('queued', 'claimed', 'sending', 'sent', 'delivered', 'bounced', 'suppressed', "
+        "'failed', 'unknown')",
+        name="state",
+    ),
+    sa.Index(
+        "uq_messages_idempotency_key",
+        "organization_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=sa.text("idempotency_key is not null"),
+    ),
+    sa.Index(
+        "ix_messages_due",
+        "channel",
+        "due_at",
+        "id",
+        postgresql_where=sa.text("state in ('queued', 'claimed', 'sending')"),
+    ),
+    schema="delivery",
+    comment="Messages: the intent to send each, and how it ended",
+)
+
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    identity("Row number"),
+    organization_id(),
+    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    *_channel("all"),
+    sa.Column(
+        "reason",
+        sa.Text,
+        nullable=False,
+        comment="unsubscribed, hard_bounce, complaint or do_not_contact",
+    ),
+    instant("since", "When it became so", nullable=False),
+    sa.UniqueConstraint("contact_id", "channel", "reason"),
+    sa.CheckConstraint(
+        "reason in ('unsubscribed', 'hard_bounce', 'complaint', 'do_not_contact')", name="reason"
+    ),
+    schema="delivery",
+    comment="Who must not be written to, by channel, and why",
+)

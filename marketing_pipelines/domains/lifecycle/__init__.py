@@ -1,0 +1,5 @@
+"""The step engine: who stands at which step of a program, and what moves them on.
+
+Owns the schema `lifecycle`. Programs are campaigns, sequences and journeys, which their own domains
+keep; the engine knows them by kind and number.
+"""

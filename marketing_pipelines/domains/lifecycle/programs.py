@@ -1,0 +1,61 @@
+"""What every kind of program has, and the view that shows all kinds as one."""
+
+import sqlalchemy as sa
+
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    json_object,
+    metadata,
+    organization_id,
+)
+
+programs = sa.table(
+    "programs",
+    sa.column("kind", sa.Text),
+    sa.column("id", sa.BigInteger),
+    sa.column("organization_id", sa.BigInteger),
+    sa.column("external_id", sa.Text),
+    sa.column("name", sa.Text),
+    sa.column("status", sa.Text),
+    sa.column("started_at", sa.DateTime(timezone=True)),
+    sa.column("resumed_at", sa.DateTime(timezone=True)),
+    schema="lifecycle",
+)
+
+
+def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
+    """A table of programs; contacts move while a program is active.
+
+    Args:
+        comment: What the programs are.
+    """
+    return sa.Table(
+        name,
+        metadata,
+        identity("Number"),
+        organization_id(),
+        sa.Column(
+            "external_id", sa.Text, nullable=False, comment="Id in the system the row comes from"
+        ),
+        sa.Column("name", sa.Text, comment="Display name"),
+        sa.Column(
+            "status",
+            sa.Text,
+            nullable=False,
+            server_default="draft",
+            comment="draft, active, paused or cancelled",
+        ),
+        instant("started_at", "When it was activated"),
+        instant("paused_at", "When it was last paused"),
+        instant("resumed_at", "When it was last activated after that; a trigger writes it"),
+        instant("cancelled_at", "When it was cancelled"),
+        json_object("attributes", "Columns of loaded files that have no column here"),
+        instant(
+            "created_at", "When the row came to be", nullable=False, server_default=sa.func.now()
+        ),
+        sa.UniqueConstraint("organization_id", "external_id"),
+        sa.CheckConstraint("status in ('draft', 'active', 'paused', 'cancelled')", name="status"),
+        schema=schema,
+        comment=comment,
+    )

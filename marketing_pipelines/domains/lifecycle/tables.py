@@ -1,0 +1,256 @@
+"""Tables of the schema `lifecycle`."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    json_object,
+    metadata,
+    one_of,
+    organization_id,
+)
+
+KINDS = ("campaign", "sequence", "journey")
+STEP_TYPES = (
+    "send_email",
+    "send_sms",
+    "send_push",
+    "wait",
+    "branch",
+    "wait_for",
+    "update_contact",
+    "create_task",
+    "webhook",
+    "exit",
+)
+
+
+def program_columns() -> list[sa.Column[Any]]:
+    """The program that a row belongs to: its kind and its number among those of the kind."""
+    return [
+        sa.Column("program_kind", sa.Text, nullable=False, comment="campaign, sequence or journey"),
+        sa.Column(
+            "program_id", sa.BigInteger, nullable=False, comment="Number among those of its kind"
+        ),
+    ]
+
+
+def of_a_kind() -> sa.CheckConstraint:
+    """The kinds there are."""
+    return sa.CheckConstraint(one_of("program_kind", KINDS), name="program_kind")
+
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    identity("Step number"),
+    organization_id(),
+    *program_columns(),
+    sa.Column("external_id", sa.Text, nullable=False, comment="Name of the step in its program"),
+    sa.Column("name", sa.Text, comment="Display name"),
+    sa.Column("position", sa.Integer, nullable=False, comment="Steps are done in this order"),
+    sa.Column(
+        "type",
+        sa.Text,
+        nullable=False,
+        comment="send_email, send_sms, send_push, wait, branch, wait_for, update_contact, "
+        "create_task, webhook or exit",
+    ),
+    json_object("config", "What the step does, by its type"),
+    sa.Column(
+        "enabled",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="Whether contacts stop here; otherwise they pass it",
+    ),
+    instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("program_kind", "program_id", "external_id"),
+    of_a_kind(),
+    sa.CheckConstraint(one_of("type", STEP_TYPES), name="type"),
+    schema="lifecycle",
+    comment="What programs do with their contacts, step by step",
+)
+
+enrolments = sa.Table(
+    "enrolments",
+    metadata,
+    identity("Enrolment number"),
+    organization_id(),
+    *program_columns(),
+    sa.Column(
+        "contact_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.contacts.id"),
+        nullable=False,
+        comment="Contact",
+    ),
+    sa.Column(
+        "rotation",
+        sa.Integer,
+        nullable=False,
+        server_default="1",
+        comment="Counts the times that the contact entered the program",
+    ),
+    sa.Column(
+        "status",
+        sa.Text,
+        nullable=False,
+        server_default="active",
+        comment="active, completed, exited, canceled (exited because nothing moved it) or failed",
+    ),
+    sa.Column(
+        "step_id", sa.BigInteger, comment="Step where the contact stands; null = before the first"
+    ),
+    instant("arrived_at", "Tick at which it came there"),
+    instant("next_step_at", "Not to be moved on before this"),
+    sa.Column("awaits", sa.Text, comment="Event type for which it waits there; null = none"),
+    instant("entered_at", "When the contact entered", nullable=False),
+    instant("completed_at", "When the contact went through the last step"),
+    instant("exited_at", "When the contact left before the last step"),
+    instant("failed_at", "When a step could not be done for the contact"),
+    sa.Column("reason", sa.Text, comment="Why it was exited, canceled or failed"),
+    sa.Column("trigger_id", sa.BigInteger, comment="Trigger that let the contact in; null = none"),
+    sa.Column("entry", sa.Text, comment="What the trigger saw: once per trigger and contact"),
+    sa.UniqueConstraint("program_kind", "program_id", "contact_id", "rotation"),
+    of_a_kind(),
+    sa.CheckConstraint(
+        "status in ('active', 'completed', 'exited', 'canceled', 'failed')", name="status"
+    ),
+    sa.Index(
+        "ix_enrolments_due",
+        "program_kind",
+        "program_id",
+        "next_step_at",
+        "id",
+        postgresql_where=sa.text("status = 'active'"),
+    ),
+    sa.Index(
+        "ix_enrolments_awaiting",
+        "contact_id",
+        "awaits",
+        postgresql_where=sa.text("awaits is not null"),
+    ),
+    sa.Index(
+        "uq_enrolments_entry",
+        "trigger_id",
+        "contact_id",
+        "entry",
+        unique=True,
+        postgresql_where=sa.text("trigger_id is not null"),
+    ),
+    sa.Index(
+        "ix_enrolments_entered_at",
+        "entered_at",
+        "program_id",
+        postgresql_where=sa.text("program_kind = 'campaign'"),
+    ),
+    sa.Index(
+        "ix_enrolments_completed_at",
+        "completed_at",
+        "program_id",
+        postgresql_where=sa.text("program_kind = 'campaign' and completed_at is not null"),
+    ),
+    sa.Index(
+        "ix_enrolments_exited_at",
+        "exited_at",
+        "program_id",
+        postgresql_where=sa.text("program_kind = 'campaign' and exited_at is not null"),
+    ),
+    schema="lifecycle",
+    comment="Who is in which program, at which step, and until when",
+)
+
+step_results = sa.Table(
+    "step_results",
+    metadata,
+    sa.Column(
+        "enrolment_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="Enrolment"
+    ),
+    sa.Column("step_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="Step"),
+    sa.Column(
+        "outcome",
+        sa.Text,
+        nullable=False,
+        comment="done, yes or no (of branch and wait_for), skipped, exited, canceled or failed",
+    ),
+    sa.Column("reason", sa.Text, comment="Why; null where the outcome says all"),
+    instant("at", "Tick at which it was done", nullable=False),
+    sa.CheckConstraint(
+        "outcome in ('done', 'yes', 'no', 'skipped', 'exited', 'canceled', 'failed')",
+        name="outcome",
+    ),
+    schema="lifecycle",
+    comment="What happened at each step: at most once per enrolment and step",
+)
+
+triggers = sa.Table(
+    "triggers",
+    metadata,
+    identity("Trigger number"),
+    organization_id(),
+    *program_columns(),
+    sa.Column("external_id", sa.Text, nullable=False, comment="Name of it in its program"),
+    sa.Column("type", sa.Text, nullable=False, comment="segment, event or date"),
+    sa.Column(
+        "segment_id",
+        sa.BigInteger,
+        sa.ForeignKey("segments.segments.id", ondelete="SET NULL"),
+        comment="Segment whose new members it lets in",
+    ),
+    sa.Column("event_type", sa.Text, comment="Events that let their contact in"),
+    json_object("config", "Of a date: which attribute, how many days before, yearly or not"),
+    sa.Column(
+        "policy",
+        sa.Text,
+        nullable=False,
+        server_default="once",
+        comment="once = a contact enters once ever; each_entry = every time; backfill = once, "
+        "those included who were there before",
+    ),
+    sa.Column(
+        "enabled", sa.Boolean, nullable=False, server_default=sa.true(), comment="Whether it works"
+    ),
+    instant("evaluated_at", "Up to when it has let contacts in; null = it was never evaluated"),
+    instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("program_kind", "program_id", "external_id"),
+    of_a_kind(),
+    sa.CheckConstraint("type in ('segment', 'event', 'date')", name="type"),
+    sa.CheckConstraint("policy in ('once', 'each_entry', 'backfill')", name="policy"),
+    schema="lifecycle",
+    comment="What lets contacts into programs by itself",
+)
+
+awaited_events = sa.Table(
+    "awaited_events",
+    metadata,
+    sa.Column("purpose", sa.Text, primary_key=True, comment="wait (steps) or trigger"),
+    sa.Column(
+        "organization_id",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Organization (tenant)",
+    ),
+    sa.Column("event_type", sa.Text, primary_key=True, comment="Event type"),
+    schema="lifecycle",
+    comment="Event types that some step or trigger has ever waited for; triggers collect them",
+)
+
+event_arrivals = sa.Table(
+    "event_arrivals",
+    metadata,
+    identity("Row number"),
+    sa.Column("purpose", sa.Text, nullable=False, comment="wait (steps) or trigger"),
+    sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
+    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    sa.Column("event_type", sa.Text, nullable=False, comment="Event type"),
+    sa.Column("event_id", sa.Text, nullable=False, comment="Event"),
+    instant("occurred_at", "When it happened", nullable=False),
+    sa.Index("ix_event_arrivals_purpose", "purpose", "id"),
+    schema="lifecycle",
+    comment="Awaited events since the last pass; triggers write it in the event's own transaction",
+)
