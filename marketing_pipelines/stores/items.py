@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -41,6 +41,17 @@ class ItemFailures:
         """Counts a success and clears the item's failures."""
         self.ok += 1
         self.recovered(connection, item)
+
+    def all_succeeded(self, connection: sa.Connection, items: Sequence[str]) -> None:
+        """Counts the successes of many at once."""
+        failing = connection.execute(
+            sa.select(item_failures.c.item).where(
+                item_failures.c.job == self.job, item_failures.c.item.in_(items)
+            )
+        ).scalars()
+        for item in failing.all():
+            self.recovered(connection, item)
+        self.ok += len(items)
 
     def recovered(self, connection: sa.Connection, item: str) -> None:
         """Clears the failures of something that is no item of its own, too."""

@@ -25,6 +25,15 @@ def try_lock(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) -> b
     )
 
 
+def try_share(connection: sa.Connection, job: str) -> bool:
+    """Takes the whole job's lock together with others who share it, if nobody has it alone."""
+    return bool(
+        connection.execute(
+            sa.select(sa.func.pg_try_advisory_lock_shared(lock_class(job), WHOLE_JOB))
+        ).scalar_one()
+    )
+
+
 def lock_all(connection: sa.Connection, job: str, ordinals: Sequence[int]) -> None:
     """Takes the locks in ascending order, waiting for each; so two ranges never deadlock."""
     _for_each(connection, sa.func.pg_advisory_lock, job, ordinals)

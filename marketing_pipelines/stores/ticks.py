@@ -66,6 +66,7 @@ class Tick:
     started: float = field(default_factory=time.monotonic)
     cpu_before: float = field(default_factory=sessions.cpu_seconds)
     skipped: str | None = None
+    shares: bool = False
 
     @property
     def cpu_seconds(self) -> float:
@@ -119,6 +120,20 @@ class Tick:
         if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
             self._skip_if_done()
         with self._transaction():
+            yield self.connection
+
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[sa.Connection]:
+        """One transaction of work that runs of the job share, each locking the rows that it takes.
+
+        At read committed: what another run has committed meanwhile is seen, not refused.
+        """
+        if not self.shares:
+            if not locks.try_share(self.connection, self.job):
+                self._skip(locks.WHOLE_JOB)
+            self.connection.commit()
+            self.shares = True
+        with self.connection.begin():
             yield self.connection
 
     @contextlib.contextmanager

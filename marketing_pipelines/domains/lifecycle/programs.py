@@ -1,6 +1,11 @@
 """What every kind of program has, and the view that shows all kinds as one."""
 
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores.tables import (
     identity,
@@ -22,6 +27,33 @@ programs = sa.table(
     sa.column("resumed_at", sa.DateTime(timezone=True)),
     schema="lifecycle",
 )
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program.
+
+    Attributes:
+        kind: campaign, sequence or journey.
+        id: Its number among those of its kind.
+    """
+
+    kind: str
+    id: int
+    organization_id: int
+    external_id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.external_id}"
+
+
+@cache
+def read_sql(name: str) -> sa.TextClause:
+    """The statement in `sql/<name>.sql`."""
+    statement = sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
+    if name == "fill_planned_steps":
+        return statement.bindparams(sa.bindparam("rows", type_=pg.JSONB))
+    return statement
 
 
 def program_table(name: str, *, schema: str, comment: str) -> sa.Table:

@@ -250,6 +250,11 @@ event_arrivals = sa.Table(
     sa.Column("event_type", sa.Text, nullable=False, comment="Event type"),
     sa.Column("event_id", sa.Text, nullable=False, comment="Event"),
     instant("occurred_at", "When it happened", nullable=False),
+    sa.Column(
+        "seen_by",
+        sa.BigInteger,
+        comment="Transaction that looked at it first; it stays until those open then have ended",
+    ),
     sa.Index("ix_event_arrivals_purpose", "purpose", "id"),
     schema="lifecycle",
     comment="Awaited events since the last pass; triggers write it in the event's own transaction",

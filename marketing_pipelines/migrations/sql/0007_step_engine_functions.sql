@@ -240,6 +240,18 @@ after update on lifecycle.triggers
 referencing new table as touched
 for each statement execute function lifecycle.collect_awaited_triggers();
 
+-- Contacts stand at steps: a step that is no longer wanted is switched off, never deleted.
+create function lifecycle.refuse_delete() returns trigger
+language plpgsql as $$
+begin
+    raise feature_not_supported using message =
+        'steps are never deleted, since contacts stand at them: set enabled to false';
+end $$;
+
+create trigger refuse_delete
+before delete or truncate on lifecycle.steps
+for each statement execute function lifecycle.refuse_delete();
+
 -- Notes awaited events in their own transaction: however late it commits, the next pass sees them.
 create function lifecycle.note_arrivals() returns trigger
 language plpgsql as $$

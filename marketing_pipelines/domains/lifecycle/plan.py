@@ -1,0 +1,186 @@
+"""The steps of programs as the engine works with them: in their order, linked, problems named."""
+
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.steps import (
+    END,
+    WEEKDAYS,
+    Branch,
+    CreateTask,
+    Step,
+    StepError,
+    Wait,
+    WaitFor,
+)
+
+ENTRANCE = "enter"
+SWITCHED_OFF = "off"
+
+
+@dataclass
+class PlannedStep:
+    """One step of a program.
+
+    Attributes:
+        id: Its number; of a program's entrance, where contacts stand before the first step, minus
+            the number of the program.
+        type: As in `lifecycle.steps`, or `enter`, or `off` for one that is switched off.
+        targets: Where its outcomes lead: next, yes, no; None: out of the program.
+        problem: Why it cannot be done; contacts stay where they are.
+        config: Its object as stored.
+    """
+
+    id: int
+    program: Program
+    name: str
+    type: str
+    config: Mapping[str, Any]
+    step: Step | None = None
+    targets: dict[str, int | None] = field(default_factory=dict)
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"step {self.name} of {self.program}"
+
+
+def read(connection: sa.Connection, kind: str, programs: Sequence[Program]) -> list[PlannedStep]:
+    """The steps of these programs, an entrance before those of each."""
+    rows = connection.execute(
+        read_sql("steps_of_programs"), {"kind": kind, "programs": [p.id for p in programs]}
+    ).all()
+    by_id = {program.id: program for program in programs}
+    planned: list[PlannedStep] = []
+    for program_id, own in itertools.groupby(rows, key=lambda row: int(row.program_id)):
+        planned += _linked(by_id[program_id], list(own))
+    return planned
+
+
+def _linked(program: Program, rows: Sequence[Any]) -> Iterator[PlannedStep]:
+    places = {row.external_id: place for place, row in enumerate(rows)}
+    yield PlannedStep(-program.id, program, "entrance", ENTRANCE, {}, targets={"next": rows[0].id})
+    for place, row in enumerate(rows):
+        following = rows[place + 1].id if place + 1 < len(rows) else None
+        planned = PlannedStep(
+            row.id,
+            program,
+            row.external_id,
+            row.type if row.enabled else SWITCHED_OFF,
+            row.config,
+            targets={"next": following},
+        )
+        if row.enabled:
+            try:
+                planned.step = steps.parse(row.type, row.config)
+                for outcome, name in planned.step.targets.items():
+                    if name is not None:
+                        planned.targets[outcome] = _target(name, place, places, rows)
+                    else:
+                        planned.targets[outcome] = following
+            except StepError as error:
+                planned.problem = str(error)
+        yield planned
+
+
+def _target(name: str, place: int, places: Mapping[str, int], rows: Sequence[Any]) -> int | None:
+    if name == END:
+        return None
+    if name not in places:
+        raise StepError(f"It leads to '{name}', which is no step of its program.")
+    if places[name] <= place:
+        raise StepError(f"It leads back to '{name}': a step leads only to later ones.")
+    target: int = rows[places[name]].id
+    return target
+
+
+def write(
+    connection: sa.Connection,
+    planned: Iterable[PlannedStep],
+    contents: Mapping[int, int],
+    campaigns: Mapping[tuple[int, str], int],
+) -> None:
+    """Fills the temporary table `planned_steps`.
+
+    Args:
+        contents: What a step's messages say, by step.
+        campaigns: Numbers of campaigns by organization and external id.
+    """
+    rows = [
+        {
+            "step_id": one.id,
+            "program_id": one.program.id,
+            "organization_id": one.program.organization_id,
+            "type": one.type,
+            "is_held": one.problem is not None,
+            "next_id": one.targets.get("next"),
+            "yes_id": one.targets.get("yes"),
+            "no_id": one.targets.get("no"),
+            "content_id": contents.get(one.id),
+            "config": dict(one.config),
+            **_waiting(one, campaigns),
+        }
+        for one in planned
+    ]
+    if rows:
+        connection.execute(read_sql("fill_planned_steps"), {"rows": rows})
+        connection.execute(sa.text("analyze planned_steps"))
+
+
+def _waiting(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict[str, Any]:
+    step = one.step
+    if isinstance(step, Wait):
+        return {
+            "wait_seconds": _seconds(step.duration),
+            "wait_until": step.until,
+            "wait_weekday": WEEKDAYS.index(step.weekday) + 1 if step.weekday else None,
+        }
+    if isinstance(step, CreateTask):
+        return {"wait_seconds": _seconds(step.due_in)}
+    if isinstance(step, WaitFor):
+        return {
+            "awaits": step.event,
+            "timeout_seconds": _seconds(step.timeout),
+            "source_ids": _sources(one, step, campaigns),
+        }
+    return {}
+
+
+def _sources(
+    one: PlannedStep, step: WaitFor, campaigns: Mapping[tuple[int, str], int]
+) -> list[int] | None:
+    if step.source is None:
+        return None
+    names = [step.source] if isinstance(step.source, str) else step.source
+    found = []
+    for name in names:
+        if name == "program":
+            found += [one.program.id] if one.program.kind == "campaign" else []
+        else:
+            found += [campaigns.get((one.program.organization_id, name), 0)]
+    return found
+
+
+def branches(planned: Iterable[PlannedStep]) -> list[tuple[PlannedStep, Any]]:
+    """The steps that branch, each with its rule."""
+    return [(one, one.step.rule) for one in planned if isinstance(one.step, Branch)]
+
+
+def sources(planned: Iterable[PlannedStep]) -> set[str]:
+    """The external ids of campaigns that steps name."""
+    named: set[str] = set()
+    for one in planned:
+        if isinstance(one.step, WaitFor) and one.step.source is not None:
+            source = one.step.source
+            named |= {source} if isinstance(source, str) else set(source)
+    return named - {"program"}
+
+
+def _seconds(length: str | None) -> float | None:
+    return None if length is None else steps.length(length) / dt.timedelta(seconds=1)

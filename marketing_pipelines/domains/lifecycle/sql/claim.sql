@@ -1,0 +1,30 @@
+-- Takes contacts that are due, from the last place on; those that another pass has are passed over.
+-- Whoever stands before the first step stands at the pseudo-step of their program.
+insert into moving
+select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.contact_id,
+       enrolment.rotation, coalesce(enrolment.step_id, -enrolment.program_id),
+       coalesce(enrolment.arrived_at, enrolment.entered_at), enrolment.next_step_at,
+       enrolment.next_step_at, enrolment.awaits, enrolment.status, null, false
+from (
+    select id
+    from unnest(cast(:programs as bigint[])) as program (id)
+    where id >= :after_program
+    order by id
+    offset 0
+) as program
+join lifecycle.programs as present
+    on present.kind = :kind and present.id = program.id and present.status = 'active'
+cross join lateral (
+    select *
+    from lifecycle.enrolments as enrolment
+    where enrolment.program_kind = :kind
+        and enrolment.program_id = program.id
+        and enrolment.status = 'active'
+        and enrolment.next_step_at <= :tick
+        and (program.id > :after_program
+             or (enrolment.next_step_at, enrolment.id) > (:after_at, :after_id))
+    order by enrolment.next_step_at, enrolment.id
+    limit :size
+    for no key update skip locked
+) as enrolment
+limit :size

@@ -1,0 +1,42 @@
+-- What one pass works with: the steps as they are planned, the contacts in hand with where they
+-- stand, and what their present step came to.
+create temporary table if not exists planned_steps (
+    step_id bigint primary key,
+    program_id bigint not null,
+    organization_id bigint not null,
+    type text not null,
+    is_held boolean not null,
+    next_id bigint,
+    yes_id bigint,
+    no_id bigint,
+    wait_seconds double precision,
+    wait_until time,
+    wait_weekday integer,
+    awaits text,
+    timeout_seconds double precision,
+    source_ids bigint[],
+    content_id bigint,
+    config jsonb not null
+);
+create temporary table if not exists moving (
+    enrolment_id bigint,
+    organization_id bigint,
+    program_id bigint,
+    contact_id bigint,
+    rotation integer,
+    step_id bigint,
+    arrived_at timestamptz,
+    next_step_at timestamptz,
+    due_at timestamptz,
+    awaits text,
+    status text,
+    reason text,
+    has_moved boolean
+) on commit delete rows;
+create temporary table if not exists outcomes (
+    enrolment_id bigint,
+    step_id bigint,
+    outcome text,
+    reason text
+) on commit delete rows;
+truncate planned_steps

@@ -1,0 +1,19 @@
+-- Active programs of a kind with contacts that are due, and with steps.
+-- One look into the index for each program: what paused programs hold is not read.
+select program.id, program.organization_id, program.external_id
+from lifecycle.programs as program
+cross join lateral (
+    select from lifecycle.enrolments as enrolment
+    where enrolment.program_kind = program.kind
+        and enrolment.program_id = program.id
+        and enrolment.status = 'active'
+        and enrolment.next_step_at <= :tick
+    limit 1
+) as due
+where program.kind = :kind
+    and program.status = 'active'
+    and exists (
+        select from lifecycle.steps
+        where steps.program_kind = program.kind and steps.program_id = program.id and steps.enabled
+    )
+order by program.id

@@ -1,0 +1,5 @@
+-- The types of steps that contacts in hand are due at.
+select distinct step.type
+from moving
+join planned_steps as step using (step_id)
+where moving.status = 'active' and moving.next_step_at <= :tick and not step.is_held

@@ -1,0 +1,7 @@
+-- Ends the program for those who came to an exit.
+insert into outcomes
+select enrolment_id, step_id, 'exited', coalesce(step.config ->> 'reason', 'exit step')
+from moving
+join planned_steps as step using (step_id)
+where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    and not step.is_held

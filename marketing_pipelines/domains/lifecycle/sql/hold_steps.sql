@@ -1,0 +1,2 @@
+-- Has contacts stay at these steps.
+update planned_steps set is_held = true where step_id = any(cast(:steps as bigint[]))

@@ -1,0 +1,39 @@
+-- Writes messages, except to those who must not or cannot be written to.
+with judged as materialized (
+    select moving.*, step.content_id,
+           coalesce(
+               suppression.reason,
+               case when :channel in ('email', 'sms', 'push') and coalesce(
+                        case :channel
+                            when 'email' then contact.email
+                            when 'sms' then contact.phone
+                            else contact.attributes ->> 'push_token'
+                        end, '') = ''
+                   then 'no_address' end
+           ) as problem
+    from moving
+    join planned_steps as step using (step_id)
+    join crm.contacts as contact on contact.id = moving.contact_id
+    left join lateral (
+        select suppressions.reason
+        from delivery.suppressions
+        where suppressions.contact_id = moving.contact_id
+            and suppressions.channel in (:channel, 'all')
+        order by suppressions.since
+        limit 1
+    ) as suppression on :channel <> 'webhook'
+    where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+        and not step.is_held
+),
+written as (
+    insert into delivery.messages (organization_id, channel, contact_id, program_kind, program_id,
+                                   step_id, rotation, content_id, due_at, queued_at)
+    select organization_id, :channel, contact_id, :kind, program_id, step_id, rotation, content_id,
+           :tick, :tick
+    from judged
+    where problem is null
+    on conflict (step_id, contact_id, rotation) do nothing
+)
+insert into outcomes
+select enrolment_id, step_id, case when problem is null then 'done' else 'skipped' end, problem
+from judged

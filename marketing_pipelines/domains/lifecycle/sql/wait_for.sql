@@ -1,0 +1,25 @@
+-- Contacts whose event has happened, and those whose time is out.
+insert into outcomes
+select moving.enrolment_id, moving.step_id,
+       case when event.event_id is null then 'no' else 'yes' end,
+       case when event.event_id is null then 'time is out' else 'event ' || event.event_id end
+from moving
+join planned_steps as step using (step_id)
+cross join lateral (
+    select moving.arrived_at + make_interval(secs => step.timeout_seconds) as ends_at
+) as waiting
+left join lateral (
+    select activity.event_id
+    from analytics.contact_activity as activity
+    where activity.contact_id = moving.contact_id
+        and activity.event_type = step.awaits
+        and activity.occurred_at >= moving.arrived_at
+        and activity.occurred_at < least(waiting.ends_at, :tick)
+        and (step.source_ids is null
+             or activity.source_type = 'campaign' and activity.source_id = any(step.source_ids))
+    order by activity.occurred_at, activity.event_id
+    limit 1
+) as event on true
+where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    and not step.is_held
+    and (event.event_id is not null or waiting.ends_at <= :tick)

@@ -1,0 +1,34 @@
+-- Has those wait who came to a wait until a time of day or a weekday of their own zone: the contact's,
+-- else the organization's, else the reporting zone; a zone that the server does not know is none.
+with zones as materialized (select name from pg_timezone_names),
+arrived as (
+    select moving.enrolment_id, step.wait_until, step.wait_weekday,
+           cast(:tick as timestamptz) at time zone zone.name as now_there, zone.name as zone
+    from moving
+    join planned_steps as step using (step_id)
+    join crm.contacts as contact on contact.id = moving.contact_id
+    join crm.organizations as organization on organization.id = moving.organization_id
+    left join zones as own on own.name = contact.timezone
+    left join zones as shared on shared.name = organization.timezone
+    cross join lateral (select coalesce(own.name, shared.name, :zone) as name) as zone
+    where moving.status = 'active' and moving.has_moved and moving.arrived_at = :tick
+        and moving.next_step_at <= :tick
+        and step.type = 'wait' and (step.wait_until is not null or step.wait_weekday is not null)
+        and moving.enrolment_id in (select enrolment_id from outcomes)
+),
+days as (
+    select arrived.*, min(date_trunc('day', now_there) + day * interval '1 day'
+                          + coalesce(wait_until, '00:00'::time)) as there
+    from arrived
+    cross join generate_series(0, 8) as day
+    where date_trunc('day', now_there) + day * interval '1 day' + coalesce(wait_until, '00:00'::time)
+            >= now_there
+        and (wait_weekday is null
+             or extract(isodow from date_trunc('day', now_there) + day * interval '1 day')
+                = wait_weekday)
+    group by enrolment_id, wait_until, wait_weekday, now_there, zone
+)
+update moving
+set next_step_at = days.there at time zone days.zone
+from days
+where moving.enrolment_id = days.enrolment_id

@@ -1,0 +1,226 @@
+"""Programs, contacts and events in a real database, moved by passes at chosen ticks."""
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains.lifecycle.engine import Pass, Report
+from marketing_pipelines.stores.items import ItemFailures
+
+JOBS = {
+    "campaign": "campaigns/step_progress",
+    "sequence": "campaigns/sequence_progress",
+    "journey": "journeys/step_progress",
+}
+TABLES = {
+    "campaign": "campaigns.campaigns",
+    "sequence": "campaigns.sequences",
+    "journey": "journey.journeys",
+}
+Steps = Sequence[tuple[str, str, dict[str, Any]]]
+
+
+def at(text: str) -> dt.datetime:
+    """`03-02 10:05` of 2026 in UTC."""
+    return dt.datetime.fromisoformat(f"2026-{text}").replace(tzinfo=dt.UTC)
+
+
+@dataclass
+class ProgramWorld:
+    """One organization, `acme`, and what is asked of it."""
+
+    engine: sa.Engine
+    zone: str = "UTC"
+    organization_id: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        load_tasks()
+        self.organization_id = self.scalar(
+            "insert into crm.organizations (external_id) values ('acme') returning id"
+        )
+
+    def program(
+        self,
+        steps: Steps,
+        *,
+        kind: str = "campaign",
+        name: str = "welcome",
+        status: str = "active",
+        started_at: dt.datetime | None = None,
+    ) -> int:
+        """A program with steps of name, type and object, in this order; returns its number."""
+        number: int = self.scalar(
+            f"insert into {TABLES[kind]} (organization_id, external_id, status, started_at)"
+            " values (:organization, :name, :status, :started_at) returning id",
+            organization=self.organization_id,
+            name=name,
+            status=status,
+            started_at=started_at,
+        )
+        for place, (step, step_type, config) in enumerate(steps):
+            self.execute(
+                "insert into lifecycle.steps (organization_id, program_kind, program_id,"
+                " external_id, position, type, config) values (:organization, :kind, :program,"
+                " :step, :place, :type, cast(:config as jsonb))",
+                organization=self.organization_id,
+                kind=kind,
+                program=number,
+                step=step,
+                place=(place + 1) * 10,
+                type=step_type,
+                config=json.dumps(config),
+            )
+        return number
+
+    def contacts(self, number: int, **columns: Any) -> list[int]:
+        """Contacts c1, c2 and so on, with an address of each kind; returns their numbers.
+
+        Args:
+            columns: What all of them have besides, or instead.
+        """
+        given = {
+            "phone": "+41440000000",
+            "attributes": json.dumps({"push_token": "t"}),
+            **columns,
+        }
+        names = ", ".join(given)
+        values = ", ".join(
+            f"cast(:{name} as jsonb)" if name == "attributes" else f":{name}" for name in given
+        )
+        with self.engine.begin() as connection:
+            rows = connection.execute(
+                sa.text(
+                    f"insert into crm.contacts (organization_id, external_id, email, {names})"
+                    f" select :organization, 'c' || n, 'c' || n || '@example.org', {values}"
+                    " from (select coalesce(max(id), 0) as before from crm.contacts) as known"
+                    " cross join generate_series(before + 1, before + :number) as n order by n"
+                    " returning id"
+                ),
+                {"organization": self.organization_id, "number": number, **given},
+            )
+            return sorted(rows.scalars())
+
+    def enrol(
+        self,
+        program: int,
+        contacts: Sequence[int],
+        entered_at: dt.datetime,
+        *,
+        kind: str = "campaign",
+        rotation: int = 1,
+    ) -> None:
+        """Puts contacts into a program."""
+        self.execute(
+            "insert into lifecycle.enrolments (organization_id, program_kind, program_id,"
+            " contact_id, rotation, entered_at) select :organization, :kind, :program, contact,"
+            " :rotation, :entered_at from unnest(cast(:contacts as bigint[])) as contact",
+            organization=self.organization_id,
+            kind=kind,
+            program=program,
+            contacts=list(contacts),
+            rotation=rotation,
+            entered_at=entered_at,
+        )
+
+    def event(
+        self,
+        contacts: Sequence[int],
+        event_type: str,
+        occurred_at: dt.datetime,
+        *,
+        campaign: int | None = None,
+        properties: dict[str, Any] | None = None,
+    ) -> None:
+        """An event of each contact."""
+        self.execute(
+            "insert into analytics.contact_activity (organization_id, event_id, contact_id,"
+            " event_type, source_type, source_id, occurred_at, received_at, properties)"
+            " select :organization, 'e' || nextval('analytics.contact_activity_id_seq'), contact,"
+            " :type, case when cast(:campaign as bigint) is not null then 'campaign' end,"
+            " cast(:campaign as bigint), :at, :at, cast(:properties as jsonb)"
+            " from unnest(cast(:contacts as bigint[])) as contact",
+            organization=self.organization_id,
+            type=event_type,
+            contacts=list(contacts),
+            campaign=campaign,
+            at=occurred_at,
+            properties=json.dumps(properties) if properties is not None else None,
+        )
+
+    def move(self, tick: dt.datetime, *, kind: str = "campaign", **options: Any) -> Report:
+        """One pass."""
+        with self.engine.connect() as connection:
+
+            @contextlib.contextmanager
+            def begin() -> Iterator[sa.Connection]:
+                with connection.begin():
+                    yield connection
+
+            return Pass(
+                begin,
+                kind,
+                tick,
+                ZoneInfo(self.zone),
+                ItemFailures(JOBS[kind], tick),
+                JOBS[kind],
+                suppressed_exit=kind == "sequence",
+                **options,
+            ).run()
+
+    def standing(self, program: int, *, kind: str = "campaign") -> dict[str, int]:
+        """How many contacts stand at each step of a program, or have left it, by step or status."""
+        return dict(
+            self.rows(
+                "select case when status = 'active' then coalesce(step.external_id, 'entrance')"
+                " else status end, count(*) from lifecycle.enrolments as enrolment"
+                " left join lifecycle.steps as step on step.id = step_id"
+                " where enrolment.program_kind = :kind and enrolment.program_id = :program"
+                " group by 1",
+                kind=kind,
+                program=program,
+            )
+        )
+
+    def results(self, program: int, *, kind: str = "campaign") -> dict[tuple[str, str], int]:
+        """How many steps came to what, by step and outcome."""
+        return {
+            (step, outcome): number
+            for step, outcome, number in self.rows(
+                "select step.external_id, outcome, count(*) from lifecycle.step_results"
+                " join lifecycle.steps as step on step.id = step_id"
+                " where step.program_kind = :kind and step.program_id = :program group by 1, 2",
+                kind=kind,
+                program=program,
+            )
+        }
+
+    def messages(self) -> dict[str, int]:
+        """How many messages there are, by the step that sends them."""
+        return dict(
+            self.rows(
+                "select step.external_id, count(*) from delivery.messages"
+                " join lifecycle.steps as step on step.id = step_id group by 1"
+            )
+        )
+
+    def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(statement), parameters)]
+
+    def scalar(self, statement: str, **parameters: Any) -> Any:
+        """The first value that a statement returns."""
+        with self.engine.begin() as connection:
+            return connection.execute(sa.text(statement), parameters).scalar_one()
+
+    def execute(self, statement: str, **parameters: Any) -> None:
+        """Changes something in one transaction."""
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement), parameters)
