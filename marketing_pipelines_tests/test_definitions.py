@@ -20,6 +20,8 @@ CLOCKS = {
     "analytics/contact_activity": "0 * * * *",
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
+    "campaigns/sequence_progress": "*/5 * * * *",
+    "campaigns/step_progress": "*/5 * * * *",
     "development/sample_job": "0 */4 * * *",
     "operations/health": "*/5 * * * *",
     "operations/metrics": "0 * * * *",

@@ -1,0 +1,39 @@
+"""What the assets that move contacts do with their tick."""
+
+import datetime as dt
+from dataclasses import asdict
+
+from marketing_pipelines.domains.lifecycle.engine import Pass
+from marketing_pipelines.domains.lifecycle.programs import read_sql
+from marketing_pipelines.presentation import table_of
+from marketing_pipelines.stores.ticks import Tick
+
+TWO_TICKS = dt.timedelta(minutes=10)
+
+
+def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None:
+    """Moves the contacts of every active program of a kind who are due."""
+    report = Pass(
+        tick.sharing,
+        kind,
+        tick.instant,
+        tick.zone,
+        tick.failures,
+        tick.job,
+        suppressed_exit=suppressed_exit,
+    ).run()
+    tick.rows = report.taken
+    numbers = asdict(report)
+    outcomes, ended, held = numbers.pop("outcomes"), numbers.pop("ended"), numbers.pop("held")
+    with tick.sharing() as connection:
+        late = connection.execute(
+            read_sql("left_behind"), {"kind": kind, "before": tick.instant - TWO_TICKS}
+        ).all()
+    tick.metadata |= numbers | {
+        "steps_done": sum(outcomes.values()),
+        "steps": table_of(("step and outcome", "contacts"), sorted(outcomes.items())),
+        "ended": table_of(("status", "contacts"), sorted(ended.items())),
+        "left_behind": sum(row.contacts for row in late if f"{kind} {row.program}" not in held),
+    }
+    if held:
+        tick.metadata["held"] = table_of(("program", "why its contacts wait"), held.items())
