@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from marketing_pipelines_tests.analytics import esp
-from marketing_pipelines_tests.benchmarks import data, segment_world
+from marketing_pipelines_tests.benchmarks import data, segment_world, step_world
 from marketing_pipelines_tests.benchmarks.child import hour_key
 from marketing_pipelines_tests.benchmarks.report import Measured, Report
 from marketing_pipelines_tests.benchmarks.sites import Server, Site
@@ -21,6 +21,7 @@ SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EXPORT = "analytics/contact_activity"
 CAMPAIGN_DAYS = "analytics/campaign_daily_stats"
 SEGMENTS = "segments/memberships"
+STEP_PROGRESS = "campaigns/step_progress"
 BUSY_DAY = "2026-03-10"
 TASKS = 4_000
 
@@ -55,9 +56,7 @@ class Bench:
             self.report.say(f"loading {kind}")
             self.loads[f"{name} {kind}"] = site.child("load", kind, path)
             if kind == "campaign_contacts":  # as autovacuum does within a minute
-                site.execute(
-                    "analyze crm.contacts, campaigns.campaigns, campaigns.campaign_contacts"
-                )
+                site.execute("analyze crm.contacts, campaigns.campaigns, lifecycle.enrolments")
         for path in hours:
             site.child("load", "events", path)
         site.settle()
@@ -243,6 +242,37 @@ def segments(bench: Bench) -> None:
     add(Measured("50 segments, an hour later", [hour["seconds"]], "s", note="windows slid"))
 
 
+def steps(bench: Bench) -> None:
+    """Five hundred campaigns of eight steps; a tenth of --events as enrolments, a fifth due."""
+    enrolments = bench.events // 10
+    due = min(step_world.DUE, enrolments // (bench.repeat + 1))
+    site = bench.server.new_site("steps")
+    bench.report.say(f"making {enrolments:,} enrolments")
+    step_world.build(site, enrolments, due, bench.repeat)
+    by_row = step_world.loop(site)
+
+    def move(at: dt.datetime) -> dict[str, Any]:
+        run = site.child("run_at", STEP_PROGRESS, at.isoformat())
+        return _session(run, STEP_PROGRESS) | {"above": run["peak_mb"] - run["idle_mb"]}
+
+    rates, memory, nothing = [], [], []
+    for number in range(bench.repeat):
+        at = step_world.NOW + dt.timedelta(hours=number)
+        moved = move(at)
+        assert moved["rows"] == due, moved
+        rates.append(due / moved["seconds"])
+        memory.append(moved["above"])
+        nothing.append(move(at)["seconds"])
+    add = bench.report.add
+    note = f"{due:,} due of {enrolments:,} in {step_world.PROGRAMS} campaigns, with messages"
+    add(Measured("send step", rates, "contacts/s", 40_000, at_least=True, note=note))
+    add(Measured("the same by a loop", [by_row], "contacts/s", note="a commit for each contact"))
+    ratio = [rate / by_row for rate in rates]
+    add(Measured("send step beside the loop", ratio, "×", 40, at_least=True))
+    add(Measured("send step, memory", memory, "MB", note="above idle"))
+    add(Measured("nothing due", nothing, "s", 0.05, note=f"at {enrolments:,} enrolments"))
+
+
 def _interpreter(site: Site, statement: str) -> float:
     started = time.monotonic()
     subprocess.run(
@@ -281,5 +311,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "esp_events": esp_events,
     "queues": queues,
     "segments": segments,
+    "steps": steps,
     "daemon": daemon,
 }
