@@ -173,6 +173,39 @@ def test_segments_are_evaluated_after_those_they_refer_to(segments: Segments) ->
     assert segments.members("others") == ["ann", "bob"]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "insert into lifecycle.steps (organization_id, program_kind, program_id, external_id,"
+        " position, type, config) select organization_id, 'campaign', id, 'fork', 1, 'branch',"
+        """ '{"rule": {"all": [{"not": {"segment": "bernese"}}]}}' from campaigns.campaigns""",
+        "insert into lifecycle.triggers (organization_id, program_kind, program_id, external_id,"
+        " type, segment_id) select c.organization_id, 'campaign', c.id, 'in', 'segment', s.id"
+        " from campaigns.campaigns as c, segments.segments as s",
+    ],
+    ids=["branch", "trigger"],
+)
+def test_a_segment_on_use_is_evaluated_while_an_active_program_names_it(
+    segments: Segments, use: str
+) -> None:
+    segments.contacts({"external_id": "c1", "city": "Bern"})
+    segments.rule("bernese", IN_BERN, evaluated="on_use")
+    run = segments.installation.execute
+    run(
+        "insert into campaigns.campaigns (organization_id, external_id, status)"
+        " select id, 'k', 'active' from crm.organizations"
+    )
+    segments.evaluate()
+    assert segments.members("bernese") == []
+    run(use)
+    segments.evaluate(NOW + HOUR)
+    assert segments.members("bernese") == ["c1"]
+    run("update campaigns.campaigns set status = 'paused'")
+    run("""update crm.contacts set attributes = '{"city": "Lyon"}'""")
+    segments.evaluate(NOW + 2 * HOUR)
+    assert segments.members("bernese") == ["c1"]
+
+
 def test_a_segment_on_use_is_evaluated_while_another_refers_to_it(segments: Segments) -> None:
     segments.contacts({"external_id": "ann", "city": "Bern"})
     segments.rule("bernese", IN_BERN, evaluated="on_use")

@@ -104,6 +104,25 @@ group by program_kind, program_id, organization_id;
 comment on view lifecycle.program_counts is
     'How many contacts entered each program and where they are; those canceled count as exited';
 
+create view lifecycle.used_segments as
+select trigger.segment_id
+from lifecycle.triggers as trigger
+join lifecycle.programs as program
+    on program.kind = trigger.program_kind and program.id = trigger.program_id
+where trigger.enabled and trigger.segment_id is not null and program.status = 'active'
+union
+select segment.id
+from lifecycle.steps as step
+join lifecycle.programs as program
+    on program.kind = step.program_kind and program.id = step.program_id
+cross join lateral jsonb_path_query(step.config -> 'rule', '$.**.segment') as named
+join segments.segments as segment
+    on segment.organization_id = step.organization_id
+    and (segment.external_id = named #>> '{}' or segment.id::text = named #>> '{}')
+where step.type = 'branch' and step.enabled and program.status = 'active';
+comment on view lifecycle.used_segments is
+    'Segments that triggers or branches of active programs name; they are always evaluated';
+
 -- Campaign days that are over or done become stale when enrolments of that day change. Whether a
 -- day is over is judged by the writer's own time: a trigger has no tick. The count of a day waits
 -- for transactions that began before the day ended.
@@ -347,6 +366,7 @@ begin
                        column_of_view.description);
     end loop;
 end $$;
+comment on column lifecycle.used_segments.segment_id is 'Segment';
 comment on column lifecycle.programs.kind is 'campaign, sequence or journey';
 comment on column lifecycle.programs.id is 'Number among those of its kind';
 comment on column lifecycle.programs.status is 'Contacts move while it is active';

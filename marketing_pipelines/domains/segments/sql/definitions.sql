@@ -1,6 +1,9 @@
--- Every segment of an organization with its rule as text, and how far it is evaluated.
+-- Every segment of an organization with its rule as text, and how far it is evaluated; those that
+-- active programs use are evaluated always.
 select segment.id, segment.external_id, segment.rule::text as rule_text, segment.version,
-       segment.evaluated, state.version as evaluated_version, state.evaluated_at,
+       case when segment.id in (select segment_id from lifecycle.used_segments) then 'always'
+           else segment.evaluated end as evaluated,
+       state.version as evaluated_version, state.evaluated_at,
        state.next_change_at, coalesce(state.members, 0) as members, state.attempted_version, state.attempted_at,
        state.held_version, state.confirmed_version
 from segments.segments as segment

@@ -9,5 +9,8 @@ select exists (
     select from segments.segments as segment
     left join segments.evaluations as state on state.segment_id = segment.id
     where state.attempted_version <> segment.version
-        or (segment.evaluated = 'always' and state.attempted_version is null)
+        or state.attempted_version is null and (
+            segment.evaluated = 'always'
+            or segment.id in (select segment_id from lifecycle.used_segments)
+        )
 )
