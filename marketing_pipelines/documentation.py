@@ -16,7 +16,8 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.segments.rules import json_schema
+from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.policies import ALL_ENVIRONMENTS
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
@@ -65,8 +66,9 @@ def pages(connection: sa.Connection) -> dict[str, str]:
     """Every generated page by file name; the connection leads to a migrated database."""
     return {
         "data-dictionary.md": data_dictionary(connection),
-        "segment-rule.schema.json": json.dumps(json_schema(), indent=2) + "\n",
+        "segment-rule.schema.json": json.dumps(rules.json_schema(), indent=2) + "\n",
         "settings.md": settings_table(),
+        "step.schema.json": json.dumps(steps.json_schema(), indent=2) + "\n",
         "timetable.md": timetable(),
     }
 

@@ -44,6 +44,7 @@ def test_generated_pages_say_what_the_program_says(engine: sa.Engine) -> None:
         "data-dictionary.md",
         "segment-rule.schema.json",
         "settings.md",
+        "step.schema.json",
         "timetable.md",
     }
     for name, text in generated.items():

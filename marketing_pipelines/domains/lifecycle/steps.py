@@ -10,14 +10,15 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -38,6 +39,7 @@ SETTABLE = (
     "intent_score",
     "timezone",
 )
+_NEVER_SET = ("id", "organization_id", "external_id", "company_id", "owner_id", "created_at")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -54,6 +56,13 @@ def length(text: str) -> dt.timedelta:
     if re.fullmatch(r"0(s|min|h|d|w)", text):
         return dt.timedelta()
     return dates.length(text)
+
+
+def event_problem(event: str) -> str | None:
+    """What is wrong with an event type that is waited for; None: nothing."""
+    if event.endswith("*"):
+        return "names one event type exactly: prefixes are for rules"
+    return None
 
 
 def _check_length(text: str) -> str:
@@ -144,7 +153,10 @@ class Branch(Fork):
         rule: What `rules.parse` gives.
     """
 
-    rule: Any
+    rule: Annotated[
+        Any,
+        WithJsonSchema({"type": "object", "description": "A rule: see segment-rule.schema.json"}),
+    ]
 
     @field_validator("rule")
     @classmethod
@@ -152,7 +164,8 @@ class Branch(Fork):
         try:
             return rules.parse_value(rule)
         except rules.RuleError as error:
-            raise ValueError(str(error).removesuffix(".")) from None
+            where = f"{error.path}: " if error.path else ""
+            raise ValueError(f"{where}{error.reason}") from None
 
 
 class WaitFor(Fork):
@@ -164,13 +177,13 @@ class WaitFor(Fork):
 
     event: Text
     timeout: Length
-    source: Text | list[Text] | None = None
+    source: Text | Annotated[list[Text], Field(min_length=1)] | None = None
 
     @field_validator("event")
     @classmethod
     def _exact(cls, event: str) -> str:
-        if event.endswith("*"):
-            raise ValueError("names one event type exactly: prefixes are for rules")
+        if problem := event_problem(event):
+            raise ValueError(problem)
         return event
 
 
@@ -183,12 +196,17 @@ class UpdateContact(Step):
     @classmethod
     def _fits(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name, value in values.items():
-            if name in ("id", "organization_id", "external_id", "company_id", "owner_id"):
+            if name in _NEVER_SET:
                 raise ValueError(f"'{name}' cannot be set by a step")
-            if name == "intent_score" and not (value is None or type(value) is int):
-                raise ValueError("'intent_score' is a whole number")
-            if name in SETTABLE and name != "intent_score" and not isinstance(value, str | None):
+            if value is None or name not in SETTABLE:
+                continue
+            if name == "intent_score":
+                if type(value) is not int or not -(2**31) <= value < 2**31:
+                    raise ValueError(f"'{name}' is a whole number PostgreSQL can hold")
+            elif not isinstance(value, str):
                 raise ValueError(f"'{name}' is a text")
+            elif name == "timezone" and value not in available_timezones():
+                raise ValueError(f"'{value}' is not an IANA time zone")
         return values
 
 
@@ -232,31 +250,91 @@ def parse(kind: str, config: Mapping[str, Any]) -> Step:
     Raises:
         StepError: it says what is wrong where.
     """
+    if kind not in TYPES:
+        raise StepError(f"'{kind}' is no type of step: use {', '.join(TYPES)}.")
     try:
-        return TYPES[kind].model_validate(_exact_numbers(config))
+        return TYPES[kind].model_validate(config)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise StepError(f"{path}: {reason}." if path else f"{reason}.") from None
+        raise StepError(f"{sentence(error, 'step', TYPES[kind])}.") from None
 
 
 def problem_of(kind: str, text: str) -> str | None:
-    """What is wrong with a step's object given as JSON text; None: nothing."""
+    """What is wrong with a step's object given as JSON text; None: nothing, or no such type."""
     if kind not in TYPES:
         return None
     try:
-        parse(kind, json.loads(text, parse_float=Decimal))
-    except StepError as error:
+        config = read_object(text)
+        parse(kind, config)
+    except ValueError as error:
         return str(error)
+    except StepError as error:
+        return str(error).removesuffix(".")
     return None
 
 
+def read_object(text: str) -> dict[str, Any]:
+    """A JSON object, its decimal numbers as they are written.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        raise ValueError("is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError("is not a JSON object")
+    return found
+
+
+def sentence(error: ValidationError, what: str, model: type[BaseModel]) -> str:
+    """What the first error of a model says, without a full stop.
+
+    Args:
+        what: What the model describes, as one word.
+    """
+    first = error.errors(include_url=False)[0]
+    kind, loc = first["type"], first["loc"]
+    if loc[:1] == ("source",):
+        return "source: takes the external id of a campaign, a list of them, or program"
+    if kind == "missing":
+        return f"The {what} has no '{loc[-1]}'"
+    if loc[-1:] == ("[key]",):
+        return f"{loc[0]}: has an empty name"
+    path = ".".join(str(part) for part in loc)
+    reason = _REASONS.get(kind) or first["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        known = (field.alias or name for name, field in model.model_fields.items())
+        reason = f"is an unknown key: use {', '.join(known)}"
+    elif kind == "literal_error":
+        reason = f"'{first['input']}' is none of {', '.join(WEEKDAYS)}"
+    elif kind == "string_pattern_mismatch":
+        reason = f"'{first['input']}' is no address that begins with http:// or https://"
+    return f"{path}: {reason}" if path else reason
+
+
+_REASONS = {
+    "string_type": "takes a text",
+    "string_too_short": "is empty",
+    "dict_type": "takes an object",
+    "too_short": "is empty",
+    "int_type": "takes a whole number",
+    "bool_type": "takes true or false",
+}
+
+
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of every type's object, by type."""
-    return {kind: TypeAdapter(model).json_schema(by_alias=True) for kind, model in TYPES.items()}
+    """The JSON Schema of a step as files of JSON lines have it: its type, and an object by type."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Step",
+        "type": "object",
+        "oneOf": [_schema_of(kind, model) for kind, model in TYPES.items()],
+    }
 
 
-def _exact_numbers(config: Mapping[str, Any]) -> Any:
-    # The database gives decimal numbers as floats, which rules do not take.
-    return json.loads(json.dumps(config, default=str), parse_float=Decimal)
+def _schema_of(kind: str, model: type[Step]) -> dict[str, Any]:
+    config = model.model_json_schema(by_alias=True)
+    config["description"] = config["description"].partition("\n\n")[0]
+    required = ["type"] if problem_of(kind, "{}") is None else ["type", "config"]
+    return {"properties": {"type": {"const": kind}, "config": config}, "required": required}
