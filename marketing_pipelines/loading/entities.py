@@ -39,6 +39,7 @@ class EntityTarget:
         objects = tuple(column.name for column in kind.columns if column.type == "object")
         self._kind = kind
         self._checker = checker
+        self._header = reader.columns
         self._picker = ColumnPicker(reader, kind.known, objects, checker)
         self._statement = check_statement(kind, reader.columns)
         self._parameters: dict[str, object] = {}
@@ -63,22 +64,22 @@ class EntityTarget:
         return EntityStore(self._kind)
 
     def _without_problems(self, picked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
-        """The rows whose values the kind's own code accepts, and those refused."""
+        """The rows that the kind's own code accepts, and those refused."""
         import pyarrow as pa
 
-        rejects: list[Reject] = []
-        for column in self._kind.columns:
-            if column.problem is None:
-                continue
-            good = []
-            cells = zip(picked["line"].to_pylist(), picked[column.name].to_pylist(), strict=True)
-            for line, value in cells:
-                problem = None if value is None else column.problem(value)
-                good.append(problem is None)
-                if problem is not None:
-                    rejects.append(Reject(line, column.name, problem))
-            picked = picked.filter(pa.array(good, pa.bool_()))
-        return picked, rejects
+        asked = [(column.name, column.problem) for column in self._kind.columns if column.problem]
+        if not asked:
+            return picked, []
+        rejects, good = [], []
+        for cells in picked.to_pylist():
+            names = cells["keys"] if self._header is None else self._header
+            row = {name: cells[name] for name in names if name in self._kind.known}
+            found = ((name, problem(row)) for name, problem in asked)
+            refused = next(((name, why) for name, why in found if why is not None), None)
+            good.append(refused is None)
+            if refused is not None:
+                rejects.append(Reject(cells["line"], *refused))
+        return picked.filter(pa.array(good, pa.bool_())), rejects
 
     def _join_statement(self) -> str:
         keys = self._kind.key if self._kind.tenants else ("organization_id", *self._kind.key)

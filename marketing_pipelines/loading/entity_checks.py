@@ -13,8 +13,8 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
 
     The result has `line`, `organization_id` (but for organizations), the key and reference columns
     (for each reference also `sets_<name>`: whether the row sets it), `fields` and `extras` (the
-    inside of JSON objects: what the row sets; null clears it), and `wrong_column` and `reason` of a
-    refused row. Parameters: zone, zones.
+    inside of JSON objects: what the row sets; null clears it), and `wrong_column` and
+    `refused_because` of a refused row. Parameters: zone, zones.
     """
     ids = _id_columns(kind)
     problems = [(name, f'id_problem("{name}")') for name in ids if name in kind.required]
@@ -30,14 +30,14 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
     fields = ", ".join(
         _field(column, header) for column in kind.columns if column.name not in kind.key
     )
-    listed = "".join(f'"{name}", ' for name in ids)
+    listed = "".join(f"{_id(name, kind)}, " for name in ids)
     listed += "".join(
         f'{_is_set(column, header)} as "sets_{column.name}", ' for column in kind.references
     )
     return (
         f"select line, {listed}concat_ws(',', {fields}) as fields,"
         " substr(extras, 2, length(extras) - 2) as extras,"
-        f" case {names} end as wrong_column, coalesce({reasons}) as reason"
+        f" case {names} end as wrong_column, coalesce({reasons}) as refused_because"
         " from batch"
     )
 
@@ -47,15 +47,22 @@ def _id_columns(kind: Kind) -> list[str]:
     return own if kind.tenants else ["organization_id", *own]
 
 
+def _id(name: str, kind: Kind) -> str:
+    """SQL of an id; rows that leave it empty are one entity with those that write what it means."""
+    empty = next((c.empty for c in kind.columns if c.name == name), None)
+    return f'"{name}"' if empty is None else f'coalesce("{name}", {empty}) as "{name}"'
+
+
 def _problems(column: Column, is_id: bool) -> list[str]:
     """SQL expressions, each null where the cell is good."""
     name = f'"{column.name}"'
     present = f"{name} is not null"
     if is_id:
-        return [] if column.required else [f"case when {present} then id_problem({name}) end"]
-    problems = [f"text_problem({name})"]
-    if column.required:
-        problems.append(f"case when {name} is null then 'is missing' end")
+        problems = [] if column.required else [f"case when {present} then id_problem({name}) end"]
+    else:
+        problems = [f"text_problem({name})"]
+        if column.required:
+            problems.append(f"case when {name} is null then 'is missing' end")
     if column.choices:
         allowed = ", ".join(f"'{choice}'" for choice in column.choices)
         reason = f"'''' || left({name}, 60) || ''' is not one of {', '.join(column.choices)}'"
@@ -67,6 +74,10 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         good = f"coalesce(try_cast({name} as bigint) {_INT_RANGE}, false)"
         shape = f"regexp_full_match({name}, '[+-]?\\d+')"
         problems.append(f"case when {present} and not ({shape} and {good}) then {reason} end")
+    if column.type == "boolean":
+        reason = f"'''' || left({name}, 60) || ''' is neither true nor false'"
+        good = f"lower({name}) in ('true', 'false', '1', '0')"
+        problems.append(f"case when {present} and not {good} then {reason} end")
     if column.type == "zone":
         reason = f"'''' || left({name}, 60) || ''' is not an IANA time zone'"
         known = f"list_contains($zones, {name})"
@@ -102,6 +113,8 @@ def _json_value(column: Column) -> str:
         return name
     if column.type == "integer":
         return f"try_cast({name} as bigint)::varchar"
+    if column.type == "boolean":
+        return f"(lower({name}) in ('true', '1'))::varchar"
     if column.type == "instant":
         text = f"strftime({_instant(name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
         return f"to_json({text})::varchar"

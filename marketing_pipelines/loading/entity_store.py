@@ -16,6 +16,7 @@ _TYPES = {
     "zone": "text",
     "integer": "integer",
     "instant": "timestamptz",
+    "boolean": "boolean",
     "object": "jsonb",
 }
 
@@ -60,7 +61,7 @@ class EntityStore:
 
     def _tables(self) -> list[sa.Table]:
         referenced = [c.reference.table for c in self._kind.references if c.reference is not None]
-        return [self._kind.table, *referenced]
+        return [table for table in (self._kind.table, *referenced) if isinstance(table, sa.Table)]
 
     def _create_stage(self) -> str:
         ids = "".join(f"{name} text, " for name in self._ids)
@@ -82,8 +83,10 @@ class EntityStore:
         """Stubs of what a reference names and nobody knows."""
         assert column.reference is not None
         table = column.reference.table.fullname
-        names = "".join(f", {name}" for name, _ in column.reference.stub)
-        values = "".join(f", {value}" for _, value in column.reference.stub)
+        fixed = [*column.reference.stub]
+        fixed += [(name, f"loaded.{own}") for name, own in column.reference.beside]
+        names = "".join(f", {name}" for name, _ in fixed)
+        values = "".join(f", {value}" for _, value in fixed)
         return (
             f"insert into {table} (organization_id, external_id{names})"
             f" select distinct organization.id, loaded.{column.name}{values}"
@@ -91,8 +94,7 @@ class EntityStore:
             " join crm.organizations as organization"
             " on organization.external_id = loaded.organization_id"
             f" where loaded.{column.name} is not null and not exists ("
-            f"select from {table} as known where known.organization_id = organization.id"
-            f" and known.external_id = loaded.{column.name})"
+            f"select from {table} as known where {_named('known', column)})"
             " order by 1, 2 on conflict do nothing"
         )
 
@@ -143,8 +145,7 @@ class EntityStore:
             alias = f"by_{column.name}"
             text += (
                 f" left join {column.reference.table.fullname} as {alias}"
-                f" on {alias}.organization_id = organization.id"
-                f" and {alias}.external_id = loaded.{column.name}"
+                f" on {_named(alias, column)}"
             )
         return text
 
@@ -181,6 +182,14 @@ class EntityStore:
             f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
             f" else known.{column.stored} end"
         )
+
+
+def _named(alias: str, column: Column) -> str:
+    """The condition that a row is the one that a reference names."""
+    assert column.reference is not None
+    pairs = (("external_id", column.name), *column.reference.beside)
+    same = "".join(f" and {alias}.{name} = loaded.{own}" for name, own in pairs)
+    return f"{alias}.organization_id = organization.id{same}"
 
 
 def _attributes(before: str) -> str:

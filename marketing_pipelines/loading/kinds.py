@@ -3,19 +3,24 @@
 Identifiers in generated SQL come from here and from nowhere else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.campaigns.tables import campaigns
+from marketing_pipelines.domains.campaigns.tables import campaigns, sequences
 from marketing_pipelines.domains.crm.tables import companies, contacts, organizations, users
-from marketing_pipelines.domains.lifecycle.tables import enrolments
-from marketing_pipelines.domains.segments.rules import problem_of
+from marketing_pipelines.domains.delivery.tables import CHANNELS, suppressions
+from marketing_pipelines.domains.journeys.tables import journeys
+from marketing_pipelines.domains.lifecycle import steps, trigger_configs
+from marketing_pipelines.domains.lifecycle import tables as lifecycle
+from marketing_pipelines.domains.lifecycle.programs import programs
+from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.tables import manual_members, segments
 
-Type = Literal["text", "integer", "instant", "zone", "object"]
+Type = Literal["text", "integer", "instant", "zone", "object", "boolean"]
+Row = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,15 @@ class Reference:
     """A column that holds the external id of another entity of the same organization.
 
     Args:
+        table: a table, or a view that stubs can be inserted into.
         stub: column values, as SQL, of the stub that an unknown id becomes.
+        beside: where the id alone is not enough, columns of the table, each with the column of the
+            kind's key that holds its value.
     """
 
-    table: sa.Table
+    table: sa.TableClause
     stub: tuple[tuple[str, str], ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,8 @@ class Column:
 
     Args:
         column: the table's column, where it has another name.
-        problem: what is wrong with a value that has the right type; None: nothing.
+        problem: what is wrong with it in a row, given the columns that the row sets (an empty
+            cell is None), whose types are not checked yet; None: nothing.
         choices: the only values allowed; empty: any.
         required: an empty cell is refused, and a file without the column too.
         empty: what an empty cell means, as SQL; None: null.
@@ -51,7 +61,7 @@ class Column:
     keep: bool = False
     reference: Reference | None = None
     column: str | None = None
-    problem: Callable[[str], str | None] | None = None
+    problem: Callable[[Row], str | None] | None = None
 
     @property
     def stored(self) -> str:
@@ -104,6 +114,7 @@ class Kind:
 
 _EXTERNAL_ID = Column("external_id", required=True)
 _CREATED_AT = Column("created_at", "instant", keep=True)
+_ENABLED = Column("enabled", "boolean", empty="true")
 _CAMPAIGN = Reference(campaigns, stub=(("status", "'imported'"),))
 _CAMPAIGN_STATUSES = (
     "draft",
@@ -114,6 +125,98 @@ _CAMPAIGN_STATUSES = (
     "cancelled",
     "imported",
 )
+
+
+def _rule_problem(row: Row) -> str | None:
+    rule = row.get("rule")
+    return None if rule is None else rules.problem_of(rule)
+
+
+def _step_problem(row: Row) -> str | None:
+    if "config" not in row:
+        return None
+    return steps.problem_of(row.get("type") or "", row["config"] or "{}")
+
+
+def _trigger_segment_problem(row: Row) -> str | None:
+    if row.get("type") == "segment" and not row.get("segment"):
+        return "is missing: a trigger of type segment names one"
+    return None
+
+
+def _trigger_event_problem(row: Row) -> str | None:
+    if row.get("type") != "event":
+        return None
+    event = row.get("event_type")
+    return steps.event_problem(event) if event else "is missing: a trigger of type event names one"
+
+
+def _trigger_config_problem(row: Row) -> str | None:
+    if row.get("type") != "date":
+        return None
+    return trigger_configs.problem_of_date(row.get("config") or "{}")
+
+
+def _programs(name: str, table: sa.Table) -> Kind:
+    return Kind(
+        name,
+        table,
+        key=("external_id",),
+        columns=(
+            _EXTERNAL_ID,
+            Column("name"),
+            Column("status", choices=("draft", "active", "paused", "cancelled"), empty="'draft'"),
+            Column("started_at", "instant"),
+            Column("paused_at", "instant"),
+            Column("cancelled_at", "instant"),
+            _CREATED_AT,
+        ),
+    )
+
+
+def _enrolments(name: str, program: str, reference: Reference) -> Kind:
+    return Kind(
+        name,
+        lifecycle.enrolments,
+        key=(f"{program}_id", "contact_id"),
+        fixed=(("program_kind", f"'{program}'"), ("rotation", "1")),
+        columns=(
+            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column("status", choices=("active", "completed", "exited", "failed"), empty="'active'"),
+            Column("entered_at", "instant", required=True),
+            Column("completed_at", "instant"),
+            Column("exited_at", "instant"),
+        ),
+        attributes=False,
+    )
+
+
+def _triggers(name: str, program: str, reference: Reference) -> Kind:
+    return Kind(
+        name,
+        lifecycle.triggers,
+        key=(f"{program}_id", "external_id"),
+        fixed=(("program_kind", f"'{program}'"),),
+        columns=(
+            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            _EXTERNAL_ID,
+            Column("type", choices=("segment", "event", "date"), required=True),
+            Column(
+                "segment",
+                reference=Reference(segments),
+                column="segment_id",
+                problem=_trigger_segment_problem,
+            ),
+            Column("event_type", problem=_trigger_event_problem),
+            Column("config", "object", empty="'{}'", problem=_trigger_config_problem),
+            Column("policy", choices=("once", "each_entry", "backfill"), empty="'once'"),
+            _ENABLED,
+            _CREATED_AT,
+        ),
+        attributes=False,
+    )
+
 
 KINDS = {
     kind.name: kind
@@ -180,28 +283,35 @@ KINDS = {
                 Column("paused_at", "instant"),
                 Column("completed_at", "instant"),
                 Column("cancelled_at", "instant"),
+                Column("audience", choices=("closed", "open"), empty="'closed'"),
                 _CREATED_AT,
             ),
         ),
+        _programs("sequences", sequences),
+        _programs("journeys", journeys),
         Kind(
-            "campaign_contacts",
-            enrolments,
-            key=("campaign_id", "contact_id"),
-            fixed=(("program_kind", "'campaign'"), ("rotation", "1")),
+            "steps",
+            lifecycle.steps,
+            key=("program_kind", "program", "external_id"),
             columns=(
-                Column("campaign_id", required=True, reference=_CAMPAIGN, column="program_id"),
-                Column("contact_id", required=True, reference=Reference(contacts)),
+                Column("program_kind", choices=lifecycle.KINDS, required=True),
                 Column(
-                    "status",
-                    choices=("active", "completed", "exited", "failed"),
-                    empty="'active'",
+                    "program",
+                    required=True,
+                    reference=Reference(programs, beside=(("kind", "program_kind"),)),
+                    column="program_id",
                 ),
-                Column("entered_at", "instant", required=True),
-                Column("completed_at", "instant"),
-                Column("exited_at", "instant"),
+                _EXTERNAL_ID,
+                Column("name"),
+                Column("position", "integer", required=True),
+                Column("type", choices=lifecycle.STEP_TYPES, required=True),
+                Column("config", "object", empty="'{}'", problem=_step_problem),
+                _ENABLED,
             ),
             attributes=False,
         ),
+        _enrolments("campaign_contacts", "campaign", _CAMPAIGN),
+        _enrolments("sequence_enrolments", "sequence", Reference(sequences)),
         Kind(
             "segments",
             segments,
@@ -209,7 +319,7 @@ KINDS = {
             columns=(
                 _EXTERNAL_ID,
                 Column("name"),
-                Column("rule", "object", empty="""'{"any": []}'""", problem=problem_of),
+                Column("rule", "object", empty="""'{"any": []}'""", problem=_rule_problem),
                 Column("evaluated", choices=("always", "on_use"), empty="'always'"),
                 _CREATED_AT,
             ),
@@ -224,6 +334,24 @@ KINDS = {
                 ),
                 Column("contact_id", required=True, reference=Reference(contacts)),
                 Column("action", choices=("add", "remove", "clear"), required=True),
+            ),
+            attributes=False,
+        ),
+        _triggers("campaign_triggers", "campaign", _CAMPAIGN),
+        _triggers("journey_triggers", "journey", Reference(journeys)),
+        Kind(
+            "suppressions",
+            suppressions,
+            key=("contact_id", "channel", "reason"),
+            columns=(
+                Column("contact_id", required=True, reference=Reference(contacts)),
+                Column("channel", choices=(*CHANNELS, "all"), empty="'email'"),
+                Column(
+                    "reason",
+                    choices=("unsubscribed", "hard_bounce", "complaint", "do_not_contact"),
+                    required=True,
+                ),
+                Column("since", "instant", keep=True),
             ),
             attributes=False,
         ),

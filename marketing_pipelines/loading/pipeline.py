@@ -50,17 +50,17 @@ class Target(Protocol):
 
 
 def split_checked(checked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
-    """Separates rows by their columns `wrong_column` and `reason`; the good ones lose both."""
+    """Separates rows by `wrong_column` and `refused_because`; the good ones lose both columns."""
     import pyarrow.compute as pc
 
     good = checked
     refused: list[Reject] = []
     if checked["wrong_column"].null_count < checked.num_rows:
         bad = checked.filter(pc.is_valid(checked["wrong_column"]))
-        columns = (bad[name].to_pylist() for name in ("line", "wrong_column", "reason"))
+        columns = (bad[name].to_pylist() for name in ("line", "wrong_column", "refused_because"))
         refused = [Reject(*values) for values in zip(*columns, strict=True)]
         good = checked.filter(pc.is_null(checked["wrong_column"]))
-    return good.drop_columns(["wrong_column", "reason"]), refused
+    return good.drop_columns(["wrong_column", "refused_because"]), refused
 
 
 def run_load(

@@ -58,18 +58,46 @@ FULL = {
         "c,o,c@x,1,Ada,Lovelace,co,u,mql,B,12,Asia/Tokyo,2024-01-01T00:00:00Z,true",
     ],
     "campaigns": [
-        "external_id,organization_id,name,status,started_at,goal",
-        "k,o,Spring,active,2024-01-01T00:00:00+02:00,mql",
+        "external_id,organization_id,name,status,started_at,audience,goal",
+        "k,o,Spring,active,2024-01-01T00:00:00+02:00,open,mql",
+    ],
+    "sequences": [
+        "external_id,organization_id,name,status,started_at,paused_at,cancelled_at,created_at,team",
+        "q,o,First touch,paused,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,,2023-12-01T00:00:00Z,n",
+    ],
+    "journeys": [
+        "external_id,organization_id,name,status,started_at,paused_at,cancelled_at,created_at,team",
+        "j,o,Welcome,active,2024-01-01T00:00:00Z,,,2023-12-01T00:00:00Z,north",
+    ],
+    "steps": [
+        "program_kind,program,organization_id,external_id,name,position,type,config,enabled",
+        'journey,j,o,pause,Pause,2,wait,"{""for"": ""3d""}",FALSE',
     ],
     "campaign_contacts": [
         "campaign_id,contact_id,organization_id,status,entered_at,completed_at,exited_at",
         "k,c,o,completed,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z,",
+    ],
+    "sequence_enrolments": [
+        "sequence_id,contact_id,organization_id,status,entered_at,completed_at,exited_at",
+        "q,c,o,exited,2024-01-01T00:00:00Z,,2024-01-02T00:00:00Z",
     ],
     "segments": [
         "external_id,organization_id,name,rule,evaluated,team",
         's,o,Spring,"{""all"": []}",on_use,north',
     ],
     "segment_members": ["segment,contact_id,organization_id,action", "s,c,o,remove"],
+    "campaign_triggers": [
+        "campaign_id,external_id,organization_id,type,segment,policy,enabled",
+        "k,t,o,segment,s,each_entry,1",
+    ],
+    "journey_triggers": [
+        "journey_id,external_id,organization_id,type,segment,event_type,config,policy,created_at",
+        'j,t,o,date,,,"{""attribute"": ""born"", ""yearly"": true}",,2024-01-01T00:00:00Z',
+    ],
+    "suppressions": [
+        "contact_id,organization_id,channel,reason,since",
+        "c,o,all,do_not_contact,2024-01-01T00:00:00Z",
+    ],
 }
 
 
@@ -185,6 +213,218 @@ def test_an_imported_campaign_gets_its_real_life_when_it_is_loaded(loader: Loade
     ]
 
 
+def test_programs_have_their_values(loader: Loader) -> None:
+    for kind in ("campaigns", "sequences", "journeys"):
+        loader.csv(kind, *FULL[kind])
+    assert loader.query("select audience from campaigns.campaigns") == [("open",)]
+    times = "started_at::text, paused_at::text, cancelled_at, created_at::text, attributes"
+    sequences = f"select name, status, {times} from campaigns.sequences"
+    journeys = f"select name, status, {times} from journey.journeys"
+    started, paused = "2024-01-01 00:00:00+00", "2024-01-02 00:00:00+00"
+    created = "2023-12-01 00:00:00+00"
+    assert loader.query(sequences) == [
+        ("First touch", "paused", started, paused, None, created, {"team": "n"})
+    ]
+    assert loader.query(journeys) == [
+        ("Welcome", "active", started, None, None, created, {"team": "north"})
+    ]
+
+
+STEP = "organization_id,program_kind,program,external_id,position,type,config"
+
+
+def steps_of(loader: Loader) -> list[tuple[Any, ...]]:
+    return loader.query(
+        "select program.kind, program.external_id, step.external_id, position, type, config,"
+        " enabled from lifecycle.steps as step join lifecycle.programs as program"
+        " on program.kind = program_kind and program.id = program_id order by 1, 2, position, 3"
+    )
+
+
+def test_programs_of_two_kinds_may_share_an_external_id(loader: Loader) -> None:
+    loader.csv("campaigns", "external_id,organization_id,status", "other,o,draft", "x,o,active")
+    loader.csv("journeys", "external_id,organization_id,status", "x,o,active")
+    loader.csv("sequences", "external_id,organization_id,status", "x,o,active", "x,o2,active")
+    rows = [f'o,{kind},x,mail,1,send_sms,"{{""text"": ""{kind}""}}"' for kind in PROGRAMS]
+    assert outcome(loader.csv("steps", STEP, *rows)) == (3, 0, 0, 0)
+    assert outcome(loader.csv("steps", STEP, *rows)) == (0, 0, 3, 0)
+    assert steps_of(loader) == [
+        (kind, "x", "mail", 1, "send_sms", {"text": kind}, True) for kind in sorted(PROGRAMS)
+    ]
+    assert loader.query("select kind, count(*) from lifecycle.programs group by 1 order by 1") == [
+        ("campaign", 2),
+        ("journey", 1),
+        ("sequence", 2),
+    ]
+
+
+PROGRAMS = ("sequence", "campaign", "journey")
+
+
+def test_an_unknown_program_becomes_a_stub_of_its_kind(loader: Loader) -> None:
+    rows = [f"o,{kind},x,{step},1,exit," for kind in PROGRAMS for step in "ab"]
+    assert outcome(loader.csv("steps", STEP, *rows)) == (6, 0, 0, 0)
+    assert loader.query("select kind, external_id, status from lifecycle.programs order by 1") == [
+        ("campaign", "x", "imported"),
+        ("journey", "x", "draft"),
+        ("sequence", "x", "draft"),
+    ]
+    entered = "x,c,o,2024-01-01T00:00:00Z"
+    header = "sequence_id,contact_id,organization_id,entered_at"
+    loader.csv("sequence_enrolments", header, entered, "y,c,o,2024-01-01T00:00:00Z")
+    header = "organization_id,{0}_id,external_id,type,event_type"
+    for kind in ("campaign", "journey"):
+        loader.csv(f"{kind}_triggers", header.format(kind), "o,x,t,event,a", "o,z,t,event,a")
+    programs = "select kind, external_id, status from lifecycle.programs order by 1, 2"
+    assert loader.query(programs) == [
+        ("campaign", "x", "imported"),
+        ("campaign", "z", "imported"),
+        ("journey", "x", "draft"),
+        ("journey", "z", "draft"),
+        ("sequence", "x", "draft"),
+        ("sequence", "y", "draft"),
+    ]
+    assert loader.query(
+        "select program_kind, program.external_id from lifecycle.enrolments"
+        " join campaigns.sequences as program on program.id = program_id order by 2"
+    ) == [("sequence", "x"), ("sequence", "y")]
+
+
+def test_a_step_keeps_what_a_file_leaves_out(loader: Loader) -> None:
+    row = 'o,campaign,k,hi,1,send_sms,"{""text"": ""Hi""}",'
+    loader.csv("steps", f"{STEP},enabled", row + "0")
+    before = ("campaign", "k", "hi", 1, "send_sms", {"text": "Hi"}, False)
+    assert steps_of(loader) == [before]
+    columns = "organization_id,program_kind,program,external_id,position,type"
+    loader.csv("steps", columns, "o,campaign,k,hi,2,send_sms")
+    assert steps_of(loader) == [(*before[:3], 2, *before[4:])]
+    loader.csv("steps", f"{columns},enabled", "o,campaign,k,hi,2,send_sms,")
+    assert steps_of(loader) == [(*before[:3], 2, *before[4:6], True)]
+
+
+def test_a_bad_step_is_refused_and_the_others_are_stored(loader: Loader) -> None:
+    result = loader.csv(
+        "steps",
+        STEP,
+        'o,campaign,k,a,1,wait,"{""for"": ""3d""}"',
+        'o,campaign,k,b,2,wait,"{""for"": ""soon""}"',
+        "o,campaign,k,c,3,send_sms,",
+        "o,campaign,k,d,4,exit,",
+        "o,campaign,k,e,5,exit,{",
+        "o,campaign,k,f,6,jump,{}",
+    )
+    assert outcome(result) == (2, 0, 0, 4)
+    assert result.rejects is not None
+    assert sorted(result.rejects.read_text().splitlines()[1:]) == [
+        "3,config,\"for: 'soon' is no length: write a number and s, min, h, d or w, e.g. 30d\"",
+        "4,config,The step has no 'text'",
+        "6,config,is not valid JSON",
+        "7,type,\"'jump' is not one of send_email, send_sms, send_push, wait, branch, wait_for, "
+        'update_contact, create_task, webhook, exit"',
+    ]
+    assert [row[2] for row in steps_of(loader)] == ["a", "d"]
+
+
+def test_steps_of_json_lines_hold_objects_and_truth_values(loader: Loader) -> None:
+    key = {"organization_id": "o", "program_kind": "sequence", "program": "q", "position": 1}
+    result = loader.jsonl(
+        "steps",
+        key | {"external_id": "a", "type": "wait", "config": {"for": "1d"}, "enabled": False},
+        key | {"external_id": "b", "type": "exit", "config": None, "enabled": None},
+        key | {"external_id": "c", "type": "exit"},
+        key | {"external_id": "d", "type": "send_sms", "config": None},
+        key | {"external_id": "e", "type": "exit", "enabled": "yes"},
+    )
+    assert outcome(result) == (3, 0, 0, 2)
+    assert result.rejects is not None
+    assert sorted(result.rejects.read_text().splitlines()[1:]) == [
+        "4,config,The step has no 'text'",
+        "5,enabled,'yes' is neither true nor false",
+    ]
+    assert [(row[2], *row[5:]) for row in steps_of(loader)] == [
+        ("a", {"for": "1d"}, False),
+        ("b", {}, True),
+        ("c", {}, True),
+    ]
+
+
+def test_an_awaited_event_is_known_from_the_step_and_the_trigger(loader: Loader) -> None:
+    config = '"{""event"": ""clicked"", ""timeout"": ""1d""}"'
+    loader.csv("steps", STEP, f"o,journey,j,w,1,wait_for,{config}")
+    header = "organization_id,journey_id,external_id,type,event_type"
+    loader.csv("journey_triggers", header, "o,j,t,event,signed_up")
+    assert loader.query("select purpose, event_type from lifecycle.awaited_events order by 1") == [
+        ("trigger", "signed_up"),
+        ("wait", "clicked"),
+    ]
+
+
+def test_triggers_have_their_values(loader: Loader) -> None:
+    loader.csv("campaign_triggers", *FULL["campaign_triggers"])
+    loader.csv("journey_triggers", *FULL["journey_triggers"])
+    assert loader.query(
+        "select program_kind, program.external_id, trigger.external_id, type, segment.external_id,"
+        " event_type, config, policy, enabled, trigger.evaluated_at"
+        " from lifecycle.triggers as trigger join lifecycle.programs as program"
+        " on program.kind = program_kind and program.id = program_id"
+        " left join segments.segments as segment on segment.id = segment_id order by 1"
+    ) == [
+        ("campaign", "k", "t", "segment", "s", None, {}, "each_entry", True, None),
+        (
+            *("journey", "j", "t", "date", None, None, {"attribute": "born", "yearly": True}),
+            *("once", True, None),
+        ),
+    ]
+    assert loader.query("select rule from segments.segments") == [({"any": []},)]
+
+
+def test_an_enrolment_that_was_moved_on_is_not_disturbed(loader: Loader) -> None:
+    for program, kind in (("campaign", "campaign_contacts"), ("sequence", "sequence_enrolments")):
+        lines = [
+            f"{program}_id,contact_id,organization_id,entered_at",
+            "p,c,o,2024-01-01T00:00:00Z",
+            "p,d,o,2024-01-01T00:00:00Z",
+        ]
+        assert outcome(loader.csv(kind, *lines)) == (2, 0, 0, 0)
+        with loader.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "update lifecycle.enrolments set step_id = 7, arrived_at = '2024-01-02',"
+                " next_step_at = '2024-01-05', awaits = 'clicked'"
+            )
+            connection.exec_driver_sql(
+                "update lifecycle.enrolments set status = 'completed', awaits = null,"
+                " completed_at = '2024-01-06' where id = (select max(id) from lifecycle.enrolments)"
+            )
+        rows = "select *, xmin::text from lifecycle.enrolments order by id"
+        before = loader.query(rows)
+        assert outcome(loader.csv(kind, *lines)) == (0, 0, 2, 0)
+        assert loader.query(rows) == before
+
+
+def test_a_suppression_is_of_mail_unless_the_row_says_otherwise(loader: Loader) -> None:
+    header = "organization_id,contact_id,channel,reason,since"
+    lines = [
+        header,
+        "o,c,,unsubscribed,2024-01-01T00:00:00Z",
+        "o,c,email,unsubscribed,2024-01-02T00:00:00Z",
+        "o,c,sms,unsubscribed,2024-01-03T00:00:00Z",
+    ]
+    suppressed = "select channel, reason, since::text from delivery.suppressions order by 1"
+    stored = [
+        ("email", "unsubscribed", "2024-01-02 00:00:00+00"),
+        ("sms", "unsubscribed", "2024-01-03 00:00:00+00"),
+    ]
+    assert outcome(loader.csv("suppressions", *lines)) == (2, 0, 1, 0)
+    assert loader.query(suppressed) == stored
+    result = loader.csv("suppressions", "organization_id,contact_id,reason", "o,c,unsubscribed")
+    assert outcome(result) == (0, 0, 1, 0)
+    assert loader.query(suppressed) == stored
+    loader.csv("suppressions", header, "o,d,,complaint,")
+    assert loader.query(
+        "select channel, since <= now() from delivery.suppressions where reason = 'complaint'"
+    ) == [("email", True)]
+
+
 def test_an_empty_status_or_role_is_its_default(loader: Loader) -> None:
     loader.csv("users", "external_id,organization_id,role", "u,o,admin")
     loader.csv("users", "external_id,organization_id,role", "u,o,")
@@ -195,8 +435,8 @@ def test_an_empty_status_or_role_is_its_default(loader: Loader) -> None:
 
 BAD = [
     ("users", "u,o,boss", "role,\"'boss' is not one of admin"),
-    ("campaigns", "k,o,on,", "status,\"'on' is not one of draft"),
-    ("campaigns", "k,o,,2024-01-01", "started_at,\"'2024-01-01' has no zone"),
+    ("campaigns", "k,o,on,,", "status,\"'on' is not one of draft"),
+    ("campaigns", "k,o,,2024-01-01,", "started_at,\"'2024-01-01' has no zone"),
     ("contacts", "c,o,1.5,,", "intent_score,'1.5' is not a whole number"),
     ("contacts", "c,o,99999999999,,", "intent_score,'99999999999' is not a whole"),
     ("contacts", "c,o,,Mars,", "timezone,'Mars' is not an IANA time zone"),
@@ -206,13 +446,67 @@ BAD = [
     ("organizations", "o,[1]", "settings,is not a JSON object"),
     ("campaign_contacts", "k,c,o,", "entered_at,is missing"),
     ("campaign_contacts", "k,,o,2024-01-01T00:00:00Z", "contact_id,is missing"),
+    ("sequence_enrolments", "q,c,o,", "entered_at,is missing"),
+    ("sequence_enrolments", ",c,o,2024-01-01T00:00:00Z", "sequence_id,is missing"),
+    ("sequences", "q,o,completed", "status,\"'completed' is not one of draft, active, paused"),
+    ("journeys", "j,o,scheduled", "status,\"'scheduled' is not one of draft, active, paused"),
+    ("steps", "o,flow,p,s,1,exit,,", "program_kind,\"'flow' is not one of campaign, sequence"),
+    ("steps", "o,,p,s,1,exit,,", "program_kind,is missing"),
+    ("steps", "o,campaign,,s,1,exit,,", "program,is missing"),
+    ("steps", "o,campaign,p,,1,exit,,", "external_id,is missing"),
+    ("steps", "o,campaign,p,s,,exit,,", "position,is missing"),
+    ("steps", "o,campaign,p,s,first,exit,,", "position,'first' is not a whole number"),
+    ("steps", "o,campaign,p,s,1,,,", "type,is missing"),
+    ("steps", "o,campaign,p,s,1,jump,,", "type,\"'jump' is not one of send_email"),
+    ("steps", "o,campaign,p,s,1,wait,,", 'config,"a wait has either'),
+    ("steps", "o,campaign,p,s,1,wait,[],", "config,is not a JSON object"),
+    ("steps", "o,campaign,p,s,1,exit,,maybe", "enabled,'maybe' is neither true nor false"),
+    ("journey_triggers", "j,t,o,time,,,,,", "type,\"'time' is not one of segment, event, date"),
+    ("journey_triggers", "j,t,o,,,,,,", "type,is missing"),
+    ("journey_triggers", "j,t,o,segment,,,,,", "segment,is missing: a trigger of type segment"),
+    ("journey_triggers", "j,t,o,event,,,,,", "event_type,is missing: a trigger of type event"),
+    ("journey_triggers", "j,t,o,event,,a*,,,", "event_type,names one event type exactly"),
+    ("journey_triggers", "j,t,o,date,,,,,", "config,The config has no 'attribute'"),
+    ("journey_triggers", "j,t,o,date,,,{,,", "config,is not valid JSON"),
+    ("journey_triggers", "j,t,o,date,,,[],,", "config,is not a JSON object"),
+    ("journey_triggers", "j,t,o,segment,s,,[],,", "config,is not a JSON object"),
+    ("journey_triggers", "j,t,o,segment,s,,,twice,", "policy,\"'twice' is not one of once"),
+    ("journey_triggers", "j,t,o,segment,s,,,,no", "enabled,'no' is neither true nor false"),
+    ("journey_triggers", ",t,o,segment,s,,,,", "journey_id,is missing"),
+    ("campaign_triggers", "k,t,o,segment", "segment,is missing: a trigger of type segment names"),
+    ("campaign_triggers", "k,t,o,event", "event_type,is missing: a trigger of type event names"),
+    ("campaign_triggers", "k,t,o,date", "config,The config has no 'attribute'"),
+    ("campaigns", "k,o,,,public", "audience,\"'public' is not one of closed, open"),
+    ("suppressions", "c,o,fax,complaint,", "channel,\"'fax' is not one of email, sms, push"),
+    ("suppressions", "c,o,,,", "reason,is missing"),
+    ("suppressions", "c,o,,bored,", "reason,\"'bored' is not one of unsubscribed, hard_bounce"),
+    ("suppressions", "c,o,,complaint,soon", "since,'soon' is not an ISO 8601 instant"),
+    ("suppressions", ",o,,complaint,", "contact_id,is missing"),
+]
+DATE_TRIGGERS = [
+    ({"attribute": ""}, "attribute: is empty"),
+    ({"attribute": 1}, "attribute: takes a text"),
+    ({"attribute": "a", "days_before": "3"}, "days_before: takes a whole number"),
+    ({"attribute": "a", "days_before": 1.5}, "days_before: takes a whole number"),
+    ({"attribute": "a", "days_before": 99_999}, "days_before: is more than 36600 days"),
+    ({"attribute": "a", "yearly": "true"}, "yearly: takes true or false"),
+    ({"attribute": "a", "at": "9:00"}, "at: '9:00' is no time of day: write hours and minutes"),
+    ({"attribute": "a", "hour": 9}, "hour: is an unknown key: use attribute, days_before, yearly"),
 ]
 HEADERS = {
     "organizations": "external_id,settings",
     "users": "external_id,organization_id,role",
     "contacts": "external_id,organization_id,intent_score,timezone,email",
-    "campaigns": "external_id,organization_id,status,started_at",
+    "campaigns": "external_id,organization_id,status,started_at,audience",
     "campaign_contacts": "campaign_id,contact_id,organization_id,entered_at",
+    "sequence_enrolments": "sequence_id,contact_id,organization_id,entered_at",
+    "sequences": "external_id,organization_id,status",
+    "journeys": "external_id,organization_id,status",
+    "steps": f"{STEP},enabled",
+    "campaign_triggers": "campaign_id,external_id,organization_id,type",
+    "journey_triggers": "journey_id,external_id,organization_id,type,segment,event_type,config,"
+    "policy,enabled",
+    "suppressions": "contact_id,organization_id,channel,reason,since",
 }
 
 
@@ -225,6 +519,28 @@ def test_a_bad_value_is_refused_and_leaves_no_trace(
     assert result.rejects is not None
     assert result.rejects.read_text().splitlines()[1].startswith(f"2,{expected}")
     assert loader.query("select * from crm.organizations") == []
+
+
+@pytest.mark.parametrize(("config", "expected"), DATE_TRIGGERS)
+def test_a_bad_date_of_a_trigger_is_refused(
+    loader: Loader, config: dict[str, Any], expected: str
+) -> None:
+    key = {"organization_id": "o", "journey_id": "j", "type": "date"}
+    good = {"attribute": "a.b", "days_before": 3, "yearly": False, "at": "09:00"}
+    result = loader.jsonl(
+        "journey_triggers",
+        key | {"external_id": "good", "config": good},
+        key | {"external_id": "bad", "config": config},
+    )
+    assert outcome(result) == (1, 0, 0, 1)
+    assert result.rejects is not None
+    assert (
+        result.rejects.read_text()
+        .splitlines()[1]
+        .replace('"', "")
+        .startswith(f"2,config,{expected}")
+    )
+    assert loader.query("select external_id, config from lifecycle.triggers") == [("good", good)]
 
 
 def test_naive_instants_are_read_in_the_named_zone(loader: Loader) -> None:

@@ -11,6 +11,31 @@ select 'journey', id, organization_id, external_id, name, status, started_at, re
 from journey.journeys;
 comment on view lifecycle.programs is 'Programs of every kind; contacts move while one is active';
 
+-- A program that is known by name only is inserted here, whatever its kind.
+create function lifecycle.add_stub() returns trigger
+language plpgsql as $$
+begin
+    case new.kind
+        when 'campaign' then
+            insert into campaigns.campaigns (organization_id, external_id, status)
+            values (new.organization_id, new.external_id, 'imported')
+            on conflict do nothing;
+        when 'sequence' then
+            insert into campaigns.sequences (organization_id, external_id)
+            values (new.organization_id, new.external_id)
+            on conflict do nothing;
+        when 'journey' then
+            insert into journey.journeys (organization_id, external_id)
+            values (new.organization_id, new.external_id)
+            on conflict do nothing;
+    end case;
+    return new;
+end $$;
+
+create trigger add_stub
+instead of insert on lifecycle.programs
+for each row execute function lifecycle.add_stub();
+
 -- An enrolment holds its program while it is written, so that whoever judges whether the program is
 -- over either sees it or lets the program be. What it is not told, it begins with: due at once.
 create function lifecycle.join_program() returns trigger

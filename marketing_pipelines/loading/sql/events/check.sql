@@ -47,6 +47,6 @@ select line, event_id, organization_id, contact_id, event_type, event_source, oc
                end
            when 'received_at' then instant_problem(received_text, received_at)
            when 'properties' then coalesce(json_problem(properties), json_problem(extras))
-       end as reason,
+       end as refused_because,
        hash(organization_id, event_id) as id_hash
 from judged
