@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from marketing_pipelines.documentation import DOCS
 from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.domains.lifecycle.tables import STEP_TYPES
 
@@ -162,6 +163,19 @@ def test_a_step_says_where_it_leads() -> None:
     assert steps.parse("wait", {"for": "1d", "next": "a"}).targets == {"next": "a"}
     fork = {"rule": {"any": []}, "next": "a", "yes": "b"}
     assert steps.parse("branch", fork).targets == {"next": "a", "yes": "b", "no": "a"}
+
+
+def test_the_steps_in_the_documentation_are_good_and_of_every_type() -> None:
+    page = (DOCS / "programs.md").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in page.splitlines() if line.startswith('{"organization_id"')]
+    assert {row["type"] for row in rows} == set(STEP_TYPES)
+    for row in rows:
+        assert steps.problem_of(row["type"], json.dumps(row["config"])) is None
+    names = [row["external_id"] for row in sorted(rows, key=lambda row: row["position"])]
+    for row in rows:
+        for target in steps.parse(row["type"], row["config"]).targets.values():
+            later = names[names.index(row["external_id"]) + 1 :]
+            assert target in {None, steps.END, *later}
 
 
 def test_the_schema_has_every_type_with_its_keys() -> None:
