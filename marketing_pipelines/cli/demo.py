@@ -11,6 +11,8 @@ import typer
 from marketing_pipelines.cli.load import progress_bar
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
+from marketing_pipelines.demo import programs
+from marketing_pipelines.demo.programs import write_programs
 from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
 
@@ -47,6 +49,27 @@ SHOWN = (
         " left join segments.memberships m on m.segment_id = s.id and m.left_at is null"
         " group by 1, 2 order by members desc, 1, 2 limit 5",
     ),
+    (
+        "Programs (lifecycle.program_counts)",
+        "select p.kind, p.name as program, c.entered, c.active, c.completed, c.exited, c.failed"
+        " from lifecycle.program_counts c"
+        " join lifecycle.programs p on p.kind = c.program_kind and p.id = c.program_id"
+        " where p.status = 'active' order by c.entered desc, 1, 2 limit 5",
+    ),
+    (
+        "Messages (delivery.messages)",
+        "select program_kind, channel, state, count(*) as messages from delivery.messages"
+        " group by 1, 2, 3 order by messages desc, 1, 2, 3 limit 5",
+    ),
+)
+# What schedules and sensors do by themselves while `up` runs, in their order.
+JOBS = (
+    "segments/memberships",
+    "journeys/segment_entries",
+    "campaigns/step_progress",
+    "campaigns/sequence_progress",
+    "journeys/step_progress",
+    "campaigns/reports",
 )
 _A_MEMBER = """
     select segment.external_id as segment,
@@ -96,9 +119,10 @@ def demo(
             print(f"{kind:<18} {result.summary()}")
         for outcome in run_marked(settings=settings, engine=engine, instance=instance):
             print(_line(outcome))
-        memberships = Request("segments/memberships")
-        for outcome in run_job(memberships, settings=settings, engine=engine, instance=instance):
-            print(_line(outcome))
+        for job in JOBS:
+            request = Request(job, only=True)
+            for outcome in run_job(request, settings=settings, engine=engine, instance=instance):
+                print(_line(outcome))
         for title, statement in SHOWN:
             with engine.connect() as connection:
                 answer = connection.execute(sa.text(statement))
@@ -123,10 +147,14 @@ def _files(settings: Settings, source: str, events: int) -> list[tuple[str, Path
     if source == "completejourney":
         from marketing_pipelines.demo import completejourney
 
-        return completejourney.write_files(folder)
+        return [
+            *completejourney.write_files(folder),
+            *write_programs(completejourney.ORGANIZATION, programs.HOUSEHOLDS, folder),
+        ]
     from marketing_pipelines.demo import generated
 
     midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return generated.write_files(
+    files = generated.write_files(
         folder, events=events, until=midnight, seed=midnight.date().toordinal()
     )
+    return [*files, *write_programs("o1", programs.READERS, folder)]

