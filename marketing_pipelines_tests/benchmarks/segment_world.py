@@ -111,7 +111,7 @@ def rules() -> list[Any]:
     listed.append({"attribute": "renewal", "op": "within_next", "value": "30d"})
     listed.append({"attribute": "renewal", "op": "before", "value": "-6mo"})
     listed.append({"attribute": "renewal", "op": "anniversary", "value": "this_month"})
-    for days in (1, 7, 30, 60):
+    for days in (1, 3, 7, 14):
         listed.append({"event": "opened", "within": f"{days}d"})
     for days in (7, 30):
         listed.append({"event": "clicked", "within": f"{days}d"})

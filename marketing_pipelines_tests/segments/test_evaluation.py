@@ -372,6 +372,44 @@ def test_a_rule_about_every_type_counts_old_events_beside_one_that_looks_into_ne
     assert segments.members("lively") == ["ann"]
 
 
+def test_what_rules_count_together_is_right_for_those_without_events_and_those_deleted(
+    segments: Segments,
+) -> None:
+    segments.contacts({"external_id": "cat", "city": "Bern"}, {"external_id": "dan"})
+    opened = {"event": "opened"}
+    clicked = {"event": "clicked", "within": "7d"}
+    rules = {
+        "opened": opened,
+        "opened today": OPENED_IN_A_DAY,
+        "never opened": opened | {"op": "=", "times": 0},
+        "clicked": clicked,
+        "clicked twice": clicked | {"times": 2, "within": "2d"},
+        "opened, not clicked": {"all": [opened, {"not": clicked}]},
+        "opened, or in Bern": {"any": [opened, IN_BERN]},
+        "of those, not opened": {"all": [{"segment": "opened, or in Bern"}, {"not": opened}]},
+    }
+    for name, rule in rules.items():
+        segments.rule(name, rule)
+    segments.event("ann", "opened", "2026-03-10T10:00:00Z")
+    segments.event("bob", "opened", "2026-02-10T10:00:00Z")
+    segments.event("bob", "clicked", "2026-03-10T10:00:00Z")
+    segments.event("eve", "opened", "2026-03-10T10:00:00Z")
+    segments.manual("never opened", "ann", "add")
+    segments.installation.execute("delete from crm.contacts where external_id = 'eve'")
+    segments.evaluate()
+    assert {name: segments.members(name) for name in rules} == {
+        "opened": ["ann", "bob"],
+        "opened today": ["ann"],
+        "never opened": ["ann", "cat", "dan"],
+        "clicked": ["bob"],
+        "clicked twice": [],
+        "opened, not clicked": ["ann"],
+        "opened, or in Bern": ["ann", "bob", "cat"],
+        "of those, not opened": ["cat"],
+    }
+    assert segments.installation.rows("select count(*) from segments.memberships") == [(12,)]
+
+
 def test_a_mistake_in_one_segment_does_not_empty_those_that_refer_to_it(
     segments: Segments,
 ) -> None:

@@ -46,7 +46,7 @@ class Sources:
 
     Attributes:
         counted: Where the number of each contact's events is known already, by what is counted
-            (`counting_key`): a column of a table that has `contact_id`, too.
+            (`counting_key`): a column of a table with everybody's `id`.
     """
 
     contacts: sa.FromClause
@@ -54,9 +54,9 @@ class Sources:
     counted: Mapping[str, sa.ColumnElement[Any]] = field(default_factory=dict)
 
     @property
-    def are_tables(self) -> bool:
+    def hold_everybody(self) -> bool:
         """Whether everybody stands there."""
-        return self.contacts is contacts
+        return self.contacts is contacts or bool(self.counted)
 
 
 TABLES = Sources(contacts, contact_activity)
@@ -153,7 +153,11 @@ class Compiler:
     def _event(self, rule: EventCondition) -> Condition:
         known = self.sources.counted.get(counting_key(rule))
         if known is not None:
-            return counted(rule, sa.func.coalesce(self._joined(known.table).c[known.name], 0))
+            if known.table is not self.contact and known.table not in self._answers:
+                self._answers.append(known.table)
+                same = known.table.c.id == self.contact.c.id
+                self.source = self.source.join(known.table, same)
+            return counted(rule, known)
         activity = self.sources.events.alias()
         found = sa.select(activity.c.contact_id).where(
             self.of_organization(activity),

@@ -153,7 +153,7 @@ class Published:
             memberships.c.contact_id == compiler.contact.c.id,
             memberships.c.left_at.is_(None),
         )
-        if compiler.sources.are_tables:
+        if compiler.sources.hold_everybody:
             return sa.exists().where(*own)
         # Each of a few contacts by index; for `exists` the planner would read all members.
         found = sa.select(sa.true()).where(*own).scalar_subquery()

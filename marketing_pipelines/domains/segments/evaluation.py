@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import Segmentation, settings_of
 from marketing_pipelines.domains.segments import definitions, movement, publishing, staging
 from marketing_pipelines.domains.segments.asking import patiently, require_patterns
-from marketing_pipelines.domains.segments.compiler import TABLES, Compiler, Frame, Sources
-from marketing_pipelines.domains.segments.counting import count_together
+from marketing_pipelines.domains.segments.compiler import Compiler, Frame
+from marketing_pipelines.domains.segments.counting import Counted, count_together, sources_for
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.domains.segments.tables import memberships
@@ -117,7 +117,7 @@ class Pass:
         self.moved = self._move(waiting)
         self._forget_what_is_no_longer_right(waiting)
         self.are_staged = self._stage(waiting)
-        self.everybody = self._count_together(waiting)
+        self.counted = self._count_together(waiting)
         self.dependents = _dependents(ordered)
         self.changes = 0
         unchanged: list[int] = []
@@ -222,7 +222,7 @@ class Pass:
         next_change_at = definition.next_change_at
         return next_change_at is not None and next_change_at < self.now
 
-    def _count_together(self, waiting: Sequence[Definition]) -> Sources:
+    def _count_together(self, waiting: Sequence[Definition]) -> Counted:
         """Counts what several of the segments that are rebuilt ask for.
 
         Where that fails or takes longer than a rule may, each of them counts for itself.
@@ -233,16 +233,16 @@ class Pass:
             if d.problem is None and self._may_differ(d) and self._is_rebuilt(d)
         ]
         if self.frame is None or not rules:
-            return TABLES
+            return {}
         try:
             with self.connection.begin_nested(), patiently(self.connection, self.patience):
                 return count_together(self.connection, rules, self.frame)
         except RuleError:
-            return TABLES
+            return {}
         except sa.exc.DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            return TABLES
+            return {}
 
     def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
         """Those whose members may differ, judged when their turn comes: segments before them may
@@ -316,7 +316,9 @@ class Pass:
 
     def _compiler(self, definition: Definition) -> Compiler:
         assert self.frame is not None
-        return Compiler(self.frame, self.everybody if definition.in_full else staging.STAGED)
+        if not definition.in_full:
+            return Compiler(self.frame, staging.STAGED)
+        return Compiler(self.frame, sources_for(definition.rule, self.counted))
 
     def _next_change(self, definition: Definition) -> dt.datetime | None:
         """Up to when time alone changes nothing: of everybody, or of those evaluated now and

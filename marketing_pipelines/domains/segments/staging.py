@@ -35,13 +35,13 @@ STAGED_MEMBERS = sa.table(
 
 def stage(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> None:
     """Copies the contacts of `looked_at`, their present memberships and their events."""
-    own = sa.select(contacts).join(_looked_at, _looked_at.c.contact_id == contacts.c.id)
+    own = sa.select(contacts).where(_is_looked_at(contacts.c.id))
     create_temporary(connection, "staged_contacts", own)
     # From the index alone, which holds current members only.
     current = sa.select(memberships.c.segment_id, memberships.c.contact_id).where(
-        memberships.c.contact_id == _looked_at.c.contact_id, memberships.c.left_at.is_(None)
+        _is_looked_at(memberships.c.contact_id), memberships.c.left_at.is_(None)
     )
-    create_temporary(connection, "staged_members", _each(current))
+    create_temporary(connection, "staged_members", current)
     create_temporary(connection, "staged_events", _events(rules, frame))
     connection.execute(read_sql("settle_stages"))
 
@@ -74,12 +74,10 @@ def _events(rules: Iterable[Any], frame: Frame) -> Any:
         for column in contact_activity.columns
     ]
     return sa.union_all(
-        _each(
-            _among(sa.select(contact_activity), whole, frame).where(
-                sa.true() if are_whole else of_whole_type
-            )
+        _among(sa.select(contact_activity), whole, frame).where(
+            sa.true() if are_whole else of_whole_type
         ),
-        _each(_among(sa.select(*partly), counted, frame).where(sa.not_(of_whole_type))),
+        _among(sa.select(*partly), counted, frame).where(sa.not_(of_whole_type)),
     )
 
 
@@ -89,9 +87,7 @@ def _among(
     """Those that any of the conditions can count, and perhaps some more."""
     activity = contact_activity.c
     starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
-    found = events.where(
-        activity.contact_id == _looked_at.c.contact_id, activity.occurred_at < frame.now
-    )
+    found = events.where(_is_looked_at(activity.contact_id), activity.occurred_at < frame.now)
     if not any(condition.prefix is not None for condition in conditions):
         types = {condition.event for condition in conditions}
         found = found.where(activity.event_type == sa.any_(_texts(types)))
@@ -104,7 +100,11 @@ def _texts(values: Iterable[str]) -> sa.ColumnElement[Any]:
     return sa.cast(sorted(values), pg.ARRAY(sa.Text))
 
 
-def _each(rows: sa.Select[Any]) -> sa.Select[Any]:
-    """The rows of each contact by index: the planner cannot know how few of them there are."""
-    own = rows.offset(0).lateral()
-    return sa.select(own).select_from(_looked_at.join(own, sa.true()))
+def _is_looked_at(contact_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether it is one of `looked_at`.
+
+    Not a join, for which the planner may read everything: an array is looked up by index, in the
+    order of the contacts, whose rows then lie closer together.
+    """
+    listed = sa.func.array(sa.select(_looked_at.c.contact_id).scalar_subquery())
+    return contact_id == sa.any_(listed)
