@@ -22,6 +22,7 @@ CLOCKS = {
     "analytics/monthly_usage": "0 3 1 * *",
     "campaigns/sequence_progress": "*/5 * * * *",
     "campaigns/step_progress": "*/5 * * * *",
+    "campaigns/completions": "0 * * * *",
     "development/sample_job": "0 */4 * * *",
     "operations/health": "*/5 * * * *",
     "operations/metrics": "0 * * * *",
@@ -134,6 +135,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "alerts_sensor",
         "automation_sensor",
         "dead_runs_sensor",
+        "finished_campaigns_sensor",
         "stale_partitions_sensor",
         "touched_contacts_sensor",
     }
