@@ -19,9 +19,9 @@ STARTED = instant("2026-03-01T00:00Z")
 class Programs:
     """One organization with its programs and contacts."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, organization: int | None = None) -> None:
         self.installation = installation
-        self.organization = self.new_organization("acme")
+        self.organization = organization or self.new_organization("acme")
 
     def new_organization(self, name: str, **columns: Any) -> int:
         """A further one; returns its number."""
