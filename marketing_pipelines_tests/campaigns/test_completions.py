@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.campaigns import completions
 from marketing_pipelines.resources import Postgres
@@ -19,12 +18,6 @@ from marketing_pipelines_tests.waiting import until
 NOW = instant("2026-03-10T12:00Z")
 NINE, TEN, ELEVEN = (instant(f"2026-03-10T{hour:02}:00Z") for hour in (9, 10, 11))
 JOB = "campaigns__completions_job"
-
-
-@pytest.fixture
-def programs(installation: Installation) -> Programs:
-    load_tasks()
-    return Programs(installation)
 
 
 def run(programs: Programs) -> Any:

@@ -59,14 +59,6 @@ def start(programs: Programs, at: dt.datetime) -> int:
     return segment_entries.start_by_segments(begin, at, items(at).attempts)
 
 
-@pytest.fixture
-def programs(installation: Installation) -> Programs:
-    made = Programs(installation)
-    for name in NAMES.split():
-        made.contact(name)
-    return made
-
-
 def test_who_enters_starts_an_execution_that_is_due_at_once(programs: Programs) -> None:
     feed = Feed(programs)
     feed.evaluate(BEFORE, "")
