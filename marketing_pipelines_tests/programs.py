@@ -64,6 +64,12 @@ class Programs:
             program=program,
         )
 
+    def step(self, kind: str, program: int, name: str, type_: str, **columns: Any) -> int:
+        """A step; returns its number."""
+        given = {"organization_id": self.organization, "external_id": name, "position": 1}
+        given |= {"program_kind": kind, "program_id": program, "type": type_} | columns
+        return self._insert("lifecycle.steps", **given)
+
     def trigger(self, kind: str, program: int, type_: str, **columns: Any) -> int:
         """What lets contacts in; returns its number."""
         given = {"organization_id": self.organization, "external_id": f"{type_} {program}"}
