@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.journeys import segment_entries
+from marketing_pipelines.domains.journeys.enrolling import read_sql
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.journeys.passes import evaluate, failures, items, publish
@@ -283,9 +284,7 @@ def test_two_evaluators_at_once_start_each_entry_once(programs: Programs) -> Non
     feed.evaluate(DAY[1], "ann bob")
     begin = programs.installation.engine.begin
     with begin() as one:
-        held = one.execute(
-            segment_entries.read_sql("hold_trigger"), {"id": feed.trigger}
-        ).one_or_none()
+        held = one.execute(read_sql("hold_trigger"), {"id": feed.trigger}).one_or_none()
         assert segment_entries.evaluate(one, held, DAY[2]) == 2
         assert feed.start(DAY[2]) == 0, "the other does it"
     assert feed.start(DAY[2]) == 0

@@ -93,11 +93,8 @@ def _take(connection: sa.Connection, tick: dt.datetime) -> int:
 
 
 def _start(connection: sa.Connection, tick: dt.datetime, items: Items) -> int:
-    types = set(
-        connection.execute(
-            sa.select(_arrived.c.organization_id, _arrived.c.event_type).distinct()
-        ).tuples()
-    )
+    arrived = sa.select(_arrived.c.organization_id, _arrived.c.event_type).distinct()
+    types = {(row.organization_id, row.event_type) for row in connection.execute(arrived)}
     wanting = [
         trigger
         for trigger in live(connection, "event")
