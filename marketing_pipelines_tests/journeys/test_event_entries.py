@@ -225,6 +225,18 @@ def test_an_event_that_is_committed_late_is_not_missed(programs: Programs) -> No
     assert [name for name, _, _ in signups.entered] == ["ann", "bob"]
 
 
+def test_an_event_that_was_written_before_the_trigger_and_committed_after_it_is_not_missed(
+    programs: Programs,
+) -> None:
+    programs.contact("ann")
+    with programs.installation.engine.begin() as loading:
+        happen(programs, "e1", "ann", AT[1], connection=loading)
+        signups = Signups(programs)
+        assert signups.start(AT[2]) == 0
+    assert signups.start(AT[3]) == 1
+    assert programs.installation.rows("select evaluated_at from lifecycle.triggers") == [(AT[3],)]
+
+
 def test_more_than_a_page_is_taken_in_one_pass(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

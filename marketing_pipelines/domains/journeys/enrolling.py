@@ -89,13 +89,15 @@ def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.
         earlier.c.program_id == trigger.program_id,
     )
     if each:
-        known = sa.exists().where(
+        same = (
             earlier.c.trigger_id == trigger.id,
             earlier.c.contact_id == seen.c.contact_id,
             earlier.c.entry == seen.c.entry,
         )
     else:
-        known = sa.exists().where(*of_program, earlier.c.contact_id == seen.c.contact_id)
+        same = (*of_program, earlier.c.contact_id == seen.c.contact_id)
+    # Each by index: of what is new the planner knows nothing, and would compare all with all.
+    known = sa.select(earlier.c.id).where(*same).limit(1).scalar_subquery()
     order = (seen.c.at, sa.collate(seen.c.entry, "C"))
     new = (
         sa.select(
@@ -106,7 +108,7 @@ def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.
             .label("number"),
         )
         .join(contacts, contacts.c.id == seen.c.contact_id)
-        .where(contacts.c.organization_id == trigger.organization_id, ~known)
+        .where(contacts.c.organization_id == trigger.organization_id, known.is_(None))
         .cte("new")
     )
     last = (

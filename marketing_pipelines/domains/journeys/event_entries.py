@@ -24,6 +24,7 @@ from marketing_pipelines.domains.journeys.enrolling import (
 )
 from marketing_pipelines.domains.lifecycle.tables import event_arrivals
 from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.open_writers import CLOCK_DIFFERENCE, OPEN_WRITERS
 from marketing_pipelines.stores.temporary import create_temporary
 
 PAGE = 10_000
@@ -70,12 +71,23 @@ def _read_anew(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> in
     if trigger.evaluated_at is not None or not locks.try_lock_in_transaction(connection, _LOCK):
         return 0
     occurred_at = contact_activity.c.occurred_at
+    unaware = _is_written_unaware(connection, trigger)
     events = _seen(contact_activity, trigger).where(occurred_at <= tick)
     if trigger.policy != "backfill":
         events = events.where(occurred_at >= _since(trigger))
     begun = enrol(connection, trigger, tick, events)
-    note_evaluated(connection, trigger, tick)
+    if not unaware:
+        note_evaluated(connection, trigger, tick)
     return begun
+
+
+def _is_written_unaware(connection: sa.Connection, trigger: Any) -> bool:
+    """Whether events are being written by somebody who could not know that they are awaited."""
+    asked = {
+        "tables": [contact_activity.fullname],
+        "end": trigger.created_at + CLOCK_DIFFERENCE,
+    }
+    return connection.execute(OPEN_WRITERS, asked).first() is not None
 
 
 def _take(connection: sa.Connection, tick: dt.datetime) -> int:
