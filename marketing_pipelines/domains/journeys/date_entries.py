@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marketing_pipelines.domains.journeys.enrolling import (
     Begin,
@@ -20,48 +19,15 @@ from marketing_pipelines.domains.journeys.enrolling import (
     live,
     note_evaluated,
 )
-from marketing_pipelines.domains.lifecycle.steps import Clock
+from marketing_pipelines.domains.lifecycle.trigger_configs import DateTrigger, parse_date
 from marketing_pipelines.domains.segments import definitions
 from marketing_pipelines.domains.segments.asking import patience_of, patiently
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import Attribute
-from marketing_pipelines.failures import BadInputError
 
 MOST_DAYS = 7
 ONE_DAY = dt.timedelta(days=1)
-
-
-class DateTrigger(BaseModel):
-    """What a trigger of type `date` says in its `config`.
-
-    Attributes:
-        attribute: Column or attribute of the contact that holds the date.
-        days_before: So many days before it contacts enter.
-        yearly: Every year on its day and month; 29 February is the 28th where there is none.
-        at: Time of day in the organization's zone.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    attribute: str = Field(min_length=1)
-    days_before: int = Field(default=0, ge=0, le=366)
-    yearly: bool = False
-    at: Clock = "00:00"
-
-
-def parse(config: Any) -> DateTrigger:
-    """What a trigger of type `date` says.
-
-    Raises:
-        BadInputError: it cannot be used; the sentence names what to change.
-    """
-    try:
-        return DateTrigger.model_validate(config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["config", *(str(part) for part in first["loc"])])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise BadInputError(f"{key} cannot be used: {reason}.") from None
+MIDNIGHT = "00:00"
 
 
 def start_by_dates(begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items) -> int:
@@ -91,12 +57,14 @@ def evaluate(
     """Lets in whom one trigger, which the transaction holds, finds on the days that are due.
 
     Raises:
-        BadInputError: its `config` or the organization's zone cannot be used.
+        BadInputError: the organization's zone cannot be used.
+        StepError: its `config` cannot be used.
         RuleError: no contact has the attribute, or it holds no dates.
     """
-    config = parse(trigger.config)
+    config = parse_date(trigger.config)
     zone = definitions.zone_of(connection, trigger.organization_id, reporting_zone)
-    days = list(_due_days(trigger, config.at, tick, zone))
+    at = config.at or MIDNIGHT
+    days = list(_due_days(trigger, at, tick, zone))
     if not days:
         return 0
     begun = 0
@@ -110,7 +78,7 @@ def evaluate(
         )
         for day in days:
             begun += enrol(connection, trigger, tick, _found(Compiler(frame), config, day))
-    note_evaluated(connection, trigger, _instant(days[-1], config.at, zone))
+    note_evaluated(connection, trigger, _instant(days[-1], at, zone))
     return begun
 
 
