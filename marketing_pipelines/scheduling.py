@@ -27,6 +27,13 @@ from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG
 
 DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def hourly() -> dg.HourlyPartitionsDefinition:
@@ -72,6 +79,11 @@ def partitioned_jobs() -> list[Any]:
 def job_name(asset_key: str) -> str:
     """`analytics/hourly_events` → `analytics__hourly_events_job`."""
     return asset_key.replace("/", "__") + "_job"
+
+
+def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of the job waits or works."""
+    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
 
 
 def scheduled(

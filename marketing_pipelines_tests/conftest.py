@@ -14,12 +14,14 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.session import dagster_environment
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.programs import Programs, empty
 from marketing_pipelines_tests.queueing.installed import TABLE, install
 
 TEMPLATE = "marketing_template"
@@ -108,6 +110,27 @@ def installation(environment: dict[str, str], engine: sa.Engine) -> Iterator[Ins
     """A fresh installation, worked in this process with Dagster's storage in memory."""
     with Installation.open(get_settings(), engine) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_installation(
+    server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """One installation for all tests of a file."""
+    with databases(server) as make, pytest.MonkeyPatch.context() as patch:
+        set_environment(make, tmp_path_factory.mktemp("shared"), patch)
+        engine = create_engine(database_url(get_settings()))
+        with Installation.open(get_settings(), engine) as opened:
+            yield opened
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def programs(shared_installation: Installation) -> Programs:
+    """An organization without programs and contacts, alone in its database."""
+    load_tasks()
+    empty(shared_installation)
+    return Programs(shared_installation)
 
 
 @pytest.fixture

@@ -15,11 +15,10 @@ from dagster._core.utils import make_new_run_id
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.domains.operations.sensors import UNDER_WAY
 from marketing_pipelines.failures import BadInputError, PermanentError
 from marketing_pipelines.partitions import Window, registered
 from marketing_pipelines.running import definition_of, windows_of
-from marketing_pipelines.scheduling import job_name
+from marketing_pipelines.scheduling import UNDER_WAY, job_name
 from marketing_pipelines.settings import Settings, project_root
 from marketing_pipelines.stores import locks, sessions
 from marketing_pipelines.stores.cascade import partition_of_tick

@@ -34,6 +34,12 @@ def try_share(connection: sa.Connection, job: str) -> bool:
     )
 
 
+def try_lock_in_transaction(connection: sa.Connection, name: str) -> bool:
+    """Takes the lock of this name if it is free; it is free again at the transaction's end."""
+    function = sa.func.pg_try_advisory_xact_lock
+    return bool(connection.execute(sa.select(function(lock_class(name), WHOLE_JOB))).scalar_one())
+
+
 def lock_all(connection: sa.Connection, job: str, ordinals: Sequence[int]) -> None:
     """Takes the locks in ascending order, waiting for each; so two ranges never deadlock."""
     _for_each(connection, sa.func.pg_advisory_lock, job, ordinals)

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -44,6 +44,7 @@ SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
 SILENCE = dt.timedelta(seconds=30)
 CHUNK_PARTITIONS = 744
+Isolation = Literal["repeatable read", "read committed"]
 _logger = logging.getLogger(__name__)
 
 
@@ -109,17 +110,21 @@ class Tick:
             yield chunk
 
     @contextlib.contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self, *, isolation: Isolation = "repeatable read") -> Iterator[sa.Connection]:
         """One transaction under the job's lock, which is held until the session is closed.
 
         So whoever gets the lock next sees how this tick ended: an instant of the clock that two
         daemons struck is worked once.
+
+        Args:
+            isolation: Whether every statement sees the same, or each what is committed by then,
+                which is what rows that others lock are judged by.
         """
         self._lock([locks.WHOLE_JOB])
         run = self.context.run
         if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
             self._skip_if_done()
-        with self._transaction():
+        with self._transaction(isolation):
             yield self.connection
 
     @contextlib.contextmanager
@@ -222,9 +227,9 @@ class Tick:
             )
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, isolation: Isolation = "repeatable read") -> Iterator[None]:
         with self.connection.begin():
-            self.connection.exec_driver_sql("set transaction isolation level repeatable read")
+            self.connection.exec_driver_sql(f"set transaction isolation level {isolation}")
             yield
 
 

@@ -6,10 +6,17 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines.domains.analytics import sources as events
+from marketing_pipelines.domains.campaigns import completions as completing
+from marketing_pipelines.domains.campaigns.tables import campaigns
 from marketing_pipelines.domains.crm import sources as crm
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.work import do_progress
-from marketing_pipelines.presentation import every_item_done, with_items_checked
+from marketing_pipelines.presentation import (
+    column_descriptions,
+    every_item_done,
+    table_of,
+    with_items_checked,
+)
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import scheduled
 
@@ -60,3 +67,30 @@ def sequence_progress(
 
 
 sequence_progress_schedule = scheduled(sequence_progress, cron="*/5 * * * *", catch_up="once")
+
+
+@dg.asset(
+    key=["campaigns", "completions"],
+    deps=[events.campaigns, events.campaign_contacts],
+    check_specs=[every_item_done(completing.JOB)],
+    metadata=column_descriptions(campaigns),
+    kinds={"postgres"},
+    **COMMON,
+)
+def completions(
+    context: dg.AssetExecutionContext, postgres: Postgres
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Campaigns that are over become completed, as of their last contact's finish. [000]"""
+    with postgres.tick(context) as tick:
+        done: list[completing.Completion] = []
+        with tick.begin(isolation="read committed") as connection:
+            done = completing.complete_all(connection, tick.instant, tick.items)
+        tick.rows = len(done)
+        tick.metadata["completed"] = table_of(
+            ("campaign", "name", "completed at"),
+            [(one.campaign, one.name, f"{one.completed_at:%Y-%m-%d %H:%M} UTC") for one in done],
+        )
+    yield with_items_checked(tick)
+
+
+completions_schedule = scheduled(completions, cron="0 * * * *", catch_up="once")

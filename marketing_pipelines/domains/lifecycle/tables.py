@@ -214,7 +214,11 @@ triggers = sa.Table(
     sa.Column(
         "enabled", sa.Boolean, nullable=False, server_default=sa.true(), comment="Whether it works"
     ),
-    instant("evaluated_at", "Up to when it has let contacts in; null = it was never evaluated"),
+    instant(
+        "evaluated_at",
+        "Up to when it has let contacts in; null = it was never evaluated, or reads all events "
+        "anew",
+    ),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("program_kind", "program_id", "external_id"),
     of_a_kind(),

@@ -12,17 +12,15 @@ from marketing_pipelines.observability import addresses, alerts
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import job_name, partitioned_jobs
+from marketing_pipelines.scheduling import (
+    UNDER_WAY,
+    is_under_way,
+    job_name,
+    partitioned_jobs,
+)
 from marketing_pipelines.stores import cascade, lineage, marks, sessions
 from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
 
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 _ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 
 
@@ -47,7 +45,7 @@ def stale_partitions_sensor(
             now=now,
             zone=postgres.settings.zone,
             first_day=postgres.settings.first_day,
-            is_under_way=lambda asset: _is_under_way(context.instance, job_of(asset)),
+            is_under_way=lambda asset: is_under_way(context.instance, job_of(asset)),
         )
         requests = [r for r in requests if not _is_queued(context.instance, job_of(r.asset))]
         for request in requests:
@@ -130,10 +128,6 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
     """A run that waits for its turn will see marks that are newer than its request."""
     queued = [dg.DagsterRunStatus.QUEUED]
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=queued), limit=1))
-
-
-def _is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
 
 
 @dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)

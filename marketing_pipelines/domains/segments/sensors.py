@@ -5,15 +5,7 @@ import dagster as dg
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import job_name
-
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+from marketing_pipelines.scheduling import is_under_way, job_name
 
 
 @dg.sensor(
@@ -33,7 +25,6 @@ def touched_contacts_sensor(
     with postgres.begin() as connection:
         if not evaluation.is_due(connection):
             return dg.SkipReason("Nothing changed.")
-    under_way = dg.RunsFilter(job_name=job_name(evaluation.JOB), statuses=_UNDER_WAY)
-    if context.instance.get_runs(under_way, limit=1):
+    if is_under_way(context.instance, job_name(evaluation.JOB)):
         return dg.SkipReason("An evaluation is under way.")
     return dg.RunRequest()

@@ -246,7 +246,7 @@ COMMENT ON COLUMN lifecycle.triggers.event_type IS 'Events that let their contac
 COMMENT ON COLUMN lifecycle.triggers.config IS 'Of a date: which attribute, how many days before, yearly or not';
 COMMENT ON COLUMN lifecycle.triggers.policy IS 'once = a contact enters once ever; each_entry = every time; backfill = once, those included who were there before';
 COMMENT ON COLUMN lifecycle.triggers.enabled IS 'Whether it works';
-COMMENT ON COLUMN lifecycle.triggers.evaluated_at IS 'Up to when it has let contacts in; null = it was never evaluated';
+COMMENT ON COLUMN lifecycle.triggers.evaluated_at IS 'Up to when it has let contacts in; null = it was never evaluated, or reads all events anew';
 COMMENT ON COLUMN lifecycle.triggers.created_at IS 'When the row came to be';
 
 CREATE TABLE lifecycle.awaited_events (

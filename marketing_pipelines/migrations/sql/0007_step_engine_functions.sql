@@ -37,13 +37,19 @@ instead of insert on lifecycle.programs
 for each row execute function lifecycle.add_stub();
 
 -- An enrolment holds its program while it is written, so that whoever judges whether the program is
--- over either sees it or lets the program be. What it is not told, it begins with: due at once.
+-- over either sees it or lets the program be. A campaign that was completed while the contact waited
+-- to enter goes on. What it is not told, it begins with: due at once.
 create function lifecycle.join_program() returns trigger
 language plpgsql as $$
+declare
+    before text;
+    now_held text;
 begin
     case new.program_kind
         when 'campaign' then
-            perform from campaigns.campaigns where id = new.program_id for key share;
+            select status into before from campaigns.campaigns where id = new.program_id;
+            select status into now_held
+            from campaigns.campaigns where id = new.program_id for key share;
         when 'sequence' then
             perform from campaigns.sequences where id = new.program_id for key share;
         else
@@ -52,6 +58,10 @@ begin
     if not found then
         raise foreign_key_violation using message =
             format('there is no %s %s', new.program_kind, new.program_id);
+    end if;
+    if new.status = 'active' and before = 'active' and now_held = 'completed' then
+        update campaigns.campaigns set status = 'active', completed_at = null
+        where id = new.program_id and status = 'completed';
     end if;
     new.next_step_at := coalesce(new.next_step_at, new.entered_at);
     return new;

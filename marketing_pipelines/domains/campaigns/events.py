@@ -1,0 +1,17 @@
+"""What this domain tells the others."""
+
+import datetime as dt
+from typing import ClassVar
+
+from marketing_pipelines.queueing.bus import BusEvent
+
+
+class CampaignCompleted(BusEvent):
+    """The last contact of a campaign has finished."""
+
+    type: ClassVar[str] = "campaign.completed"
+
+    campaign_id: int
+    campaign: str
+    completed_at: dt.datetime
+    tick: dt.datetime

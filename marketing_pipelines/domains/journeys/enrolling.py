@@ -1,0 +1,152 @@
+"""Contacts enter programs by triggers: what segments, events and dates have in common.
+
+Each trigger is evaluated in a transaction of its own, of read committed, which holds the trigger.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.lifecycle.tables import enrolments
+
+Begin = Callable[[], contextlib.AbstractContextManager[sa.Connection]]
+Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]
+Evaluate = Callable[[sa.Connection, Any], int]
+
+
+@cache
+def read_sql(name: str) -> sa.TextClause:
+    """The statement in `sql/<name>.sql`."""
+    return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
+
+
+def live(connection: sa.Connection, kind: str) -> Sequence[Any]:
+    """The enabled triggers of a type (segment, event or date) whose programs are active."""
+    return connection.execute(read_sql("live_triggers"), {"type": kind}).all()
+
+
+def name_of(trigger: Any) -> str:
+    """How a trigger is called where it fails."""
+    return (
+        f"trigger {trigger.external_id} of {trigger.program_kind} {trigger.program} of "
+        f"{trigger.organization}"
+    )
+
+
+def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate: Evaluate) -> int:
+    """Evaluates triggers one after the other; one that fails does not stop the others.
+
+    Args:
+        begin: A transaction of read committed.
+        items: As `Tick.items`.
+        evaluate: What a trigger that is held lets in, as a number of enrolments.
+
+    Returns:
+        How many enrolments were begun.
+    """
+    begun = 0
+    for trigger in triggers:
+        with begin() as connection:
+            for item in items(connection, [trigger], name_of):
+                with item:
+                    held = connection.execute(
+                        read_sql("hold_trigger"), {"id": trigger.id}
+                    ).one_or_none()
+                    # Whoever holds it does what is due.
+                    begun += 0 if held is None else evaluate(connection, held)
+    return begun
+
+
+def note_evaluated(connection: sa.Connection, trigger: Any, at: dt.datetime) -> None:
+    """Notes up to when a trigger has let contacts in."""
+    connection.execute(read_sql("note_evaluated"), {"id": trigger.id, "at": at})
+
+
+def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.Select[Any]) -> int:
+    """Begins enrolments, each once, however often it is asked for; they are due at once.
+
+    With the policy `each_entry` every entry is an enrolment, also beside one that is under way;
+    otherwise a contact that was ever in the program does not enter again.
+
+    Args:
+        found: What the trigger saw: `contact_id`, `at`, and `entry`, which names it.
+
+    Returns:
+        How many were begun.
+    """
+    each = trigger.policy == "each_entry"
+    seen = found.cte("seen")
+    earlier = enrolments.alias("earlier")
+    of_program = (
+        earlier.c.program_kind == trigger.program_kind,
+        earlier.c.program_id == trigger.program_id,
+    )
+    if each:
+        same = (
+            earlier.c.trigger_id == trigger.id,
+            earlier.c.contact_id == seen.c.contact_id,
+            earlier.c.entry == seen.c.entry,
+        )
+    else:
+        same = (*of_program, earlier.c.contact_id == seen.c.contact_id)
+    # Each by index: of what is new the planner knows nothing, and would compare all with all.
+    known = sa.select(earlier.c.id).where(*same).limit(1).scalar_subquery()
+    order = (seen.c.at, sa.collate(seen.c.entry, "C"))
+    new = (
+        sa.select(
+            seen.c.contact_id,
+            seen.c.entry,
+            sa.func.row_number()
+            .over(partition_by=seen.c.contact_id, order_by=order)
+            .label("number"),
+        )
+        .join(contacts, contacts.c.id == seen.c.contact_id)
+        .where(contacts.c.organization_id == trigger.organization_id, known.is_(None))
+        .cte("new")
+    )
+    last = (
+        sa.select(sa.func.max(earlier.c.rotation))
+        .where(*of_program, earlier.c.contact_id == new.c.contact_id)
+        .scalar_subquery()
+    )
+    beginning = {
+        "organization_id": trigger.organization_id,
+        "program_kind": trigger.program_kind,
+        "program_id": trigger.program_id,
+        "contact_id": new.c.contact_id,
+        "rotation": sa.func.coalesce(last, 0) + new.c.number if each else new.c.number,
+        "entered_at": tick,
+        "next_step_at": tick,
+        "trigger_id": trigger.id,
+        "entry": new.c.entry,
+    }
+    rows = sa.select(*(_labelled(name, value) for name, value in beginning.items())).order_by(
+        new.c.contact_id, new.c.number
+    )
+    if not each:
+        rows = rows.where(new.c.number == 1)
+    insert = pg.insert(enrolments).from_select(list(beginning), rows)
+    # Whoever enters once may have entered by another way just now. Of many times none may be lost:
+    # a rotation that was just taken fails, and all of it is done again later.
+    key = _ENTRY_KEY if each else {}
+    counted = insert.on_conflict_do_nothing(**key).execution_options(preserve_rowcount=True)
+    return connection.execute(counted).rowcount
+
+
+_ENTRY_KEY: dict[str, Any] = {
+    "index_elements": ["trigger_id", "contact_id", "entry"],
+    "index_where": enrolments.c.trigger_id.is_not(None),
+}
+
+
+def _labelled(name: str, value: Any) -> sa.ColumnElement[Any]:
+    if isinstance(value, sa.ColumnElement):
+        return value.label(name)
+    return sa.literal(value, enrolments.c[name].type).label(name)

@@ -1,0 +1,69 @@
+"""The assets of this domain, each followed by its clock."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from marketing_pipelines.domains.journeys import segment_entries as by_segments
+from marketing_pipelines.domains.journeys import sources, stale
+from marketing_pipelines.domains.lifecycle.tables import enrolments
+from marketing_pipelines.domains.segments.jobs import memberships
+from marketing_pipelines.presentation import (
+    column_descriptions,
+    every_item_done,
+    with_items_checked,
+)
+from marketing_pipelines.resources import Postgres
+from marketing_pipelines.scheduling import scheduled
+
+COMMON: dict[str, Any] = {
+    "group_name": "journeys",
+    "owners": ["team:lifecycle"],
+    "metadata": column_descriptions(enrolments),
+    "kinds": {"postgres"},
+}
+
+
+@dg.asset(
+    key=["journeys", "segment_entries"],
+    deps=[memberships, sources.journeys],
+    check_specs=[every_item_done(by_segments.JOB)],
+    **COMMON,
+)
+def segment_entries(
+    context: dg.AssetExecutionContext, postgres: Postgres
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Contacts that entered a segment enter the programs that it feeds. [001]"""
+    with postgres.tick(context) as tick:
+        begin = functools.partial(tick.begin, isolation="read committed")
+        tick.rows = by_segments.start_by_segments(begin, tick.instant, tick.items)
+    yield with_items_checked(tick)
+
+
+segment_entries_schedule = scheduled(segment_entries, cron="5 * * * *", catch_up="once")
+
+
+@dg.asset(
+    key=["journeys", "stale_executions"],
+    deps=[sources.journeys],
+    check_specs=[every_item_done(stale.JOB)],
+    **COMMON,
+)
+def stale_executions(
+    context: dg.AssetExecutionContext, postgres: Postgres
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Executions that nothing moved for more than a week are canceled. [001]"""
+    with postgres.tick(context) as tick:
+        with tick.begin() as connection:
+            organizations = stale.organizations(connection)
+        for organization in organizations:
+            with tick.begin(isolation="read committed") as connection:
+                for item in tick.items(connection, [organization], stale.name_of):
+                    with item:
+                        tick.rows += stale.cancel_stale(connection, organization.id, tick.instant)
+    yield with_items_checked(tick)
+
+
+stale_executions_schedule = scheduled(stale_executions, cron="0 3 * * *", catch_up="once")

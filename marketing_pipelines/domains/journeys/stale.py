@@ -1,0 +1,54 @@
+"""Executions of journeys that nothing moves any more are canceled, with a line in their log.
+
+No progress is being due for longer than the organization's setting: whoever waits, however long,
+is not due, and what stood still with a paused journey is not late.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.organization_settings import settings_of
+from marketing_pipelines.domains.journeys.enrolling import read_sql
+
+JOB = "journeys/stale_executions"
+BATCH = 10_000
+
+
+def organizations(connection: sa.Connection) -> Sequence[Any]:
+    """Those that have an active journey."""
+    return connection.execute(read_sql("organizations_with_journeys")).all()
+
+
+def name_of(organization: Any) -> str:
+    """How an organization is called where it fails."""
+    return f"organization {organization.external_id}"
+
+
+def cancel_stale(connection: sa.Connection, organization_id: int, tick: dt.datetime) -> int:
+    """Cancels the executions of an organization that are stale; those that others hold stay.
+
+    Args:
+        connection: In a transaction of read committed.
+
+    Returns:
+        How many were canceled.
+
+    Raises:
+        BadInputError: the organization's settings cannot be used.
+    """
+    days = settings_of(connection, organization_id).journeys.stale_after_days
+    values = {
+        "organization_id": organization_id,
+        "before": tick - dt.timedelta(days=days),
+        "tick": tick,
+        "reason": f"Nothing moved it for more than {days} {'day' if days == 1 else 'days'}.",
+        "most": BATCH,
+    }
+    canceled, last = 0, BATCH
+    while last == BATCH:
+        last = connection.execute(read_sql("cancel_stale"), values).scalar_one()
+        canceled += last
+    return canceled

@@ -1,0 +1,203 @@
+"""Dates of contacts let them in on their local day, once a day, read as rules read dates."""
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from marketing_pipelines.domains.journeys import date_entries
+from marketing_pipelines.domains.journeys.enrolling import read_sql
+from marketing_pipelines.domains.journeys.entries import Begun, start_due
+from marketing_pipelines_tests.installation import instant
+from marketing_pipelines_tests.journeys.passes import failures, items
+from marketing_pipelines_tests.journeys.test_event_entries import happen
+from marketing_pipelines_tests.programs import Programs
+
+UTC = ZoneInfo("UTC")
+
+
+class Dated:
+    """A journey that is entered by a date of the contact."""
+
+    def __init__(
+        self, programs: Programs, policy: str = "once", started: str = "2026-03-01", **config: Any
+    ) -> None:
+        self.programs = programs
+        self.journey = programs.program("journey", "dated", started_at=instant(f"{started}T00:00Z"))
+        config = {"attribute": "due"} | config
+        self.trigger = programs.trigger(
+            "journey", self.journey, "date", config=config, policy=policy
+        )
+
+    def contact(self, name: str, due: Any) -> None:
+        self.programs.contact(name, attributes=json.dumps({"due": due}))
+
+    def start(self, at: str) -> int:
+        return start(self.programs, at)
+
+    @property
+    def entered(self) -> list[tuple[str, int, str | None]]:
+        return self.programs.entered("journey", self.journey)
+
+
+def start(programs: Programs, at: str) -> int:
+    tick = instant(at)
+    begin = programs.installation.engine.begin
+    return date_entries.start_by_dates(begin, tick, UTC, items(tick).attempts)
+
+
+def test_a_contact_enters_on_its_day_and_not_before(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    dated.contact("bob", "2026-03-06")
+    assert [dated.start(at) for at in ("2026-03-04T23:55Z", "2026-03-05T00:00Z")] == [0, 1]
+    assert dated.entered == [("ann", 1, "2026-03-05")]
+    assert dated.start("2026-03-05T23:55Z") == 0
+    assert dated.start("2026-03-06T00:00Z") == 1
+
+
+def test_days_before_and_a_time_of_day_move_the_entry(programs: Programs) -> None:
+    dated = Dated(programs, days_before=7, at="09:30")
+    dated.contact("ann", "2026-03-12")
+    moments = ("2026-03-05T00:00Z", "2026-03-05T09:29Z", "2026-03-05T09:30Z", "2026-03-06T10:00Z")
+    assert [dated.start(at) for at in moments] == [0, 0, 1, 0]
+    assert dated.entered == [("ann", 1, "2026-03-05")]
+
+
+def test_negative_days_before_are_days_after(programs: Programs) -> None:
+    dated = Dated(programs, days_before=-2)
+    dated.contact("ann", "2026-03-05")
+    assert [dated.start(f"2026-03-{day}T00:00Z") for day in ("05", "06", "07")] == [0, 0, 1]
+
+
+def test_the_day_is_that_of_the_organization(programs: Programs) -> None:
+    programs.organization = programs.new_organization("down under", timezone="Australia/Sydney")
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    assert [dated.start(at) for at in ("2026-03-04T12:59Z", "2026-03-04T13:00Z")] == [0, 1]
+    assert dated.entered == [("ann", 1, "2026-03-05")]
+
+
+def test_a_birthday_comes_every_year_and_on_the_28th_where_there_is_no_29_february(
+    programs: Programs,
+) -> None:
+    dated = Dated(programs, "each_entry", started="2027-01-01", yearly=True)
+    dated.contact("leap", "2000-02-29")
+    dated.contact("ann", "1990-03-01")
+    for day in ("2027-02-28", "2027-03-01", "2028-02-28", "2028-02-29", "2028-03-01"):
+        dated.start(f"{day}T08:00Z")
+    assert dated.entered == [
+        ("ann", 1, "2027-03-01"),
+        ("ann", 2, "2028-03-01"),
+        ("leap", 1, "2027-02-28"),
+        ("leap", 2, "2028-02-29"),
+    ]
+
+
+def test_the_day_of_a_birthday_counts_back_over_the_turn_of_the_year(programs: Programs) -> None:
+    dated = Dated(programs, yearly=True, days_before=3)
+    dated.contact("ann", "1990-01-02")
+    assert dated.start("2026-12-30T08:00Z") == 1
+
+
+def test_once_is_once_ever(programs: Programs) -> None:
+    dated = Dated(programs, yearly=True)
+    dated.contact("ann", "1990-03-05")
+    assert [dated.start(f"{year}-03-05T00:00Z") for year in (2026, 2027)] == [1, 0]
+
+
+def test_a_day_is_evaluated_once(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    dated.start("2026-03-05T00:00Z")
+    dated.contact("late", "2026-03-05")
+    assert [dated.start(f"2026-03-05T{hour:02}:00Z") for hour in (0, 1, 23)] == [0, 0, 0]
+
+
+def test_up_to_seven_days_that_were_missed_are_caught_up(programs: Programs) -> None:
+    dated = Dated(programs)
+    for day in range(1, 13):
+        dated.contact(f"c{day:02}", f"2026-03-{day:02}")
+    dated.start("2026-03-01T00:00Z")
+    dated.start("2026-03-12T00:00Z")
+    assert [entry for _, _, entry in dated.entered] == [
+        "2026-03-01",
+        *(f"2026-03-{day:02}" for day in range(6, 13)),
+    ]
+
+
+def test_the_day_of_the_activation_counts_and_none_before(programs: Programs) -> None:
+    dated = Dated(programs, started="2026-03-05")
+    for day in ("04", "05", "06"):
+        dated.contact(f"c{day}", f"2026-03-{day}")
+    dated.start("2026-03-06T12:00Z")
+    assert [name for name, _, _ in dated.entered] == ["c05", "c06"]
+
+
+def test_a_paused_journey_waits_and_catches_up(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    dated.start("2026-03-04T00:00Z")
+    programs.set_status("journey", dated.journey, "paused")
+    assert dated.start("2026-03-05T00:00Z") == 0
+    programs.set_status("journey", dated.journey, "active")
+    assert dated.start("2026-03-06T00:00Z") == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "at", "moments"),
+    [
+        ("2026-03-29", "02:30", {"2026-03-29T01:29Z": 0, "2026-03-29T01:30Z": 1}),
+        ("2026-10-25", "02:30", {"2026-10-25T00:29Z": 0, "2026-10-25T00:30Z": 1}),
+    ],
+    ids=["a time that does not exist", "a time that exists twice"],
+)
+def test_a_change_of_clocks_starts_a_contact_once(
+    programs: Programs, day: str, at: str, moments: dict[str, int]
+) -> None:
+    programs.organization = programs.new_organization("berlin", timezone="Europe/Berlin")
+    dated = Dated(programs, "each_entry", at=at)
+    dated.contact("ann", day)
+    assert {moment: dated.start(moment) for moment in moments} == moments
+    assert dated.start(f"{day}T20:00Z") == 0
+
+
+def test_a_trigger_that_cannot_be_used_says_why_and_stops_no_other(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    for name, config in {
+        "1": {"attribute": "nothing"},
+        "2": {"attribute": "due", "days": 3},
+        "3": {"attribute": "intent_score"},
+    }.items():
+        programs.trigger("journey", dated.journey, "date", external_id=name, config=config)
+    assert dated.start("2026-03-05T00:00Z") == 1
+    assert {item.split()[1]: error for item, _, error in failures(programs)} == {
+        "1": "attribute: no contact has or has had 'nothing'.",
+        "2": "days: is an unknown key: use attribute, days_before, yearly, at.",
+        "3": "op: intent_score holds numbers: compare it with =, >, <, in or between.",
+    }
+
+
+def test_two_passes_at_once_start_each_once(programs: Programs) -> None:
+    dated = Dated(programs, "each_entry")
+    dated.contact("ann", "2026-03-05")
+    tick = instant("2026-03-05T00:00Z")
+    with programs.installation.engine.begin() as one:
+        held = one.execute(read_sql("hold_trigger"), {"id": dated.trigger}).one_or_none()
+        assert date_entries.evaluate(one, held, tick, UTC) == 1
+        assert dated.start("2026-03-05T00:00Z") == 0
+    assert dated.start("2026-03-05T00:00Z") == 0
+
+
+def test_events_and_dates_are_started_before_a_pass(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05")
+    programs.trigger("journey", dated.journey, "event", event_type="signed_up")
+    tick = instant("2026-03-05T08:00Z")
+    happen(programs, "e1", "bob", tick)
+    begin = programs.installation.engine.begin
+    assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=1, by_dates=1)
+    assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=0, by_dates=0)
+    assert dated.entered == [("ann", 1, "2026-03-05"), ("bob", 1, "e1")]
