@@ -7,10 +7,11 @@ import dagster as dg
 
 from marketing_pipelines.domains.analytics import sources as events
 from marketing_pipelines.domains.campaigns import completions as completing
+from marketing_pipelines.domains.campaigns import sources
 from marketing_pipelines.domains.campaigns.tables import campaigns
-from marketing_pipelines.domains.crm import sources as crm
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.work import do_progress
+from marketing_pipelines.domains.segments.jobs import memberships
 from marketing_pipelines.presentation import (
     column_descriptions,
     every_item_done,
@@ -21,19 +22,11 @@ from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import scheduled
 
 COMMON: dict[str, Any] = {"group_name": "campaigns", "owners": ["team:lifecycle"]}
-# What decides where contacts go: steps, their fields, events, and the segments that rules name.
-MOVING: list[Any] = [
-    lifecycle.steps,
-    lifecycle.enrolments,
-    crm.contacts,
-    events.events,
-    dg.AssetKey(["segments", "memberships"]),
-]
 
 
 @dg.asset(
     key=["campaigns", "step_progress"],
-    deps=[*MOVING, events.campaigns],
+    deps=[*lifecycle.MOVING, memberships, events.campaigns],
     check_specs=[every_item_done("campaigns/step_progress")],
     kinds={"postgres"},
     **COMMON,
@@ -52,7 +45,7 @@ step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="
 
 @dg.asset(
     key=["campaigns", "sequence_progress"],
-    deps=MOVING,
+    deps=[*lifecycle.MOVING, memberships, sources.sequences],
     check_specs=[every_item_done("campaigns/sequence_progress")],
     kinds={"postgres"},
     **COMMON,

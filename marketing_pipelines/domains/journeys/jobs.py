@@ -2,13 +2,16 @@
 
 import functools
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
+from marketing_pipelines.domains.journeys import entries, sources, stale
 from marketing_pipelines.domains.journeys import segment_entries as by_segments
-from marketing_pipelines.domains.journeys import sources, stale
+from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.tables import enrolments
+from marketing_pipelines.domains.lifecycle.work import do_progress
 from marketing_pipelines.domains.segments.jobs import memberships
 from marketing_pipelines.presentation import (
     column_descriptions,
@@ -43,6 +46,26 @@ def segment_entries(
 
 
 segment_entries_schedule = scheduled(segment_entries, cron="5 * * * *", catch_up="once")
+
+
+@dg.asset(
+    key=["journeys", "step_progress"],
+    deps=[*lifecycle.MOVING, memberships, sources.journeys],
+    check_specs=[every_item_done("journeys/step_progress")],
+    **COMMON,
+)
+def step_progress(
+    context: dg.AssetExecutionContext, postgres: Postgres
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Executions of active journeys that are due, moved on; events and dates begin others. [001]"""
+    with postgres.tick(context) as tick:
+        begun = entries.start_due(tick.sharing, tick.instant, tick.zone, tick.items)
+        do_progress(tick, "journey")
+        tick.metadata |= {f"begun_{name}": number for name, number in asdict(begun).items()}
+    yield with_items_checked(tick)
+
+
+step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="once")
 
 
 @dg.asset(

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from marketing_pipelines.domains.analytics import sources as events
+from marketing_pipelines.domains.crm import sources as crm
+
 
 def _source(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
@@ -17,3 +20,5 @@ steps = _source("steps", "`lifecycle.steps`: what campaigns, sequences and journ
 enrolments = _source(
     "enrolments", "`lifecycle.enrolments`: who is in which program, at which step, and until when."
 )
+# What decides where contacts go, besides the segments that rules name.
+MOVING = [steps, enrolments, crm.contacts, events.events]
