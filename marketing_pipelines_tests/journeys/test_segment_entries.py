@@ -124,6 +124,7 @@ def test_a_program_without_a_start_begins_with_its_first_evaluation(programs: Pr
     assert feed.names == ["bob", "cid"]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("policy", "rotations"), [("once", 1), ("backfill", 1), ("each_entry", 2)])
 def test_fault_26_who_leaves_and_returns_starts_again_with_each_entry_only(
     programs: Programs, policy: str, rotations: int
