@@ -184,6 +184,11 @@ class Settings(BaseSettings):
         return self.data_dir / "spill"
 
     @property
+    def outbox_folder(self) -> Path:
+        """Where messages go while no real channel takes them."""
+        return self.data_dir / "outbox"
+
+    @property
     def jobs_file(self) -> Path:
         """What this deployment changes of the jobs' policies."""
         return self.data_dir / "jobs.toml"

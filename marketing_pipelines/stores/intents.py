@@ -48,6 +48,16 @@ def columns() -> list[sa.Column[Any]]:
     ]
 
 
+def free_at(table: sa.Table) -> sa.ColumnElement[dt.datetime]:
+    """From when on an intent that has not ended is free; an index on it is the order of claims."""
+    return sa.func.coalesce(table.c.leased_until, table.c.due_at)
+
+
+def is_in(table: sa.Table, *states: str) -> sa.ColumnElement[bool]:
+    """Whether an intent is in one of these states, written so that partial indexes see it."""
+    return table.c.state.in_([sa.literal(state, literal_execute=True) for state in states])
+
+
 def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Writes intents; one whose key is there already stays as it is.
 
@@ -77,14 +87,15 @@ def claim(
     Args:
         where: What else must hold of an intent, e.g. that it is its turn.
     """
-    free = sa.or_(
-        table.c.state == QUEUED,
-        sa.and_(table.c.state == CLAIMED, table.c.leased_until <= now),
-    )
     chosen = (
         sa.select(table.c.id)
-        .where(free, table.c.due_at <= now, sa.true() if where is None else where)
-        .order_by(sa.func.coalesce(table.c.leased_until, table.c.due_at), table.c.id)
+        .where(
+            is_in(table, QUEUED, CLAIMED),
+            free_at(table) <= now,
+            table.c.due_at <= now,
+            sa.true() if where is None else where,
+        )
+        .order_by(free_at(table), table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("chosen")
@@ -120,11 +131,25 @@ def begin(
     _write(connection, table, row, {"state": ACTING, "leased_until": now + lease})
 
 
-def give_up(connection: sa.Connection, table: sa.Table, *, now: dt.datetime) -> int:
-    """Settles as `unknown` what was begun by a worker whose lease ran out; returns how many."""
+def give_up(
+    connection: sa.Connection,
+    table: sa.Table,
+    *,
+    now: dt.datetime,
+    where: sa.ColumnElement[bool] | None = None,
+) -> int:
+    """Settles as `unknown` what was begun by a worker whose lease ran out; returns how many.
+
+    Args:
+        where: What else must hold of an intent.
+    """
     return connection.execute(
         sa.update(table)
-        .where(table.c.state == ACTING, table.c.leased_until <= now)
+        .where(
+            is_in(table, ACTING),
+            free_at(table) <= now,
+            sa.true() if where is None else where,
+        )
         .values(
             state=UNKNOWN,
             leased_until=None,
@@ -147,6 +172,41 @@ def settle(
         ClaimLostError: the claim is no longer ours.
     """
     _write(connection, table, row, {"state": state, "reason": reason})
+
+
+def settle_all(
+    connection: sa.Connection, table: sa.Table, ended: Sequence[Mapping[str, Any]]
+) -> set[int]:
+    """Writes how a batch of claimed intents ended, in one statement.
+
+    What is no longer ours stays as whoever claimed it since has it.
+
+    Args:
+        ended: Of each intent `id`, `claim` and the columns to write; the same ones of all.
+
+    Returns:
+        The numbers of those that were still ours.
+    """
+    if not ended:
+        return set()
+    arrays = [
+        sa.cast([row[name] for row in ended], pg.ARRAY(table.c[name].type)) for name in ended[0]
+    ]
+    ends = (
+        sa.func.unnest(*arrays)
+        .table_valued(*(sa.column(name, table.c[name].type) for name in ended[0]), name="ends")
+        .render_derived()
+    )
+    written = {name: ends.c[name] for name in ended[0] if name not in ("id", "claim")}
+    statement = (
+        sa.update(table)
+        .where(
+            table.c.id == ends.c.id, table.c.claim == ends.c.claim, is_in(table, CLAIMED, ACTING)
+        )
+        .values({"leased_until": None} | written)
+        .returning(table.c.id)
+    )
+    return set(connection.execute(statement).scalars())
 
 
 def retry(

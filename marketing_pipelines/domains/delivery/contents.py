@@ -1,4 +1,4 @@
-"""What messages say: each wording is stored once and never changes."""
+"""What messages say, each wording once: an edited step writes a new wording and leaves the old."""
 
 import hashlib
 import json
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.delivery.tables import contents
 
 K = TypeVar("K")
 
@@ -13,28 +16,39 @@ K = TypeVar("K")
 def store(
     connection: sa.Connection, wanted: Mapping[K, tuple[int, Mapping[str, Any]]]
 ) -> dict[K, int]:
-    """Stores contents and returns their numbers.
+    """Writes contents that are not there yet.
 
     Args:
-        wanted: Organization and content, by whatever key the caller likes.
+        wanted: The organization and the content of each, by a key of the caller's own.
+
+    Returns:
+        The numbers of the contents, by the same keys.
     """
-    found = {}
-    for key, (organization_id, content) in wanted.items():
-        written = json.dumps(content, sort_keys=True)
-        values = {
-            "organization_id": organization_id,
-            "digest": hashlib.sha256(written.encode()).hexdigest(),
-            "content": written,
-        }
-        connection.execute(_INSERT, values)
-        found[key] = connection.execute(_FIND, values).scalar_one()
-    return found
+    digests = {
+        key: (organization, _digest(content)) for key, (organization, content) in wanted.items()
+    }
+    if not digests:
+        return {}
+    # In one order for everybody, so that two who write the same do not wait for each other.
+    rows = {digests[key]: content for key, (_, content) in wanted.items()}
+    connection.execute(
+        pg.insert(contents).on_conflict_do_nothing(),
+        [
+            {"organization_id": organization, "digest": digest, "content": dict(content)}
+            for (organization, digest), content in sorted(rows.items(), key=lambda row: row[0])
+        ],
+    )
+    known = connection.execute(
+        sa.select(contents.c.organization_id, contents.c.digest, contents.c.id).where(
+            contents.c.organization_id.in_({organization for organization, _ in rows}),
+            contents.c.digest.in_({digest for _, digest in rows}),
+        )
+    )
+    numbers = {(row.organization_id, row.digest): row.id for row in known}
+    return {key: numbers[digest] for key, digest in digests.items()}
 
 
-_INSERT = sa.text(
-    "insert into delivery.contents (organization_id, digest, content)"
-    " values (:organization_id, :digest, cast(:content as jsonb)) on conflict do nothing"
-)
-_FIND = sa.text(
-    "select id from delivery.contents where organization_id = :organization_id and digest = :digest"
-)
+def _digest(content: Mapping[str, Any]) -> str:
+    """The same for the same content, however its keys are ordered."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,9 +1,16 @@
-"""The bell at which workers look for messages."""
+"""Ringing for messages, in the transaction that wrote them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.tasks import ring_at
 
-def ring(connection: sa.Connection, channels: Sequence[str]) -> None:
-    """Says that messages of these channels wait."""
+
+def ring(connection: sa.Connection, channels: Iterable[str]) -> None:
+    """Has workers look at these channels as soon as the transaction is committed.
+
+    A bell that rings already is enough.
+    """
+    for channel in sorted(set(channels)):
+        ring_at(connection, channel, None)

@@ -69,10 +69,11 @@ messages = sa.Table(
     sa.Index(
         "ix_messages_due",
         "channel",
-        "due_at",
+        sa.text("coalesce(leased_until, due_at)"),
         "id",
         postgresql_where=sa.text("state in ('queued', 'claimed', 'sending')"),
     ),
+    sa.Index("ix_messages_program", "program_kind", "program_id"),
     schema="delivery",
     comment="Messages: the intent to send each, and how it ended",
 )

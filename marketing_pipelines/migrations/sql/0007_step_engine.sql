@@ -322,7 +322,8 @@ CREATE TABLE delivery.messages (
     CONSTRAINT ck_messages_state CHECK (state in ('queued', 'claimed', 'sending', 'sent', 'delivered', 'bounced', 'suppressed', 'failed', 'unknown')),
     CONSTRAINT fk_messages_organization_id FOREIGN KEY(organization_id) REFERENCES crm.organizations (id)
 );
-CREATE INDEX ix_messages_due ON delivery.messages (channel, due_at, id) WHERE state in ('queued', 'claimed', 'sending');
+CREATE INDEX ix_messages_due ON delivery.messages (channel, coalesce(leased_until, due_at), id) WHERE state in ('queued', 'claimed', 'sending');
+CREATE INDEX ix_messages_program ON delivery.messages (program_kind, program_id);
 CREATE UNIQUE INDEX uq_messages_idempotency_key ON delivery.messages (organization_id, idempotency_key) WHERE idempotency_key is not null;
 COMMENT ON TABLE delivery.messages IS 'Messages: the intent to send each, and how it ended';
 COMMENT ON COLUMN delivery.messages.id IS 'Message number';

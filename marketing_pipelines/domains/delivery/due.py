@@ -1,0 +1,49 @@
+"""Which messages may go now, and when the next ones may.
+
+The messages of a program that is paused, or not active yet, wait where they are: nobody claims
+them. Those of one that was cancelled are claimed, to be ended.
+"""
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.stores import intents
+
+HELD = ("draft", "scheduled", "paused", "imported")
+# The engine's own view; the engine stands above this domain.
+_programs = sa.table(
+    "programs",
+    sa.column("kind", sa.Text),
+    sa.column("id", sa.BigInteger),
+    sa.column("status", sa.Text),
+    schema="lifecycle",
+)
+
+
+def may_go(channel: str) -> sa.ColumnElement[bool]:
+    """Whether a message is of the channel and its program does not hold it back."""
+    is_held = sa.exists().where(
+        _programs.c.kind == messages.c.program_kind,
+        _programs.c.id == messages.c.program_id,
+        _programs.c.status.in_(HELD),
+    )
+    return sa.and_(messages.c.channel == channel, ~is_held)
+
+
+def next_at(connection: sa.Connection, channel: str) -> dt.datetime | None:
+    """When the next message of the channel is due, or the next lease ends; None: nothing waits."""
+    free_at = intents.free_at(messages)
+    return connection.execute(
+        sa.select(free_at)
+        .where(intents.is_in(messages, *intents.NOT_ENDED), may_go(channel))
+        .order_by(free_at, messages.c.id)
+        .limit(1)
+    ).scalar()
+
+
+def due_channels(connection: sa.Connection, now: dt.datetime) -> list[str]:
+    """The channels in which something can be done now."""
+    nexts = {channel: next_at(connection, channel) for channel in CHANNELS}
+    return [channel for channel, at in nexts.items() if at is not None and at <= now]

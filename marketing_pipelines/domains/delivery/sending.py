@@ -1,0 +1,189 @@
+"""Sending what is due, a batch at a time: claim, look, fill in, send, settle.
+
+A message that does not go out ends with its reason and stops no other. Where the transport is
+repeatable a killed worker's messages go to the next one when the lease ends; where it is not, each
+is noted as `sending` before it is sent, and one whose worker died then is `unknown`.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.due import HELD, may_go
+from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, fill_in
+from marketing_pipelines.domains.delivery.tables import messages
+from marketing_pipelines.domains.delivery.transports import Transport
+from marketing_pipelines.stores import intents
+
+LEASE = dt.timedelta(minutes=2)
+BATCH = 500
+WITHOUT = {"email": "no e-mail address", "sms": "no phone number", "push": "no push token"}
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a batch.
+
+    Attributes:
+        claimed: Messages in it; none: nothing is due.
+        held: Those left where they are, for their program was paused at that very moment.
+        lost: Those whose lease ran out meanwhile: another sends them.
+    """
+
+    claimed: int = 0
+    sent: int = 0
+    suppressed: int = 0
+    failed: int = 0
+    unknown: int = 0
+    held: int = 0
+    lost: int = 0
+
+
+def send_batch(
+    begin: Begin,
+    channel: str,
+    transport: Transport,
+    *,
+    now: dt.datetime,
+    limit: int = BATCH,
+) -> Report:
+    """Sends messages of a channel that are due.
+
+    Args:
+        begin: Opens a transaction; the messages go out between two.
+        now: The time of sending.
+        limit: Most messages to take.
+
+    Raises:
+        Exception: what the transport raised for a reason of its own. What went out before is
+            settled, the rest is due again and its attempt does not count.
+    """
+    with begin() as connection:
+        claimed = intents.claim(
+            connection, messages, limit=limit, lease=LEASE, now=now, where=may_go(channel)
+        )
+        if len(claimed) < limit:
+            intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
+        orders = _orders(connection, [message.id for message in claimed])
+    batch = _Batch(begin, transport, now)
+    trouble: Exception | None = None
+    for message in claimed:
+        if trouble is None:
+            try:
+                batch.send(message, orders[message.id])
+            except Exception as error:
+                trouble = error
+        if trouble is not None and message.id not in batch.ends:
+            batch.end(message, intents.QUEUED)
+    report = batch.settle()
+    if trouble is not None:
+        raise trouble
+    return report
+
+
+def _orders(connection: sa.Connection, ids: list[int]) -> Mapping[int, Any]:
+    statement = sa.text(resources.files(__package__).joinpath("sql", "to_send.sql").read_text())
+    return {order.id: order for order in connection.execute(statement, {"ids": ids})}
+
+
+class _Batch:
+    """The messages of one claim and how they end, until all are settled at once."""
+
+    def __init__(self, begin: Begin, transport: Transport, now: dt.datetime) -> None:
+        self.ends: dict[int, dict[str, Any]] = {}
+        self._begin = begin
+        self._transport = transport
+        self._now = now
+
+    def send(self, message: Any, order: Any) -> None:
+        """Sends one, or says why not."""
+        if order.program_status in HELD:
+            self.end(message, intents.QUEUED)
+            return
+        reason = _why_not(message, order)
+        if reason is not None:
+            self.end(message, "suppressed", reason)
+            return
+        try:
+            self._hand_over(message, _rendered(message, order))
+        except MessageError as error:
+            self.end(message, "failed", str(error))
+        except intents.ClaimLostError:
+            # Settling finds it so.
+            self.end(message, intents.QUEUED)
+        else:
+            self.end(message, "sent")
+
+    def _hand_over(self, message: Any, rendered: Rendered) -> None:
+        if self._transport.repeatable:
+            self._transport.send(rendered)
+            return
+        with self._begin() as connection:
+            intents.begin(connection, messages, message, lease=LEASE, now=self._now)
+        try:
+            self._transport.send(rendered)
+        except MessageError:
+            raise
+        except Exception as error:
+            reason = f"Whether it was taken is not known: {type(error).__name__}."
+            self.end(message, intents.UNKNOWN, reason)
+            raise
+
+    def end(self, message: Any, state: str, reason: str | None = None) -> None:
+        """Notes how one ended; `queued` is as if nobody had claimed it."""
+        self.ends[message.id] = {
+            "id": message.id,
+            "claim": message.claim,
+            "state": state,
+            "reason": message.reason if state == intents.QUEUED else reason,
+            "attempts": message.attempts - (state == intents.QUEUED),
+            "sent_at": self._now if state == "sent" else None,
+        }
+
+    def settle(self) -> Report:
+        """Writes the ends of those that are still ours."""
+        with self._begin() as connection:
+            ours = intents.settle_all(connection, messages, list(self.ends.values()))
+        states = Counter(self.ends[number]["state"] for number in ours)
+        return Report(
+            claimed=len(self.ends),
+            sent=states["sent"],
+            suppressed=states["suppressed"],
+            failed=states["failed"],
+            unknown=states[intents.UNKNOWN],
+            held=states[intents.QUEUED],
+            lost=len(self.ends) - len(ours),
+        )
+
+
+def _rendered(message: Any, order: Any) -> Rendered:
+    if not isinstance(order.content, dict):
+        raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
+    return Rendered(
+        id=message.id,
+        organization_id=message.organization_id,
+        organization=order.organization,
+        channel=message.channel,
+        queued_at=message.queued_at.astimezone(dt.UTC),
+        recipient=order.recipient.strip(),
+        name=order.name,
+        content=fill_in(message.channel, order.content, order.fields or {}),
+    )
+
+
+def _why_not(message: Any, order: Any) -> str | None:
+    if order.program_kind is not None and order.program_status in (None, "cancelled"):
+        end = "deleted" if order.program_status is None else "cancelled"
+        return f"its {order.program_kind} was {end}"
+    if order.suppressed is not None:
+        return str(order.suppressed)
+    if not (order.recipient or "").strip():
+        return WITHOUT[message.channel]
+    return None

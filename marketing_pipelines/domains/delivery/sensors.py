@@ -1,0 +1,18 @@
+"""What has messages sent that no task knows of."""
+
+import datetime as dt
+
+import dagster as dg
+
+from marketing_pipelines.domains.delivery.doorbell import ring
+from marketing_pipelines.domains.delivery.due import due_channels
+from marketing_pipelines.resources import Postgres
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def due_messages_sensor(postgres: Postgres) -> dg.SkipReason:
+    """Rings where messages are due: of programs that go on, or whose task has failed for good."""
+    with postgres.begin() as connection:
+        channels = due_channels(connection, dt.datetime.now(dt.UTC))
+        ring(connection, channels)
+    return dg.SkipReason(f"Messages are due in: {', '.join(channels) or 'no channel'}.")

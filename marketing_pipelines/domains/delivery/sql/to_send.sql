@@ -1,0 +1,37 @@
+-- For each message of a batch: what it says, to whom, and what speaks against sending it.
+-- A column of the contact goes before an attribute of the same name. A webhook goes to a system, so
+-- that only what forbids webhooks forbids it.
+select
+    message.id,
+    message.program_kind,
+    program.status as program_status,
+    suppression.reason as suppressed,
+    content.content,
+    coalesce(organization.name, organization.external_id) as organization,
+    case message.channel
+        when 'email' then contact.email
+        when 'sms' then contact.phone
+        when 'push' then contact.attributes ->> 'push_token'
+        else content.content ->> 'url'
+    end as recipient,
+    concat_ws(' ', contact.first_name, contact.last_name) as name,
+    jsonb_strip_nulls(
+        contact.attributes
+        || jsonb_strip_nulls(to_jsonb(contact) - array['id', 'organization_id', 'attributes'])
+    ) as fields
+from delivery.messages as message
+left join delivery.contents as content on content.id = message.content_id
+join crm.organizations as organization on organization.id = message.organization_id
+left join crm.contacts as contact
+    on contact.id = message.contact_id and contact.organization_id = message.organization_id
+left join lifecycle.programs as program
+    on program.kind = message.program_kind and program.id = message.program_id
+left join lateral (
+    select reason
+    from delivery.suppressions
+    where contact_id = message.contact_id
+        and channel in (message.channel, case when message.channel <> 'webhook' then 'all' end)
+    order by since, id
+    limit 1
+) as suppression on true
+where message.id = any(:ids)

@@ -1,0 +1,85 @@
+"""The doorbells: a task says that a channel has something to send; what, the messages know.
+
+A task works for a few seconds and leaves the rest to the next, so that a worker that is told to
+stop has little in hand. It asks for help while batches are full, and for a task at the time when
+the next message is due.
+"""
+
+import datetime as dt
+import time
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery import due
+from marketing_pipelines.queueing.enqueue import enqueue
+from marketing_pipelines.queueing.queues import Queue, declare
+from marketing_pipelines.queueing.retries import Retry
+from marketing_pipelines.queueing.tasks import Task, TaskContext, task
+from marketing_pipelines.settings import get_settings
+
+SECONDS_PER_ROUND = 3.0
+# While a task waits for its next attempt nobody rings: the channel is left alone that long.
+RETRY = Retry.listed(2, 4, 8, 60, 300)
+SEND_EMAIL = declare(Queue("send-email", concurrency=5, retry=RETRY))
+SEND_SMS = declare(Queue("send-sms", concurrency=3, retry=RETRY))
+SEND_PUSH = declare(Queue("send-push", concurrency=10, retry=RETRY))
+SEND_WEBHOOK = declare(Queue("send-webhook", concurrency=3, retry=RETRY))
+
+
+@task(queue=SEND_EMAIL)
+def send_email(context: TaskContext, at: str | None) -> None:
+    """Mails that are due."""
+    _send("email", context)
+
+
+@task(queue=SEND_SMS)
+def send_sms(context: TaskContext, at: str | None) -> None:
+    """Text messages that are due."""
+    _send("sms", context)
+
+
+@task(queue=SEND_PUSH)
+def send_push(context: TaskContext, at: str | None) -> None:
+    """Notifications that are due."""
+    _send("push", context)
+
+
+@task(queue=SEND_WEBHOOK)
+def send_webhook(context: TaskContext, at: str | None) -> None:
+    """Webhooks that are due."""
+    _send("webhook", context)
+
+
+SENDERS: dict[str, Task] = {
+    "email": send_email,
+    "sms": send_sms,
+    "push": send_push,
+    "webhook": send_webhook,
+}
+
+
+def ring_at(connection: sa.Connection, channel: str, at: dt.datetime | None) -> None:
+    """Has a task look at the channel then; None: at once. One that waits for it is enough."""
+    if at is not None and at.microsecond:
+        at = at.replace(microsecond=0) + dt.timedelta(seconds=1)
+    payload = {"at": None if at is None else at.astimezone(dt.UTC).isoformat()}
+    enqueue(connection, SENDERS[channel], [payload], due_at=at, unique_key=["at"])
+
+
+def _send(channel: str, context: TaskContext) -> None:
+    # Jinja2 and the email package are for workers only.
+    from marketing_pipelines.domains.delivery.sending import BATCH, send_batch
+    from marketing_pipelines.domains.delivery.transports import Outbox
+
+    transport = Outbox(get_settings().outbox_folder)
+    end = time.monotonic() + SECONDS_PER_ROUND
+    while time.monotonic() < end:
+        now = dt.datetime.now(dt.UTC)
+        if send_batch(context.begin, channel, transport, now=now).claimed < BATCH:
+            break
+        with context.begin() as connection:
+            ring_at(connection, channel, None)
+    with context.finishing() as connection:
+        at = due.next_at(connection, channel)
+        if at is not None:
+            ring_at(connection, channel, at if at > dt.datetime.now(dt.UTC) else None)
