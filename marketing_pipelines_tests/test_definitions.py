@@ -140,6 +140,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "dead_runs_sensor",
         "evaluated_segments_sensor",
         "finished_campaigns_sensor",
+        "due_messages_sensor",
         "stale_partitions_sensor",
         "touched_contacts_sensor",
     }

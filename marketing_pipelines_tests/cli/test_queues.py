@@ -24,10 +24,12 @@ def printed(*arguments: str) -> Any:
 
 def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
     put(queue, "write", 2)
-    assert [count["queue"] for count in printed("queues", "list")] == ["crm-events", "default"]
+    assert [count["queue"] for count in printed("queues", "list")] == [
+        "crm-events", "default", "send-email", "send-push", "send-sms", "send-webhook",
+    ]  # fmt: skip
     assert printed("queues", "pause", "default") == "default is paused."
     assert printed("queues", "pause", "default") == "default was paused already."
-    [_, count] = printed("queues", "list")
+    count = printed("queues", "list")[1]
     assert (count["waiting"], count["paused"]) == (2, True)
     assert count["oldest_seconds"] >= 0
     assert printed("queues", "resume", "default") == "default goes on."

@@ -140,8 +140,8 @@ class World:
     def suppress(self, contact: int, channel: str, reason: str = "unsubscribed") -> None:
         """As an event or a person does."""
         self.execute(
-            "insert into delivery.suppressions (organization_id, contact_id, channel, reason, since)"
-            " values (:organization, :contact, :channel, :reason, :since)",
+            "insert into delivery.suppressions (organization_id, contact_id, channel, reason,"
+            " since) values (:organization, :contact, :channel, :reason, :since)",
             organization=self.organization,
             contact=contact,
             channel=channel,
@@ -211,14 +211,15 @@ def outbox() -> Path:
     return get_settings().outbox_folder
 
 
-def files(channel: str = "*") -> list[Path]:
+def files(folder: Path | None = None) -> list[Path]:
     """What stands in the outbox."""
-    return sorted(outbox().glob(f"{channel}/*/*"), key=lambda path: (path.parent, int(path.stem)))
+    found = (folder or outbox()).glob("[a-z]*/*/*")
+    return sorted(found, key=lambda path: (path.parent, int(path.stem)))
 
 
-def mail(message: int) -> EmailMessage:
+def mail(message: int, folder: Path | None = None) -> EmailMessage:
     """A mail as a reader sees it."""
-    [path] = outbox().glob(f"email/*/{message}.eml")
+    [path] = (folder or outbox()).glob(f"email/*/{message}.eml")
     read = message_from_bytes(path.read_bytes().replace(b"\r\n", b"\n"), policy=policy.default)
     assert isinstance(read, EmailMessage)
     return read

@@ -2,14 +2,41 @@
 
 import hashlib
 import re
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTPUTF8, EmailPolicy
+from typing import Any
 
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 
-_SEVEN_BITS = SMTP.clone(cte_type="7bit")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9 '-]*")
 _ADDRESS = re.compile(r'[^\s@<>()\[\],;:"\\\x00-\x20\x7f]+@[^\s@<>()\[\],;:"\\\x00-\x20\x7f]+')
+
+
+class _SevenBits(EmailPolicy):
+    """What every server takes.
+
+    Python 3.11 folds long subjects and names so that spaces or quotes are lost: here `Header` does.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """A header as it is written."""
+        if name in ("From", "To"):
+            [address] = value.addresses
+            text, rest = address.display_name, f"{self.linesep} <{address.addr_spec}>"
+            is_plain = _PLAIN_NAME.fullmatch(text) is not None
+        else:
+            text, rest = str(value), ""
+            is_plain = text.isascii()
+        if is_plain and name != "Subject":
+            return super().fold_binary(name, value)
+        words = Header(text, "us-ascii" if is_plain else "utf-8", header_name=name)
+        return f"{name}: {words.encode(linesep=self.linesep)}{rest}{self.linesep}".encode()
+
+
+_SEVEN_BITS = _SevenBits(linesep="\r\n", cte_type="7bit")
+_EIGHT_BITS = SMTPUTF8.clone(max_line_length=998)
 
 
 def write(message: Rendered) -> bytes:
@@ -20,7 +47,7 @@ def write(message: Rendered) -> bytes:
     """
     local, domain = _parts(message.recipient)
     # An address beyond ASCII needs a server that takes such; all others get what every server does.
-    mail = EmailMessage(policy=_SEVEN_BITS if local.isascii() else SMTPUTF8)
+    mail = EmailMessage(policy=_SEVEN_BITS if local.isascii() else _EIGHT_BITS)
     own = f"organization-{message.organization_id}.invalid"
     mail["From"] = Address(one_line(message.organization), "messages", own)
     mail["To"] = Address(one_line(message.name), local, domain)

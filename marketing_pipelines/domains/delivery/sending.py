@@ -72,6 +72,8 @@ def send_batch(
         if len(claimed) < limit:
             intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
         orders = _orders(connection, [message.id for message in claimed])
+    if not claimed:
+        return Report()
     batch = _Batch(begin, transport, now)
     trouble: Exception | None = None
     for message in claimed:
@@ -82,7 +84,7 @@ def send_batch(
                 trouble = error
         if trouble is not None and message.id not in batch.ends:
             batch.end(message, intents.QUEUED)
-    report = batch.settle()
+    report = batch.report()
     if trouble is not None:
         raise trouble
     return report
@@ -94,13 +96,18 @@ def _orders(connection: sa.Connection, ids: list[int]) -> Mapping[int, Any]:
 
 
 class _Batch:
-    """The messages of one claim and how they end, until all are settled at once."""
+    """The messages of one claim and how they end.
+
+    Attributes:
+        ends: What is to be settled, by message.
+    """
 
     def __init__(self, begin: Begin, transport: Transport, now: dt.datetime) -> None:
         self.ends: dict[int, dict[str, Any]] = {}
         self._begin = begin
         self._transport = transport
         self._now = now
+        self._counts: Counter[str] = Counter()
 
     def send(self, message: Any, order: Any) -> None:
         """Sends one, or says why not."""
@@ -112,21 +119,25 @@ class _Batch:
             self.end(message, "suppressed", reason)
             return
         try:
-            self._hand_over(message, _rendered(message, order))
+            rendered = _rendered(message, order)
+            if self._transport.repeatable:
+                self._transport.send(rendered)
+            else:
+                self._send_for_good(message, rendered)
         except MessageError as error:
             self.end(message, "failed", str(error))
         except intents.ClaimLostError:
-            # Settling finds it so.
-            self.end(message, intents.QUEUED)
+            self._counts["lost"] += 1
         else:
             self.end(message, "sent")
 
-    def _hand_over(self, message: Any, rendered: Rendered) -> None:
-        if self._transport.repeatable:
-            self._transport.send(rendered)
-            return
+    def _send_for_good(self, message: Any, rendered: Rendered) -> None:
+        """Notes before that it begins, and how the ones before it ended: if the worker dies now,
+        it is the only one of which nobody knows."""
         with self._begin() as connection:
             intents.begin(connection, messages, message, lease=LEASE, now=self._now)
+            settled = self._settle(connection)
+        self._count(settled)
         try:
             self._transport.send(rendered)
         except MessageError:
@@ -138,29 +149,38 @@ class _Batch:
 
     def end(self, message: Any, state: str, reason: str | None = None) -> None:
         """Notes how one ended; `queued` is as if nobody had claimed it."""
+        is_back = state == intents.QUEUED
         self.ends[message.id] = {
             "id": message.id,
             "claim": message.claim,
             "state": state,
-            "reason": message.reason if state == intents.QUEUED else reason,
-            "attempts": message.attempts - (state == intents.QUEUED),
+            "reason": message.reason if is_back else reason,
+            "attempts": message.attempts - is_back,
             "sent_at": self._now if state == "sent" else None,
         }
 
-    def settle(self) -> Report:
-        """Writes the ends of those that are still ours."""
+    def report(self) -> Report:
+        """Settles what is not settled yet; says what became of all."""
         with self._begin() as connection:
-            ours = intents.settle_all(connection, messages, list(self.ends.values()))
-        states = Counter(self.ends[number]["state"] for number in ours)
+            settled = self._settle(connection)
+        self._count(settled)
         return Report(
-            claimed=len(self.ends),
-            sent=states["sent"],
-            suppressed=states["suppressed"],
-            failed=states["failed"],
-            unknown=states[intents.UNKNOWN],
-            held=states[intents.QUEUED],
-            lost=len(self.ends) - len(ours),
+            claimed=self._counts.total(),
+            sent=self._counts["sent"],
+            suppressed=self._counts["suppressed"],
+            failed=self._counts["failed"],
+            unknown=self._counts[intents.UNKNOWN],
+            held=self._counts[intents.QUEUED],
+            lost=self._counts["lost"],
         )
+
+    def _settle(self, connection: sa.Connection) -> set[int]:
+        return intents.settle_all(connection, messages, list(self.ends.values()))
+
+    def _count(self, settled: set[int]) -> None:
+        for number, end in self.ends.items():
+            self._counts[end["state"] if number in settled else "lost"] += 1
+        self.ends.clear()
 
 
 def _rendered(message: Any, order: Any) -> Rendered:

@@ -1,0 +1,88 @@
+"""A worker that kills itself: `python -m …delivery.child POINT NUMBER NOW TRANSPORT`.
+
+It sends one batch of mails as of NOW and dies, by SIGKILL, the NUMBERth time it comes to POINT:
+`begin` (before a transaction), `commit` (with everything written, before the commit), `send`,
+`rename` (a file is written, but beside its place) or `sent`. TRANSPORT is `outbox`, or `log`: a
+file that gets a line for each message and cannot be asked what it holds.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.rendering import Rendered
+from marketing_pipelines.domains.delivery.sending import send_batch
+from marketing_pipelines.domains.delivery.transports import Outbox, Transport
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine, database_url
+
+
+def run(point: str, number: int, now: dt.datetime, transport: str = "outbox") -> int:
+    """Runs the worker; returns how it ended."""
+    command = [sys.executable, "-W", "ignore", "-m", __name__]
+    return subprocess.run(
+        [*command, point, str(number), now.isoformat(), transport], check=False, timeout=120
+    ).returncode
+
+
+def log() -> Path:
+    """What the transport `log` writes."""
+    return get_settings().data_dir / "sent.log"
+
+
+class Log:
+    """Takes messages for good: asked to take one twice, it does."""
+
+    repeatable = False
+
+    def send(self, message: Rendered) -> None:
+        """One line."""
+        with log().open("a") as file:
+            file.write(f"{message.id}\n")
+
+
+class Dying:
+    """Counts how often it came to each point, and dies at one."""
+
+    def __init__(self, engine: sa.Engine, transport: Transport, point: str, number: int) -> None:
+        self._engine = engine
+        self._transport = transport
+        self._last = (point, number)
+        self._times: Counter[str] = Counter()
+        self.repeatable = transport.repeatable
+        sys.addaudithook(lambda event, _: self._at("rename") if event == "os.rename" else None)
+
+    def _at(self, point: str) -> None:
+        self._times[point] += 1
+        if (point, self._times[point]) == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction."""
+        self._at("begin")
+        with self._engine.begin() as connection:
+            yield connection
+            self._at("commit")
+
+    def send(self, message: Rendered) -> None:
+        """Sends, unless it dies before."""
+        self._at("send")
+        self._transport.send(message)
+        self._at("sent")
+
+
+if __name__ == "__main__":
+    point, number, now, kind = sys.argv[1:]
+    engine = create_engine(database_url(get_settings()))
+    transport = Outbox(get_settings().outbox_folder) if kind == "outbox" else Log()
+    dying = Dying(engine, transport, point, int(number))
+    send_batch(dying.begin, "email", dying, now=dt.datetime.fromisoformat(now))

@@ -1,0 +1,445 @@
+"""What becomes of messages: each ends once, with its reason, and stops no other."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.counts import Audience
+from marketing_pipelines.domains.delivery.due import may_go
+from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
+from marketing_pipelines.domains.delivery.sending import LEASE, Report
+from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.domains.delivery.transports import Outbox
+from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.stores import intents
+from marketing_pipelines_tests.delivery.world import (
+    CONTENTS,
+    NOW,
+    Recorder,
+    World,
+    files,
+    mail,
+    outbox,
+)
+
+MINUTE = dt.timedelta(minutes=1)
+
+
+def claim(world: World, now: dt.datetime = NOW) -> list[Any]:
+    """Claims as a worker does that is killed then, or sleeps for long."""
+    with world.begin() as connection:
+        return intents.claim(connection, messages, limit=100, lease=LEASE, now=now)
+
+
+def test_a_message_that_is_due_is_sent_once_by_its_channel(world: World) -> None:
+    contacts = world.contacts(1)
+    numbers = [
+        world.messages(contacts, channel, step=step)[0] for step, channel in enumerate(CHANNELS)
+    ]
+    for sent, channel in enumerate(CHANNELS, start=1):
+        assert world.send(channel) == Report(claimed=1, sent=1)
+        assert world.send(channel) == Report()
+        assert [state for state, _ in world.states()].count("sent") == sent
+    assert world.rows(
+        "select id, reason, sent_at, attempts, leased_until from delivery.messages order by id"
+    ) == [(number, None, NOW, 1, None) for number in numbers]
+    assert {path.parent.parent.name: int(path.stem) for path in files()} == dict(
+        zip(CHANNELS, numbers, strict=True)
+    )
+
+
+def test_it_says_what_its_content_says_for_its_contact(world: World) -> None:
+    [contact] = world.contacts(1, attributes={"plan": "gold", "first_name": "of the attributes"})
+    content = {
+        "subject": "{{ plan }}",
+        "text": "{{ first_name }} {{ last_name }} {{ lead_grade }} {{ nope }}",
+        "html": "<b>{{ plan }}</b>",
+    }
+    [number] = world.messages([contact], content=content)
+    world.send()
+    written = mail(number)
+    assert written["Subject"] == "gold"
+    assert [part.get_content() for part in written.iter_parts()] == [
+        "Ann Lee  \n",
+        "<b>gold</b>\n",
+    ]
+    assert str(written["From"]) == f"Acme <messages@organization-{world.organization}.invalid>"
+
+
+def test_a_message_that_is_due_later_waits(world: World) -> None:
+    world.messages(world.contacts(1), due_at=NOW + MINUTE)
+    assert world.send(now=NOW + MINUTE - dt.timedelta(microseconds=1)) == Report()
+    assert world.send(now=NOW + MINUTE) == Report(claimed=1, sent=1)
+
+
+SUPPRESSIONS: dict[str, tuple[str, dict[str, Any], str | None, tuple[str, str | None]]] = {
+    "unsubscribed": ("email", {}, "email", ("suppressed", "unsubscribed")),
+    "from all": ("sms", {}, "all", ("suppressed", "unsubscribed")),
+    "from another channel": ("email", {}, "sms", ("sent", None)),
+    "from all, a webhook": ("webhook", {}, "all", ("sent", None)),
+    "from webhooks": ("webhook", {}, "webhook", ("suppressed", "unsubscribed")),
+    "no address": ("email", {"email": None}, None, ("suppressed", "no e-mail address")),
+    "an empty address": ("email", {"email": " "}, None, ("suppressed", "no e-mail address")),
+    "no phone": ("sms", {"phone": None}, None, ("suppressed", "no phone number")),
+    "no token": (
+        "push", {"attributes": {"push_token": None}}, None, ("suppressed", "no push token"),
+    ),
+    "a webhook needs no address": ("webhook", {"email": None, "phone": None}, None, ("sent", None)),
+    "what is no address": (
+        "email", {"email": "ann"}, None, ("failed", "The contact's e-mail address is none."),
+    ),
+}  # fmt: skip
+
+
+def test_who_must_not_or_cannot_be_written_to_is_passed_with_the_reason(world: World) -> None:
+    numbers = {}
+    for case, (channel, columns, suppressed, _) in SUPPRESSIONS.items():
+        [contact] = world.contacts(1, **columns)
+        if suppressed is not None:
+            world.suppress(contact, suppressed)
+        [numbers[case]] = world.messages([contact], channel)
+    for channel in CHANNELS:
+        world.send(channel)
+    ends = {case: world.state(number) for case, number in numbers.items()}
+    assert ends == {case: end for case, (*_, end) in SUPPRESSIONS.items()}
+    assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [Report()] * 4
+
+
+# 28
+def test_who_unsubscribes_between_queue_and_sending_gets_nothing(world: World) -> None:
+    contacts = world.contacts(2)
+    first, second = world.messages(contacts)
+    world.suppress(contacts[0], "email", "complaint")
+    assert world.send() == Report(claimed=2, sent=1, suppressed=1)
+    assert world.state(first) == ("suppressed", "complaint")
+    assert [path.stem for path in files()] == [str(second)]
+
+
+def test_the_contact_of_another_organization_is_nobody(world: World) -> None:
+    [contact] = world.contacts(1)
+    other = world.value("insert into crm.organizations (external_id) values ('b') returning id")
+    world.execute("update crm.contacts set organization_id = :other", other=other)
+    [number] = world.messages([contact])
+    world.send()
+    assert world.state(number) == ("suppressed", "no e-mail address")
+
+
+# 17
+def test_a_template_that_cannot_be_filled_in_fails_alone(world: World) -> None:
+    bad, good = world.contacts(2)
+    [first] = world.messages([bad], content={"subject": "{{", "text": "t"})
+    [second] = world.messages([good], step=2)
+    [third] = world.messages([good], step=3, content={"text": "no subject"})
+    [fourth] = world.messages([good], step=4)
+    world.execute("update delivery.messages set content_id = 0 where id = :id", id=fourth)
+    assert world.send() == Report(claimed=4, sent=1, failed=3)
+    assert world.state(first) == (
+        "failed",
+        "Its subject cannot be filled in: unexpected 'end of template'.",
+    )
+    assert world.state(second) == ("sent", None)
+    assert world.state(third) == ("failed", "It cannot be written (KeyError: 'subject').")
+    assert world.state(fourth) == ("failed", "Row 0 of delivery.contents holds no content.")
+
+
+def test_a_message_of_an_application_needs_no_program(world: World) -> None:
+    world.messages(world.contacts(1))
+    world.execute("update delivery.messages set program_kind = null, program_id = null")
+    assert world.send() == Report(claimed=1, sent=1)
+
+
+PROGRAMS: dict[str, tuple[str, str | None]] = {
+    "active": ("sent", None),
+    "completed": ("sent", None),
+    "paused": ("queued", None),
+    "draft": ("queued", None),
+    "scheduled": ("queued", None),
+    "imported": ("queued", None),
+    "cancelled": ("suppressed", "its campaign was cancelled"),
+}
+
+
+def test_a_message_goes_the_way_of_its_program(world: World) -> None:
+    [contact] = world.contacts(1)
+    numbers = {}
+    for step, status in enumerate(PROGRAMS):
+        program = world.another_program(status, status)
+        [numbers[status]] = world.messages([contact], step=step, program=program)
+    assert world.send() == Report(claimed=3, sent=2, suppressed=1)
+    assert {status: world.state(number) for status, number in numbers.items()} == PROGRAMS
+    untouched = "select distinct attempts, claim from delivery.messages where state = 'queued'"
+    assert world.rows(untouched) == [(0, 0)]
+
+
+@pytest.mark.parametrize("kind", ["sequence", "journey"])
+def test_so_do_those_of_sequences_and_journeys(engine: sa.Engine, kind: str) -> None:
+    world = World(engine, kind)
+    first, second = world.messages(world.contacts(2))
+    world.set_status("paused")
+    assert world.send() == Report()
+    world.set_status("active")
+    assert world.send(limit=1) == Report(claimed=1, sent=1)
+    world.set_status("cancelled")
+    assert world.send() == Report(claimed=1, suppressed=1)
+    assert [world.state(first)[0], world.state(second)] == [
+        "sent",
+        ("suppressed", f"its {kind} was cancelled"),
+    ]
+
+
+def test_the_messages_of_a_program_that_is_gone_end(world: World) -> None:
+    [number] = world.messages(world.contacts(1))
+    world.execute("delete from campaigns.campaigns")
+    world.send()
+    assert world.state(number) == ("suppressed", "its campaign was deleted")
+
+
+# 12, 29
+def test_messages_that_cannot_go_do_not_hide_those_behind_them(world: World) -> None:
+    world.messages(world.contacts(20), program=world.another_program("paused", "paused"))
+    silent = world.contacts(20, email=None)
+    world.messages(silent)
+    world.messages(world.contacts(3), step=2, due_at=NOW + MINUTE)
+    reports = [world.send(now=NOW + MINUTE, limit=10) for _ in range(4)]
+    assert [(report.sent, report.suppressed) for report in reports] == [
+        (0, 10), (0, 10), (3, 0), (0, 0),
+    ]  # fmt: skip
+    paused = "select distinct state, claim, attempts from delivery.messages where claim = 0"
+    assert world.rows(paused) == [("queued", 0, 0)], "nobody touched what is paused"
+
+
+def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> None:
+    numbers = world.messages(world.contacts(3))
+    # The claim itself pauses it, so that it is paused when the messages are looked at.
+    world.execute(
+        "create function pause() returns trigger language plpgsql as $$ begin"
+        " update campaigns.campaigns set status = 'paused'; return null; end $$;"
+        " create trigger pause after update on delivery.messages for each statement"
+        " execute function pause()"
+    )
+    assert world.send() == Report(claimed=3, held=3)
+    assert world.rows("select id, state, attempts, leased_until from delivery.messages") == [
+        (number, "queued", 0, None) for number in numbers
+    ]
+    assert files() == []
+
+
+def test_a_worker_that_was_killed_leaves_its_messages_to_the_next(world: World) -> None:
+    world.messages(world.contacts(2))
+    claim(world)
+    assert world.send(now=NOW + LEASE - dt.timedelta(microseconds=1)) == Report()
+    assert world.send(now=NOW + LEASE) == Report(claimed=2, sent=2)
+    assert world.rows("select distinct attempts, claim from delivery.messages") == [(2, 2)]
+
+
+# 5
+def test_a_worker_that_wakes_up_after_its_lease_cannot_settle(world: World) -> None:
+    numbers = world.messages(world.contacts(3))
+
+    class Slow(Outbox):
+        def send(self, message: Rendered) -> None:
+            """Sleeps at the second message for so long that another worker does them all."""
+            if message.id == numbers[1]:
+                other = world.send(now=NOW + LEASE)
+                assert other == Report(claimed=3, sent=3)
+            super().send(message)
+
+    assert world.send(transport=Slow(outbox())) == Report(claimed=3, lost=3)
+    assert world.rows("select distinct state, claim, sent_at from delivery.messages") == [
+        ("sent", 2, NOW + LEASE)
+    ]
+    assert len(files()) == 3
+
+
+def test_a_transport_in_trouble_keeps_what_it_sent_and_gives_the_rest_back(world: World) -> None:
+    numbers = world.messages(world.contacts(4))
+    transport = Recorder(breaks_at={numbers[2]}, repeatable=True)
+    with pytest.raises(ConnectionResetError):
+        world.send(transport=transport)
+    assert world.rows("select state, attempts from delivery.messages order by id") == [
+        ("sent", 1), ("sent", 1), ("queued", 0), ("queued", 0),
+    ]  # fmt: skip
+    transport.breaks_at.clear()
+    assert world.send(transport=transport) == Report(claimed=2, sent=2)
+    assert [message.id for message in transport.taken] == numbers
+
+
+def test_what_cannot_be_repeated_is_unknown_when_it_broke_and_is_not_sent_again(
+    world: World,
+) -> None:
+    numbers = world.messages(world.contacts(4))
+    transport = Recorder(breaks_at={numbers[1]})
+    with pytest.raises(ConnectionResetError):
+        world.send(transport=transport)
+    assert world.states() == [
+        ("sent", None),
+        ("unknown", "Whether it was taken is not known: ConnectionResetError."),
+        ("queued", None),
+        ("queued", None),
+    ]
+    transport.breaks_at.clear()
+    assert world.send(transport=transport, now=NOW + LEASE) == Report(claimed=2, sent=2)
+    assert [message.id for message in transport.taken] == [numbers[0], *numbers[2:]]
+
+
+def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_sent(
+    world: World,
+) -> None:
+    world.messages(world.contacts(2))
+    first, _second = claim(world)
+    with world.begin() as connection:
+        intents.begin(connection, messages, first, lease=LEASE, now=NOW)
+    transport = Recorder()
+    assert world.send(transport=transport) == Report()
+    assert world.send(transport=transport, now=NOW + LEASE) == Report(claimed=1, sent=1)
+    assert [state for state, _ in world.states()] == ["unknown", "sent"]
+    assert world.audience() == {"email": Audience(sent=1, skipped=0, failed=0, remaining=1)}
+
+
+def test_what_cannot_be_repeated_is_noted_before_it_is_sent(world: World) -> None:
+    world.messages(world.contacts(2))
+    seen: list[list[str]] = []
+
+    class Looking(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Sees what others see meanwhile."""
+            seen.append([state for state, _ in world.states()])
+            super().send(message)
+
+    assert world.send(transport=Looking()) == Report(claimed=2, sent=2)
+    assert seen == [["sending", "claimed"], ["sent", "sending"]]
+
+
+def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World) -> None:
+    numbers = world.messages(world.contacts(2))
+
+    class Slow(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Another worker takes what is claimed while the first is sent."""
+            super().send(message)
+            if message.id == numbers[0]:
+                assert world.send(now=NOW + 2 * LEASE).sent == 1
+
+    transport = Slow()
+    assert world.send(transport=transport) == Report(claimed=2, lost=2)
+    assert [message.id for message in transport.taken] == [numbers[0]]
+    assert [state for state, _ in world.states()] == ["unknown", "sent"]
+
+
+def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
+    numbers = world.messages(world.contacts(2))
+
+    class Refusing(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Refuses the first."""
+            if message.id == numbers[0]:
+                raise MessageError("The provider knows no such address.")
+            super().send(message)
+
+    assert world.send(transport=Refusing()) == Report(claimed=2, sent=1, failed=1)
+    assert world.states() == [("failed", "The provider knows no such address."), ("sent", None)]
+
+
+# 30
+def test_every_message_is_counted_once_whatever_is_done_to_the_campaign(world: World) -> None:
+    quiet = world.contacts(6, email=None)
+    world.messages(world.contacts(30) + quiet)
+    bad = {"subject": "{{", "text": "t"}
+    world.messages(world.contacts(4), step=2, content=bad)
+    world.messages(world.contacts(5), "sms")
+    everything = {"email": 40, "sms": 5}
+    seen: list[tuple[int, int, int, int]] = []
+
+    def check() -> None:
+        counted = world.audience()
+        assert {channel: count.total for channel, count in counted.items()} == everything
+        mails = counted["email"]
+        seen.append((mails.sent, mails.skipped, mails.failed, mails.remaining))
+
+    steps: list[Callable[[], object]] = [
+        lambda: world.send(limit=10),
+        lambda: world.set_status("paused"),
+        lambda: world.send(limit=10),
+        lambda: world.set_status("active"),
+        # A worker that is killed after its claim, and the next one after its lease.
+        lambda: claim(world),
+        lambda: world.send(),
+        lambda: world.send(limit=25, now=NOW + LEASE),
+        lambda: world.set_status("cancelled"),
+        lambda: world.send(now=NOW + LEASE),
+        lambda: world.send("sms", now=NOW + LEASE),
+    ]
+    check()
+    for step in steps:
+        step()
+        check()
+    assert seen == [
+        (0, 0, 0, 40),
+        (10, 0, 0, 30),
+        (10, 0, 0, 30),
+        (10, 0, 0, 30),
+        (10, 0, 0, 30),
+        (10, 0, 0, 30),
+        (10, 0, 0, 30),
+        (30, 5, 0, 5),
+        (30, 5, 0, 5),
+        (30, 10, 0, 0),
+        (30, 10, 0, 0),
+    ]
+    assert world.audience()["sms"] == Audience(sent=0, skipped=5, failed=0, remaining=0)
+    assert len(files()) == 30
+
+
+# 30
+def test_an_edited_step_does_not_change_what_is_queued(world: World) -> None:
+    step = world.value(
+        "insert into lifecycle.steps (organization_id, program_kind, program_id, external_id,"
+        " position, type, config) values (:organization, 'campaign', :program, 'hello', 1,"
+        ' \'send_email\', \'{"subject": "old", "text": "t"}\') returning id',
+        organization=world.organization,
+        program=world.program,
+    )
+
+    def config() -> dict[str, Any]:
+        found: dict[str, Any] = world.value("select config from lifecycle.steps")
+        return found
+
+    first, second, third = world.contacts(3)
+    early, late = world.messages([first, second], step=step, content=config())
+    world.send(limit=1)
+    world.execute('update lifecycle.steps set config = config || \'{"subject": "new"}\'')
+    [after] = world.messages([third], step=step, content=config())
+    world.send()
+    assert [mail(number)["Subject"] for number in (early, late, after)] == ["old", "old", "new"]
+
+
+def test_a_program_without_messages_has_no_audience(world: World) -> None:
+    world.messages(world.contacts(1), program=world.another_program("other"))
+    assert world.audience() == {}
+
+
+def test_every_content_of_these_tests_is_what_a_step_may_say() -> None:
+    for channel, content in CONTENTS.items():
+        kind = "webhook" if channel == "webhook" else f"send_{channel}"
+        steps.parse(kind, content)
+
+
+def test_the_plan_of_a_claim_reads_the_index_in_order(world: World) -> None:
+    world.messages(world.contacts(2000))
+    world.execute("analyze delivery.messages")
+    with world.begin() as connection:
+        plans: list[str] = []
+
+        def explain(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("WITH chosen"):
+                cursor.execute("explain " + statement, parameters)
+                plans.append("\n".join(row[0] for row in cursor.fetchall()))
+
+        sa.event.listen(connection, "before_cursor_execute", explain)
+        intents.claim(connection, messages, limit=10, lease=LEASE, now=NOW, where=may_go("email"))
+    [plan] = plans
+    assert "Index Scan using ix_messages_due" in plan
+    assert "Sort" not in plan
