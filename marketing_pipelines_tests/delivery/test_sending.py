@@ -81,11 +81,11 @@ SUPPRESSIONS: dict[str, tuple[str, dict[str, Any], str | None, tuple[str, str | 
     "from another channel": ("email", {}, "sms", ("sent", None)),
     "from all, a webhook": ("webhook", {}, "all", ("sent", None)),
     "from webhooks": ("webhook", {}, "webhook", ("suppressed", "unsubscribed")),
-    "no address": ("email", {"email": None}, None, ("suppressed", "no e-mail address")),
-    "an empty address": ("email", {"email": " "}, None, ("suppressed", "no e-mail address")),
-    "no phone": ("sms", {"phone": None}, None, ("suppressed", "no phone number")),
+    "no address": ("email", {"email": None}, None, ("suppressed", "no_address")),
+    "an empty address": ("email", {"email": " "}, None, ("suppressed", "no_address")),
+    "no phone": ("sms", {"phone": None}, None, ("suppressed", "no_address")),
     "no token": (
-        "push", {"attributes": {"push_token": None}}, None, ("suppressed", "no push token"),
+        "push", {"attributes": {"push_token": None}}, None, ("suppressed", "no_address"),
     ),
     "a webhook needs no address": ("webhook", {"email": None, "phone": None}, None, ("sent", None)),
     "what is no address": (
@@ -124,7 +124,7 @@ def test_the_contact_of_another_organization_is_nobody(world: World) -> None:
     world.execute("update crm.contacts set organization_id = :other", other=other)
     [number] = world.messages([contact])
     world.send()
-    assert world.state(number) == ("suppressed", "no e-mail address")
+    assert world.state(number) == ("suppressed", "no_address")
 
 
 # 17

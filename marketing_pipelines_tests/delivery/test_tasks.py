@@ -22,7 +22,7 @@ from marketing_pipelines_tests.delivery.world import NOW, World, files, outbox
 from marketing_pipelines_tests.queueing.installed import drain, workers
 from marketing_pipelines_tests.waiting import until
 
-MANY = 3_000
+MANY = 1_500
 
 
 def jobs(world: World) -> list[tuple[Any, ...]]:

@@ -99,6 +99,33 @@ def test_an_act_that_began_is_never_claimed_again_and_given_up_when_its_lease_en
         assert [tuple(row) for row in states] == [("ann", "unknown"), ("bob", "claimed")]
 
 
+def test_a_batch_is_settled_at_once_but_for_what_is_no_longer_ours(
+    engine: sa.Engine, table: sa.Table
+) -> None:
+    record(engine, table, "ann", "bob", "cyd")
+    with engine.begin() as connection:
+        assert intents.settle_all(connection, table, []) == set()
+        ours = intents.claim(connection, table, limit=3, lease=LEASE, now=NOW)
+        intents.begin(connection, table, ours[0], lease=LEASE, now=NOW)
+        [lost] = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW + LEASE)
+        assert lost.id == ours[1].id
+        ends = [
+            {"id": row.id, "claim": row.claim, "state": state, "reason": reason, "attempts": tries}
+            for row, (state, reason, tries) in zip(
+                ours, [("sent", None, 1), ("sent", None, 1), ("queued", "later", 0)], strict=True
+            )
+        ]
+        assert intents.settle_all(connection, table, ends) == {ours[0].id, ours[2].id}
+        assert intents.settle_all(connection, table, ends) == set()
+        columns = (table.c.contact, table.c.state, table.c.reason, table.c.attempts)
+        states = connection.execute(sa.select(*columns).order_by(table.c.id)).all()
+        assert [tuple(row) for row in states] == [
+            ("ann", "sent", None, 1),
+            ("bob", "claimed", None, 2),
+            ("cyd", "queued", "later", 0),
+        ]
+
+
 def test_an_act_that_failed_is_tried_again_and_counts(engine: sa.Engine, table: sa.Table) -> None:
     record(engine, table, "ann")
     with engine.begin() as connection:

@@ -23,7 +23,6 @@ from marketing_pipelines.stores import intents
 
 LEASE = dt.timedelta(minutes=2)
 BATCH = 500
-WITHOUT = {"email": "no e-mail address", "sms": "no phone number", "push": "no push token"}
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 
@@ -205,5 +204,5 @@ def _why_not(message: Any, order: Any) -> str | None:
     if order.suppressed is not None:
         return str(order.suppressed)
     if not (order.recipient or "").strip():
-        return WITHOUT[message.channel]
+        return "no_address"
     return None
