@@ -138,9 +138,9 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "alerts_sensor",
         "automation_sensor",
         "dead_runs_sensor",
+        "due_messages_sensor",
         "evaluated_segments_sensor",
         "finished_campaigns_sensor",
-        "due_messages_sensor",
         "stale_partitions_sensor",
         "touched_contacts_sensor",
     }
