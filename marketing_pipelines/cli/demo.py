@@ -123,6 +123,7 @@ def demo(
             request = Request(job, only=True)
             for outcome in run_job(request, settings=settings, engine=engine, instance=instance):
                 print(_line(outcome))
+        print(f"{_send(engine, settings)} messages are files in {settings.outbox_folder}")
         for title, statement in SHOWN:
             with engine.connect() as connection:
                 answer = connection.execute(sa.text(statement))
@@ -132,6 +133,23 @@ def demo(
             member = connection.execute(sa.text(_A_MEMBER)).first()
         why = WHY.format(command=sys.argv[0], **member._mapping) if member else ""
         print(NEXT.format(command=sys.argv[0], warehouse=settings.warehouse_path, why=why))
+
+
+def _send(engine: sa.Engine, settings: Settings) -> int:
+    """Does what a worker would do; returns how many messages went out."""
+    from marketing_pipelines.domains.delivery.sending import send_batch
+    from marketing_pipelines.domains.delivery.tasks import SENDERS
+    from marketing_pipelines.domains.delivery.transports import Outbox
+
+    outbox, sent = Outbox(settings.outbox_folder), 0
+    for channel in SENDERS:
+        while True:
+            now = dt.datetime.now(dt.UTC)
+            report = send_batch(engine.begin, channel, outbox, now=now)
+            sent += report.sent
+            if not report.claimed:
+                break
+    return sent
 
 
 def _line(outcome: "Outcome") -> str:
