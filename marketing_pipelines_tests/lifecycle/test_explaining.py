@@ -267,7 +267,8 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
     ):
         world.execute(
             "insert into lifecycle.triggers (organization_id, program_kind, program_id,"
-            f" external_id, {columns}) values (:organization, 'journey', :journey, :name, {values})",
+            f" external_id, {columns}) values (:organization, 'journey', :journey, :name,"
+            f" {values})",
             organization=world.organization_id,
             journey=journey,
             name=name,
