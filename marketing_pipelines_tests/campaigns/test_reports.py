@@ -336,8 +336,8 @@ def test_the_asset_shows_the_campaigns_the_index_and_the_largest_funnel(
     run(installation)
     shown = metadata(installation)
     assert shown["campaigns"].value.splitlines()[2:] == [
-        "| welcome | acme | active | 50 | 0 | 42 | 8 | 0 |",
-        "| small | acme | active | 1 | 1 | 0 | 0 | 0 |",
+        "| welcome | 50 | 0 | 42 | 8 | 0 | active | acme |",
+        "| small | 1 | 1 | 0 | 0 | 0 | active | acme |",
     ]
     assert shown["index"].value == str(folder / "index.html")
     assert shown["funnel"].value.startswith("![funnel](data:image/png;base64,")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketing_pipelines_tests.cli.console import call, only_sentence
+from marketing_pipelines_tests.cli.console import call, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -66,17 +66,17 @@ def test_who_never_was_and_several_times(world: ProgramWorld) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--campaign", "welcome", "--segment", "s")])
-def test_one_place_is_asked_about(installation: Installation, options: tuple[str, ...]) -> None:
-    done = call("why", "--contact", "c1", *options)
-    assert (done.returncode, only_sentence(done.stderr)) == (
-        2,
-        "Name one of --campaign, --journey, --sequence and --segment.",
+def test_one_place_is_asked_about(
+    installation: Installation, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert refusal_here(capsys, "why", "--contact", "c1", *options, code=2) == (
+        "Name one of --campaign, --journey, --sequence and --segment."
     )
 
 
-def test_a_program_that_is_not_there_is_one_sentence(world: ProgramWorld) -> None:
-    done = call("why", "--contact", "c1", "--sequence", "welcome")
-    assert (done.returncode, only_sentence(done.stderr)) == (
-        1,
-        "There is no sequence 'welcome': give its external id or its number.",
+def test_a_program_that_is_not_there_is_one_sentence(
+    world: ProgramWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refusal_here(capsys, "why", "--contact", "c1", "--sequence", "welcome") == (
+        "There is no sequence 'welcome': give its external id or its number."
     )

@@ -92,6 +92,35 @@ def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("queued", None, "is queued, to be sent from 2026-03-02T10:05:00Z on"),
+        ("queued", "busy.", "is queued, to be sent from 2026-03-02T10:05:00Z on: busy"),
+        ("sending", None, "is being sent"),
+        ("sent", None, "was sent at 2026-03-02T10:06:00Z"),
+        ("delivered", None, "was sent at 2026-03-02T10:06:00Z and delivered"),
+        ("bounced", "no such user", "was sent at 2026-03-02T10:06:00Z and bounced: no such user"),
+        ("suppressed", "complaint", "was not sent: the contact complained"),
+        ("failed", "refused", "could not be sent: refused"),
+        ("unknown", None, "may have been sent or not"),
+    ],
+)
+def test_what_became_of_a_message(
+    world: ProgramWorld, state: str, reason: str | None, said: str
+) -> None:
+    contact = enrolled(world, [MAIL])
+    world.move(at("03-02 10:05"))
+    world.execute(
+        "update delivery.messages set state = :state, reason = :reason, sent_at = :at",
+        state=state,
+        reason=reason,
+        at=at("03-02 10:06"),
+    )
+    [one] = only_stay(world, contact, at("03-02 11:00")).happened
+    assert one.because == f"message 1 {said}"
+
+
 def test_who_waits_is_told_until_when_and_where_to(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL, PAUSE, TEXT])
     world.move(at("03-02 10:05"))
@@ -169,7 +198,7 @@ def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -
     contact = enrolled(world, [("hello", "send_email", {"subject": "Hello"})])
     world.move(at("03-02 10:05"))
     assert only_stay(world, contact, at("03-02 10:06")).following == [
-        "It is held at step hello (send_email): text: Field required."
+        "It is held at step hello (send_email): The step has no 'text'."
     ]
 
 
@@ -261,6 +290,12 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
         at=at("03-01 00:00"),
     )
     for name, columns, values in (
+        (
+            "birthday",
+            "type, config, policy",
+            """'date', '{"attribute": "born", "days_before": 3, "yearly": true, "at": "09:00"}',"""
+            " 'each_entry'",
+        ),
         ("bought", "type, event_type, policy", "'event', 'purchase', 'each_entry'"),
         ("new-vip", "type, segment_id", f"'segment', {segment}"),
         ("old", "type, enabled", "'event', false"),
@@ -273,15 +308,20 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
             journey=journey,
             name=name,
         )
+    birthday = (
+        "Trigger birthday lets in 3 days before the date in 'born' of every year at 09:00,"
+        " each time."
+    )
     bought = "Trigger bought lets in whom an event 'purchase' happens to, each time."
     vip = "Trigger new-vip lets in who enters segment vip, once ever; the contact is"
     old = "Trigger old is switched off."
     found = explained(world, other, at("03-02 10:00"), kind="journey")
     assert found.stays == []
-    assert found.entrances == [bought, f"{vip} no member.", old]
+    assert found.entrances == [birthday, bought, f"{vip} no member.", old]
     world.execute("update journey.journeys set status = 'paused'")
     assert explained(world, member, at("03-02 10:00"), kind="journey").entrances == [
         "The journey is paused: its triggers let nobody in until it is active.",
+        birthday,
         bought,
         f"{vip} a member since 2026-03-01T00:00:00Z.",
         old,

@@ -29,13 +29,13 @@ def do_reports(tick: Tick, folder: Path) -> None:
     largest = sorted(found, key=lambda report: -report.row.entered)[:SHOWN]
     tick.metadata |= {
         "campaigns": table_of(
-            ("campaign", "organization", "status", *NUMBERS),
+            ("campaign", *NUMBERS, "status", "organization"),
             (
                 (
                     one.row.name,
-                    one.row.organization,
-                    one.row.status,
                     *(getattr(one.row, name) for name in NUMBERS),
+                    one.row.status,
+                    one.row.organization,
                 )
                 for one in largest
             ),

@@ -1,7 +1,6 @@
 """Why a contact stands where it does in a program: what happened at each step, what is next."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,12 +36,6 @@ _POLICIES = {
     "once": "once ever",
     "each_entry": "each time",
     "backfill": "once ever, those included who were there before",
-}
-_NOT_SENT = {
-    "suppressed": "was not sent",
-    "failed": "could not be sent",
-    "bounced": "bounced",
-    "unknown": "may have been sent or not",
 }
 
 
@@ -184,15 +177,19 @@ def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int,
 def _of_message(row: Any) -> str:
     if row.message is None:
         return ""
-    text = f"message {row.message}"
-    if row.state == "queued":
-        text += f" is queued, to be sent from {written_instant(row.due_at)} on"
-    elif row.state in ("claimed", "sending"):
-        text += " is being sent"
-    elif row.state in _NOT_SENT:
-        text += f" {_NOT_SENT[row.state]}"
-    else:
-        text += f" was {row.state}" + (f" at {written_instant(row.sent_at)}" if row.sent_at else "")
+    sent = f"was sent at {written_instant(row.sent_at)}" if row.sent_at else "was sent"
+    became = {
+        "queued": f"is queued, to be sent from {written_instant(row.due_at)} on",
+        "claimed": "is being sent",
+        "sending": "is being sent",
+        "sent": sent,
+        "delivered": f"{sent} and delivered",
+        "bounced": f"{sent} and bounced",
+        "suppressed": "was not sent",
+        "failed": "could not be sent",
+        "unknown": "may have been sent or not",
+    }[row.state]
+    text = f"message {row.message} {became}"
     return f"{text}: {_in_words(row.message_reason)}" if row.message_reason else text
 
 
@@ -379,4 +376,15 @@ def _entrances(
                 f"{_POLICIES[row.policy]}."
             )
         else:
-            yield f"Trigger {row.name} lets in by date: {json.dumps(row.config, sort_keys=True)}."
+            yield (
+                f"Trigger {row.name} lets in {_on_which_day(row.config)}, {_POLICIES[row.policy]}."
+            )
+
+
+def _on_which_day(config: Mapping[str, Any]) -> str:
+    days = int(config.get("days_before") or 0)
+    number = f"{abs(days)} day{'s' if abs(days) != 1 else ''}"
+    when = f"{number} before" if days > 0 else f"{number} after" if days < 0 else "on"
+    yearly = " of every year" if config.get("yearly") else ""
+    at = f" at {config['at']}" if config.get("at") else ""
+    return f"{when} the date in '{config.get('attribute')}'{yearly}{at}"
