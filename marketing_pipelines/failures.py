@@ -24,6 +24,10 @@ class BadInputError(PermanentError):
     """A file, a partition key or another argument cannot be used."""
 
 
+class WrongUsageError(BadInputError):
+    """A command was called with arguments that do not go together."""
+
+
 class StoreUnavailableError(RetryableError):
     """PostgreSQL, the lake or another store refuses the connection or the write."""
 

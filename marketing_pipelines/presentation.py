@@ -13,6 +13,7 @@ from marketing_pipelines.stores.ticks import Tick
 
 PREVIEW_ROWS = 8
 MOST_TICKS = 10
+MOST_BARS = 25
 EVERY_ITEM_DONE = "every_item_done"
 
 
@@ -37,8 +38,16 @@ def preview(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[
 
 def table_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """Rows as a table."""
-    lines = [list(header), ["---"] * len(header), *([str(value) for value in row] for row in rows)]
+    lines = [
+        list(header),
+        ["---"] * len(header),
+        *([_cell(value) for value in row] for row in rows),
+    ]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], measure: str) -> Any:
@@ -66,10 +75,39 @@ def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], me
     if lines:
         figure.legend(loc="outside upper left", ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+    return _as_image(figure, measure)
+
+
+def bar_chart(bars: Sequence[tuple[str, int]], title: str) -> Any:
+    """One bar per name, the first on top, as an image."""
+    from matplotlib.figure import Figure
+
+    bars = bars[:MOST_BARS]
+    figure = Figure(figsize=(7, 1 + 0.32 * len(bars)), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(bars))
+    drawn = axes.barh(places, [number for _, number in bars], color="#2f6fde")
+    axes.bar_label(drawn, [f"{number:,}" for _, number in bars], padding=3)
+    # Names are what people wrote: no formulas.
+    axes.set_yticks(places, [_shorten(name) for name, _ in bars], parse_math=False)
+    axes.set_title(_shorten(title, 70), loc="left", parse_math=False)
+    axes.invert_yaxis()
+    axes.margins(x=0.16)
+    axes.set_xticks([])
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    return _as_image(figure, "funnel")
+
+
+def _shorten(text: str, most: int = 32) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _as_image(figure: Any, name: str) -> Any:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=80)
     encoded = base64.b64encode(image.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{measure}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
 
 
 def every_item_done(asset_key: str) -> dg.AssetCheckSpec:

@@ -194,6 +194,10 @@ class Settings(BaseSettings):
         return self.data_dir / "jobs.toml"
 
     @property
+    def reports_folder(self) -> Path:
+        return self.data_dir / "reports"
+
+    @property
     def warehouse_path(self) -> Path:
         return self.data_dir / "warehouse.duckdb"
 

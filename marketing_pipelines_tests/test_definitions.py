@@ -21,6 +21,7 @@ CLOCKS = {
     "analytics/event_aggregates": "0 * * * *",
     "analytics/monthly_usage": "0 3 1 * *",
     "campaigns/completions": "0 * * * *",
+    "campaigns/reports": "30 2 * * *",
     "campaigns/sequence_progress": "*/5 * * * *",
     "campaigns/step_progress": "*/5 * * * *",
     "development/sample_job": "0 */4 * * *",

@@ -25,7 +25,7 @@ from marketing_pipelines.cli import (
     why,
     worker,
 )
-from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.failures import MarketingPipelinesError, WrongUsageError
 from marketing_pipelines.redaction import redact
 
 app = typer.Typer(
@@ -73,7 +73,7 @@ class _Debug:
 
 
 def main() -> None:
-    """Runs a command; an error is one sentence on stderr and exit code 1."""
+    """Runs a command; an error is one sentence on stderr and exit code 1; 2: wrong usage."""
     try:
         app()
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def main() -> None:
         if _Debug.on:
             raise
         sys.stderr.write(f"marketing-pipelines: {redact(_sentence(error))}\n")
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, WrongUsageError) else 1)
 
 
 def _sentence(error: Exception) -> str:

@@ -1,35 +1,100 @@
 """`why`: where a contact stands, and which rows say so."""
 
 import datetime as dt
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import sqlalchemy as sa
 import typer
 
 from marketing_pipelines.cli.output import iso
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.crm.names import find_contact
+from marketing_pipelines.failures import WrongUsageError
+from marketing_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from marketing_pipelines.domains.lifecycle.explaining import Stay
+
+Name = Annotated[str | None, typer.Option(help="External id, or number.")]
 
 
 def why(
     contact: Annotated[str, typer.Option(help="External id, or number.")],
-    segment: Annotated[str, typer.Option(help="External id, or number.")],
+    campaign: Name = None,
+    journey: Name = None,
+    sequence: Name = None,
+    segment: Name = None,
     organization: Annotated[
         str | None, typer.Option(help="External id, or number; needed where several have it.")
     ] = None,
 ) -> None:
-    """Say why a contact is in a segment or is not: each condition, and the row behind it."""
+    """Say where a contact stands in a program or a segment, which rows say so, and what is next."""
+    asked = {"campaign": campaign, "journey": journey, "sequence": sequence, "segment": segment}
+    named = [(kind, name) for kind, name in asked.items() if name is not None]
+    if len(named) != 1:
+        raise WrongUsageError("Name one of --campaign, --journey, --sequence and --segment.")
+    [(kind, name)] = named
+    with connected() as (settings, engine), engine.connect() as connection:
+        place = find_contact(connection, contact, organization)
+        if kind == "segment":
+            _of_segment(connection, settings, contact, place, name)
+        else:
+            _of_program(connection, contact, place, kind, name)
+
+
+def _of_program(
+    connection: sa.Connection, contact: str, place: tuple[int, int], kind: str, name: str
+) -> None:
+    from marketing_pipelines.domains.lifecycle.explaining import explain
+
+    found = explain(connection, *place, kind, name, now=dt.datetime.now(dt.UTC))
+    if not found.stays:
+        print(f"{contact} never was in {found.program}, which is {found.status}.")
+    elif found.stays[-1].status == "active":
+        print(f"{contact} is in {found.program}, which is {found.status}.")
+    else:
+        print(f"{contact} was in {found.program}, which is {found.status}.")
+    for sentence in found.entrances:
+        print(sentence)
+    if found.earlier:
+        print(f"It was in it {found.earlier} times before these.")
+    for stay in found.stays:
+        _tell(stay, is_one_of_several=found.earlier > 0 or len(found.stays) > 1)
+
+
+def _tell(stay: "Stay", *, is_one_of_several: bool) -> None:
+    if is_one_of_several:
+        print(f"Time {stay.rotation}:")
+    by = f", let in by trigger {stay.trigger}" if stay.trigger else ""
+    print(f"It entered at {iso(stay.entered_at)}{by}.")
+    for one in stay.happened:
+        because = f"  ← {one.because}" if one.because else ""
+        print(f"  {iso(one.at)}  {one.step}: {one.outcome}{because}")
+    if stay.ended_at is not None:
+        ended = "was canceled" if stay.status == "canceled" else stay.status
+        print(f"It {ended} at {iso(stay.ended_at)}{f': {stay.reason}' if stay.reason else ''}.")
+    else:
+        print(f"It stands at {stay.step} since {iso(stay.since)}.")
+    for sentence in stay.following:
+        print(sentence)
+
+
+def _of_segment(
+    connection: sa.Connection,
+    settings: Settings,
+    contact: str,
+    place: tuple[int, int],
+    segment: str,
+) -> None:
     from marketing_pipelines.domains.segments.explaining import explain
 
-    with connected() as (settings, engine), engine.connect() as connection:
-        organization_id, contact_id = find_contact(connection, contact, organization)
-        found = explain(
-            connection,
-            organization_id,
-            contact_id,
-            segment,
-            now=dt.datetime.now(dt.UTC),
-            reporting_zone=settings.zone,
-        )
+    found = explain(
+        connection,
+        *place,
+        segment,
+        now=dt.datetime.now(dt.UTC),
+        reporting_zone=settings.zone,
+    )
     if found.entered_at:
         print(f"{contact} is a member of {found.segment} since {iso(found.entered_at)}.")
     elif found.left_at:

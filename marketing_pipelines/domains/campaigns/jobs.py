@@ -9,6 +9,7 @@ from marketing_pipelines.domains.analytics import sources as events
 from marketing_pipelines.domains.campaigns import completions as completing
 from marketing_pipelines.domains.campaigns import sources
 from marketing_pipelines.domains.campaigns.tables import campaigns
+from marketing_pipelines.domains.campaigns.work import do_reports
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.work import do_progress
 from marketing_pipelines.domains.segments.jobs import memberships
@@ -87,3 +88,27 @@ def completions(
 
 
 completions_schedule = scheduled(completions, cron="0 * * * *", catch_up="once")
+
+
+@dg.asset(
+    key=["campaigns", "reports"],
+    deps=[
+        events.campaigns,
+        lifecycle.steps,
+        step_progress,
+        dg.AssetKey(["analytics", "campaign_daily_stats"]),
+    ],
+    check_specs=[every_item_done("campaigns/reports")],
+    kinds={"postgres", "html"},
+    **COMMON,
+)
+def reports(
+    context: dg.AssetExecutionContext, postgres: Postgres
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """One HTML report for each campaign: who came how far, why others did not, day by day."""
+    with postgres.tick(context) as tick:
+        do_reports(tick, postgres.settings.reports_folder / "campaigns")
+    yield with_items_checked(tick)
+
+
+reports_schedule = scheduled(reports, cron="30 2 * * *", catch_up="once")

@@ -13,6 +13,17 @@ from marketing_pipelines.stores.tables import (
 )
 
 CHANNELS = ("email", "sms", "push", "webhook")
+STATES = (
+    "queued",
+    "claimed",
+    "sending",
+    "sent",
+    "delivered",
+    "bounced",
+    "suppressed",
+    "failed",
+    "unknown",
+)
 
 
 def _channel(*more: str) -> list[sa.schema.SchemaItem]:
@@ -54,11 +65,7 @@ messages = sa.Table(
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant("sent_at", "When the transport took it"),
     sa.UniqueConstraint("step_id", "contact_id", "rotation"),
-    sa.CheckConstraint(
-        "state in ('queued', 'claimed', 'sending', 'sent', 'delivered', 'bounced', 'suppressed', "
-        "'failed', 'unknown')",
-        name="state",
-    ),
+    sa.CheckConstraint(one_of("state", STATES), name="state"),
     sa.Index(
         "uq_messages_idempotency_key",
         "organization_id",

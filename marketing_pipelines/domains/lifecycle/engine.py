@@ -137,19 +137,8 @@ class Pass:
             connection,
             self.planned,
             contents.store(connection, wanted),
-            self._campaigns(connection),
+            plan.named_campaigns(connection, self.planned),
         )
-
-    def _campaigns(self, connection: sa.Connection) -> dict[tuple[int, str], int]:
-        names = plan.sources(self.planned)
-        if not names:
-            return {}
-        organizations = {one.program.organization_id for one in self.planned}
-        rows = connection.execute(
-            read_sql("campaigns_named"),
-            {"organizations": list(organizations), "names": list(names)},
-        )
-        return {(row.organization_id, row.external_id): row.id for row in rows}
 
     def _move_batch(
         self, connection: sa.Connection, programs: list[int], after: tuple[int, Any, int]

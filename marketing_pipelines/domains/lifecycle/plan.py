@@ -147,14 +147,15 @@ def _waiting(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
         return {
             "awaits": step.event,
             "timeout_seconds": _seconds(step.timeout),
-            "source_ids": _sources(one, step, campaigns),
+            "source_ids": source_ids(one, step, campaigns),
         }
     return {}
 
 
-def _sources(
+def source_ids(
     one: PlannedStep, step: WaitFor, campaigns: Mapping[tuple[int, str], int]
 ) -> list[int] | None:
+    """The campaigns of which the awaited event must be one; None: of any or none."""
     if step.source is None:
         return None
     names = [step.source] if isinstance(step.source, str) else step.source
@@ -180,6 +181,20 @@ def sources(planned: Iterable[PlannedStep]) -> set[str]:
             source = one.step.source
             named |= {source} if isinstance(source, str) else set(source)
     return named - {"program"}
+
+
+def named_campaigns(
+    connection: sa.Connection, planned: Sequence[PlannedStep]
+) -> dict[tuple[int, str], int]:
+    """The numbers of the campaigns that steps name, by organization and external id."""
+    names = sources(planned)
+    if not names:
+        return {}
+    organizations = {one.program.organization_id for one in planned}
+    rows = connection.execute(
+        read_sql("campaigns_named"), {"organizations": list(organizations), "names": list(names)}
+    )
+    return {(row.organization_id, row.external_id): row.id for row in rows}
 
 
 def _seconds(length: str | None) -> float | None:

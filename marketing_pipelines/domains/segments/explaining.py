@@ -172,7 +172,7 @@ def _evidence(
     if isinstance(condition, InSegment):
         definition = catalogue.require(condition.segment, "segment")
         since = _membership(connection, definition, contact_id)["entered_at"]
-        return f"a member since {_instant(since)}" if since else "no member"
+        return f"a member since {written_instant(since)}" if since else "no member"
     if isinstance(condition, EventCondition):
         activity = contact_activity.alias()
         found = (
@@ -191,7 +191,7 @@ def _evidence(
         if latest is None:
             return "no such event"
         events = "1 event" if latest.number == 1 else f"{latest.number} events, the latest"
-        return f"{events} {latest.event_id} at {_instant(latest.occurred_at)}"
+        return f"{events} {latest.event_id} at {written_instant(latest.occurred_at)}"
     return ""
 
 
@@ -210,5 +210,6 @@ def _number(value: Any) -> Any:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _instant(value: dt.datetime) -> str:
+def written_instant(value: dt.datetime) -> str:
+    """`2026-03-01T13:00:00Z`, as all commands print it."""
     return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,335 @@
+"""Reports of campaigns: one HTML file each, which needs nothing but itself, and an index.
+
+All numbers are read at once, as of the tick; drawing a campaign does not ask the database again.
+Statuses of campaigns and states of messages are those at the time of the run.
+"""
+
+import datetime as dt
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.tables import STATES
+from marketing_pipelines.failures import StoreUnavailableError
+
+MOST_CAMPAIGNS = 2_000
+REASONS_OF_A_STEP = 5
+DAYS = 60
+KEPT_AFTER_COMPLETION = dt.timedelta(days=30)
+LONGEST_NAME = 80
+GONE = ("exited", "canceled", "failed")
+_REASONS = {
+    "no_address": "no address",
+    "unsubscribed": "unsubscribed",
+    "hard_bounce": "hard bounce",
+    "complaint": "complaint",
+    "do_not_contact": "not to be written to",
+}
+
+
+@dataclass
+class StepLine:
+    """What came of one step.
+
+    Attributes:
+        outcomes: Contacts by outcome.
+        reasons: Why contacts skipped it or left there: outcome, reason, contacts.
+        standing: Contacts who are still there.
+    """
+
+    name: str
+    type: str
+    enabled: bool
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: list[tuple[str, str, int]] = field(default_factory=list)
+    standing: int = 0
+
+    @property
+    def is_fork(self) -> bool:
+        return self.type in ("branch", "wait_for")
+
+    @property
+    def arrived(self) -> int:
+        """Contacts who came there."""
+        return self.outcomes.total() + self.standing
+
+    @property
+    def left(self) -> int:
+        """Contacts whose way ended there before the last step."""
+        return sum(self.outcomes[outcome] for outcome in GONE)
+
+    @property
+    def passed(self) -> int:
+        """Contacts who went on from there."""
+        return self.arrived - self.standing - self.left
+
+
+@dataclass(frozen=True)
+class Day:
+    """What happened on one day."""
+
+    date: dt.date
+    sent: int = 0
+    opened: int = 0
+    clicked: int = 0
+    entered: int = 0
+    finished: int = 0
+
+
+@dataclass
+class Report:
+    """One campaign.
+
+    Attributes:
+        row: Its names, status, instants and numbers.
+        at_entrance: Contacts who have not come to the first step.
+        days: The days from the first on which anything happened.
+        messages: Messages by channel and state.
+    """
+
+    row: Any
+    steps: list[StepLine] = field(default_factory=list)
+    at_entrance: int = 0
+    days: list[Day] = field(default_factory=list)
+    messages: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Its file below the folder of all reports."""
+        return f"{safe_name(self.row.organization)}/{safe_name(self.row.external_id)}.html"
+
+    def __str__(self) -> str:
+        return f"campaign {self.row.external_id} of {self.row.organization}"
+
+
+@cache
+def read_sql(name: str) -> sa.TextClause:
+    """The statement in `sql/<name>.sql`."""
+    return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
+
+
+def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> list[Report]:
+    """The numbers of all campaigns that are under way or were completed within 30 days.
+
+    Args:
+        zone: The reporting zone, whose days are shown.
+    """
+    today = tick.astimezone(zone).date()
+    rows = connection.execute(
+        read_sql("reported_campaigns"),
+        {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MOST_CAMPAIGNS},
+    ).all()
+    by_campaign = {row.id: Report(row) for row in rows}
+    asked = {
+        "campaigns": list(by_campaign),
+        "tick": tick,
+        "zone": zone.key,
+        "first": today - dt.timedelta(days=DAYS),
+        "after": today,
+        "reasons": REASONS_OF_A_STEP,
+    }
+    _read_steps(connection, by_campaign, asked)
+    days: dict[int, dict[dt.date, Day]] = {}
+    for row in connection.execute(read_sql("report_days"), asked):
+        numbers = {name: getattr(row, name) for name in Day.__annotations__}
+        days.setdefault(row.campaign_id, {})[row.date] = Day(**numbers)
+    for number, happened in days.items():
+        by_campaign[number].days = _without_gaps(happened, today)
+    for row in connection.execute(read_sql("report_messages"), asked):
+        states = by_campaign[row.campaign_id].messages.setdefault(row.channel, Counter())
+        states[row.state] = row.messages
+    return list(by_campaign.values())
+
+
+def _read_steps(
+    connection: sa.Connection, by_campaign: Mapping[int, Report], asked: Mapping[str, Any]
+) -> None:
+    by_step: dict[int, StepLine] = {}
+    for row in connection.execute(read_sql("report_steps"), asked):
+        line = StepLine(row.name, row.type, row.enabled)
+        by_step[row.id] = line
+        by_campaign[row.campaign_id].steps.append(line)
+    for row in connection.execute(read_sql("report_results"), asked):
+        line = by_step[row.step_id]
+        line.outcomes[row.outcome] += row.contacts
+        if row.outcome in ("skipped", *GONE):
+            reason = _REASONS.get(row.reason, row.reason) if row.is_named else "other reasons"
+            line.reasons.append((row.outcome, reason or "no reason given", row.contacts))
+    for row in connection.execute(read_sql("report_standing"), asked):
+        if row.step_id is None:
+            by_campaign[row.campaign_id].at_entrance = row.contacts
+        else:
+            by_step[row.step_id].standing = row.contacts
+
+
+def _without_gaps(happened: Mapping[dt.date, Day], today: dt.date) -> list[Day]:
+    """Every day from the first on which anything happened to the last that is over."""
+    first = min((date for date, day in happened.items() if day != Day(date)), default=today)
+    dates = [first + dt.timedelta(days=n) for n in range((today - first).days)]
+    return [happened.get(date, Day(date)) for date in dates]
+
+
+def safe_name(name: str) -> str:
+    """A name for a file or folder: another one for each name, on any file system.
+
+    Those that are safe stay as they are. The others, among them those that look like one that was
+    made safe, end in a part of their hash.
+    """
+    is_safe = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) and len(name) <= LONGEST_NAME
+    if is_safe and not re.search(r"-[0-9a-f]{16}$", name):
+        return name
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{readable or 'name'}-{digest}"
+
+
+def write(folder: Path, path: str, text: str) -> None:
+    """Puts a file in its place at once: whoever reads it sees the old one or the new one.
+
+    Raises:
+        StoreUnavailableError: it cannot be written.
+    """
+    # The job's lock is held: no other run writes here.
+    temporary = folder / ".writing"
+    target = folder / path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"{target} cannot be written ({error.strerror or error}): check MARKETING_DATA_DIR."
+        ) from error
+
+
+def render(report: Report, *, tick: dt.datetime, zone: ZoneInfo) -> str:
+    """The report as HTML."""
+    return _page(
+        "report.html",
+        zone,
+        report=report,
+        campaign=report.row,
+        tick=tick,
+        states=[s for s in STATES if any(by_state[s] for by_state in report.messages.values())],
+        charts=[
+            line_chart("Messages", report.days, ("sent", "opened", "clicked")),
+            line_chart("Contacts", report.days, ("entered", "finished")),
+        ],
+    )
+
+
+def render_index(
+    reports: Iterable[Report], missing: Collection[str], *, tick: dt.datetime, zone: ZoneInfo
+) -> str:
+    """The page that links all reports.
+
+    Args:
+        missing: Paths of those that could not be written.
+    """
+    return _page("index.html", zone, reports=list(reports), missing=missing, tick=tick)
+
+
+def _page(template: str, zone: ZoneInfo, **values: Any) -> str:
+    page: str = _environment().get_template(template).render(zone=zone, **values)
+    return page
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": "{:,}".format, "share": _share, "minute": _minute}
+    return environment
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def _minute(value: dt.datetime | None, zone: ZoneInfo) -> str:
+    return "–" if value is None else f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart: its points, and what each says."""
+
+    name: str
+    total: int
+    points: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over days, in units of the drawing: `WIDTH` by `HEIGHT`.
+
+    Attributes:
+        rules: Horizontal rules with what they mean.
+        dates: Where the names of days stand.
+    """
+
+    title: str
+    rules: list[tuple[str, str]]
+    dates: list[tuple[str, str]]
+    lines: list[Line]
+
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 220, 56, 12, 28
+MOST_DATES = 10
+
+
+def line_chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
+    """Some numbers of days as lines."""
+    step = _round_step(max((getattr(day, name) for day in days for name in names), default=0))
+    top = step * 4
+    across = (WIDTH - LEFT - 24) / max(len(days) - 1, 1)
+
+    def x(place: int) -> str:
+        return f"{LEFT + place * across:.1f}"
+
+    def y(number: int) -> str:
+        return f"{HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * number / top:.1f}"
+
+    every = len(days) // MOST_DATES + 1
+    return Chart(
+        title=title,
+        rules=[(y(step * n), f"{step * n:,}") for n in range(5)],
+        dates=[(x(n), f"{day.date:%m-%d}") for n, day in enumerate(days) if n % every == 0],
+        lines=[
+            Line(
+                name,
+                sum(getattr(day, name) for day in days),
+                [
+                    (x(n), y(getattr(day, name)), f"{day.date}: {getattr(day, name):,} {name}")
+                    for n, day in enumerate(days)
+                ],
+            )
+            for name in names
+        ],
+    )
+
+
+def _round_step(largest: int) -> int:
+    """A fourth of the axis: 1, 2, 2.5 or 5 times a power of ten, where it is a whole number."""
+    power = 1
+    while True:
+        for tenths in (10, 20, 25, 50):
+            if tenths * power % 10 == 0 and tenths * power // 10 * 4 >= largest:
+                return tenths * power // 10
+        power *= 10

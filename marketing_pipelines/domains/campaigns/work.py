@@ -1,0 +1,48 @@
+"""What the assets of this domain do with their tick."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from marketing_pipelines.domains.campaigns import reports
+from marketing_pipelines.presentation import bar_chart, table_of
+from marketing_pipelines.stores.ticks import Tick
+
+SHOWN = 50
+NUMBERS = ("entered", "active", "completed", "exited", "failed")
+
+
+def do_reports(tick: Tick, folder: Path) -> None:
+    """Writes the reports of all campaigns, and the page that links them."""
+    written: set[str] = set()
+    with tick.begin() as connection:
+        found = reports.read(connection, tick=tick.instant, zone=tick.zone)
+        for item in tick.items(connection, found):
+            with item as report:
+                page = reports.render(report, tick=tick.instant, zone=tick.zone)
+                reports.write(folder, report.path, page)
+                written.add(report.path)
+        missing = {report.path for report in found} - written
+        index = reports.render_index(found, missing, tick=tick.instant, zone=tick.zone)
+        reports.write(folder, "index.html", index)
+    tick.rows = len(written)
+    largest = sorted(found, key=lambda report: -report.row.entered)[:SHOWN]
+    tick.metadata |= {
+        "campaigns": table_of(
+            ("campaign", *NUMBERS, "status", "organization"),
+            (
+                (
+                    one.row.name,
+                    *(getattr(one.row, name) for name in NUMBERS),
+                    one.row.status,
+                    one.row.organization,
+                )
+                for one in largest
+            ),
+        ),
+        "index": dg.MetadataValue.path(str(folder / "index.html")),
+    }
+    if largest:
+        entered = [("entered", largest[0].row.entered)]
+        came = [(step.name, step.arrived) for step in largest[0].steps if step.arrived]
+        tick.metadata["funnel"] = bar_chart(entered + came, largest[0].row.name)

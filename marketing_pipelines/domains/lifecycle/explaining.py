@@ -1,0 +1,390 @@
+"""Why a contact stands where it does in a program: what happened at each step, what is next."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle.engine import CHANNELS
+from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
+from marketing_pipelines.domains.lifecycle.steps import Fork, WaitFor
+from marketing_pipelines.domains.segments.explaining import written_instant
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.tables import item_failures
+
+MOST_STAYS = 10
+MOVED_BY = {
+    "campaign": "campaigns/step_progress",
+    "sequence": "campaigns/sequence_progress",
+    "journey": "journeys/step_progress",
+}
+REASONS = {
+    "no_address": "it has no address for that",
+    "unsubscribed": "the contact unsubscribed",
+    "hard_bounce": "messages to the contact bounce for good",
+    "complaint": "the contact complained",
+    "do_not_contact": "somebody said that the contact is not to be written to",
+    "exit step": "it came to an exit",
+    "time is out": "the time was out",
+}
+_POLICIES = {
+    "once": "once ever",
+    "each_entry": "each time",
+    "backfill": "once ever, those included who were there before",
+}
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What came of one step.
+
+    Attributes:
+        step: Its name and type.
+        because: Why, in words, and what became of its message; empty: the outcome says all.
+    """
+
+    at: dt.datetime
+    step: str
+    outcome: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Stay:
+    """One time in the program.
+
+    Attributes:
+        trigger: What let the contact in; None: somebody enrolled it.
+        ended_at: None: it is under way.
+        reason: Why it ended, in words; empty: it went through the last step, or has not ended.
+        step: Where it stands or stood last.
+        since: When it came there.
+        following: Sentences about what happens next and when; none where it has ended.
+    """
+
+    rotation: int
+    entered_at: dt.datetime
+    trigger: str | None
+    status: str
+    ended_at: dt.datetime | None
+    reason: str
+    step: str
+    since: dt.datetime
+    happened: list[Happened]
+    following: list[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one contact and one program.
+
+    Attributes:
+        program: Its kind and external id.
+        stays: The latest times that the contact was in it, oldest first.
+        earlier: How many there were before these.
+        entrances: Sentences about what could let a contact in who never was.
+    """
+
+    program: str
+    status: str
+    stays: list[Stay]
+    earlier: int
+    entrances: list[str]
+
+
+def explain(
+    connection: sa.Connection,
+    organization_id: int,
+    contact_id: int,
+    kind: str,
+    name: str,
+    *,
+    now: dt.datetime,
+) -> Explanation:
+    """Tells what happened to a contact in a program, and what will.
+
+    Args:
+        kind: campaign, sequence or journey.
+        name: External id of the program, or its number.
+
+    Raises:
+        BadInputError: the organization has no such program.
+    """
+    program, status = _find(connection, organization_id, kind, name)
+    who = {"kind": kind, "program": program.id, "contact": contact_id}
+    rows = connection.execute(read_sql("stays"), who | {"most": MOST_STAYS}).all()[::-1]
+    future = _Future(connection, program, status, contact_id, now)
+    happened = _happened(connection, [row.id for row in rows])
+    stays = [
+        Stay(
+            rotation=row.rotation,
+            entered_at=row.entered_at,
+            trigger=row.trigger,
+            status=row.status,
+            ended_at=row.ended_at,
+            reason=_in_words(row.reason),
+            step=future.name_of(row.step_id),
+            since=row.since,
+            happened=happened.get(row.id, []),
+            following=list(future.of(row)) if row.status == "active" else [],
+        )
+        for row in rows
+    ]
+    return Explanation(
+        program=str(program),
+        status=status,
+        stays=stays,
+        earlier=rows[0].number - len(rows) if rows else 0,
+        entrances=[] if rows else list(_entrances(connection, program, status, who)),
+    )
+
+
+def _find(
+    connection: sa.Connection, organization_id: int, kind: str, name: str
+) -> tuple[Program, str]:
+    rows = connection.execute(
+        sa.select(programs.c.id, programs.c.external_id, programs.c.status).where(
+            programs.c.kind == kind,
+            programs.c.organization_id == organization_id,
+            (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
+        )
+    ).all()
+    for row in sorted(rows, key=lambda row: row.external_id != name):
+        return Program(kind, row.id, organization_id, row.external_id), row.status
+    raise BadInputError(f"There is no {kind} '{name}': give its external id or its number.")
+
+
+def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int, list[Happened]]:
+    found: dict[int, list[Happened]] = {}
+    for row in connection.execute(read_sql("stay_results"), {"enrolments": list(enrolments)}):
+        parts = [_in_words(row.reason), _of_message(row)]
+        found.setdefault(row.enrolment_id, []).append(
+            Happened(
+                at=row.at,
+                step=f"{row.step} ({row.type})" if row.type else row.step,
+                outcome=row.outcome,
+                because="; ".join(part for part in parts if part),
+            )
+        )
+    return found
+
+
+def _of_message(row: Any) -> str:
+    if row.message is None:
+        return ""
+    sent = f"was sent at {written_instant(row.sent_at)}" if row.sent_at else "was sent"
+    became = {
+        "queued": f"is queued, to be sent from {written_instant(row.due_at)} on",
+        "claimed": "is being sent",
+        "sending": "is being sent",
+        "sent": sent,
+        "delivered": f"{sent} and delivered",
+        "bounced": f"{sent} and bounced",
+        "suppressed": "was not sent",
+        "failed": "could not be sent",
+        "unknown": "may have been sent or not",
+    }[row.state]
+    text = f"message {row.message} {became}"
+    return f"{text}: {_in_words(row.message_reason)}" if row.message_reason else text
+
+
+def _in_words(reason: str | None) -> str:
+    return REASONS.get(reason, reason).rstrip(".") if reason else ""
+
+
+@dataclass
+class _Future:
+    """What will happen to one contact in one program."""
+
+    connection: sa.Connection
+    program: Program
+    status: str
+    contact_id: int
+    now: dt.datetime
+
+    @cached_property
+    def planned(self) -> dict[int, PlannedStep]:
+        """The steps by number, in their order."""
+        steps = plan.read(self.connection, self.program.kind, [self.program])
+        return {one.id: one for one in steps}
+
+    @cached_property
+    def unreachable(self) -> Mapping[str, Any]:
+        """Why the contact is not written to, by channel."""
+        rows = self.connection.execute(read_sql("unreachable"), {"contact": self.contact_id})
+        return {row.channel: row for row in rows}
+
+    @cached_property
+    def leaves(self) -> Any:
+        """Why it leaves at the next pass that takes it in hand; None: it does not."""
+        mail = self.unreachable.get("email")
+        unsubscribed = mail is not None and mail.reason != "no_address"
+        return mail if self.program.kind == "sequence" and unsubscribed else None
+
+    def name_of(self, step_id: int | None) -> str:
+        """A step's name and type; the entrance is before the first."""
+        if step_id is None or step_id not in self.planned:
+            return "the entrance"
+        one = self.planned[step_id]
+        return f"step {one.name} ({'switched off' if one.type == plan.SWITCHED_OFF else one.type})"
+
+    def of(self, row: Any) -> Iterator[str]:
+        """Sentences about what is next for an enrolment that is under way."""
+        if self.status != "active":
+            yield (f"The {self.program.kind} is {self.status}: nothing moves until it is active.")
+        elif all(one.type in (plan.ENTRANCE, plan.SWITCHED_OFF) for one in self.planned.values()):
+            yield (
+                f"The {self.program.kind} has no step that is switched on: nothing moves until it "
+                "has one."
+            )
+            return
+        one = self.planned.get(-self.program.id if row.step_id is None else row.step_id)
+        if one is None:
+            return
+        due = row.next_step_at <= self.now
+        if due and self.status == "active":
+            held = one.problem or self._held(one)
+            if held:
+                yield f"It is held at {self.name_of(row.step_id)}: {held}"
+                return
+        yield from self._moves(row, one, due)
+        if self.leaves is None:
+            yield from self._unreached(one)
+
+    def _held(self, one: PlannedStep) -> str | None:
+        """What the last pass said of contacts at this step, where it could not move them."""
+        failure = self.connection.execute(
+            sa.select(item_failures.c.error, item_failures.c.last_failed_at).where(
+                item_failures.c.job == MOVED_BY[self.program.kind],
+                item_failures.c.item == str(self.program),
+            )
+        ).first()
+        # Of a whole program that is held, the first step is named, which is the entrance.
+        entrance = self.planned[-self.program.id]
+        for place in (one, entrance):
+            if failure is not None and failure.error.startswith(f"{place}: "):
+                reason = failure.error.removeprefix(f"{place}: ")
+                tried = written_instant(failure.last_failed_at)
+                return f"{reason} The pass of {tried} said so; the next one tries again."
+        return None
+
+    def _moves(self, row: Any, one: PlannedStep, due: bool) -> Iterator[str]:
+        when = written_instant(row.next_step_at)
+        moved = "when it is active" if self.status != "active" else "at the next pass"
+        if self.leaves is not None:
+            since = written_instant(self.leaves.since)
+            at = moved if due else f"when its wait is over at {when}"
+            yield f"It leaves {at}: {_in_words(self.leaves.reason)} at {since}."
+        elif isinstance(one.step, WaitFor) and not due:
+            yield from self._waits_for(row, one, one.step, moved)
+        elif not due and one.problem:
+            yield f"It waits until {when}; then it is held unless its step is mended: {one.problem}"
+        elif not due:
+            yield f"It waits until {when}; then {self._does(one)}."
+        else:
+            yield f"It is due since {when}: {moved} {self._does(one)}."
+
+    def _waits_for(self, row: Any, one: PlannedStep, step: WaitFor, moved: str) -> Iterator[str]:
+        campaigns = plan.named_campaigns(self.connection, [one])
+        event = self.connection.execute(
+            read_sql("awaited_event"),
+            {
+                "contact": self.contact_id,
+                "event": step.event,
+                "since": row.since,
+                "until": row.next_step_at,
+                "sources": plan.source_ids(one, step, campaigns),
+            },
+        ).first()
+        names = [step.source] if isinstance(step.source, str) else step.source or []
+        own = f"this {self.program.kind}"
+        of = " or ".join(own if name == "program" else f"campaign {name}" for name in names)
+        waited = f"It waits for an event '{step.event}'" + (f" of {of}" if of else "")
+        if event is not None:
+            yield (
+                f"{waited}, which has come, {event.event_id} at "
+                f"{written_instant(event.occurred_at)}: {moved} {self._leads(one, 'yes')}."
+            )
+        else:
+            yield (
+                f"{waited} until {written_instant(row.next_step_at)}; `yes`, it comes: "
+                f"{self._leads(one, 'yes')}; `no`, it does not: {self._leads(one, 'no')}."
+            )
+
+    def _does(self, one: PlannedStep) -> str:
+        """What the step does when it is done, as the end of a sentence."""
+        if isinstance(one.step, Fork):
+            asked = "the rule is asked" if one.type == "branch" else "its event is looked for"
+            return f"{asked}; `yes`: {self._leads(one, 'yes')}; `no`: {self._leads(one, 'no')}"
+        if one.type in (plan.ENTRANCE, plan.SWITCHED_OFF, "wait"):
+            return self._leads(one, "next")
+        if one.type == "exit":
+            return "it leaves by the exit"
+        channel = CHANNELS.get(one.type)
+        does = "is skipped" if channel in self.unreachable else "is done"
+        return f"step {one.name} ({one.type}) {does}, and {self._leads(one, 'next')}"
+
+    def _leads(self, one: PlannedStep, outcome: str) -> str:
+        target = one.targets.get(outcome)
+        if target is None:
+            return f"it has completed the {self.program.kind}"
+        return f"it goes on to {self.name_of(target)}"
+
+    def _unreached(self, current: PlannedStep) -> Iterator[str]:
+        """Steps from here on that do not reach the contact, whichever way it goes."""
+        numbers = list(self.planned)
+        ahead = [self.planned[number] for number in numbers[numbers.index(current.id) :]]
+        for channel, row in self.unreachable.items():
+            steps = [one.name for one in ahead if CHANNELS.get(one.type) == channel]
+            if steps:
+                since = f" at {written_instant(row.since)}" if row.since else ""
+                yield (
+                    f"Of the steps ahead, {', '.join(steps)} will be skipped: "
+                    f"{_in_words(row.reason)}{since}."
+                )
+
+
+def _entrances(
+    connection: sa.Connection, program: Program, status: str, who: Mapping[str, Any]
+) -> Iterator[str]:
+    rows = connection.execute(read_sql("entrances"), who).all()
+    if not rows:
+        yield f"No trigger lets contacts into the {program.kind}: somebody has to enrol it."
+    elif status != "active":
+        yield f"The {program.kind} is {status}: its triggers let nobody in until it is active."
+    for row in rows:
+        if not row.enabled:
+            yield f"Trigger {row.name} is switched off."
+        elif row.type == "segment" and row.segment is None:
+            yield f"Trigger {row.name} lets nobody in: its segment is gone."
+        elif row.type == "segment":
+            since = (
+                f"a member since {written_instant(row.member_since)}" if row.member_since else ""
+            )
+            yield (
+                f"Trigger {row.name} lets in who enters segment {row.segment}, "
+                f"{_POLICIES[row.policy]}; the contact is {since or 'no member'}."
+            )
+        elif row.type == "event":
+            yield (
+                f"Trigger {row.name} lets in whom an event '{row.event_type}' happens to, "
+                f"{_POLICIES[row.policy]}."
+            )
+        else:
+            yield (
+                f"Trigger {row.name} lets in {_on_which_day(row.config)}, {_POLICIES[row.policy]}."
+            )
+
+
+def _on_which_day(config: Mapping[str, Any]) -> str:
+    days = int(config.get("days_before") or 0)
+    number = f"{abs(days)} day{'s' if abs(days) != 1 else ''}"
+    when = f"{number} before" if days > 0 else f"{number} after" if days < 0 else "on"
+    yearly = " of every year" if config.get("yearly") else ""
+    at = f" at {config['at']}" if config.get("at") else ""
+    return f"{when} the date in '{config.get('attribute')}'{yearly}{at}"

@@ -1,0 +1,12 @@
+-- What lets contacts into a program by itself, and whether a contact is in its segment.
+select trigger.external_id as name, trigger.type, trigger.event_type, trigger.config,
+       trigger.policy, trigger.enabled, segment.external_id as segment,
+       membership.entered_at as member_since
+from lifecycle.triggers as trigger
+left join segments.segments as segment on segment.id = trigger.segment_id
+left join segments.memberships as membership
+    on membership.segment_id = segment.id
+    and membership.contact_id = :contact
+    and membership.left_at is null
+where trigger.program_kind = :kind and trigger.program_id = :program
+order by trigger.external_id

@@ -1,0 +1,17 @@
+-- By which channels a contact is not written to, and why.
+select channel.name as channel,
+       coalesce(suppression.reason, 'no_address') as reason, suppression.since
+from crm.contacts as contact
+cross join lateral (
+    values ('email', contact.email), ('sms', contact.phone),
+           ('push', contact.attributes ->> 'push_token')
+) as channel (name, address)
+left join lateral (
+    select suppressions.reason, suppressions.since
+    from delivery.suppressions
+    where suppressions.contact_id = contact.id and suppressions.channel in (channel.name, 'all')
+    order by suppressions.since
+    limit 1
+) as suppression on true
+where contact.id = :contact
+    and (suppression.reason is not null or coalesce(channel.address, '') = '')

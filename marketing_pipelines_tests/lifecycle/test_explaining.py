@@ -1,0 +1,342 @@
+"""Why a contact stands where it does: each way of standing in a program, in words."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.lifecycle.explaining import Explanation, Happened, Stay, explain
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS
+from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
+
+MAIL = ("hello", "send_email", {"subject": "Hello", "text": "Hello"})
+PAUSE = ("pause", "wait", {"for": "1d"})
+TEXT = ("text", "send_sms", {"text": "Hello"})
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> ProgramWorld:
+    return ProgramWorld(engine)
+
+
+def explained(
+    world: ProgramWorld, contact: int, now: dt.datetime, name: str = "welcome", **options: Any
+) -> Explanation:
+    kind = options.get("kind", "campaign")
+    with world.engine.connect() as connection:
+        return explain(connection, world.organization_id, contact, kind, name, now=now)
+
+
+def only_stay(world: ProgramWorld, contact: int, now: dt.datetime, **options: Any) -> Stay:
+    [stay] = explained(world, contact, now, **options).stays
+    return stay
+
+
+def enrolled(world: ProgramWorld, steps: Any, kind: str = "campaign", **columns: Any) -> int:
+    """One contact that entered on Monday at 10:00."""
+    program = world.program(steps, kind=kind)
+    [contact] = world.contacts(1, **columns)
+    world.enrol(program, [contact], at("03-02 10:00"), kind=kind)
+    return contact
+
+
+def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
+    contact = enrolled(world, STEPS)
+    world.move(at("03-02 10:05"))
+    world.event([contact], "opened", at("03-02 12:00"))
+    world.move(at("03-03 10:05"))
+    world.event([contact], "clicked", at("03-03 10:07"))
+    world.execute(
+        "update delivery.messages set state = 'sent', sent_at = :at", at=at("03-02 10:06")
+    )
+    world.move(at("03-03 10:10"))
+    assert explained(world, contact, at("03-04 00:00")) == Explanation(
+        program="campaign welcome",
+        status="active",
+        earlier=0,
+        entrances=[],
+        stays=[
+            Stay(
+                rotation=1,
+                entered_at=at("03-02 10:00"),
+                trigger=None,
+                status="exited",
+                ended_at=at("03-03 10:10"),
+                reason="converted",
+                step="step stop (exit)",
+                since=at("03-03 10:10"),
+                following=[],
+                happened=[
+                    Happened(
+                        at("03-02 10:05"),
+                        "hello (send_email)",
+                        "done",
+                        "message 1 was sent at 2026-03-02T10:06:00Z",
+                    ),
+                    Happened(at("03-03 10:05"), "pause (wait)", "done", ""),
+                    Happened(at("03-03 10:05"), "opened (branch)", "yes", ""),
+                    Happened(at("03-03 10:10"), "link (wait_for)", "yes", "event e3"),
+                    Happened(
+                        at("03-03 10:10"),
+                        "app (send_push)",
+                        "done",
+                        "message 2 is queued, to be sent from 2026-03-03T10:10:00Z on",
+                    ),
+                    Happened(at("03-03 10:10"), "stage (update_contact)", "done", ""),
+                    Happened(at("03-03 10:10"), "stop (exit)", "exited", "converted"),
+                ],
+            )
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("queued", None, "is queued, to be sent from 2026-03-02T10:05:00Z on"),
+        ("queued", "busy.", "is queued, to be sent from 2026-03-02T10:05:00Z on: busy"),
+        ("sending", None, "is being sent"),
+        ("sent", None, "was sent at 2026-03-02T10:06:00Z"),
+        ("delivered", None, "was sent at 2026-03-02T10:06:00Z and delivered"),
+        ("bounced", "no such user", "was sent at 2026-03-02T10:06:00Z and bounced: no such user"),
+        ("suppressed", "complaint", "was not sent: the contact complained"),
+        ("failed", "refused", "could not be sent: refused"),
+        ("unknown", None, "may have been sent or not"),
+    ],
+)
+def test_what_became_of_a_message(
+    world: ProgramWorld, state: str, reason: str | None, said: str
+) -> None:
+    contact = enrolled(world, [MAIL])
+    world.move(at("03-02 10:05"))
+    world.execute(
+        "update delivery.messages set state = :state, reason = :reason, sent_at = :at",
+        state=state,
+        reason=reason,
+        at=at("03-02 10:06"),
+    )
+    [one] = only_stay(world, contact, at("03-02 11:00")).happened
+    assert one.because == f"message 1 {said}"
+
+
+def test_who_waits_is_told_until_when_and_where_to(world: ProgramWorld) -> None:
+    contact = enrolled(world, [MAIL, PAUSE, TEXT])
+    world.move(at("03-02 10:05"))
+    stay = only_stay(world, contact, at("03-02 11:00"))
+    assert (stay.status, stay.step, stay.since) == (
+        "active",
+        "step pause (wait)",
+        at("03-02 10:05"),
+    )
+    assert stay.following == [
+        "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms)."
+    ]
+    assert only_stay(world, contact, at("03-03 10:05")).following == [
+        "It is due since 2026-03-03T10:05:00Z: at the next pass it goes on to step text (send_sms)."
+    ]
+
+
+def test_who_has_just_entered_is_due_at_the_entrance(world: ProgramWorld) -> None:
+    stay = only_stay(world, enrolled(world, [MAIL]), at("03-02 10:01"))
+    assert (stay.step, stay.happened) == ("the entrance", [])
+    assert stay.following == [
+        "It is due since 2026-03-02T10:00:00Z: at the next pass it goes on to step hello "
+        "(send_email)."
+    ]
+
+
+def test_who_waits_for_an_event_is_told_both_ways_and_that_it_came(world: ProgramWorld) -> None:
+    config = {"event": "opened", "timeout": "2d", "source": "program", "yes": "end", "no": "text"}
+    contact = enrolled(world, [MAIL, ("link", "wait_for", config), TEXT])
+    world.move(at("03-02 10:05"))
+    assert only_stay(world, contact, at("03-02 11:00")).following == [
+        "It waits for an event 'opened' of this campaign until 2026-03-04T10:05:00Z; `yes`, it "
+        "comes: it has completed the campaign; `no`, it does not: it goes on to step text "
+        "(send_sms)."
+    ]
+    world.event([contact], "opened", at("03-02 12:00"))
+    assert "until" in only_stay(world, contact, at("03-02 12:01")).following[0]
+    campaign = world.scalar("select id from campaigns.campaigns")
+    world.event([contact], "opened", at("03-02 12:02"), campaign=campaign)
+    assert only_stay(world, contact, at("03-02 12:03")).following == [
+        "It waits for an event 'opened' of this campaign, which has come, e3 at "
+        "2026-03-02T12:02:00Z: at the next pass it has completed the campaign."
+    ]
+    assert only_stay(world, contact, at("03-04 10:05")).following == [
+        "It is due since 2026-03-04T10:05:00Z: at the next pass its event is looked for; `yes`: it "
+        "has completed the campaign; `no`: it goes on to step text (send_sms)."
+    ]
+
+
+@pytest.mark.parametrize("status", ["paused", "draft", "cancelled"])
+def test_nothing_moves_while_the_program_is_not_active(world: ProgramWorld, status: str) -> None:
+    contact = enrolled(world, [MAIL, PAUSE])
+    world.move(at("03-02 10:05"))
+    world.execute("update campaigns.campaigns set status = :status", status=status)
+    nothing = f"The campaign is {status}: nothing moves until it is active."
+    assert only_stay(world, contact, at("03-02 11:00")).following == [
+        nothing,
+        "It waits until 2026-03-03T10:05:00Z; then it has completed the campaign.",
+    ]
+    assert only_stay(world, contact, at("03-04 00:00")).following == [
+        nothing,
+        "It is due since 2026-03-03T10:05:00Z: when it is active it has completed the campaign.",
+    ]
+
+
+def test_a_program_without_steps_says_so(world: ProgramWorld) -> None:
+    contact = enrolled(world, [MAIL])
+    world.execute("update lifecycle.steps set enabled = false")
+    assert only_stay(world, contact, at("03-02 11:00")).following == [
+        "The campaign has no step that is switched on: nothing moves until it has one."
+    ]
+
+
+def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -> None:
+    contact = enrolled(world, [("hello", "send_email", {"subject": "Hello"})])
+    world.move(at("03-02 10:05"))
+    assert only_stay(world, contact, at("03-02 10:06")).following == [
+        "It is held at step hello (send_email): The step has no 'text'."
+    ]
+
+
+def test_who_stands_at_a_rule_that_cannot_be_asked_is_held(world: ProgramWorld) -> None:
+    rule = {"attribute": "misspelt", "op": "exists"}
+    contact = enrolled(world, [("fork", "branch", {"rule": rule}), MAIL])
+    world.move(at("03-02 10:05"))
+    assert only_stay(world, contact, at("03-02 10:06")).following == [
+        "It is held at step fork (branch): attribute: no contact has or has had 'misspelt'. The "
+        "pass of 2026-03-02T10:05:00Z said so; the next one tries again."
+    ]
+
+
+def test_what_a_wait_leads_to_when_it_was_broken_meanwhile(world: ProgramWorld) -> None:
+    contact = enrolled(world, [PAUSE, MAIL])
+    world.move(at("03-02 10:05"))
+    world.execute("""update lifecycle.steps set config = '{"for": "x"}' where type = 'wait'""")
+    [sentence] = only_stay(world, contact, at("03-02 10:06")).following
+    assert sentence.startswith(
+        "It waits until 2026-03-03T10:05:00Z; then it is held unless its step is mended: for: 'x'"
+    )
+
+
+def test_who_unsubscribed_passes_steps_that_send(world: ProgramWorld) -> None:
+    second = ("again", "send_email", {"subject": "Hello", "text": "Hello"})
+    contact = enrolled(world, [MAIL, PAUSE, TEXT, second], phone=None)
+    world.event([contact], "unsubscribed", at("03-01 09:00"))
+    world.move(at("03-02 10:05"))
+    stay = only_stay(world, contact, at("03-02 11:00"))
+    assert stay.happened == [
+        Happened(at("03-02 10:05"), "hello (send_email)", "skipped", "the contact unsubscribed")
+    ]
+    assert stay.following == [
+        "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms).",
+        "Of the steps ahead, again will be skipped: the contact unsubscribed at "
+        "2026-03-01T09:00:00Z.",
+        "Of the steps ahead, text will be skipped: it has no address for that.",
+    ]
+
+
+def test_who_unsubscribed_leaves_a_sequence(world: ProgramWorld) -> None:
+    contact = enrolled(world, [MAIL, PAUSE, TEXT], kind="sequence")
+    world.move(at("03-02 10:05"), kind="sequence")
+    world.event([contact], "unsubscribed", at("03-02 11:00"))
+    assert only_stay(world, contact, at("03-02 12:00"), kind="sequence").following == [
+        "It leaves when its wait is over at 2026-03-03T10:05:00Z: the contact unsubscribed at "
+        "2026-03-02T11:00:00Z."
+    ]
+    world.move(at("03-03 10:05"), kind="sequence")
+    stay = only_stay(world, contact, at("03-03 12:00"), kind="sequence")
+    assert (stay.status, stay.reason, stay.following) == (
+        "exited",
+        "the contact unsubscribed",
+        [],
+    )
+
+
+def test_each_time_in_the_program_is_told_the_latest_ten_at_most(world: ProgramWorld) -> None:
+    program = world.program([MAIL])
+    [contact] = world.contacts(1)
+    for rotation in range(1, 13):
+        world.enrol(program, [contact], at("03-02 10:00"), rotation=rotation)
+    world.move(at("03-02 10:05"))
+    found = explained(world, contact, at("03-02 11:00"))
+    assert found.earlier == 2
+    assert [stay.rotation for stay in found.stays] == list(range(3, 13))
+    assert [len(stay.happened) for stay in found.stays] == [1] * 10
+    assert {stay.happened[0].because.split(" is ")[0] for stay in found.stays} <= {
+        f"message {number}" for number in range(1, 13)
+    }
+
+
+def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
+    journey = world.program([MAIL], kind="journey")
+    [member, other] = world.contacts(2)
+    assert explained(world, other, at("03-02 10:00"), kind="journey").entrances == [
+        "No trigger lets contacts into the journey: somebody has to enrol it."
+    ]
+    segment = world.scalar(
+        "insert into segments.segments (organization_id, external_id, rule, version)"
+        """ values (:organization, 'vip', '{"all": []}', 1) returning id""",
+        organization=world.organization_id,
+    )
+    world.execute(
+        "insert into segments.memberships (segment_id, contact_id, entered_at)"
+        " values (:segment, :contact, :at)",
+        segment=segment,
+        contact=member,
+        at=at("03-01 00:00"),
+    )
+    for name, columns, values in (
+        (
+            "birthday",
+            "type, config, policy",
+            """'date', '{"attribute": "born", "days_before": 3, "yearly": true, "at": "09:00"}',"""
+            " 'each_entry'",
+        ),
+        ("bought", "type, event_type, policy", "'event', 'purchase', 'each_entry'"),
+        ("new-vip", "type, segment_id", f"'segment', {segment}"),
+        ("old", "type, enabled", "'event', false"),
+    ):
+        world.execute(
+            "insert into lifecycle.triggers (organization_id, program_kind, program_id,"
+            f" external_id, {columns}) values (:organization, 'journey', :journey, :name,"
+            f" {values})",
+            organization=world.organization_id,
+            journey=journey,
+            name=name,
+        )
+    birthday = (
+        "Trigger birthday lets in 3 days before the date in 'born' of every year at 09:00,"
+        " each time."
+    )
+    bought = "Trigger bought lets in whom an event 'purchase' happens to, each time."
+    vip = "Trigger new-vip lets in who enters segment vip, once ever; the contact is"
+    old = "Trigger old is switched off."
+    found = explained(world, other, at("03-02 10:00"), kind="journey")
+    assert found.stays == []
+    assert found.entrances == [birthday, bought, f"{vip} no member.", old]
+    world.execute("update journey.journeys set status = 'paused'")
+    assert explained(world, member, at("03-02 10:00"), kind="journey").entrances == [
+        "The journey is paused: its triggers let nobody in until it is active.",
+        birthday,
+        bought,
+        f"{vip} a member since 2026-03-01T00:00:00Z.",
+        old,
+    ]
+
+
+def test_a_program_is_found_by_its_name_before_its_number(world: ProgramWorld) -> None:
+    first = world.program([MAIL], name="welcome")
+    world.program([MAIL], name=str(first))
+    [contact] = world.contacts(1)
+    now = at("03-02 10:00")
+    assert explained(world, contact, now, str(first)).program == f"campaign {first}"
+    assert explained(world, contact, now, str(first + 1)).program == f"campaign {first}"
+    with pytest.raises(BadInputError) as refused:
+        explained(world, contact, now, "nothing")
+    assert str(refused.value) == (
+        "There is no campaign 'nothing': give its external id or its number."
+    )
