@@ -85,6 +85,8 @@ _A_MEMBER = """
 WHY = """\
   {command} why --segment {segment} --contact {contact}
       each condition of a segment's rule, and the row that decides
+  {command} why --campaign win-back --contact {contact}
+      where a contact stands in a program, what happened at each step, what comes next
 """
 NEXT = """
 What to look at next
@@ -95,7 +97,9 @@ What to look at next
   {command} query "select * from analytics.campaign_daily_rates where sent > 0 limit 5"
   {command} query "select event_type, count(*) from lake.contact_activity group by 1"
       read-only SQL over the tables and the event lake
-{why}  {warehouse}
+{why}  {reports}
+      a page for every campaign, to open in a browser
+  {warehouse}
       every aggregate in one file, for DuckDB
 """
 
@@ -132,7 +136,14 @@ def demo(
         with engine.connect() as connection:
             member = connection.execute(sa.text(_A_MEMBER)).first()
         why = WHY.format(command=sys.argv[0], **member._mapping) if member else ""
-        print(NEXT.format(command=sys.argv[0], warehouse=settings.warehouse_path, why=why))
+        print(
+            NEXT.format(
+                command=sys.argv[0],
+                warehouse=settings.warehouse_path,
+                reports=settings.reports_folder / "campaigns" / "index.html",
+                why=why,
+            )
+        )
 
 
 def _send(engine: sa.Engine, settings: Settings) -> int:
