@@ -45,3 +45,55 @@ def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(
             "step fork of campaign welcome: attribute: no contact has or has had 'misspelt'.",
         )
     ]
+
+
+def test_no_job_that_is_run_again_or_backfilled_writes_an_intent(
+    installation: Installation,
+) -> None:
+    world = ProgramWorld(installation.engine)
+    steps = [
+        MAIL,
+        ("call", "create_task", {"title": "Call"}),
+        ("tell", "webhook", {"url": "https://example.org/hook"}),
+        ("link", "wait_for", {"event": "clicked", "timeout": "2d"}),
+        ("text", "send_sms", {"text": "Hello"}),
+    ]
+    contacts = world.contacts(4)
+    for kind in ("campaign", "sequence", "journey"):
+        program = world.program(steps, kind=kind, started_at=at("03-01 00:00"))
+        world.enrol(program, contacts, at("03-02 10:00"), kind=kind)
+    world.event(contacts[:1], "clicked", at("03-02 10:07"))
+    ticks = [instant(f"2026-03-0{day}T10:{minute}:00+00:00") for day, minute in TICKS]
+    jobs = (
+        "segments/memberships",
+        "journeys/segment_entries",
+        "campaigns/step_progress",
+        "campaigns/sequence_progress",
+        "journeys/step_progress",
+        "campaigns/completions",
+        "journeys/stale_executions",
+        "campaigns/reports",
+    )
+
+    def run_all() -> None:
+        for tick in ticks:
+            for job in jobs:
+                installation.run(job, at=tick, only=True)
+        installation.run("analytics/campaign_daily_stats", "2026-03-01", "2026-03-05")
+
+    run_all()
+    intents = written(world)
+    assert [len(rows) for rows in intents] == [3 * 4 * 3, 3 * 4, 3 * 4 * 5]
+    run_all()
+    assert written(world) == intents
+
+
+TICKS = [(2, "05"), (2, "10"), (4, "05"), (4, "10")]
+
+
+def written(world: ProgramWorld) -> list[list[tuple[object, ...]]]:
+    """Messages, tasks and results."""
+    return [
+        world.rows(f"select * from {table} order by 1, 2")
+        for table in ("delivery.messages", "crm.tasks", "lifecycle.step_results")
+    ]
