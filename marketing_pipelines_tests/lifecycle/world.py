@@ -34,16 +34,18 @@ def at(text: str) -> dt.datetime:
 
 @dataclass
 class ProgramWorld:
-    """One organization, `acme`, and what is asked of it."""
+    """One organization and what is asked of it."""
 
     engine: sa.Engine
     zone: str = "UTC"
+    name: str = "acme"
     organization_id: int = field(init=False)
 
     def __post_init__(self) -> None:
         load_tasks()
         self.organization_id = self.scalar(
-            "insert into crm.organizations (external_id) values ('acme') returning id"
+            "insert into crm.organizations (external_id) values (:name) returning id",
+            name=self.name,
         )
 
     def program(
@@ -206,9 +208,65 @@ class ProgramWorld:
         return dict(
             self.rows(
                 "select step.external_id, count(*) from delivery.messages"
-                " join lifecycle.steps as step on step.id = step_id group by 1"
+                " join lifecycle.steps as step on step.id = step_id"
+                " where step.organization_id = :organization group by 1",
+                organization=self.organization_id,
             )
         )
+
+    def left(self, program: int, *, kind: str = "campaign") -> list[tuple[Any, ...]]:
+        """Status, reason and number of those who are no longer under way."""
+        return self.rows(
+            "select status, reason, count(*) from lifecycle.enrolments"
+            " where program_kind = :kind and program_id = :program and status <> 'active'"
+            " group by 1, 2 order by 1, 2",
+            kind=kind,
+            program=program,
+        )
+
+    def next_at(self, program: int, *, kind: str = "campaign") -> list[str | None]:
+        """When each contact of a program is moved next, as `at` reads it."""
+        rows = self.rows(
+            "select to_char(next_step_at at time zone 'UTC', 'MM-DD HH24:MI')"
+            " from lifecycle.enrolments where program_kind = :kind and program_id = :program"
+            " order by id",
+            kind=kind,
+            program=program,
+        )
+        return [row[0] for row in rows]
+
+    def change_step(self, program: int, step: str, **columns: Any) -> None:
+        """Changes columns of a step; `config` is given as an object."""
+        if "config" in columns:
+            columns["config"] = json.dumps(columns["config"])
+        changes = ", ".join(
+            f"config = cast(:config as jsonb)" if name == "config" else f"{name} = :{name}"
+            for name in columns
+        )
+        self.execute(
+            f"update lifecycle.steps set {changes} where organization_id = :organization"
+            " and program_id = :program and external_id = :step",
+            organization=self.organization_id,
+            program=program,
+            step=step,
+            **columns,
+        )
+
+    def set_status(self, program: int, status: str, *, kind: str = "campaign") -> None:
+        """Pauses, resumes or cancels a program."""
+        self.execute(
+            f"update {TABLES[kind]} set status = :status where id = :program",
+            program=program,
+            status=status,
+        )
+
+    def retire(self) -> None:
+        """Has no pass ever look at this organization's programs again."""
+        for table in TABLES.values():
+            self.execute(
+                f"update {table} set status = 'cancelled' where organization_id = :organization",
+                organization=self.organization_id,
+            )
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""

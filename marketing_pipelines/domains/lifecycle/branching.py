@@ -90,11 +90,11 @@ def _answer_for(
     for start in range(0, len(branches), RULES_AT_ONCE):
         some = branches[start : start + RULES_AT_ONCE]
         try:
-            with connection.begin_nested(), patiently(connection, patience * len(some)):
+            with connection.begin_nested(), patiently(connection, patience):
                 _evaluate(connection, some, frame)
         except (RuleError, sa.exc.DBAPIError) as error:
             _refuse_lost(error)
-            # One of them: each by itself says which.
+            # One of them, or all of them take long: each by itself says which.
             for branch in some:
                 try:
                     with connection.begin_nested(), patiently(connection, patience):

@@ -23,7 +23,7 @@ from marketing_pipelines.domains.delivery import contents, doorbell
 from marketing_pipelines.domains.lifecycle import branching, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
-from marketing_pipelines.domains.lifecycle.steps import SETTABLE
+from marketing_pipelines.domains.lifecycle.steps import SETTABLE, Wait
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.redaction import redact
 
@@ -260,12 +260,13 @@ class Pass:
 
     def _branch(self, connection: sa.Connection) -> None:
         due = set(self._do(connection, "due_steps", type="branch").scalars())
-        asked = [branch for branch in plan.branches(self.planned) if branch[0].id in due]
+        own = [branch for branch in plan.branches(self.planned) if branch[0].id in due]
+        # What was found before a savepoint was undone is not asked again: it may have taken long.
+        asked = [branch for branch in own if branch[0].problem is None]
         problems = branching.answer(connection, asked, now=self.tick, reporting_zone=self.zone)
         for one, _ in asked:
-            if one.id in problems:
-                one.problem = problems[one.id]
-        self._hold(connection, [one for one, _ in asked if one.problem is not None])
+            one.problem = problems.get(one.id)
+        self._hold(connection, [one for one, _ in own if one.problem is not None])
         self._do(connection, "branch", type="branch")
 
     def _hold(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
@@ -277,7 +278,8 @@ class Pass:
         """Notes what the steps came to and moves those in hand on."""
         self._do(connection, "record_results")
         self._do(connection, "advance")
-        self._do(connection, "wait_until", zone=self.zone.key)
+        if any(isinstance(one.step, Wait) and one.step.duration is None for one in self.planned):
+            self._do(connection, "wait_until", zone=self.zone.key)
         rows = connection.execute(read_sql("count_outcomes")).all()
         connection.execute(sa.text("truncate outcomes"))
         return Counter({f"{row.type} {row.outcome}": row.number for row in rows})

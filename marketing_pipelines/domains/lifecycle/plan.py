@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from marketing_pipelines.domains.lifecycle.steps import (
 
 ENTRANCE = "enter"
 SWITCHED_OFF = "off"
+# As a source: the program that waits.
+OWN = "program"
 
 
 @dataclass
@@ -35,7 +38,7 @@ class PlannedStep:
         type: As in `lifecycle.steps`, or `enter`, or `off` for one that is switched off.
         targets: Where its outcomes lead: next, yes, no; None: out of the program.
         problem: Why it cannot be done; contacts stay where they are.
-        config: Its object as stored.
+        config: Its object as stored; empty where it is switched off or cannot be read.
     """
 
     id: int
@@ -73,12 +76,14 @@ def _linked(program: Program, rows: Sequence[Any]) -> Iterator[PlannedStep]:
             program,
             row.external_id,
             row.type if row.enabled else SWITCHED_OFF,
-            row.config,
+            {},
             targets={"next": following},
         )
         if row.enabled:
             try:
-                planned.step = steps.parse(row.type, row.config)
+                planned.config = _object(row.config)
+                planned.step = steps.parse(row.type, planned.config)
+                _require_own_events(planned)
                 for outcome, name in planned.step.targets.items():
                     if name is not None:
                         planned.targets[outcome] = _target(name, place, places, rows)
@@ -87,6 +92,25 @@ def _linked(program: Program, rows: Sequence[Any]) -> Iterator[PlannedStep]:
             except StepError as error:
                 planned.problem = str(error)
         yield planned
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    # The database takes numbers and nestings that Python does not read.
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise StepError("What it does is no object that can be read.")
+    return config
+
+
+def _require_own_events(planned: PlannedStep) -> None:
+    if planned.program.kind != "campaign" and OWN in _sources_of(planned.step):
+        raise StepError(
+            f"source: '{OWN}' waits for events of the program itself, and only a campaign has "
+            "events of its own."
+        )
 
 
 def _target(name: str, place: int, places: Mapping[str, int], rows: Sequence[Any]) -> int | None:
@@ -123,7 +147,7 @@ def write(
             "yes_id": one.targets.get("yes"),
             "no_id": one.targets.get("no"),
             "content_id": contents.get(one.id),
-            "config": dict(one.config),
+            "config": one.config,
             **_waiting(one, campaigns),
         }
         for one in planned
@@ -158,14 +182,16 @@ def source_ids(
     """The campaigns of which the awaited event must be one; None: of any or none."""
     if step.source is None:
         return None
-    names = [step.source] if isinstance(step.source, str) else step.source
-    found = []
-    for name in names:
-        if name == "program":
-            found += [one.program.id] if one.program.kind == "campaign" else []
-        else:
-            found += [campaigns.get((one.program.organization_id, name), 0)]
-    return found
+    organization_id = one.program.organization_id
+    return [
+        one.program.id if name == OWN else campaigns.get((organization_id, name), 0)
+        for name in _sources_of(step)
+    ]
+
+
+def _sources_of(step: Step | None) -> list[str]:
+    source = step.source if isinstance(step, WaitFor) else None
+    return [source] if isinstance(source, str) else source or []
 
 
 def branches(planned: Iterable[PlannedStep]) -> list[tuple[PlannedStep, Any]]:
@@ -175,12 +201,7 @@ def branches(planned: Iterable[PlannedStep]) -> list[tuple[PlannedStep, Any]]:
 
 def sources(planned: Iterable[PlannedStep]) -> set[str]:
     """The external ids of campaigns that steps name."""
-    named: set[str] = set()
-    for one in planned:
-        if isinstance(one.step, WaitFor) and one.step.source is not None:
-            source = one.step.source
-            named |= {source} if isinstance(source, str) else set(source)
-    return named - {"program"}
+    return {name for one in planned for name in _sources_of(one.step)} - {OWN}
 
 
 def named_campaigns(

@@ -1,6 +1,20 @@
--- Lets those wait until their time is out whose event has not happened.
+-- Lets those wait until their time is out whose event has not happened, or until just after it where
+-- it is known already: passes of later ticks may have looked at it before this one brought the
+-- contact here, and nobody notes events of a type for which no step waited yet.
 update moving
-set next_step_at = moving.arrived_at + make_interval(secs => step.timeout_seconds),
+set next_step_at = least(
+        moving.arrived_at + make_interval(secs => step.timeout_seconds),
+        (
+            select min(activity.occurred_at) + interval '1 microsecond'
+            from analytics.contact_activity as activity
+            where activity.contact_id = moving.contact_id
+                and activity.event_type = step.awaits
+                and activity.occurred_at >= greatest(moving.arrived_at, :tick)
+                and (step.source_ids is null
+                     or activity.source_type = 'campaign'
+                         and activity.source_id = any(step.source_ids))
+        )
+    ),
     has_moved = true
 from planned_steps as step
 where step.step_id = moving.step_id

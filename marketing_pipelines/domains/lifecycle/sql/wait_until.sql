@@ -1,9 +1,10 @@
 -- Has those wait who came to a wait until a time of day or a weekday of their own zone: the contact's,
 -- else the organization's, else the reporting zone; a zone that the server does not know is none.
+-- Of the instants that the clock there shows this time, the first that is not over: a time that a day
+-- leaves out is an hour later, one that comes twice is the second.
 with zones as materialized (select name from pg_timezone_names),
 arrived as (
-    select moving.enrolment_id, step.wait_until, step.wait_weekday,
-           cast(:tick as timestamptz) at time zone zone.name as now_there, zone.name as zone
+    select moving.enrolment_id, step.wait_until, step.wait_weekday, zone.name as zone
     from moving
     join planned_steps as step using (step_id)
     join crm.contacts as contact on contact.id = moving.contact_id
@@ -17,18 +18,21 @@ arrived as (
         and moving.enrolment_id in (select enrolment_id from outcomes)
 ),
 days as (
-    select arrived.*, min(date_trunc('day', now_there) + day * interval '1 day'
-                          + coalesce(wait_until, '00:00'::time)) as there
+    select enrolment_id, min(instant.at) as ends_at
     from arrived
-    cross join generate_series(0, 8) as day
-    where date_trunc('day', now_there) + day * interval '1 day' + coalesce(wait_until, '00:00'::time)
-            >= now_there
-        and (wait_weekday is null
-             or extract(isodow from date_trunc('day', now_there) + day * interval '1 day')
-                = wait_weekday)
-    group by enrolment_id, wait_until, wait_weekday, now_there, zone
+    cross join lateral (
+        select date_trunc('day', cast(:tick as timestamptz) at time zone zone)
+               + number * interval '1 day' as day
+        from generate_series(0, 8) as number
+    ) as local
+    cross join lateral (
+        select (day + coalesce(wait_until, '00:00'::time)) at time zone zone as at
+    ) as instant
+    where instant.at >= :tick
+        and (wait_weekday is null or extract(isodow from day) = wait_weekday)
+    group by enrolment_id
 )
 update moving
-set next_step_at = days.there at time zone days.zone
+set next_step_at = days.ends_at
 from days
 where moving.enrolment_id = days.enrolment_id
