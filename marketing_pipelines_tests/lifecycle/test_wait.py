@@ -122,7 +122,7 @@ def test_a_zone_that_is_none_does_not_keep_others(world: ProgramWorld) -> None:
 
 
 def test_a_wait_until_counts_from_the_arrival_after_another_step(world: ProgramWorld) -> None:
-    """Those who come from a wait, and those who come at once, both wait for the next nine o'clock."""
+    """Those who come from a wait, and those who come at once, both wait for the next nine."""
     program = world.program(
         [MAIL, ("pause", "wait", {"for": "1d"}), ("nine", "wait", {"until": "09:00"})]
     )

@@ -240,7 +240,7 @@ class ProgramWorld:
         if "config" in columns:
             columns["config"] = json.dumps(columns["config"])
         changes = ", ".join(
-            f"config = cast(:config as jsonb)" if name == "config" else f"{name} = :{name}"
+            "config = cast(:config as jsonb)" if name == "config" else f"{name} = :{name}"
             for name in columns
         )
         self.execute(

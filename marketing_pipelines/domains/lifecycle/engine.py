@@ -30,9 +30,11 @@ from marketing_pipelines.redaction import redact
 BATCH = 20_000
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
 MOST_ROUNDS = 1_000
-# So many contacts of one program whose step cannot be done are no accident of theirs.
+# So many contacts of one program in a day whose step cannot be done are no accident of theirs.
 MOST_QUARANTINED = 20
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
+# Classes of errors: of data, constraints, triggers, and limits of what one row may be.
+_OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF, "wait")
 
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
@@ -205,6 +207,10 @@ class Pass:
             sa.text("select program_id from claimed where place = :place"), {"place": place}
         ).scalar_one()
         reason = redact(str(error.orig).strip().splitlines()[0])
+        if program_id not in self._quarantined:
+            self._quarantined[program_id] = self._do(
+                connection, "count_failed", kind=self.kind, program=program_id
+            ).scalar_one()
         if self._quarantined[program_id] >= MOST_QUARANTINED:
             self._hold_program(connection, program_id, reason)
             return
@@ -286,18 +292,19 @@ class Pass:
 
     def _conclude(self, connection: sa.Connection, programs: Sequence[Program]) -> None:
         """Counts each program as an item: done, or failed where contacts wait at a step of it."""
-        due = set(
-            connection.execute(
-                read_sql("held_programs"), {"kind": self.kind, "tick": self.tick}
+        broken = [one for one in self.planned if one.problem is not None]
+        stuck = set(
+            self._do(
+                connection, "held_steps", kind=self.kind, steps=[one.id for one in broken]
             ).scalars()
+            if broken
+            else ()
         )
-        problems = {
-            one.program.id: one for one in reversed(self.planned) if one.problem is not None
-        }
+        first = {one.program.id: one for one in reversed(broken) if one.id in stuck}
         done = []
         for program in programs:
-            held = problems.get(program.id)
-            if held is None or program.id not in due:
+            held = first.get(program.id)
+            if held is None:
                 done.append(str(program))
                 continue
             reason = f"{held}: {held.problem}"
@@ -312,4 +319,4 @@ class Pass:
 def _is_of_data(error: sa.exc.DBAPIError) -> bool:
     """Whether what a row holds made the statement fail: data, a constraint, a trigger's refusal."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return not error.connection_invalidated and state[:2] in ("22", "23", "P0", "0A")
+    return not error.connection_invalidated and state[:2] in _OF_DATA

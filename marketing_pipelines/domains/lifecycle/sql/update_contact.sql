@@ -1,8 +1,13 @@
--- Sets fields of contacts; of a contact who stands at several such steps, one at a time.
+-- Sets fields of contacts; of a contact who stands at several such steps, one at a time. Whoever comes
+-- again to a step that was done, because it was moved behind, is let pass.
 with due as materialized (
     select distinct on (moving.contact_id)
            moving.enrolment_id, moving.step_id, moving.contact_id, step.config -> 'set' as given,
-           (step.config -> 'set') - cast(:columns as text[]) as others
+           (step.config -> 'set') - cast(:columns as text[]) as others,
+           exists (
+               select from lifecycle.step_results as result
+               where result.enrolment_id = moving.enrolment_id and result.step_id = moving.step_id
+           ) as was_done
     from moving
     join planned_steps as step using (step_id)
     where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
@@ -13,7 +18,7 @@ with due as materialized (
 locked as materialized (
     select contact.id
     from crm.contacts as contact
-    where contact.id in (select contact_id from due)
+    where contact.id in (select contact_id from due where not was_done)
     order by contact.id
     for no key update
 ),

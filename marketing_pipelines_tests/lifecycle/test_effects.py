@@ -1,0 +1,290 @@
+"""Steps that do something: messages, fields of contacts, tasks, and the way out."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+
+from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
+
+TICK = at("03-02 10:05")
+MAIL = ("mail", "send_email", {"subject": "Hello", "text": "Hello"})
+SMS = ("sms", "send_sms", {"text": "Hello"})
+PUSH = ("push", "send_push", {"title": "Hello", "text": "Hello"})
+HOOK = ("hook", "webhook", {"url": "https://example.org/hook", "body": {"a": 1}})
+PAUSE = ("pause", "wait", {"for": "1d"})
+
+
+# What happened to a contact, and why the mail, the SMS and the push were skipped; None: they went.
+REASONS: list[tuple[str, dict[str, Any], tuple[str | None, str | None, str | None]]] = [
+    ("nothing", {}, (None, None, None)),
+    ("unsubscribed", {}, ("unsubscribed", None, None)),
+    ("unsubscribed", {"channel": "sms"}, (None, "unsubscribed", None)),
+    ("unsubscribed", {"channel": "push"}, (None, None, "unsubscribed")),
+    ("unsubscribed", {"channel": "all"}, ("unsubscribed",) * 3),
+    ("bounced", {"bounce_type": "hard"}, ("hard_bounce", None, None)),
+    ("bounced", {"bounce_type": "soft"}, (None, None, None)),
+    ("complained", {}, ("complaint", None, None)),
+]
+# Columns without an address.
+ADDRESSES: list[tuple[dict[str, Any], tuple[str | None, str | None, str | None]]] = [
+    ({"email": None}, ("no_address", None, None)),
+    ({"email": ""}, ("no_address", None, None)),
+    ({"phone": None}, (None, "no_address", None)),
+    ({"phone": ""}, (None, "no_address", None)),
+    ({"attributes": "{}"}, (None, None, "no_address")),
+    ({"attributes": '{"push_token": null}'}, (None, None, "no_address")),
+    ({"attributes": '{"push_token": ""}'}, (None, None, "no_address")),
+]
+
+
+def outcomes(world: ProgramWorld, contact: int, program: int) -> list[tuple[str, str, str | None]]:
+    """What the steps came to, in their order."""
+    rows = world.rows(
+        "select external_id, outcome, result.reason from lifecycle.step_results as result"
+        " join lifecycle.enrolments as enrolment on enrolment.id = enrolment_id"
+        " join lifecycle.steps as step on step.id = result.step_id"
+        " where contact_id = :contact and enrolment.program_id = :program order by position",
+        contact=contact,
+        program=program,
+    )
+    return [(step, outcome, reason) for step, outcome, reason in rows]
+
+
+def people(world: ProgramWorld) -> dict[int, tuple[str | None, str | None, str | None]]:
+    """Contacts to each of whom something happened, with the reasons why they are skipped."""
+    found = {}
+    for event, properties, reasons in REASONS:
+        [contact] = world.contacts(1)
+        world.event([contact], event, at("03-02 09:00"), properties=properties)
+        found[contact] = reasons
+    for columns, reasons in ADDRESSES:
+        [contact] = world.contacts(1)
+        for column, value in columns.items():
+            value_of = "cast(:value as jsonb)" if column == "attributes" else ":value"
+            world.execute(
+                f"update crm.contacts set {column} = {value_of} where id = :contact",
+                value=value,
+                contact=contact,
+            )
+        found[contact] = reasons
+    return found
+
+
+@pytest.mark.parametrize("kind", ["campaign", "journey"])
+def test_who_cannot_be_written_to_passes_with_the_reason(world: ProgramWorld, kind: str) -> None:
+    program = world.program([MAIL, SMS, PUSH, HOOK], kind=kind)
+    contacts = people(world)
+    world.enrol(program, list(contacts), at("03-02 10:00"), kind=kind)
+    world.move(TICK, kind=kind)
+    for contact, reasons in contacts.items():
+        expected = [
+            (step, "done" if reason is None else "skipped", reason)
+            for step, reason in zip(("mail", "sms", "push"), reasons, strict=True)
+        ]
+        assert outcomes(world, contact, program) == [*expected, ("hook", "done", None)]
+    assert world.standing(program, kind=kind) == {"completed": len(contacts)}
+    sent = [reason is None for reasons in contacts.values() for reason in reasons]
+    assert sum(world.messages().values()) == sum(sent) + len(contacts)
+
+
+def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
+    world: ProgramWorld,
+) -> None:
+    """Without an address, nobody unsubscribed: the mail is skipped there as elsewhere."""
+    program = world.program([MAIL, SMS, PUSH, HOOK], kind="sequence")
+    contacts = people(world)
+    world.enrol(program, list(contacts), at("03-02 10:00"), kind="sequence")
+    world.move(TICK, kind="sequence")
+    mail_reasons = [mail for mail, _, _ in contacts.values()]
+    left = [reason for reason in mail_reasons if reason not in (None, "no_address")]
+    assert world.left(program, kind="sequence") == [
+        ("completed", None, len(contacts) - len(left)),
+        *(("exited", reason, left.count(reason)) for reason in sorted(set(left))),
+    ]
+    assert world.messages()["hook"] == len(contacts) - len(left)
+
+
+def test_who_unsubscribes_on_the_way_leaves_a_sequence_when_next_looked_at(
+    world: ProgramWorld,
+) -> None:
+    program = world.program([MAIL, PAUSE, SMS], kind="sequence")
+    contacts = world.contacts(3)
+    world.enrol(program, contacts, at("03-02 10:00"), kind="sequence")
+    world.move(TICK, kind="sequence")
+    world.event(contacts[:1], "unsubscribed", at("03-02 12:00"))
+    world.event(contacts[1:2], "bounced", at("03-02 12:00"), properties={"bounce_type": "hard"})
+    world.move(at("03-03 10:05"), kind="sequence")
+    assert world.left(program, kind="sequence") == [
+        ("completed", None, 1),
+        ("exited", "hard_bounce", 1),
+        ("exited", "unsubscribed", 1),
+    ]
+    assert world.messages() == {"mail": 3, "sms": 1}
+    # Whoever left is asked for nothing more.
+    assert outcomes(world, contacts[0], program) == [
+        ("mail", "done", None),
+        ("pause", "exited", "unsubscribed"),
+    ]
+
+
+def test_a_message_says_what_the_step_said_when_it_was_done(world: ProgramWorld) -> None:
+    program = world.program([MAIL, PAUSE, HOOK])
+    contacts = world.contacts(2)
+    world.enrol(program, contacts, at("03-02 10:00"))
+    world.move(TICK)
+    world.change_step(program, "mail", config={"subject": "Other", "text": "Other"})
+    world.move(at("03-03 10:05"))
+    rows = world.rows(
+        "select channel, contact_id, program_kind, rotation, content, state, due_at, queued_at"
+        " from delivery.messages join delivery.contents on contents.id = content_id"
+        " where program_id = :program and program_kind = 'campaign' order by messages.id",
+        program=program,
+    )
+    hello, hook = {"subject": "Hello", "text": "Hello"}, HOOK[2]
+    later = at("03-03 10:05")
+    assert sorted(rows, key=lambda row: (row[0], row[1])) == [
+        *(("email", c, "campaign", 1, hello, "queued", TICK, TICK) for c in contacts),
+        *(("webhook", c, "campaign", 1, hook, "queued", later, later) for c in contacts),
+    ]
+
+
+# A step's `set`, and what it makes of a contact: columns and attributes.
+START: dict[str, Any] = {"attributes": {"a": 1, "b": {"x": 1}}, "first_name": "Ann"}
+SET: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"first_name": "Bea"}, {"first_name": "Bea"}),
+    ({"first_name": None}, {"first_name": None}),
+    ({"first_name": ""}, {"first_name": ""}),
+    ({"intent_score": 7}, {"intent_score": 7}),
+    ({"intent_score": -7, "lead_grade": "A"}, {"intent_score": -7, "lead_grade": "A"}),
+    ({"timezone": "Mars"}, {"timezone": "Mars"}),
+    ({"c": "new"}, {"attributes": {"a": 1, "b": {"x": 1}, "c": "new"}}),
+    ({"a": None}, {"attributes": {"b": {"x": 1}}}),
+    ({"never": None}, {}),
+    ({"b": {"y": None}}, {"attributes": {"a": 1, "b": {"y": None}}}),
+    ({"a": [1, 2.5, True], "b": False}, {"attributes": {"a": [1, 2.5, True], "b": False}}),
+    ({"company": "x"}, {"attributes": {"a": 1, "b": {"x": 1}, "company": "x"}}),
+    (
+        {"email": "x@example.org", "phone": None, "last_name": "Z", "lifecycle_stage": "mql"},
+        {"email": "x@example.org", "phone": None, "last_name": "Z", "lifecycle_stage": "mql"},
+    ),
+]
+
+
+def test_fields_are_set_and_null_clears_them(world: ProgramWorld) -> None:
+    contacts = []
+    for place, (values, _) in enumerate(SET):
+        program = world.program([("set", "update_contact", {"set": values})], name=f"p{place}")
+        [contact] = world.contacts(1, first_name="Ann", attributes=json.dumps(START["attributes"]))
+        world.execute("update crm.contacts set email = 'a' where id = :id", id=contact)
+        world.enrol(program, [contact], at("03-02 10:00"))
+        contacts.append(contact)
+    report = world.move(TICK)
+    assert report.ended == {"completed": len(SET)}
+    for contact, (_, changed) in zip(contacts, SET, strict=True):
+        expected = {"email": "a", "phone": "+41440000000", **START} | changed
+        [row] = world.rows(
+            "select email, phone, first_name, last_name, lifecycle_stage, lead_grade,"
+            " intent_score, timezone, attributes from crm.contacts where id = :id",
+            id=contact,
+        )
+        names = ("email", "phone", "first_name", "last_name", "lifecycle_stage", "lead_grade")
+        names += ("intent_score", "timezone", "attributes")
+        assert dict(zip(names, row, strict=True)) == dict.fromkeys(names) | expected
+
+
+@pytest.mark.parametrize("batch", [1, 2, 20_000])
+def test_programs_that_set_the_same_contact_do_so_one_after_the_other(
+    world: ProgramWorld, batch: int
+) -> None:
+    contacts = world.contacts(3)
+    for number in range(3):
+        values = {"last": f"p{number}", f"own{number}": number}
+        program = world.program([("set", "update_contact", {"set": values})], name=f"p{number}")
+        world.enrol(program, contacts, at("03-02 10:00"))
+    report = world.move(TICK, batch=batch)
+    assert report.ended == {"completed": 9}
+    expected = {"push_token": "t", "last": "p2", "own0": 0, "own1": 1, "own2": 2}
+    assert (
+        world.rows("select attributes from crm.contacts where id = any(:ids)", ids=contacts)
+        == [(expected,)] * 3
+    )
+
+
+# What no step may set; 20 contacts must not be lost for it.
+UNSETTABLE: list[dict[str, Any]] = [
+    {"intent_score": 2**31},
+    {"intent_score": -(2**31) - 1},
+    {"intent_score": 1.5},
+    {"intent_score": True},
+    {"email": 5},
+    {"owner_id": 1},
+    {},
+]
+
+
+def test_what_cannot_be_set_is_held_with_its_reason(world: ProgramWorld) -> None:
+    contacts = world.contacts(2)
+    programs = []
+    for place, values in enumerate(UNSETTABLE):
+        step = ("set", "update_contact", {"set": values})
+        programs.append(world.program([step], name=f"p{place}"))
+        world.enrol(programs[-1], contacts, at("03-02 10:00"))
+    report = world.move(TICK)
+    assert set(report.held) == {f"campaign p{place}" for place in range(len(UNSETTABLE))}
+    assert [world.standing(program) for program in programs] == [{"set": 2}] * len(UNSETTABLE)
+
+
+def test_a_task_is_written_once_for_the_contacts_owner(world: ProgramWorld) -> None:
+    owner = world.scalar(
+        "insert into crm.users (organization_id, external_id) values (:organization, 'u')"
+        " returning id",
+        organization=world.organization_id,
+    )
+    steps = [
+        ("call", "create_task", {"title": "Call", "due_in": "2d"}),
+        ("note", "create_task", {"title": "Note"}),
+    ]
+    program = world.program(steps)
+    owned, alone = world.contacts(2)
+    world.execute("update crm.contacts set owner_id = :o where id = :c", o=owner, c=owned)
+    world.enrol(program, [owned, alone], at("03-02 10:00"))
+    world.move(TICK)
+    world.move(TICK)
+    world.enrol(program, [owned], at("03-02 10:06"), rotation=2)
+    world.move(at("03-02 10:10"))
+    due, later = TICK + dt.timedelta(days=2), at("03-02 10:10")
+    assert world.rows(
+        "select contact_id, owner_id, title, state, due_at, job, period, created_at"
+        " from crm.tasks where organization_id = :organization"
+        " order by period, title, contact_id",
+        organization=world.organization_id,
+    ) == [
+        (owned, owner, "Call", "open", due, "campaigns/step_progress", "1", TICK),
+        (alone, None, "Call", "open", due, "campaigns/step_progress", "1", TICK),
+        (owned, owner, "Note", "open", None, "campaigns/step_progress", "1", TICK),
+        (alone, None, "Note", "open", None, "campaigns/step_progress", "1", TICK),
+        (
+            *(owned, owner, "Call", "open", later + dt.timedelta(days=2)),
+            *("campaigns/step_progress", "2", later),
+        ),
+        (owned, owner, "Note", "open", None, "campaigns/step_progress", "2", later),
+    ]
+
+
+def test_an_exit_leaves_with_its_reason_and_nothing_after_it_is_done(world: ProgramWorld) -> None:
+    for name, config, reason in (
+        ("said", {"reason": "converted"}, "converted"),
+        ("unsaid", {}, "exit step"),
+    ):
+        program = world.program([("out", "exit", config), MAIL], name=name)
+        world.enrol(program, world.contacts(2), at("03-02 10:00"))
+        world.move(TICK)
+        assert world.left(program) == [("exited", reason, 2)]
+        assert world.rows(
+            "select distinct exited_at, completed_at, next_step_at from lifecycle.enrolments"
+            " where program_id = :program and program_kind = 'campaign'",
+            program=program,
+        ) == [(TICK, None, None)]
+    assert world.messages() == {}
