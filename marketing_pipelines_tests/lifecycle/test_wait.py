@@ -181,3 +181,21 @@ def test_what_is_no_wait_is_held_with_its_reason_while_others_move(world: Progra
     report = world.move(at("03-02 10:10"))
     assert (report.held, report.ended) == ({}, {"completed": len(REFUSED)})
     assert world.messages() == {"mail": len(REFUSED) + 1}
+
+
+# What a broken wait is mended to, and until when it then lasts for who came on 03-02 at 10:05.
+MENDED = [({"for": "1d"}, "03-03 10:05"), ({"until": "09:00"}, "03-03 09:00")]
+
+
+@pytest.mark.parametrize(("config", "until"), MENDED)
+def test_who_came_to_a_broken_wait_waits_from_then_when_it_is_mended(
+    world: ProgramWorld, config: dict[str, Any], until: str
+) -> None:
+    program = world.program([("wait", "wait", {"until": "9:00"}), MAIL])
+    world.enrol(program, world.contacts(1), at("03-02 10:00"))
+    world.move(at("03-02 10:05"))
+    world.change_step(program, "wait", config=config)
+    world.move(at("03-02 10:10"))
+    assert (world.standing(program), world.next_at(program)) == ({"wait": 1}, [until])
+    world.move(at(until))
+    assert world.messages() == {"mail": 1}

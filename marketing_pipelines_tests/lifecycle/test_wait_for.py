@@ -249,6 +249,20 @@ def test_an_event_known_before_its_step_is_seen(world: ProgramWorld) -> None:
     assert world.standing(program) == {"link": 1, "yes": 1}
 
 
+def test_who_came_to_a_broken_wait_is_woken_when_it_is_mended(world: ProgramWorld) -> None:
+    step = {"event": "clicked", "timeout": "1 h"}
+    program = world.program([("link", "wait_for", step), *SIDES])
+    contacts = world.contacts(2)
+    world.enrol(program, contacts, ARRIVAL)
+    assert "timeout" in world.move(ARRIVAL).held["campaign welcome"]
+    world.change_step(program, "link", config={"event": "clicked", "timeout": "1h", "yes": "yes"})
+    world.move(at("03-02 10:05"))
+    assert world.next_at(program) == ["03-02 11:00"] * 2
+    world.event(contacts[:1], "clicked", at("03-02 10:06"))
+    world.move(at("03-02 10:10"))
+    assert world.standing(program) == {"link": 1, "yes": 1}
+
+
 def test_a_paused_program_sees_on_resuming_what_happened_in_time(world: ProgramWorld) -> None:
     program, contacts = waiting(world)
     world.set_status(program, "paused")

@@ -23,7 +23,7 @@ from marketing_pipelines.domains.delivery import contents, doorbell
 from marketing_pipelines.domains.lifecycle import branching, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
-from marketing_pipelines.domains.lifecycle.steps import SETTABLE, Wait
+from marketing_pipelines.domains.lifecycle.steps import SETTABLE
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.redaction import redact
 
@@ -35,7 +35,7 @@ MOST_QUARANTINED = 20
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 # Classes of errors: of data, constraints, triggers, and limits of what one row may be.
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
-_PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF, "wait")
+_PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
 
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -250,6 +250,9 @@ class Pass:
         if step_type in CHANNELS:
             channel = CHANNELS[step_type]
             self._do(connection, "send", channel=channel, kind=self.kind, **of_type)
+        elif step_type == "wait":
+            self._do(connection, "begin_wait", zone=self.zone.key, **of_type)
+            self._do(connection, "pass", **of_type)
         elif step_type in _PASSING:
             self._do(connection, "pass", **of_type)
         elif step_type == "branch":
@@ -284,8 +287,6 @@ class Pass:
         """Notes what the steps came to and moves those in hand on."""
         self._do(connection, "record_results")
         self._do(connection, "advance")
-        if any(isinstance(one.step, Wait) and one.step.duration is None for one in self.planned):
-            self._do(connection, "wait_until", zone=self.zone.key)
         rows = connection.execute(read_sql("count_outcomes")).all()
         connection.execute(sa.text("truncate outcomes"))
         return Counter({f"{row.type} {row.outcome}": row.number for row in rows})

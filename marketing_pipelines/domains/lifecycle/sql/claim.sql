@@ -1,4 +1,5 @@
 -- Takes contacts that are due, from the last place on; those that another pass has are passed over.
+-- Program by program: a place is behind all that are smaller, and nothing of a paused one is locked.
 -- Whoever stands before the first step stands at the pseudo-step of their program.
 insert into moving
 select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.contact_id,
@@ -6,14 +7,16 @@ select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.
        coalesce(enrolment.arrived_at, enrolment.entered_at), enrolment.next_step_at,
        enrolment.next_step_at, enrolment.awaits, enrolment.status, null, false
 from (
-    select id
+    select program.id
     from unnest(cast(:programs as bigint[])) as program (id)
-    where id >= :after_program
-    order by id
+    where program.id >= :after_program
+        and exists (
+            select from lifecycle.programs as present
+            where present.kind = :kind and present.id = program.id and present.status = 'active'
+        )
+    order by program.id
     offset 0
 ) as program
-join lifecycle.programs as present
-    on present.kind = :kind and present.id = program.id and present.status = 'active'
 cross join lateral (
     select *
     from lifecycle.enrolments as enrolment

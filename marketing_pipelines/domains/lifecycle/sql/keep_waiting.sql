@@ -15,6 +15,7 @@ set next_step_at = least(
                          and activity.source_id = any(step.source_ids))
         )
     ),
+    awaits = step.awaits,
     has_moved = true
 from planned_steps as step
 where step.step_id = moving.step_id
