@@ -32,6 +32,34 @@ def at(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(f"2026-{text}").replace(tzinfo=dt.UTC)
 
 
+def move(
+    engine: sa.Engine,
+    tick: dt.datetime,
+    *,
+    kind: str = "campaign",
+    zone: str = "UTC",
+    **options: Any,
+) -> Report:
+    """One pass over the programs of a kind."""
+    with engine.connect() as connection:
+
+        @contextlib.contextmanager
+        def begin() -> Iterator[sa.Connection]:
+            with connection.begin():
+                yield connection
+
+        return Pass(
+            begin,
+            kind,
+            tick,
+            ZoneInfo(zone),
+            ItemFailures(JOBS[kind], tick),
+            JOBS[kind],
+            suppressed_exit=kind == "sequence",
+            **options,
+        ).run()
+
+
 @dataclass
 class ProgramWorld:
     """One organization and what is asked of it."""
@@ -158,23 +186,7 @@ class ProgramWorld:
 
     def move(self, tick: dt.datetime, *, kind: str = "campaign", **options: Any) -> Report:
         """One pass."""
-        with self.engine.connect() as connection:
-
-            @contextlib.contextmanager
-            def begin() -> Iterator[sa.Connection]:
-                with connection.begin():
-                    yield connection
-
-            return Pass(
-                begin,
-                kind,
-                tick,
-                ZoneInfo(self.zone),
-                ItemFailures(JOBS[kind], tick),
-                JOBS[kind],
-                suppressed_exit=kind == "sequence",
-                **options,
-            ).run()
+        return move(self.engine, tick, kind=kind, zone=self.zone, **options)
 
     def standing(self, program: int, *, kind: str = "campaign") -> dict[str, int]:
         """How many contacts stand at each step of a program, or have left it, by step or status."""
@@ -235,7 +247,9 @@ class ProgramWorld:
         )
         return [row[0] for row in rows]
 
-    def change_step(self, program: int, step: str, **columns: Any) -> None:
+    def change_step(
+        self, program: int, step: str, *, kind: str = "campaign", **columns: Any
+    ) -> None:
         """Changes columns of a step; `config` is given as an object."""
         if "config" in columns:
             columns["config"] = json.dumps(columns["config"])
@@ -245,8 +259,9 @@ class ProgramWorld:
         )
         self.execute(
             f"update lifecycle.steps set {changes} where organization_id = :organization"
-            " and program_id = :program and external_id = :step",
+            " and program_kind = :kind and program_id = :program and external_id = :step",
             organization=self.organization_id,
+            kind=kind,
             program=program,
             step=step,
             **columns,

@@ -161,6 +161,8 @@ class Pass:
             return None
         place = connection.execute(read_sql("last_claimed")).one()
         connection.execute(sa.text("analyze moving"))
+        if any(one.type == "update_contact" for one in self.planned):
+            connection.execute(read_sql("lock_contacts"))
         self.report.taken += taken
         self.report.batches += 1
         self._move_or_split(connection, taken)

@@ -14,14 +14,6 @@ with due as materialized (
         and not step.is_held
     order by moving.contact_id, moving.enrolment_id
 ),
--- In one order, so that two passes never wait for each other.
-locked as materialized (
-    select contact.id
-    from crm.contacts as contact
-    where contact.id in (select contact_id from due where not was_done)
-    order by contact.id
-    for no key update
-),
 changed as (
     update crm.contacts as contact
     set email = case when given ? 'email' then given ->> 'email' else email end,
@@ -37,7 +29,7 @@ changed as (
         attributes = (attributes || others)
             - array(select key from jsonb_each(others) where value = 'null')
     from due
-    where contact.id = due.contact_id and contact.id in (select id from locked)
+    where contact.id = due.contact_id and not due.was_done
 )
 insert into outcomes
 select enrolment_id, step_id, 'done', null from due

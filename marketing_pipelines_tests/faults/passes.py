@@ -1,0 +1,42 @@
+"""A pass in a process of its own: `python -m …faults.passes TICK BATCH`; prints `begun`, then ends.
+
+TICK as `world.at` reads it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.lifecycle.world import at, move
+
+
+@contextmanager
+def passing(tick: str, batch: int) -> Iterator["subprocess.Popen[str]"]:
+    """The process, which moves contacts as soon as it is told to; killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", __name__, tick, str(batch)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def main(tick: str, batch: str) -> None:
+    engine = create_engine(database_url(get_settings()))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    move(engine, at(tick), batch=int(batch))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,307 @@
+"""The step engine as the specification says it, one contact after the other, in memory.
+
+Steps are looked up by name in the program as it is at the tick. Nothing here is fast or clever.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+UNITS = {"min": "minutes", "h": "hours", "d": "days"}
+CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
+
+
+class Event(NamedTuple):
+    """What a contact did; `campaign` is the campaign it came from."""
+
+    type: str
+    at: dt.datetime
+    campaign: str | None
+
+
+class Message(NamedTuple):
+    """What is to be sent."""
+
+    program: str
+    step: str
+    contact: str
+    rotation: int
+    channel: str
+    at: dt.datetime
+
+
+class Result(NamedTuple):
+    """What a step came to; `reason` without the number of an event."""
+
+    outcome: str
+    reason: str | None
+    at: dt.datetime
+
+
+@dataclass
+class Contact:
+    """A contact; `suppressed` holds since when, channel and reason, the earliest first."""
+
+    name: str
+    zone: ZoneInfo
+    email: str | None = "a@example.org"
+    phone: str | None = "1"
+    attributes: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    suppressed: list[tuple[dt.datetime, str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Step:
+    """A step; `broken` where its object cannot be done as it is written."""
+
+    name: str
+    type: str
+    config: dict[str, Any]
+    enabled: bool = True
+    broken: bool = False
+
+
+@dataclass
+class Program:
+    """A program with its steps in their order."""
+
+    name: str
+    kind: str
+    steps: list[Step]
+    status: str = "active"
+
+
+@dataclass
+class Enrolment:
+    """Where a contact stands; `step` is None before the first.
+
+    Attributes:
+        until: When its wait ends, from the arrival on; None: it is not known, or does not wait.
+    """
+
+    program: Program
+    contact: Contact
+    rotation: int
+    entered_at: dt.datetime
+    status: str = "active"
+    reason: str | None = None
+    step: str | None = None
+    arrived_at: dt.datetime | None = None
+    until: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    results: dict[str, Result] = field(default_factory=dict)
+
+
+@dataclass
+class World:
+    """Everything of one organization."""
+
+    programs: list[Program] = field(default_factory=list)
+    contacts: list[Contact] = field(default_factory=list)
+    enrolments: list[Enrolment] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    tasks: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    def move(self, kind: str, tick: dt.datetime) -> None:
+        """Moves everybody in the active programs of a kind."""
+        for enrolment in self.enrolments:
+            program = enrolment.program
+            is_on = program.status == "active" and any(step.enabled for step in program.steps)
+            if program.kind == kind and is_on:
+                self._move(enrolment, tick)
+
+    def _move(self, enrolment: Enrolment, tick: dt.datetime) -> None:
+        if enrolment.status != "active" or not self._is_due(enrolment, tick):
+            return
+        if enrolment.program.kind == "sequence":
+            for reason in suppressions(enrolment.contact, "email"):
+                self._end(enrolment, "exited", reason, tick)
+                return
+        while enrolment.status == "active" and self._is_due(enrolment, tick):
+            if enrolment.step is None:
+                self._arrive(enrolment, enrolment.program.steps[0].name, tick)
+                continue
+            step = step_of(enrolment)
+            if step.enabled and is_broken(enrolment.program, step):
+                return
+            self._perform(enrolment, step, tick)
+
+    def _is_due(self, enrolment: Enrolment, tick: dt.datetime) -> bool:
+        if enrolment.step is None:
+            return enrolment.entered_at <= tick
+        step = step_of(enrolment)
+        if is_of(enrolment, step, "wait_for"):
+            assert enrolment.arrived_at is not None
+            ends_at = enrolment.arrived_at + length(step.config["timeout"])
+            return ends_at <= tick or any(self._events(enrolment, step, tick))
+        if is_of(enrolment, step, "wait") and enrolment.until is None:
+            enrolment.until = end_of_wait(enrolment, step)
+        return enrolment.until is None or enrolment.until <= tick
+
+    def _events(self, enrolment: Enrolment, step: Step, tick: dt.datetime) -> Iterator[Event]:
+        """Events that happened from the arrival on, before time is out and before the tick."""
+        assert enrolment.arrived_at is not None
+        ends_at = enrolment.arrived_at + length(step.config["timeout"])
+        source = step.config.get("source")
+        wanted = enrolment.program.name if source == "program" else source
+        for event in enrolment.contact.events:
+            if (
+                event.type == step.config["event"]
+                and enrolment.arrived_at <= event.at < tick
+                and event.at < ends_at
+                and (source is None or event.campaign == wanted)
+            ):
+                yield event
+
+    def _perform(self, enrolment: Enrolment, step: Step, tick: dt.datetime) -> None:
+        outcome, reason = "done", None
+        if not step.enabled:
+            outcome, reason = "skipped", "switched off"
+        elif step.type in CHANNELS:
+            channel = CHANNELS[step.type]
+            reason = refusal(enrolment.contact, channel)
+            if reason is not None:
+                outcome = "skipped"
+            elif not any(self._same_message(enrolment, step)):
+                self.messages.append(
+                    Message(
+                        enrolment.program.name,
+                        step.name,
+                        enrolment.contact.name,
+                        enrolment.rotation,
+                        channel,
+                        tick,
+                    )
+                )
+        elif step.type == "branch":
+            outcome = "yes" if holds(step.config["rule"], enrolment.contact, tick) else "no"
+        elif step.type == "wait_for":
+            came = any(self._events(enrolment, step, tick))
+            outcome, reason = ("yes", "event") if came else ("no", "time is out")
+        elif step.type == "update_contact":
+            if step.name not in enrolment.results:
+                update(enrolment.contact, step.config["set"])
+        elif step.type == "create_task":
+            task = (enrolment.program.name, step.name, enrolment.contact.name, enrolment.rotation)
+            if task not in self.tasks:
+                self.tasks.append(task)
+        elif step.type == "exit":
+            self._end(enrolment, "exited", step.config.get("reason", "exit step"), tick)
+            return
+        enrolment.results.setdefault(step.name, Result(outcome, reason, tick))
+        self._lead_on(enrolment, step, outcome, tick)
+
+    def _same_message(self, enrolment: Enrolment, step: Step) -> Iterator[Message]:
+        wanted = (enrolment.program.name, step.name, enrolment.contact.name, enrolment.rotation)
+        return (message for message in self.messages if message[:4] == wanted)
+
+    def _lead_on(self, enrolment: Enrolment, step: Step, outcome: str, tick: dt.datetime) -> None:
+        names = [each.name for each in enrolment.program.steps]
+        place = names.index(step.name)
+        target = None
+        if step.enabled:
+            target = step.config.get(outcome) or step.config.get("next")
+        if target is None and place + 1 < len(names):
+            target = names[place + 1]
+        if target is None or target == "end":
+            enrolment.status, enrolment.ended_at = "completed", tick
+        else:
+            self._arrive(enrolment, target, tick)
+
+    def _arrive(self, enrolment: Enrolment, step: str, tick: dt.datetime) -> None:
+        enrolment.step, enrolment.arrived_at, enrolment.until = step, tick, None
+
+    def _end(self, enrolment: Enrolment, status: str, reason: str, tick: dt.datetime) -> None:
+        enrolment.status, enrolment.reason, enrolment.ended_at = status, reason, tick
+        if enrolment.step is not None:
+            enrolment.results.setdefault(enrolment.step, Result(status, reason, tick))
+
+
+def step_of(enrolment: Enrolment) -> Step:
+    """Where it stands."""
+    return next(step for step in enrolment.program.steps if step.name == enrolment.step)
+
+
+def is_of(enrolment: Enrolment, step: Step, step_type: str) -> bool:
+    """Whether the step is of the type, switched on and in order."""
+    is_whole = not is_broken(enrolment.program, step)
+    return step.type == step_type and step.enabled and is_whole
+
+
+def is_broken(program: Program, step: Step) -> bool:
+    """Whether it cannot be done as it is written, or leads to no later step."""
+    names = [each.name for each in program.steps]
+    later = names[names.index(step.name) + 1 :]
+    targets = [step.config.get(way) for way in ("next", "yes", "no")]
+    astray = [name for name in targets if name not in (None, "end", *later)]
+    return step.broken or bool(astray)
+
+
+def length(text: str) -> dt.timedelta:
+    """`90min`, `2h`, `1d`."""
+    digits = "".join(letter for letter in text if letter.isdigit())
+    return dt.timedelta(**{UNITS[text.removeprefix(digits)]: int(digits)})
+
+
+def end_of_wait(enrolment: Enrolment, step: Step) -> dt.datetime:
+    """The first instant, from the arrival on, at which the contact's clock shows what is said."""
+    arrived_at = enrolment.arrived_at
+    assert arrived_at is not None
+    if "for" in step.config:
+        return arrived_at + length(step.config["for"])
+    zone = enrolment.contact.zone
+    day = arrived_at.astimezone(zone).date()
+    clock = dt.time.fromisoformat(step.config.get("until", "00:00"))
+    while True:
+        weekday = step.config.get("weekday", WEEKDAYS[day.weekday()])
+        instant = instant_of(dt.datetime.combine(day, clock), zone)
+        if instant >= arrived_at and WEEKDAYS[day.weekday()] == weekday:
+            return instant
+        day += dt.timedelta(days=1)
+
+
+def instant_of(local: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """A time that a day leaves out is an hour later; of one that comes twice, the second."""
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+    return max(first, second)
+
+
+def suppressions(contact: Contact, channel: str) -> list[str]:
+    """Why the contact must not be written to."""
+    return [reason for _, where, reason in contact.suppressed if where in (channel, "all")]
+
+
+def refusal(contact: Contact, channel: str) -> str | None:
+    """Why a message of this channel is not for this contact."""
+    if channel == "webhook":
+        return None
+    for reason in suppressions(contact, channel):
+        return reason
+    addresses = {
+        "email": contact.email,
+        "sms": contact.phone,
+        "push": contact.attributes.get("push_token"),
+    }
+    return None if addresses[channel] else "no_address"
+
+
+def holds(rule: dict[str, Any], contact: Contact, tick: dt.datetime) -> bool:
+    """The few kinds of rules that random programs have."""
+    if "event" in rule:
+        return any(event.type == rule["event"] and event.at < tick for event in contact.events)
+    return bool(contact.attributes.get(rule["attribute"]) == rule["value"])
+
+
+def update(contact: Contact, values: dict[str, Any]) -> None:
+    """Sets columns and attributes; None clears."""
+    for name, value in values.items():
+        if name in ("email", "phone"):
+            setattr(contact, name, value)
+        elif value is None:
+            contact.attributes.pop(name, None)
+        else:
+            contact.attributes[name] = value

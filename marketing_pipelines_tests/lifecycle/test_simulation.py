@@ -1,0 +1,460 @@
+"""Whatever happens, contacts are where the specification says they are after every tick.
+
+The engine is held against `naive`, a model in memory that moves one contact after the other.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from marketing_pipelines.domains.lifecycle.engine import Report
+from marketing_pipelines_tests.lifecycle import naive
+from marketing_pipelines_tests.lifecycle.naive import Contact, Enrolment, Event, Program, Step
+from marketing_pipelines_tests.lifecycle.world import TABLES, ProgramWorld
+from marketing_pipelines_tests.scale import SOAK
+
+# In parts, which several processes share.
+PARTS = 4
+MINUTES = [0, 1, 5, 5, 5, 30, 60, 60, 720, 1_440, 1_440, 10_080]
+TIMES = ["0min", "5min", "1h", "1h", "1d"]
+CLOCKS = ["00:00", "02:30", "09:00", "23:59"]
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+# Mondays: among them those before the clocks change.
+STARTS = [dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 28), dt.datetime(2026, 10, 24)]
+EVENTS = ["opened", "clicked"]
+SUPPRESSIONS = [
+    ("unsubscribed", {}, "unsubscribed"),
+    ("complained", {}, "complaint"),
+    ("bounced", {"bounce_type": "hard"}, "hard_bounce"),
+    ("bounced", {"bounce_type": "soft"}, None),
+]
+STEP_TYPES = [
+    *("send_email", "send_sms", "send_push", "webhook", "create_task", "exit"),
+    *("wait", "wait", "wait", "branch", "branch", "wait_for", "wait_for", "update_contact"),
+]
+PLAIN: dict[str, dict[str, Any]] = {
+    "send_email": {"subject": "s", "text": "t"},
+    "send_sms": {"text": "t"},
+    "send_push": {"title": "t", "text": "t"},
+    "webhook": {"url": "https://example.org"},
+    "create_task": {"title": "t"},
+    "exit": {},
+}
+
+
+class KilledError(Exception):
+    """The process that moves contacts is gone."""
+
+
+def config_of(dice: Random, step_type: str, program: Program) -> dict[str, Any]:
+    """What a step of the type does, without where it leads."""
+    field = f"{program.name}_k"
+    if step_type == "wait":
+        if dice.random() < 0.6:
+            return {"for": dice.choice(TIMES)}
+        config = {"until": dice.choice(CLOCKS), "weekday": dice.choice(naive.WEEKDAYS)}
+        for name in dice.choice([[], ["until"], ["weekday"]]):
+            del config[name]
+        return config
+    if step_type == "branch":
+        attribute = {"attribute": field, "op": "=", "value": dice.choice("ab")}
+        return {"rule": dice.choice([attribute, {"event": dice.choice(EVENTS)}])}
+    if step_type == "wait_for":
+        config = {"event": dice.choice(EVENTS), "timeout": dice.choice(TIMES)}
+        return config | (
+            {"source": "program"} if program.kind == "campaign" and dice.random() < 0.3 else {}
+        )
+    if step_type == "update_contact":
+        return {"set": {field: dice.choice(["a", "b", None])}}
+    return dict(PLAIN[step_type])
+
+
+BROKEN: dict[str, Any] = {
+    "wait": {"until": "9"},
+    "branch": {"rule": {"attribute": "misspelt", "op": "exists"}},
+    "wait_for": {"event": "opened"},
+    "update_contact": {"set": {}},
+}
+
+
+class Life:
+    """A random organization: in memory, and in a database."""
+
+    def __init__(self, engine: sa.Engine, dice: Random) -> None:
+        self.stored = ProgramWorld(engine, name=uuid.uuid4().hex)
+        self.world = naive.World()
+        self.now = dice.choice(STARTS).replace(tzinfo=dt.UTC)
+        self.now += dt.timedelta(minutes=dice.choice([0, 5, 550, 1_435]))
+        self.numbers: dict[str, int] = {}
+        self.events = 0
+        self.report = Report()
+        kind = dice.choice(list(TABLES))
+        kinds = [kind, *dice.choice([[], [kind], [dice.choice(list(TABLES))]])]
+        for place, each in enumerate(kinds):
+            self._add_program(dice, f"p{place}", each)
+        for _ in range(dice.randint(1, 4)):
+            self.enrol(dice, new=True)
+
+    def _add_program(self, dice: Random, name: str, kind: str) -> None:
+        program = Program(name, kind, [])
+        self.world.programs.append(program)
+        for place in range(dice.randint(1, 7)):
+            program.steps.append(self._step(dice, f"s{place}", program))
+        for place, step in enumerate(program.steps):
+            later = [each.name for each in program.steps[place + 1 :]]
+            ways = ["next", "yes", "no"] if step.type in ("branch", "wait_for") else ["next"]
+            for way in ways:
+                if dice.random() < 0.25:
+                    step.config[way] = dice.choice([*later, *later, "end"])
+        steps = [(each.name, each.type, each.config) for each in program.steps]
+        self.numbers[name] = self.stored.program(steps, kind=kind, name=name)
+        for step in program.steps:
+            if not step.enabled:
+                self._store_step(program, step)
+
+    def _step(self, dice: Random, name: str, program: Program) -> Step:
+        step_type = dice.choice(STEP_TYPES)
+        broken = step_type in BROKEN and dice.random() < 0.1
+        config = dict(BROKEN[step_type]) if broken else config_of(dice, step_type, program)
+        return Step(name, step_type, config, dice.random() > 0.1, broken)
+
+    def _store_step(self, program: Program, step: Step, **columns: Any) -> None:
+        self.stored.change_step(
+            self.numbers[program.name],
+            step.name,
+            kind=program.kind,
+            config=step.config,
+            enabled=step.enabled,
+            **columns,
+        )
+
+    def enrol(self, dice: Random, *, new: bool = False) -> None:
+        """A new contact enters, or one that has left enters again."""
+        program = dice.choice(self.world.programs)
+        contact = self._add_contact(dice) if new else dice.choice(self.world.contacts)
+        before = [
+            each
+            for each in self.world.enrolments
+            if each.program is program and each.contact is contact
+        ]
+        if any(each.status == "active" for each in before):
+            return
+        entered_at = self.now + dt.timedelta(minutes=dice.choice([-5, 0, 0, 1, 90]))
+        entered = Enrolment(program, contact, len(before) + 1, entered_at)
+        self.world.enrolments.append(entered)
+        self.stored.enrol(
+            self.numbers[program.name],
+            [self.numbers[contact.name]],
+            entered_at,
+            kind=program.kind,
+            rotation=entered.rotation,
+        )
+
+    def _add_contact(self, dice: Random) -> Contact:
+        contact = Contact(f"c{len(self.world.contacts)}", ZoneInfo(dice.choice(ZONES)))
+        contact.email = dice.choice([contact.email, contact.email, None])
+        contact.phone = dice.choice([contact.phone, contact.phone, ""])
+        contact.attributes = {f"{program.name}_k": "a" for program in self.world.programs}
+        if dice.random() < 0.6:
+            contact.attributes |= {"push_token": "t"}
+        self.world.contacts.append(contact)
+        self.numbers[contact.name] = self.stored.scalar(
+            "insert into crm.contacts (organization_id, external_id, email, phone, timezone,"
+            " attributes) values (:organization, :name, :email, :phone, :zone,"
+            " cast(:attributes as jsonb)) returning id",
+            organization=self.stored.organization_id,
+            name=contact.name,
+            email=contact.email,
+            phone=contact.phone,
+            zone=contact.zone.key,
+            attributes=json.dumps(contact.attributes),
+        )
+        return contact
+
+    def happen(self, dice: Random) -> None:
+        """Events that are late, early or in time."""
+        campaigns = [each.name for each in self.world.programs if each.kind == "campaign"]
+        for _ in range(dice.randint(1, 3)):
+            contact = dice.choice(self.world.contacts)
+            late = dice.choice([-1_440, -60, -5, -1, 0, 0, 1, 5, 60])
+            event = Event(
+                dice.choice(EVENTS),
+                self.now + dt.timedelta(minutes=late),
+                dice.choice([None, None, *campaigns]),
+            )
+            contact.events.append(event)
+            self.stored.event(
+                [self.numbers[contact.name]],
+                event.type,
+                event.at,
+                campaign=self.numbers[event.campaign] if event.campaign else None,
+            )
+
+    def suppress(self, dice: Random) -> None:
+        """A contact unsubscribes, complains or bounces."""
+        contact = dice.choice(self.world.contacts)
+        event, properties, reason = dice.choice(SUPPRESSIONS)
+        channel = dice.choice(["email", "email", "sms", "all"])
+        # No two at one instant, so that there is a first.
+        self.events += 1
+        since = self.now - dt.timedelta(minutes=dice.choice([0, 600]), seconds=self.events)
+        known = [row[1:] for row in contact.suppressed]
+        if reason is not None and (channel, reason) not in known:
+            contact.suppressed = sorted([*contact.suppressed, (since, channel, reason)])
+        number = self.numbers[contact.name]
+        self.stored.event([number], event, since, properties={**properties, "channel": channel})
+
+    def switch(self, dice: Random) -> None:
+        """A program is paused, or resumed."""
+        program = dice.choice(self.world.programs)
+        program.status = "paused" if program.status == "active" else "active"
+        number = self.numbers[program.name]
+        self.stored.set_status(number, program.status, kind=program.kind)
+
+    def edit(self, dice: Random) -> None:
+        """A step is changed, mended, switched on or off, moved or added."""
+        program = dice.choice(self.world.programs)
+        step = dice.choice(program.steps)
+        # What those are promised who wait for an event already is not changed.
+        is_awaited = step.type == "wait_for" and any(
+            each.program is program and each.step == step.name and each.status == "active"
+            for each in self.world.enrolments
+        )
+        change = dice.choice(["config", "config", "mend", "enabled", "move", "add"])
+        if change == "add":
+            self._add_step(dice, program)
+        elif change == "move":
+            program.steps.remove(step)
+            program.steps.insert(dice.randint(0, len(program.steps)), step)
+        elif change == "enabled" and not is_awaited:
+            step.enabled = not step.enabled
+        elif change == "mend" or not is_awaited:
+            if change == "mend" and not step.broken:
+                return
+            ways = {way: step.config[way] for way in ("next", "yes", "no") if way in step.config}
+            step.config = config_of(dice, step.type, program) | ways
+            step.broken = False
+        for place, each in enumerate(program.steps):
+            self._store_step(program, each, position=place)
+
+    def _add_step(self, dice: Random, program: Program) -> None:
+        if len(program.steps) > 9:
+            return
+        step = self._step(dice, f"s{len(program.steps)}", program)
+        program.steps.insert(dice.randint(0, len(program.steps)), step)
+        self.stored.execute(
+            "insert into lifecycle.steps (organization_id, program_kind, program_id, external_id,"
+            " position, type) values (:organization, :kind, :program, :name, 0, :type)",
+            organization=self.stored.organization_id,
+            kind=program.kind,
+            program=self.numbers[program.name],
+            name=step.name,
+            type=step.type,
+        )
+
+    def tick(self, dice: Random) -> None:
+        """Time passes; passes over each kind, some of them more than once, some of them killed."""
+        self.now += dt.timedelta(minutes=dice.choice(MINUTES))
+        for kind in sorted({program.kind for program in self.world.programs}):
+            way = dice.choice(["once", "once", "twice", "killed", "killed"])
+            batch = dice.choice([1, 2, 3, 20_000])
+            if way == "killed":
+                with killed(self.stored.engine, dice):
+                    self.stored.move(self.now, kind=kind, batch=batch)
+                self.check_counts()
+            self.report = self.stored.move(self.now, kind=kind, batch=batch)
+            if way == "twice":
+                self.report = self.stored.move(self.now, kind=kind)
+            self.world.move(kind, self.now)
+            self.check(kind)
+
+    def check_counts(self) -> None:
+        """Nobody is lost, in the middle of a pass either."""
+        found = self.stored.rows(
+            "select sum(entered), sum(active + completed + exited + failed)"
+            " from lifecycle.program_counts where organization_id = :organization",
+            organization=self.stored.organization_id,
+        )
+        assert found == [(len(self.world.enrolments),) * 2]
+
+    def check(self, kind: str) -> None:
+        """Everything is as the model has it."""
+        self.check_counts()
+        own = [each for each in self.world.enrolments if each.program.kind == kind]
+        found = {row[:3]: row[3:] for row in self._read(ENROLMENTS, kind=kind)}
+        assert {key: row[:-1] for key, row in found.items()} == {
+            key_of(each): place_of(each) for each in own
+        }
+        for each in own:
+            self._check_next(each, found[key_of(each)][-1])
+        results = {
+            (*key_of(each), step): tuple(result)
+            for each in own
+            for step, result in each.results.items()
+        }
+        rows = self._read(RESULTS, kind=kind)
+        assert {row[:4]: row[4:] for row in rows} == results
+        assert len(rows) == len(results)
+        assert sorted(self._read(MESSAGES)) == sorted(self.world.messages)
+        assert sorted(self._read(TASKS)) == sorted(self.world.tasks)
+        assert sorted(self._read(CONTACTS)) == sorted(
+            (each.name, each.attributes) for each in self.world.contacts
+        )
+
+    def _check_next(self, enrolment: Enrolment, next_at: dt.datetime | None) -> None:
+        """Who is still due at a step of an active program has a reason to be."""
+        if enrolment.status != "active":
+            assert next_at is None
+            return
+        assert next_at is not None
+        program = enrolment.program
+        if program.status != "active" or not any(step.enabled for step in program.steps):
+            return
+        if enrolment.step is None:
+            assert next_at == enrolment.entered_at > self.now
+            return
+        step = naive.step_of(enrolment)
+        if naive.is_of(enrolment, step, "wait_for"):
+            assert enrolment.arrived_at is not None
+            ends_at = enrolment.arrived_at + naive.length(step.config["timeout"])
+            assert self.now < next_at <= ends_at
+        elif enrolment.until is not None and enrolment.until > self.now:
+            assert next_at == enrolment.until
+        else:
+            assert next_at <= self.now
+            assert f"step {step.name} of" in "".join(self.report.held.values())
+            assert f"{program.kind} {program.name}" in self.report.held
+
+    def _read(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self.stored.rows(statement, organization=self.stored.organization_id, **parameters)
+
+
+def key_of(enrolment: Enrolment) -> tuple[str, str, int]:
+    """What an enrolment is known by."""
+    return (enrolment.program.name, enrolment.contact.name, enrolment.rotation)
+
+
+def place_of(enrolment: Enrolment) -> tuple[Any, ...]:
+    """Where it stands, since when, or how it ended."""
+    ended_at = {enrolment.status: enrolment.ended_at}
+    return (
+        enrolment.status,
+        enrolment.reason,
+        enrolment.step,
+        enrolment.arrived_at,
+        ended_at.get("completed"),
+        ended_at.get("exited"),
+    )
+
+
+_NAMED = """
+    join lifecycle.programs as program
+        on program.kind = it.program_kind and program.id = it.program_id
+    join crm.contacts as contact on contact.id = it.contact_id
+"""
+ENROLMENTS = f"""
+select program.external_id, contact.external_id, it.rotation, it.status, it.reason,
+       step.external_id, case when step.id is not null then it.arrived_at end, it.completed_at,
+       it.exited_at, it.next_step_at
+from lifecycle.enrolments as it {_NAMED}
+left join lifecycle.steps as step on step.id = it.step_id
+where it.organization_id = :organization and it.program_kind = :kind
+"""
+RESULTS = f"""
+select program.external_id, contact.external_id, it.rotation, step.external_id, result.outcome,
+       case when result.reason like 'event e%' then 'event' else result.reason end, result.at
+from lifecycle.step_results as result
+join lifecycle.enrolments as it on it.id = result.enrolment_id {_NAMED}
+join lifecycle.steps as step on step.id = result.step_id
+where it.organization_id = :organization and it.program_kind = :kind
+"""
+MESSAGES = f"""
+select program.external_id, step.external_id, contact.external_id, it.rotation, it.channel,
+       it.queued_at
+from delivery.messages as it {_NAMED}
+join lifecycle.steps as step on step.id = it.step_id
+where it.organization_id = :organization
+"""
+TASKS = """
+select program.external_id, step.external_id, contact.external_id, period::int
+from crm.tasks
+join lifecycle.steps as step on step.id = split_part(subject, ' ', 2)::bigint
+join lifecycle.programs as program
+    on program.kind = step.program_kind and program.id = step.program_id
+join crm.contacts as contact on contact.id = tasks.contact_id
+where tasks.organization_id = :organization
+"""
+CONTACTS = """
+select external_id, attributes from crm.contacts where organization_id = :organization
+"""
+
+
+@contextlib.contextmanager
+def killed(engine: sa.Engine, dice: Random) -> Iterator[None]:
+    """Whoever works with the database is gone, or loses its session, before some statement."""
+    left = dice.randint(1, 60)
+    loses_session = dice.random() < 0.2
+
+    def kill(connection: sa.Connection, *_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and loses_session:
+            pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+            with engine.connect() as other:
+                other.execute(sa.text("select pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        elif left == 0:
+            raise KilledError
+
+    sa.event.listen(engine, "before_cursor_execute", kill)
+    try:
+        with contextlib.suppress(KilledError, sa.exc.OperationalError):
+            yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", kill)
+
+
+ACTS = {
+    "tick": Life.tick,
+    "events": Life.happen,
+    "suppress": Life.suppress,
+    "switch": Life.switch,
+    "edit": Life.edit,
+    "enrol": Life.enrol,
+}
+SEEDS = st.integers(0, 2**24 - 1)
+LIVES = st.lists(
+    st.tuples(
+        st.sampled_from(["tick", "tick", "tick", "events", "events", *ACTS]),
+        SEEDS,
+    ),
+    min_size=6,
+    max_size=14,
+)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(
+    max_examples=(10_000 if SOAK else 500) // PARTS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(seed=SEEDS, acts=LIVES)
+def test_contacts_are_where_the_specification_says_after_every_tick(
+    shared_engine: sa.Engine, part: int, seed: int, acts: list[tuple[str, int]]
+) -> None:
+    life = Life(shared_engine, Random(f"{part} {seed}"))
+    try:
+        for act, own_seed in [*acts, ("tick", seed)]:
+            ACTS[act](life, Random(f"{own_seed} {act}"))
+    finally:
+        life.stored.retire()
