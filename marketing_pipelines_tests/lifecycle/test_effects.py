@@ -158,7 +158,7 @@ SET: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"first_name": ""}, {"first_name": ""}),
     ({"intent_score": 7}, {"intent_score": 7}),
     ({"intent_score": -7, "lead_grade": "A"}, {"intent_score": -7, "lead_grade": "A"}),
-    ({"timezone": "Mars"}, {"timezone": "Mars"}),
+    ({"timezone": "Europe/Berlin"}, {"timezone": "Europe/Berlin"}),
     ({"c": "new"}, {"attributes": {"a": 1, "b": {"x": 1}, "c": "new"}}),
     ({"a": None}, {"attributes": {"b": {"x": 1}}}),
     ({"never": None}, {}),

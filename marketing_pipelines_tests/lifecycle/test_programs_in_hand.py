@@ -48,7 +48,7 @@ ASTRAY: list[tuple[dict[str, Any], str]] = [
     ({"next": "fork"}, "It leads back to 'fork': a step leads only to later ones."),
     ({"yes": "nowhere"}, "It leads to 'nowhere', which is no step of its program."),
     ({"no": "first"}, "It leads back to 'first': a step leads only to later ones."),
-    ({"next": ""}, "next: String should have at least 1 character."),
+    ({"next": ""}, "next: is empty."),
 ]
 
 
