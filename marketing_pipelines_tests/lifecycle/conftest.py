@@ -17,7 +17,7 @@ from marketing_pipelines_tests.lifecycle.world import ProgramWorld
 def shared_engine(server: EmbeddedPostgres) -> Iterator[sa.Engine]:
     """An engine on one migrated database."""
     with databases(server) as make:
-        engine = create_engine(database_url(Settings(database_url=make())))
+        engine = create_engine(database_url(Settings(database_url=make())), pool_size=5)
         yield engine
         engine.dispose()
 

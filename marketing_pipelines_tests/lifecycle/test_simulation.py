@@ -438,7 +438,7 @@ LIVES = st.lists(
         SEEDS,
     ),
     min_size=6,
-    max_size=14,
+    max_size=12,
 )
 
 
