@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from marketing_pipelines.domains.lifecycle.engine import Report
@@ -446,6 +446,8 @@ LIVES = st.lists(
 @settings(
     max_examples=(10_000 if SOAK else 500) // PARTS,
     deadline=None,
+    # A failure is told at once; with the phase `shrink` it becomes smaller, which takes minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(seed=SEEDS, acts=LIVES)
