@@ -288,3 +288,17 @@ def test_an_exit_leaves_with_its_reason_and_nothing_after_it_is_done(world: Prog
             program=program,
         ) == [(TICK, None, None)]
     assert world.messages() == {}
+
+
+@pytest.mark.parametrize("kind", ["campaign", "sequence"])
+def test_the_reason_is_the_one_that_came_first(world: ProgramWorld, kind: str) -> None:
+    program = world.program([MAIL], kind=kind)
+    contacts = world.contacts(1)
+    world.event(contacts, "unsubscribed", at("03-02 09:00"))
+    world.event(contacts, "complained", at("03-02 08:00"))
+    world.enrol(program, contacts, at("03-02 10:00"), kind=kind)
+    world.move(TICK, kind=kind)
+    if kind == "sequence":
+        assert world.left(program, kind=kind) == [("exited", "complaint", 1)]
+    else:
+        assert outcomes(world, contacts[0], program) == [("mail", "skipped", "complaint")]
