@@ -61,7 +61,8 @@ class Report:
         outcomes: Steps that were done, by their type and outcome.
         ended: Enrolments that ended, by status.
         woken: Contacts whose awaited event has arrived.
-        held: Steps and programs whose contacts stay where they are, with the reason.
+        held: Programs with contacts who stay where they are, with the reason.
+        held_programs: Their numbers.
     """
 
     programs: int = 0
@@ -72,6 +73,7 @@ class Report:
     ended: Counter[str] = field(default_factory=Counter)
     quarantined: int = 0
     held: dict[str, str] = field(default_factory=dict)
+    held_programs: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -312,6 +314,7 @@ class Pass:
                 continue
             reason = f"{held}: {held.problem}"
             self.report.held[str(program)] = reason
+            self.report.held_programs.add(program.id)
             self.failures.failed_with(connection, str(program), StuckError(reason))
         self.failures.all_succeeded(connection, done)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.engine import CHANNELS
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
@@ -136,7 +137,7 @@ def explain(
         for row in rows
     ]
     return Explanation(
-        program=str(program),
+        program=program.name,
         status=status,
         stays=stays,
         earlier=rows[0].number - len(rows) if rows else 0,
@@ -148,14 +149,21 @@ def _find(
     connection: sa.Connection, organization_id: int, kind: str, name: str
 ) -> tuple[Program, str]:
     rows = connection.execute(
-        sa.select(programs.c.id, programs.c.external_id, programs.c.status).where(
+        sa.select(
+            programs.c.id,
+            programs.c.external_id,
+            programs.c.status,
+            organizations.c.external_id.label("organization"),
+        ).where(
             programs.c.kind == kind,
             programs.c.organization_id == organization_id,
+            organizations.c.id == organization_id,
             (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
         )
     ).all()
     for row in sorted(rows, key=lambda row: row.external_id != name):
-        return Program(kind, row.id, organization_id, row.external_id), row.status
+        found = Program(kind, row.id, organization_id, row.external_id, row.organization)
+        return found, row.status
     raise BadInputError(f"There is no {kind} '{name}': give its external id or its number.")
 
 

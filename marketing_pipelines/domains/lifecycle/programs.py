@@ -36,15 +36,22 @@ class Program:
     Attributes:
         kind: campaign, sequence or journey.
         id: Its number among those of its kind.
+        organization: External id of its organization.
     """
 
     kind: str
     id: int
     organization_id: int
     external_id: str
+    organization: str
+
+    @property
+    def name(self) -> str:
+        """What it is called within its organization."""
+        return f"{self.kind} {self.external_id}"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.external_id}"
+        return f"{self.name} of {self.organization}"
 
 
 @cache

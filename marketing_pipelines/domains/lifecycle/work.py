@@ -25,6 +25,7 @@ def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None
     tick.rows = report.taken
     numbers = asdict(report)
     outcomes, ended, held = numbers.pop("outcomes"), numbers.pop("ended"), numbers.pop("held")
+    stuck = numbers.pop("held_programs")
     with tick.sharing() as connection:
         late = connection.execute(
             read_sql("left_behind"), {"kind": kind, "before": tick.instant - TWO_TICKS}
@@ -33,7 +34,7 @@ def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None
         "steps_done": sum(outcomes.values()),
         "steps": table_of(("step and outcome", "contacts"), sorted(outcomes.items())),
         "ended": table_of(("status", "contacts"), sorted(ended.items())),
-        "left_behind": sum(row.contacts for row in late if f"{kind} {row.program}" not in held),
+        "left_behind": sum(row.contacts for row in late if row.program_id not in stuck),
     }
     if held:
         tick.metadata["held"] = table_of(("program", "why its contacts wait"), held.items())

@@ -162,14 +162,15 @@ comment on view lifecycle.used_segments is
 -- day is over is judged by the writer's own time: a trigger has no tick. The count of a day waits
 -- for transactions that began before the day ended.
 create function lifecycle.mark_days(instants timestamptz[]) returns void
-language sql as $$
+language plpgsql as $$
+begin
+    insert into analytics.stale_partitions (asset, partition, xid)
     with days as materialized (
         select distinct to_char(at at time zone installation.timezone, 'YYYY-MM-DD') as day
         from ops.installation
         cross join unnest(instants) as at
         where at is not null
     )
-    insert into analytics.stale_partitions (asset, partition, xid)
     select finished.asset, finished.partition, pg_current_xact_id()::text::bigint
     from days
     join analytics.finished_partitions as finished
@@ -179,8 +180,8 @@ language sql as $$
     from ops.installation
     cross join lateral to_char(now() at time zone timezone, 'YYYY-MM-DD') as today
     join days on days.day < today
-    on conflict do nothing
-$$;
+    on conflict do nothing;
+end $$;
 
 create function lifecycle.mark_enrolment_days() returns trigger
 language plpgsql as $$
@@ -206,7 +207,8 @@ after delete on lifecycle.enrolments
 referencing old table as touched
 for each statement execute function lifecycle.mark_enrolment_days();
 
--- Nearly all changes are steps forward, which no day counts: so only rows that say otherwise.
+-- Nearly all changes are steps forward, which no day counts: so only rows that say otherwise. The
+-- step engine, which ends very many at one instant, marks its day once and says so.
 create function lifecycle.mark_changed_enrolment_days() returns trigger
 language plpgsql as $$
 begin
@@ -223,6 +225,7 @@ for each row when (
     new.program_kind = 'campaign'
     and (old.entered_at, old.completed_at, old.exited_at, old.program_id)
         is distinct from (new.entered_at, new.completed_at, new.exited_at, new.program_id)
+    and current_setting('lifecycle.marks_days', true) is distinct from 'by itself'
 )
 execute function lifecycle.mark_changed_enrolment_days();
 
@@ -271,6 +274,28 @@ create trigger collect_awaited_after_change
 after update on lifecycle.steps
 referencing new table as touched
 for each statement execute function lifecycle.collect_awaited_steps();
+
+-- Whoever waits at a step that is edited is looked at anew: what is awaited may be there already.
+create function lifecycle.wake_edited_waits() returns trigger
+language plpgsql as $$
+begin
+    update lifecycle.enrolments as enrolment
+    set next_step_at = enrolment.arrived_at
+    from before_change as before
+    join after_change as after using (id)
+    where after.type = 'wait_for'
+        and before.config is distinct from after.config
+        and enrolment.program_kind = after.program_kind
+        and enrolment.program_id = after.program_id
+        and enrolment.status = 'active'
+        and enrolment.step_id = after.id;
+    return null;
+end $$;
+
+create trigger wake_edited_waits
+after update on lifecycle.steps
+referencing old table as before_change new table as after_change
+for each statement execute function lifecycle.wake_edited_waits();
 
 create function lifecycle.collect_awaited_triggers() returns trigger
 language plpgsql as $$
@@ -431,9 +456,15 @@ comment on column lifecycle.program_counts.completed is 'Those that went through
 comment on column lifecycle.program_counts.exited is 'Those that left before, canceled ones included';
 comment on column lifecycle.program_counts.failed is 'Those for whom a step could not be done';
 
+-- What steps are configured with may hold addresses and tokens of other systems.
 grant usage on schema delivery, lifecycle, campaigns, journey to marketing_reader;
 grant select on delivery.messages, delivery.suppressions to marketing_reader;
-grant select on all tables in schema lifecycle, journey to marketing_reader;
+grant select on lifecycle.programs, lifecycle.enrolments, lifecycle.step_results,
+    lifecycle.program_counts to marketing_reader;
+grant select (id, organization_id, program_kind, program_id, external_id, name, position, type,
+              enabled) on lifecycle.steps to marketing_reader;
+grant select on journey.journeys, journey.journey_executions, journey.journey_triggers,
+    journey.execution_logs to marketing_reader;
 grant select on campaigns.campaigns, campaigns.campaign_contacts, campaigns.sequences,
     campaigns.sequence_enrolments to marketing_reader;
 revoke all on all functions in schema lifecycle, delivery from public;

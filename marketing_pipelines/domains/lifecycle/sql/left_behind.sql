@@ -1,6 +1,6 @@
--- Contacts of active programs who have been due since before an instant, by program.
+-- Contacts of active programs with steps who have been due since before an instant, by program.
 -- One look into the index for each program: what paused programs hold is not read.
-select program.external_id as program, late.contacts
+select program.id as program_id, late.contacts
 from lifecycle.programs as program
 cross join lateral (
     select count(*) as contacts
@@ -16,6 +16,6 @@ where program.kind = :kind
     and late.contacts > 0
     and exists (
         select from lifecycle.steps
-        where steps.program_kind = program.kind and steps.program_id = program.id and steps.enabled
+        where steps.program_kind = program.kind and steps.program_id = program.id
     )
-order by program.external_id
+order by program.id

@@ -13,7 +13,8 @@ with judged as materialized (
            ) as problem
     from moving
     join planned_steps as step using (step_id)
-    join crm.contacts as contact on contact.id = moving.contact_id
+    join crm.contacts as contact
+        on contact.id = moving.contact_id and contact.organization_id = moving.organization_id
     left join lateral (
         select suppressions.reason
         from delivery.suppressions
