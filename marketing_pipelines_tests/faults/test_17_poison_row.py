@@ -55,8 +55,14 @@ def test_those_whom_a_trigger_refuses_fail_and_all_others_move(
     assert report.quarantined == 5
     assert world.standing(program) == {"completed": 96, "failed": 4}
     assert world.standing(other) == {"completed": 49, "failed": 1}
-    # Nothing of those who failed is half done.
-    assert world.messages() == {"hello": 96 + 49, "more": 96 + 49}
+    # Those who failed have done what comes before the step that they cannot do, and nothing after.
+    assert world.messages() == {"hello": 100 + 50, "more": 96 + 49}
+    assert world.results(program) == {
+        ("hello", "done"): 100,
+        ("set", "done"): 96,
+        ("set", "failed"): 4,
+        ("more", "done"): 96,
+    }
     assert world.rows(
         "select distinct status, reason, failed_at, next_step_at from lifecycle.enrolments"
         " where status = 'failed' and contact_id = :bad",
@@ -79,11 +85,14 @@ def test_where_many_fail_it_is_the_program_that_stops_and_loses_no_more(
     world.enrol(other, contacts, at("03-02 10:00"))
     poison(world, contacts)
     report = world.move(TICK)
-    assert "is not to be touched" in report.held["campaign welcome"]
+    assert "is not to be touched" in report.held["campaign welcome of acme"]
     assert world.standing(other) == {"completed": 50}
     for tick in ("10:10", "10:15", "10:20"):
-        assert "is not to be touched" in world.move(at(f"03-02 {tick}")).held["campaign welcome"]
-    assert world.standing(program) == {"entrance": 30, "failed": 20}
+        assert (
+            "is not to be touched"
+            in world.move(at(f"03-02 {tick}")).held["campaign welcome of acme"]
+        )
+    assert world.standing(program) == {"entrance": 26, "set": 4, "failed": 20}
     world.execute("drop trigger refuse on crm.contacts")
     assert world.move(at("03-02 10:25")).held == {}
     assert world.standing(program) == {"completed": 30, "failed": 20}

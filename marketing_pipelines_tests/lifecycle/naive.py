@@ -110,7 +110,7 @@ class World:
         """Moves everybody in the active programs of a kind."""
         for enrolment in self.enrolments:
             program = enrolment.program
-            is_on = program.status == "active" and any(step.enabled for step in program.steps)
+            is_on = program.status == "active" and bool(program.steps)
             if program.kind == kind and is_on:
                 self._move(enrolment, tick)
 

@@ -195,7 +195,7 @@ def test_broken_rules_are_held_with_their_reasons_while_all_others_move(
     assert [world.standing(program) for program in fine] == [{"no": 2}] * len(fine)
     assert [world.standing(program) for program in broken] == [{"fork": 2}] * len(broken)
     for place, (_, reason) in enumerate(BROKEN):
-        assert reason in report.held[f"campaign broken {place}"]
+        assert reason in report.held[f"campaign broken {place} of {world.name}"]
     # They stay until the rule is mended, and then lose nothing.
     world.move(at("03-02 10:10"))
     for program in broken:
@@ -233,6 +233,6 @@ def test_a_rule_that_takes_too_long_is_held_and_delays_nobody_twice(world: Progr
         sa.event.remove(world.engine, "handle_error", note)
     assert world.standing(slow) == {"fork": 2}
     assert [world.standing(program) for program in fine] == [{"no": 2}] * 3
-    assert "took longer than 1 s and was stopped" in report.held["campaign slow"]
+    assert "took longer than 1 s and was stopped" in report.held[f"campaign slow of {world.name}"]
     # Once with the others and once by itself.
     assert stopped == ["57014", "57014"]

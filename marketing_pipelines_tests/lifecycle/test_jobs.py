@@ -39,11 +39,10 @@ def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(
     assert outcome.status == "COMPLETED"
     assert world.standing(fine) == {"completed": 2}
     assert world.standing(broken) == {"fork": 2}
+    item = "campaign welcome of acme"
+    reason = "attribute: no contact has or has had 'misspelt'."
     assert world.rows("select item, error from ops.item_failures") == [
-        (
-            "campaign welcome",
-            "step fork of campaign welcome: attribute: no contact has or has had 'misspelt'.",
-        )
+        (item, f"step fork: {reason}")
     ]
 
 
@@ -96,4 +95,24 @@ def written(world: ProgramWorld) -> list[list[tuple[object, ...]]]:
     return [
         world.rows(f"select * from {table} order by 1, 2")
         for table in ("delivery.messages", "crm.tasks", "lifecycle.step_results")
+    ]
+
+
+def test_programs_of_one_name_in_two_organizations_fail_and_recover_each_by_itself(
+    installation: Installation,
+) -> None:
+    fork = ("fork", "branch", {"rule": {"attribute": "city", "op": "exists"}})
+    worlds = [ProgramWorld(installation.engine, name=name) for name in ("acme", "zenith")]
+    for world, city in zip(worlds, ['{"city": "Bern"}', "{}"], strict=True):
+        program = world.program([fork])
+        world.enrol(program, world.contacts(2, attributes=city), at("03-02 10:00"))
+    for minute in ("05", "10", "15"):
+        installation.run(
+            "campaigns/step_progress", at=instant(f"2026-03-02T10:{minute}:00+00:00"), only=True
+        )
+    assert worlds[0].rows("select item, consecutive from ops.item_failures") == [
+        ("campaign welcome of zenith", 3)
+    ]
+    assert worlds[0].rows("select item from ops.incidents where recovered_at is null") == [
+        ("campaign welcome of zenith",)
     ]

@@ -174,7 +174,9 @@ def test_what_is_no_wait_is_held_with_its_reason_while_others_move(world: Progra
     report = world.move(at("03-02 10:05"))
     assert world.standing(fine) == {"completed": 1}
     assert [world.standing(program) for program in broken] == [{"wait": 1}] * len(REFUSED)
-    assert set(report.held) == {f"campaign broken {place}" for place in range(len(REFUSED))}
+    assert set(report.held) == {
+        f"campaign broken {place} of {world.name}" for place in range(len(REFUSED))
+    }
     # Mended, it is moved by the next pass.
     for program in broken:
         world.change_step(program, "wait", config={"for": "0d"})

@@ -146,7 +146,7 @@ def test_events_of_the_program_itself_are_a_campaigns_alone(world: ProgramWorld,
     world.enrol(program, world.contacts(1), ARRIVAL, kind=kind)
     report = world.move(ARRIVAL, kind=kind)
     assert world.standing(program, kind=kind) == {"link": 1}
-    assert "only a campaign has events of its own" in report.held[f"{kind} welcome"]
+    assert "only a campaign has events of its own" in report.held[f"{kind} welcome of {world.name}"]
 
 
 CLICK = sa.text(
@@ -254,7 +254,7 @@ def test_who_came_to_a_broken_wait_is_woken_when_it_is_mended(world: ProgramWorl
     program = world.program([("link", "wait_for", step), *SIDES])
     contacts = world.contacts(2)
     world.enrol(program, contacts, ARRIVAL)
-    assert "timeout" in world.move(ARRIVAL).held["campaign welcome"]
+    assert "timeout" in world.move(ARRIVAL).held[f"campaign welcome of {world.name}"]
     world.change_step(program, "link", config={"event": "clicked", "timeout": "1h", "yes": "yes"})
     world.move(at("03-02 10:05"))
     assert world.next_at(program) == ["03-02 11:00"] * 2
@@ -314,3 +314,21 @@ def interrupted(engine: sa.Engine, statement: str, work: Any) -> Iterator[None]:
     finally:
         sa.event.remove(engine, "before_cursor_execute", before)
     assert not pending
+
+
+def test_whoever_waits_when_the_awaited_event_is_edited_is_looked_at_anew(
+    world: ProgramWorld,
+) -> None:
+    waiting = {"event": "opened", "timeout": "30d"}
+    program = world.program([("link", "wait_for", waiting)])
+    contacts = world.contacts(2)
+    world.enrol(program, contacts, at("03-02 10:00"))
+    world.move(at("03-02 10:05"))
+    world.event(contacts[:1], "clicked", at("03-02 10:06"))
+    world.move(at("03-02 10:10"))
+    world.change_step(program, "link", config={"event": "clicked", "timeout": "2d"})
+    world.move(at("03-02 10:15"))
+    assert world.standing(program) == {"link": 1, "completed": 1}
+    world.event(contacts[1:], "clicked", at("03-02 10:16"))
+    world.move(at("03-02 10:20"))
+    assert world.standing(program) == {"completed": 2}

@@ -57,6 +57,8 @@ class Report:
     """What a pass did.
 
     Attributes:
+        programs: Active programs with contacts who were due.
+        idle: Those without.
         taken: Contacts who were due and taken in hand.
         outcomes: Steps that were done, by their type and outcome.
         ended: Enrolments that ended, by status.
@@ -66,6 +68,7 @@ class Report:
     """
 
     programs: int = 0
+    idle: int = 0
     taken: int = 0
     batches: int = 0
     woken: int = 0
@@ -100,6 +103,7 @@ class Pass:
     report: Report = field(default_factory=Report)
     planned: list[PlannedStep] = field(default_factory=list)
     _quarantined: Counter[int] = field(default_factory=Counter)
+    _rounds: int = 0
 
     def run(self) -> Report:
         """Moves everybody who is due.
@@ -110,9 +114,11 @@ class Pass:
         with self.begin() as connection:
             self.report.woken = self._do(connection, "wake").scalar_one()
             programs = self._due_programs(connection)
+            active = self._do(connection, "count_active", kind=self.kind).scalar_one()
             if programs:
                 self._plan(connection, programs)
         self.report.programs = len(programs)
+        self.report.idle = max(active - len(programs), 0)
         place: tuple[int, Any, int] | None = (0, None, 0)
         left = [program.id for program in programs]
         while left and place is not None:
@@ -187,15 +193,13 @@ class Pass:
         self, connection: sa.Connection, first: int, last: int, error: sa.exc.DBAPIError
     ) -> tuple[Counter[str], Counter[str]]:
         if first == last:
-            self._quarantine(connection, first, error)
-            return Counter(), Counter()
+            return self._move_as_far_as_possible(connection, first, error)
         middle = (first + last) // 2
         total: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         for start, end in ((first, middle), (middle + 1, last)):
             try:
                 with connection.begin_nested():
-                    connection.execute(sa.text("truncate moving, outcomes"))
-                    connection.execute(read_sql("take_claimed"), {"first": start, "last": end})
+                    self._take(connection, start, end)
                     counted = self._move(connection)
             except sa.exc.DBAPIError as own:
                 if not _is_of_data(own):
@@ -204,6 +208,27 @@ class Pass:
             for counts, more in zip(total, counted, strict=True):
                 counts.update(more)
         return total
+
+    def _move_as_far_as_possible(
+        self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError
+    ) -> tuple[Counter[str], Counter[str]]:
+        """Does the steps that one contact can do, and takes it out at the one that it cannot."""
+        rounds = self._rounds
+        counted: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        try:
+            with connection.begin_nested():
+                self._take(connection, place, place)
+                counted = self._move(connection, rounds)
+        except sa.exc.DBAPIError as own:
+            if not _is_of_data(own):
+                raise
+        self._quarantine(connection, place, error)
+        return counted
+
+    def _take(self, connection: sa.Connection, first: int, last: int) -> None:
+        """Has some of those who were claimed in hand, as they were."""
+        connection.execute(sa.text("truncate moving, outcomes"))
+        connection.execute(read_sql("take_claimed"), {"first": first, "last": last})
 
     def _quarantine(self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError) -> None:
         """Takes one contact out; where a program loses many, it is the program that is stopped."""
@@ -218,9 +243,16 @@ class Pass:
         if self._quarantined[program_id] >= MOST_QUARANTINED:
             self._hold_program(connection, program_id, reason)
             return
+        try:
+            with connection.begin_nested():
+                self._do(connection, "quarantine", place=place, reason=reason)
+        except sa.exc.DBAPIError as own:
+            if not _is_of_data(own):
+                raise
+            self._hold_program(connection, program_id, reason)
+            return
         self._quarantined[program_id] += 1
         self.report.quarantined += 1
-        self._do(connection, "quarantine", place=place, reason=reason)
 
     def _hold_program(self, connection: sa.Connection, program_id: int, reason: str) -> None:
         own = [one for one in self.planned if one.program.id == program_id]
@@ -228,13 +260,16 @@ class Pass:
             one.problem = one.problem or reason
         self._hold(connection, own)
 
-    def _move(self, connection: sa.Connection) -> tuple[Counter[str], Counter[str]]:
+    def _move(
+        self, connection: sa.Connection, most_rounds: int = MOST_ROUNDS
+    ) -> tuple[Counter[str], Counter[str]]:
         """Does the steps of those in hand until none of them is due."""
         outcomes: Counter[str] = Counter()
         channels: set[str] = set()
+        self._rounds = 0
         if self.suppressed_exit and self._do(connection, "exit_suppressed").rowcount:
             outcomes.update(self._advance(connection))
-        for _ in range(MOST_ROUNDS):
+        for self._rounds in range(most_rounds):
             types = sorted(self._do(connection, "due_types").scalars())
             if not types:
                 break
@@ -242,10 +277,12 @@ class Pass:
                 self._perform(connection, step_type)
             channels |= {CHANNELS[name] for name in types if name in CHANNELS}
             outcomes.update(self._advance(connection))
+        ended = {row.status: row.number for row in connection.execute(read_sql("count_ended"))}
+        if ended:
+            self._do(connection, "mark_day")
         self._do(connection, "write_back")
         if channels:
             doorbell.ring(connection, sorted(channels))
-        ended = {row.status: row.number for row in connection.execute(read_sql("count_ended"))}
         return outcomes, Counter(ended)
 
     def _perform(self, connection: sa.Connection, step_type: str) -> None:

@@ -157,7 +157,7 @@ def _find(
         ).where(
             programs.c.kind == kind,
             programs.c.organization_id == organization_id,
-            organizations.c.id == organization_id,
+            organizations.c.id == programs.c.organization_id,
             (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
         )
     ).all()

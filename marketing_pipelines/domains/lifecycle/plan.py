@@ -51,7 +51,7 @@ class PlannedStep:
     problem: str | None = None
 
     def __str__(self) -> str:
-        return f"step {self.name} of {self.program}"
+        return f"step {self.name}"
 
 
 def read(connection: sa.Connection, kind: str, programs: Sequence[Program]) -> list[PlannedStep]:
