@@ -127,7 +127,7 @@ def demo(
             request = Request(job, only=True)
             for outcome in run_job(request, settings=settings, engine=engine, instance=instance):
                 print(_line(outcome))
-        print(f"{_send(engine, settings)} messages are files in {settings.outbox_folder}")
+        print(f"{_send(engine, settings)} new messages are files in {settings.outbox_folder}")
         for title, statement in SHOWN:
             with engine.connect() as connection:
                 answer = connection.execute(sa.text(statement))

@@ -11,7 +11,7 @@ from marketing_pipelines.stores.sessions import close_abandoned, latest
 
 HEADER = (
     "session", "job", "partition", "trigger", "tick", "status", "started", "seconds", "rows",
-    "CPU s", "peak MB", "error",
+    "items failed", "CPU s", "peak MB", "error",
 )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ def rows(connection: sa.Connection, *, job: str | None, running: bool) -> list[l
             row.started_at,
             None if row.duration_ms is None else row.duration_ms / 1000,
             row.metadata.get("rows"),
+            row.items_failed,
             row.cpu_seconds,
             row.rss_peak_mb,
             row.error,

@@ -15,6 +15,9 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores import incidents
 from marketing_pipelines.stores.tables import item_failures
 
+# Whoever reads a check wants to know what fails, not a list of thousands.
+MOST_NAMED = 20
+
 
 class AllItemsFailedError(RetryableError):
     """Not one item of the job could be done."""
@@ -29,6 +32,7 @@ class ItemFailures:
         self.ok = 0
         self.failed = 0
         self.last_error = ""
+        self.failing: list[tuple[str, str]] = []
 
     def attempts(
         self, connection: sa.Connection, items: Iterable[Any], name: Callable[[Any], str]
@@ -89,6 +93,17 @@ class ItemFailures:
         ).scalar_one()
         if consecutive >= incidents.THIRD:
             incidents.item_failed(connection, self.job, item, reason, consecutive)
+
+    def note_failing(self, connection: sa.Connection) -> None:
+        """Notes the items that fail now, be it since an earlier tick: items and errors."""
+        rows = connection.execute(
+            sa.select(item_failures.c.item, item_failures.c.error)
+            .where(item_failures.c.job == self.job)
+            .order_by(item_failures.c.first_failed_at, item_failures.c.item)
+            .limit(MOST_NAMED)
+        )
+        self.failing = [(row.item, row.error) for row in rows]
+        connection.commit()
 
     def raise_if_all_failed(self) -> None:
         """A job none of whose items could be done has failed."""

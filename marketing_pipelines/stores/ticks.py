@@ -302,6 +302,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         )
         with bound, _session_closed(current), time_limit(job, timeout):
             yield current
+            current.failures.note_failing(connection)
             current.failures.raise_if_all_failed()
 
 

@@ -6,7 +6,7 @@ memory.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -77,6 +77,27 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
         for part in ("subject", "title", "text", "html")
         if (source := content.get(part)) is not None
     }
+
+
+def problem_of(content: Mapping[str, Any]) -> str | None:
+    """What is wrong with the templates of a step's object for any contact; None: nothing."""
+    for part, source in _sources("", content):
+        try:
+            _template(source, part == "html")
+        except jinja2.TemplateError as error:
+            return f"{part}: {str(error).partition(chr(10))[0].rstrip('.')}"
+    return None
+
+
+def _sources(part: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and part not in ("url", "next"):
+        yield part, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from _sources(f"{part}.{key}" if part else key, below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _sources(part, below)
 
 
 def _deep(part: str, value: Any, fields: Mapping[str, Any]) -> Any:

@@ -265,6 +265,11 @@ def problem_of(kind: str, text: str) -> str | None:
     try:
         config = read_object(text)
         parse(kind, config)
+        if kind in ("send_email", "send_sms", "send_push", "webhook"):
+            # Jinja2 is not for those who only read steps.
+            from marketing_pipelines.domains.delivery.rendering import problem_of as problem_of_text
+
+            return problem_of_text(config)
     except ValueError as error:
         return str(error)
     except StepError as error:

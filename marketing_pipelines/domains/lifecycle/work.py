@@ -1,7 +1,6 @@
 """What the assets that move contacts do with their tick."""
 
 import datetime as dt
-from dataclasses import asdict
 
 from marketing_pipelines.domains.lifecycle.engine import Pass
 from marketing_pipelines.domains.lifecycle.programs import read_sql
@@ -25,18 +24,21 @@ def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None
     tick.rows = report.taken
     # Beside programs without anything to do, one that fails is not the whole job.
     tick.failures.ok += report.idle
-    numbers = asdict(report)
-    outcomes, ended, held = numbers.pop("outcomes"), numbers.pop("ended"), numbers.pop("held")
-    stuck = numbers.pop("held_programs")
+    numbers = {
+        name: getattr(report, name)
+        for name in ("programs", "taken", "batches", "woken", "quarantined")
+    }
     with tick.sharing() as connection:
         late = connection.execute(
             read_sql("left_behind"), {"kind": kind, "before": tick.instant - TWO_TICKS}
         ).all()
     tick.metadata |= numbers | {
-        "steps_done": sum(outcomes.values()),
-        "steps": table_of(("step and outcome", "contacts"), sorted(outcomes.items())),
-        "ended": table_of(("status", "contacts"), sorted(ended.items())),
-        "left_behind": sum(row.contacts for row in late if row.program_id not in stuck),
+        "steps_done": report.outcomes.total(),
+        "steps": table_of(("step and outcome", "contacts"), sorted(report.outcomes.items())),
+        "ended": table_of(("status", "contacts"), sorted(report.ended.items())),
+        "left_behind": sum(
+            row.contacts for row in late if row.program_id not in report.held_programs
+        ),
     }
-    if held:
-        tick.metadata["held"] = table_of(("program", "why its contacts wait"), held.items())
+    if report.held:
+        tick.metadata["held"] = table_of(("program", "why its contacts wait"), report.held.items())

@@ -467,4 +467,8 @@ grant select on journey.journeys, journey.journey_executions, journey.journey_tr
     journey.execution_logs to marketing_reader;
 grant select on campaigns.campaigns, campaigns.campaign_contacts, campaigns.sequences,
     campaigns.sequence_enrolments to marketing_reader;
+-- What is broken, and what people were told.
+grant usage on schema crm to marketing_reader;
+grant select on crm.tasks to marketing_reader;
+grant select on ops.item_failures, ops.incidents, ops.alerts to marketing_reader;
 revoke all on all functions in schema lifecycle, delivery from public;
