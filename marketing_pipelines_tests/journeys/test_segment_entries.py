@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.domains.campaigns.completions import complete_all
 from marketing_pipelines.domains.journeys import segment_entries
 from marketing_pipelines.domains.journeys.enrolling import read_sql
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.journeys.passes import evaluate, failures, items, publish
+from marketing_pipelines_tests.lifecycle.test_wait_for import interrupted
 from marketing_pipelines_tests.programs import STARTED, Programs
 from marketing_pipelines_tests.segments.test_evaluation import IN_BERN, Segments
 from marketing_pipelines_tests.waiting import until
@@ -277,6 +279,38 @@ def test_a_contact_that_is_no_longer_there_stops_nothing(programs: Programs) -> 
     feed.evaluate(DAY[1], "ann bob")
     programs.installation.execute("delete from crm.contacts where external_id = 'ann'")
     assert feed.start(DAY[2]) == 1
+
+
+# Before the trigger knows that its campaign is active, and after.
+@pytest.mark.parametrize(
+    ("statement", "completed"), [("-- The status of a program", True), ("-- A segment", False)]
+)
+def test_a_campaign_is_completed_before_its_triggers_let_in_or_after_but_not_between(
+    programs: Programs, statement: str, completed: bool
+) -> None:
+    campaign = programs.program("campaign", "spring")
+    programs.step("campaign", campaign, "hello", "exit")
+    programs.finish(programs.enrol("campaign", campaign, "ann"), "completed", DAY[0])
+    segment = programs.segment("bernese")
+    programs.trigger("campaign", campaign, "segment", segment_id=segment)
+    evaluate(programs, segment, BEFORE, "")
+    evaluate(programs, segment, DAY[1], "bob")
+    completions: list[Any] = []
+
+    def complete() -> None:
+        with programs.installation.engine.begin() as connection:
+            completions.extend(complete_all(connection, DAY[1], items(DAY[1]).attempts))
+
+    with interrupted(programs.installation.engine, statement, complete):
+        begun = start(programs, DAY[2])
+    assert (len(completions), begun) == ((1, 0) if completed else (0, 1))
+    assert programs.installation.rows("select status from campaigns.campaigns") == [
+        ("completed" if completed else "active",)
+    ]
+    # Nothing is lost: what a campaign that goes on again was fed meanwhile comes in then.
+    programs.set_status("campaign", campaign, "active")
+    start(programs, DAY[3])
+    assert [name for name, _, _ in programs.entered("campaign", campaign)] == ["ann", "bob"]
 
 
 def test_two_evaluators_at_once_start_each_entry_once(programs: Programs) -> None:
