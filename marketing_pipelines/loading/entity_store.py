@@ -118,11 +118,13 @@ class EntityStore:
         columns = [(column.stored, self._value_for_known(column)) for column in self._set]
         if self._kind.attributes:
             columns.append(("attributes", _attributes("known.attributes")))
-        names = [name for name, _ in columns]
         listed = ", ".join(f"{value} as {name}" for name, value in columns)
-        assignments = ", ".join(f"{name} = changed.{name}" for name in names)
-        before = ", ".join(f"stored.{name}" for name in names)
-        after = ", ".join(f"changed.{name}" for name in names)
+        # Asked of the row as it is when it is locked: somebody may just have changed it.
+        guards = {column.stored: column.only_if for column in self._set if column.only_if}
+        values = {name: _guarded(name, guards.get(name)) for name, _ in columns}
+        assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
+        before = ", ".join(f"stored.{name}" for name in values)
+        after = ", ".join(values.values())
         table = self._kind.table.fullname
         return (
             f"update {table} as stored set {assignments} from ("
@@ -190,6 +192,12 @@ def _named(alias: str, column: Column) -> str:
     pairs = (("external_id", column.name), *column.reference.beside)
     same = "".join(f" and {alias}.{name} = loaded.{own}" for name, own in pairs)
     return f"{alias}.organization_id = organization.id{same}"
+
+
+def _guarded(name: str, guard: str | None) -> str:
+    """What a column becomes in a row that is there."""
+    changed = f"changed.{name}"
+    return changed if guard is None else f"case when {guard} then {changed} else stored.{name} end"
 
 
 def _attributes(before: str) -> str:

@@ -51,6 +51,8 @@ class Column:
         required: an empty cell is refused, and a file without the column too.
         empty: what an empty cell means, as SQL; None: null.
         keep: an empty cell changes nothing.
+        only_if: what must hold for a row that is there to be changed, as SQL of `stored`, the row,
+            and `changed`, what the file makes of it; None: nothing.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Column:
     required: bool = False
     empty: str | None = None
     keep: bool = False
+    only_if: str | None = None
     reference: Reference | None = None
     column: str | None = None
     problem: Callable[[Row], str | None] | None = None
@@ -174,6 +177,10 @@ def _programs(name: str, table: sa.Table) -> Kind:
     )
 
 
+# Contacts move on by themselves: a file may end what is under way, and undoes no end.
+_ENDS = "stored.status = 'active' and changed.status <> 'active'"
+
+
 def _enrolments(name: str, program: str, reference: Reference) -> Kind:
     return Kind(
         name,
@@ -183,10 +190,15 @@ def _enrolments(name: str, program: str, reference: Reference) -> Kind:
         columns=(
             Column(f"{program}_id", required=True, reference=reference, column="program_id"),
             Column("contact_id", required=True, reference=Reference(contacts)),
-            Column("status", choices=("active", "completed", "exited", "failed"), empty="'active'"),
+            Column(
+                "status",
+                choices=("active", "completed", "exited", "failed"),
+                empty="'active'",
+                only_if=_ENDS,
+            ),
             Column("entered_at", "instant", required=True),
-            Column("completed_at", "instant"),
-            Column("exited_at", "instant"),
+            Column("completed_at", "instant", only_if=_ENDS),
+            Column("exited_at", "instant", only_if=_ENDS),
         ),
         attributes=False,
     )

@@ -222,13 +222,37 @@ def test_a_contact_that_comes_while_it_is_completed_wins(programs: Programs) -> 
     assert run(programs).rows == 0
 
 
-def test_a_contact_that_is_added_to_a_completed_campaign_does_not_activate_it(
-    programs: Programs,
-) -> None:
+def test_a_contact_that_comes_later_has_a_campaign_with_steps_go_on(programs: Programs) -> None:
+    """A file is loaded in batches: between two of them all who are there may have finished."""
+    campaign = finished_campaign(programs)
+    programs.step("campaign", campaign, "hello", "exit")
+    run(programs)
+    programs.enrol("campaign", campaign, "bob", status="exited", exited_at=ELEVEN)
+    assert state(programs, campaign) == ("completed", TEN), "history"
+    late = programs.enrol("campaign", campaign, "cid")
+    programs.enrol("campaign", campaign, "dan", status="exited", exited_at=NINE)
+    assert state(programs, campaign) == ("active", None)
+    programs.finish(late, "completed", ELEVEN)
+    run(programs)
+    assert state(programs, campaign) == ("completed", ELEVEN)
+
+
+def test_a_completed_campaign_without_steps_stays_so(programs: Programs) -> None:
+    """It was loaded from elsewhere, with its contacts as they stood there."""
     campaign = finished_campaign(programs)
     run(programs)
     programs.enrol("campaign", campaign, "bob")
     assert state(programs, campaign) == ("completed", TEN)
+
+
+@pytest.mark.parametrize("status", ["draft", "scheduled", "paused", "cancelled", "imported"])
+def test_a_contact_activates_no_campaign_that_was_not_completed(
+    programs: Programs, status: str
+) -> None:
+    campaign = programs.program("campaign", "spring", status=status)
+    programs.step("campaign", campaign, "hello", "exit")
+    programs.enrol("campaign", campaign, "bob")
+    assert state(programs, campaign) == (status, None)
 
 
 def test_two_completions_at_once_complete_it_once(programs: Programs) -> None:

@@ -188,12 +188,15 @@ def test_campaigns_under_way_or_just_completed_are_reported(world: ProgramWorld)
         ("b-paused", "paused"),
         ("c-draft", "draft"),
         ("d-cancelled", "cancelled"),
-        ("e-completed", "completed"),
-        ("f-long-completed", "completed"),
+        ("e-completed", "active"),
+        ("f-long-completed", "active"),
     ):
         world.enrol(world.program([MAIL], name=name, status=status), contacts, at("01-02 10:00"))
     world.program([MAIL], name="g-empty")
-    done = "update campaigns.campaigns set completed_at = :at where external_id = :name"
+    done = (
+        "update campaigns.campaigns set status = 'completed', completed_at = :at"
+        " where external_id = :name"
+    )
     world.execute(done, name="e-completed", at=at("02-04 02:30:01"))
     world.execute(done, name="f-long-completed", at=at("02-04 02:30"))
     assert [report.row.external_id for report in reports(world)] == [

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.campaigns.completions import complete_all
 from marketing_pipelines.domains.journeys import event_entries
 from marketing_pipelines_tests.journeys.passes import failures, items
+from marketing_pipelines_tests.lifecycle.test_wait_for import interrupted
 from marketing_pipelines_tests.programs import STARTED, Programs
 
 HOUR = dt.timedelta(hours=1)
@@ -284,3 +286,30 @@ def test_passes_at_once_pauses_and_late_loads_lose_nothing_and_repeat_nothing(
     for name in {name for name, _, _ in signups.entered}:
         rotations = [rotation for each, rotation, _ in signups.entered if each == name]
         assert rotations == list(range(1, len(rotations) + 1))
+
+
+# Before the trigger knows that its campaign is active, and after.
+@pytest.mark.parametrize(
+    ("statement", "completed"), [("-- The status of a program", True), ("WITH seen", False)]
+)
+def test_a_campaign_is_completed_before_an_event_lets_in_or_after_but_not_between(
+    programs: Programs, statement: str, completed: bool
+) -> None:
+    campaign = programs.program("campaign", "spring")
+    programs.step("campaign", campaign, "hello", "exit")
+    programs.finish(programs.enrol("campaign", campaign, "ann"), "completed", AT[0])
+    programs.trigger("campaign", campaign, "event", event_type="signed_up")
+    start(programs, AT[0])
+    happen(programs, "e1", "bob", AT[1])
+    completions: list[Any] = []
+
+    def complete() -> None:
+        with programs.installation.engine.begin() as connection:
+            completions.extend(complete_all(connection, AT[1], items(AT[1]).attempts))
+
+    with interrupted(programs.installation.engine, statement, complete):
+        begun = start(programs, AT[2])
+    assert (len(completions), begun) == ((1, 0) if completed else (0, 1))
+    programs.set_status("campaign", campaign, "active")
+    start(programs, AT[3])
+    assert [name for name, _, _ in programs.entered("campaign", campaign)] == ["ann", "bob"]

@@ -43,7 +43,8 @@ class Result(NamedTuple):
 
 @dataclass
 class Contact:
-    """A contact; `suppressed` holds since when, channel and reason, the earliest first."""
+    """A contact; `suppressed` holds since when, channel and reason, the earliest first, `bounces`
+    when a mail to it bounced."""
 
     name: str
     zone: ZoneInfo
@@ -52,6 +53,7 @@ class Contact:
     attributes: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     suppressed: list[tuple[dt.datetime, str, str]] = field(default_factory=list)
+    bounces: list[dt.datetime] = field(default_factory=list)
 
 
 @dataclass
@@ -118,7 +120,10 @@ class World:
         if enrolment.status != "active" or not self._is_due(enrolment, tick):
             return
         if enrolment.program.kind == "sequence":
-            for reason in suppressions(enrolment.contact, "email"):
+            reasons = suppressions(enrolment.contact, "email")
+            if any(enrolment.entered_at <= bounce < tick for bounce in enrolment.contact.bounces):
+                reasons.append("bounced")
+            for reason in reasons:
                 self._end(enrolment, "exited", reason, tick)
                 return
         while enrolment.status == "active" and self._is_due(enrolment, tick):

@@ -129,6 +129,36 @@ def test_who_unsubscribes_on_the_way_leaves_a_sequence_when_next_looked_at(
     ]
 
 
+# How a mail of the second contact bounced and when, and whether the contact leaves for it.
+BOUNCES = [
+    ({"bounce_type": "soft"}, "03-02 12:00", True),
+    ({}, "03-02 10:00", True),
+    ({"bounce_type": "soft", "channel": "email"}, "03-03 10:04", True),
+    ({"bounce_type": "soft"}, "03-02 09:59", False),
+    ({"bounce_type": "soft"}, "03-03 10:05", False),
+    ({"bounce_type": "soft", "channel": "sms"}, "03-02 12:00", False),
+]
+
+
+@pytest.mark.parametrize(("properties", "when", "leaves"), BOUNCES)
+def test_who_bounces_softly_leaves_the_sequences_that_it_was_in_by_then(
+    world: ProgramWorld, properties: dict[str, Any], when: str, leaves: bool
+) -> None:
+    contacts = world.contacts(2)
+    programs = {}
+    for kind in ("sequence", "campaign"):
+        programs[kind] = world.program([MAIL, PAUSE, SMS], kind=kind)
+        world.enrol(programs[kind], contacts, at("03-02 10:00"), kind=kind)
+        world.move(TICK, kind=kind)
+    world.event(contacts[1:], "bounced", at(when), properties=properties)
+    for kind in programs:
+        world.move(at("03-03 10:05"), kind=kind)
+    ends: list[tuple[Any, ...]] = [("completed", None, 1), ("exited", "bounced", 1)]
+    stays = [("completed", None, 2)]
+    assert world.left(programs["sequence"], kind="sequence") == (ends if leaves else stays)
+    assert world.left(programs["campaign"]) == stays
+
+
 def test_a_message_says_what_the_step_said_when_it_was_done(world: ProgramWorld) -> None:
     program = world.program([MAIL, PAUSE, HOOK])
     contacts = world.contacts(2)

@@ -211,6 +211,8 @@ class Life:
         known = [row[1:] for row in contact.suppressed]
         if reason is not None and (channel, reason) not in known:
             contact.suppressed = sorted([*contact.suppressed, (since, channel, reason)])
+        if event == "bounced" and channel != "sms":
+            contact.bounces.append(since)
         number = self.numbers[contact.name]
         self.stored.event([number], event, since, properties={**properties, "channel": channel})
 

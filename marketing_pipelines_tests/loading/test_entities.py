@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading import LoadResult, load_file, loadable
 from marketing_pipelines.loading.kinds import KINDS
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.waiting import until
 
 numbers = itertools.count()
 
@@ -560,3 +562,67 @@ def test_enrolments_have_no_place_for_unknown_columns(loader: Loader) -> None:
 def test_an_unknown_kind_names_those_that_exist(loader: Loader) -> None:
     with pytest.raises(BadInputError, match="'deals' cannot be loaded: choose one of organiz"):
         loader.csv("deals", "external_id")
+
+
+ENROLMENT = "campaign_id,contact_id,organization_id,entered_at,status,completed_at,exited_at"
+ENDS = (
+    "select contact.external_id, status, completed_at::text, exited_at::text,"
+    " entered_at::date::text from lifecycle.enrolments"
+    " join crm.contacts as contact on contact.id = contact_id order by 1"
+)
+NINTH, TENTH = "2024-01-09 00:00:00+00", "2024-01-10 00:00:00+00"
+
+
+def test_a_file_ends_who_is_under_way_and_undoes_no_end(loader: Loader) -> None:
+    """Whatever it says of contacts who have moved on since, be it loaded again or corrected."""
+    first = [f"k,{contact},o,2024-01-01T00:00:00Z,active,," for contact in "abcd"]
+    loader.csv("campaign_contacts", ENROLMENT, *first)
+    with loader.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "update lifecycle.enrolments set status = 'completed', next_step_at = null,"
+            f" completed_at = '{NINTH}' where contact_id in"
+            " (select id from crm.contacts where external_id in ('a', 'b'))"
+        )
+    ended = [("a", "completed", NINTH, None), ("b", "completed", NINTH, None)]
+    assert outcome(loader.csv("campaign_contacts", ENROLMENT, *first)) == (0, 0, 4, 0)
+    assert [row[:4] for row in loader.query(ENDS)][:2] == ended
+    second = [
+        "k,a,o,2024-01-02T00:00:00Z,,,",
+        "k,b,o,2024-01-01T00:00:00Z,exited,,2024-01-10T00:00:00Z",
+        "k,c,o,2024-01-01T00:00:00Z,exited,,2024-01-10T00:00:00Z",
+        "k,d,o,2024-01-01T00:00:00Z,active,2024-01-10T00:00:00Z,",
+    ]
+    assert outcome(loader.csv("campaign_contacts", ENROLMENT, *second)) == (0, 2, 2, 0)
+    assert loader.query(ENDS) == [
+        (*ended[0], "2024-01-02"),
+        (*ended[1], "2024-01-01"),
+        ("c", "exited", None, TENTH, "2024-01-01"),
+        ("d", "active", None, None, "2024-01-01"),
+    ]
+    assert outcome(loader.csv("campaign_contacts", ENROLMENT, *second)) == (0, 0, 4, 0)
+
+
+def test_an_end_that_comes_while_a_file_is_loaded_stays(loader: Loader) -> None:
+    """The file has read the contact as active, and waits for whoever moves it on."""
+    first = "k,a,o,2024-01-01T00:00:00Z,active,,"
+    loader.csv("campaign_contacts", ENROLMENT, first)
+    corrected = "k,a,o,2024-01-02T00:00:00Z,active,,"
+    loading = threading.Thread(target=loader.csv, args=("campaign_contacts", ENROLMENT, corrected))
+    with loader.engine.begin() as moving:
+        moving.exec_driver_sql(
+            "update lifecycle.enrolments set status = 'completed', next_step_at = null,"
+            f" completed_at = '{NINTH}'"
+        )
+        loading.start()
+        until(lambda: loader.query("select from pg_locks where not granted") != [])
+    loading.join()
+    assert loader.query(ENDS) == [("a", "completed", NINTH, None, "2024-01-02")]
+
+
+def test_who_is_under_way_has_a_time(loader: Loader) -> None:
+    loader.csv("campaign_contacts", ENROLMENT, "k,a,o,2024-01-01T00:00:00Z,active,,")
+    with (
+        pytest.raises(sa.exc.IntegrityError, match="ck_enrolments_next_step_at"),
+        loader.engine.begin() as connection,
+    ):
+        connection.exec_driver_sql("update lifecycle.enrolments set next_step_at = null")

@@ -60,8 +60,17 @@ def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate:
                         read_sql("hold_trigger"), {"id": trigger.id}
                     ).one_or_none()
                     # Whoever holds it does what is due.
-                    begun += 0 if held is None else evaluate(connection, held)
+                    if held is not None and holds_program(connection, held):
+                        begun += evaluate(connection, held)
     return begun
+
+
+def holds_program(connection: sa.Connection, trigger: Any) -> bool:
+    """Whether the program of a trigger is active, and stays so until the transaction ends, unless
+    somebody changes it by hand: it is completed by nobody."""
+    program = {"kind": trigger.program_kind, "id": trigger.program_id}
+    status = connection.execute(read_sql("hold_program"), program).scalar_one()
+    return bool(status == "active")
 
 
 def note_evaluated(connection: sa.Connection, trigger: Any, at: dt.datetime) -> None:

@@ -17,6 +17,7 @@ from marketing_pipelines.domains.journeys.enrolling import (
     Items,
     enrol,
     evaluate_each,
+    holds_program,
     live,
     name_of,
     note_evaluated,
@@ -116,6 +117,8 @@ def _start(connection: sa.Connection, tick: dt.datetime, items: Items) -> int:
     seen: list[int] = []
     for item in items(connection, wanting, name_of):
         with item as trigger:
+            if not holds_program(connection, trigger):
+                continue
             since = _arrived.c.occurred_at >= _since(trigger)
             begun += enrol(connection, trigger, tick, _seen(_arrived, trigger).where(since))
             seen.append(trigger.id)

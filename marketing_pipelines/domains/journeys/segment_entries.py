@@ -77,13 +77,15 @@ def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
 
 
 def _entered(trigger: Any, segment: Any) -> sa.Select[Any]:
-    """The members that the trigger is to let in, as far as the segment is evaluated."""
+    """The members that the trigger is to let in, as far as the segment is evaluated; of each entry
+    also those who have left again since."""
     entered_at = memberships.c.entered_at
     tests = [
         memberships.c.segment_id == trigger.segment_id,
-        memberships.c.left_at.is_(None),
         entered_at <= segment.evaluated_at,
     ]
+    if trigger.policy != "each_entry":
+        tests.append(memberships.c.left_at.is_(None))
     if trigger.evaluated_at is not None:
         tests.append(entered_at >= trigger.evaluated_at)
     if trigger.policy != "backfill":

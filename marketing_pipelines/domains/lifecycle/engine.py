@@ -28,6 +28,7 @@ from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.redaction import redact
 
 BATCH = 20_000
+ARRIVALS = 10_000
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
 MOST_ROUNDS = 1_000
 # So many contacts of one program in a day whose step cannot be done are no accident of theirs.
@@ -100,6 +101,7 @@ class Pass:
     job: str
     suppressed_exit: bool = False
     batch: int = BATCH
+    arrivals: int = ARRIVALS
     report: Report = field(default_factory=Report)
     planned: list[PlannedStep] = field(default_factory=list)
     _quarantined: Counter[int] = field(default_factory=Counter)
@@ -111,8 +113,8 @@ class Pass:
         Raises:
             DBAPIError: the database is in the way; batches before it are done.
         """
+        self._wake()
         with self.begin() as connection:
-            self.report.woken = self._do(connection, "wake").scalar_one()
             programs = self._due_programs(connection)
             active = self._do(connection, "count_active", kind=self.kind).scalar_one()
             if programs:
@@ -129,6 +131,15 @@ class Pass:
             with self.begin() as connection:
                 self._conclude(connection, programs)
         return self.report
+
+    def _wake(self) -> None:
+        """Has the contacts looked at whose awaited event has arrived."""
+        taken, last = self.arrivals, 0
+        while taken == self.arrivals:
+            with self.begin() as connection:
+                page = self._do(connection, "wake", after=last, size=self.arrivals).one()
+            taken, last = page.arrivals, page.last
+            self.report.woken += page.woken
 
     def _due_programs(self, connection: sa.Connection) -> list[Program]:
         rows = connection.execute(read_sql("due_programs"), {"kind": self.kind, "tick": self.tick})

@@ -28,6 +28,7 @@ REASONS = {
     "no_address": "it has no address for that",
     "unsubscribed": "the contact unsubscribed",
     "hard_bounce": "messages to the contact bounce for good",
+    "bounced": "a mail to the contact bounced",
     "complaint": "the contact complained",
     "do_not_contact": "somebody said that the contact is not to be written to",
     "exit step": "it came to an exit",

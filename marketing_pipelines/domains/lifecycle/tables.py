@@ -120,6 +120,7 @@ enrolments = sa.Table(
     sa.CheckConstraint(
         "status in ('active', 'completed', 'exited', 'canceled', 'failed')", name="status"
     ),
+    sa.CheckConstraint("status <> 'active' or next_step_at is not null", name="next_step_at"),
     sa.Index(
         "ix_enrolments_due",
         "program_kind",

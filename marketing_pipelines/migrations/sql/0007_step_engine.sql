@@ -167,6 +167,7 @@ CREATE TABLE lifecycle.enrolments (
     CONSTRAINT uq_enrolments_program_kind_program_id_contact_id_rotation UNIQUE (program_kind, program_id, contact_id, rotation),
     CONSTRAINT ck_enrolments_program_kind CHECK (program_kind in ('campaign', 'sequence', 'journey')),
     CONSTRAINT ck_enrolments_status CHECK (status in ('active', 'completed', 'exited', 'canceled', 'failed')),
+    CONSTRAINT ck_enrolments_next_step_at CHECK (status <> 'active' or next_step_at is not null),
     CONSTRAINT fk_enrolments_organization_id FOREIGN KEY(organization_id) REFERENCES crm.organizations (id),
     CONSTRAINT fk_enrolments_contact_id FOREIGN KEY(contact_id) REFERENCES crm.contacts (id)
 );

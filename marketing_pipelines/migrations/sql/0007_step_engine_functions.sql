@@ -36,30 +36,49 @@ create trigger add_stub
 instead of insert on lifecycle.programs
 for each row execute function lifecycle.add_stub();
 
+-- The status of a program, which is held until the transaction ends: whoever judges whether it is
+-- over lets it be meanwhile. Null: there is none.
+create function lifecycle.hold_program(kind text, number bigint) returns text
+language plpgsql as $$
+declare
+    held text;
+begin
+    case kind
+        when 'campaign' then
+            select status into held from campaigns.campaigns where id = number for key share;
+        when 'sequence' then
+            select status into held from campaigns.sequences where id = number for key share;
+        else
+            select status into held from journey.journeys where id = number for key share;
+    end case;
+    return held;
+end $$;
+
 -- An enrolment holds its program while it is written, so that whoever judges whether the program is
--- over either sees it or lets the program be. A campaign that was completed while the contact waited
--- to enter goes on. What it is not told, it begins with: due at once.
+-- over either sees it or lets the program be. A campaign goes on that was completed while the contact
+-- waited to enter, or before, if it has steps: others were completed elsewhere and are history. What
+-- an enrolment is not told, it begins with: due at once.
 create function lifecycle.join_program() returns trigger
 language plpgsql as $$
 declare
     before text;
     now_held text;
 begin
-    case new.program_kind
-        when 'campaign' then
-            select status into before from campaigns.campaigns where id = new.program_id;
-            select status into now_held
-            from campaigns.campaigns where id = new.program_id for key share;
-        when 'sequence' then
-            perform from campaigns.sequences where id = new.program_id for key share;
-        else
-            perform from journey.journeys where id = new.program_id for key share;
-    end case;
-    if not found then
+    if new.program_kind = 'campaign' then
+        select status into before from campaigns.campaigns where id = new.program_id;
+    end if;
+    now_held := lifecycle.hold_program(new.program_kind, new.program_id);
+    if now_held is null then
         raise foreign_key_violation using message =
             format('there is no %s %s', new.program_kind, new.program_id);
     end if;
-    if new.status = 'active' and before = 'active' and now_held = 'completed' then
+    if new.status = 'active' and now_held = 'completed' and (
+        before = 'active'
+        or exists (
+            select from lifecycle.steps
+            where program_kind = 'campaign' and program_id = new.program_id
+        )
+    ) then
         update campaigns.campaigns set status = 'active', completed_at = null
         where id = new.program_id and status = 'completed';
     end if;

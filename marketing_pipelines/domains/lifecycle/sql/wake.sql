@@ -1,22 +1,35 @@
 -- Has the contacts looked at whose awaited event has arrived, and forgets arrivals that nobody can
--- have missed. A pass that was under way when an event was committed may have brought a contact to
--- its wait without seeing either; so an arrival stays until every transaction that was open when it
--- was first looked at has ended.
+-- have missed: of the next so many arrivals; returns how many contacts that were, how many arrivals,
+-- and the last of them. A pass that was under way when an event was committed may have brought a
+-- contact to its wait without seeing either; so an arrival stays until every transaction that was
+-- open when it was first looked at has ended. It stays too while somebody else has its contact in
+-- hand.
 with arrived as materialized (
     select id, contact_id, event_type, occurred_at, seen_by
     from lifecycle.event_arrivals
-    where purpose = 'wait' and occurred_at < :tick
+    where purpose = 'wait' and occurred_at < :tick and id > :after
     order by id
+    limit :size
     for update skip locked
 ),
-woken as materialized (
-    select enrolment.id
+awaited as materialized (
+    select arrived.id as arrival_id, arrived.event_type, arrived.occurred_at,
+           enrolment.id as enrolment_id
     from arrived
     join lifecycle.enrolments as enrolment
         on enrolment.contact_id = arrived.contact_id and enrolment.awaits = arrived.event_type
     where enrolment.status = 'active'
         and enrolment.next_step_at > :tick
         and arrived.occurred_at >= enrolment.arrived_at
+),
+woken as materialized (
+    select enrolment.id
+    from awaited
+    join lifecycle.enrolments as enrolment on enrolment.id = awaited.enrolment_id
+    where enrolment.status = 'active'
+        and enrolment.awaits = awaited.event_type
+        and enrolment.next_step_at > :tick
+        and awaited.occurred_at >= enrolment.arrived_at
     for no key update of enrolment skip locked
 ),
 due as (
@@ -30,6 +43,8 @@ forgotten as (
     where id in (
         select id from arrived
         where seen_by < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+        except
+        select arrival_id from awaited where enrolment_id not in (select id from woken)
     )
 ),
 seen as (
@@ -37,4 +52,5 @@ seen as (
     set seen_by = pg_current_xact_id()::text::bigint
     where id in (select id from arrived where seen_by is null)
 )
-select count(*) from due
+select (select count(*) from due) as woken, count(*) as arrivals, max(id) as last
+from arrived
