@@ -1,5 +1,7 @@
 """The assets that move contacts."""
 
+import dagster as dg
+
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -20,6 +22,11 @@ def test_a_campaign_moves_and_a_second_run_of_its_tick_writes_nothing(
         ("COMPLETED", 0),
     ]
     assert world.messages() == {"hello": 3}
+    (materialized,) = materializations(installation, "campaigns/step_progress")[:1]
+    assert materialized["steps"].value == (
+        "| step and outcome | contacts |\n| --- | --- |\n| send_email done | 3 |"
+    )
+    assert (materialized["taken"].value, materialized["left_behind"].value) == (3, 0)
 
 
 def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(
@@ -116,3 +123,46 @@ def test_programs_of_one_name_in_two_organizations_fail_and_recover_each_by_itse
     assert worlds[0].rows("select item from ops.incidents where recovered_at is null") == [
         ("campaign welcome of zenith",)
     ]
+
+
+def test_the_check_names_what_fails_also_when_this_run_did_not_look_at_it(
+    installation: Installation,
+) -> None:
+    world = ProgramWorld(installation.engine)
+    fork = ("fork", "branch", {"rule": {"attribute": "misspelt", "op": "exists"}})
+    broken, fine = world.program([fork]), world.program([MAIL], name="fine")
+    contacts = world.contacts(1)
+    for program in (broken, fine):
+        world.enrol(program, contacts, at("03-02 10:00"))
+    job = "campaigns/step_progress"
+    installation.run(job, at=instant("2026-03-02T10:05:00+00:00"), only=True)
+    world.set_status(broken, "paused")
+    installation.run(job, at=instant("2026-03-02T10:10:00+00:00"), only=True)
+    for check in checks(installation, job):
+        assert not check.passed
+        assert "| campaign welcome of acme | step fork: attribute: no contact" in str(
+            check.metadata["failing"].value
+        )
+
+
+def materializations(
+    installation: Installation, job: str
+) -> list[dict[str, dg.MetadataValue[object]]]:
+    """The metadata of an asset's materializations, oldest first."""
+    records = installation.instance.fetch_materializations(
+        dg.AssetKey(job.split("/")), limit=10, ascending=True
+    ).records
+    return [dict(r.asset_materialization.metadata) for r in records if r.asset_materialization]
+
+
+def checks(installation: Installation, job: str) -> list[dg.AssetCheckEvaluation]:
+    """The evaluations of the check of a job's items."""
+    key = dg.AssetCheckKey(dg.AssetKey(job.split("/")), "every_item_done")
+    storage = installation.instance.event_log_storage
+    found = [
+        record.event.dagster_event.asset_check_evaluation_data
+        for record in storage.get_asset_check_execution_history(key, limit=10)
+        if record.event is not None and record.event.dagster_event is not None
+    ]
+    assert len(found) == 2
+    return found

@@ -159,6 +159,30 @@ def test_decimal_numbers_stay_numbers(value: float | Decimal) -> None:
     assert update.values == {"ratio": value}
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "reason"),
+    [
+        (
+            "send_email",
+            {"subject": "Hi {{ name", "text": "x"},
+            "subject: unexpected end of template",
+        ),
+        ("send_sms", {"text": "{{ 2*3 }}"}, "text: a template cannot use mul"),
+        (
+            "webhook",
+            {"url": "https://a.example/{{", "body": {"a": ["{% if %}"]}},
+            "body.a: Expected",
+        ),
+        ("send_push", {"title": "Hi {{ name }}", "text": "x"}, None),
+    ],
+)
+def test_a_template_that_cannot_be_read_is_refused_when_it_is_loaded(
+    kind: str, config: dict[str, object], reason: str | None
+) -> None:
+    found = steps.problem_of(kind, json.dumps(config))
+    assert found is None if reason is None else str(found).startswith(reason)
+
+
 def test_a_step_says_where_it_leads() -> None:
     assert steps.parse("wait", {"for": "1d", "next": "a"}).targets == {"next": "a"}
     fork = {"rule": {"any": []}, "next": "a", "yes": "b"}
