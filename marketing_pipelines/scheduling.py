@@ -2,10 +2,11 @@
 policy as tags; nothing more. Also the partition definitions that all assets share."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
@@ -84,6 +85,30 @@ def job_name(asset_key: str) -> str:
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run of the job waits or works."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+def request_if(
+    is_due: Callable[[sa.Connection], bool],
+    job: str,
+    instance: dg.DagsterInstance,
+    postgres: Postgres,
+    *,
+    otherwise: str,
+) -> dg.RunRequest | dg.SkipReason:
+    """What a sensor answers: a run of a job, if one is due and none is under way.
+
+    Args:
+        job: Its asset key.
+        otherwise: Why there is none, in a sentence, where none is due.
+    """
+    if not policies.policy_of(job).is_on:
+        return dg.SkipReason("The job is off: it is run by hand only.")
+    with postgres.begin() as connection:
+        if not is_due(connection):
+            return dg.SkipReason(otherwise)
+    if is_under_way(instance, job_name(job)):
+        return dg.SkipReason("A run is under way.")
+    return dg.RunRequest()
 
 
 def scheduled(

@@ -155,8 +155,9 @@ def _send(engine: sa.Engine, settings: Settings) -> int:
     outbox, sent = Outbox(settings.outbox_folder), 0
     for channel in SENDERS:
         while True:
-            now = dt.datetime.now(dt.UTC)
-            report = send_batch(engine.begin, channel, outbox, now=now)
+            report = send_batch(
+                engine.begin, channel, outbox, clock=lambda: dt.datetime.now(dt.UTC)
+            )
             sent += report.sent
             if not report.claimed:
                 break

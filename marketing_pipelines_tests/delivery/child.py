@@ -85,4 +85,5 @@ if __name__ == "__main__":
     engine = create_engine(database_url(get_settings()))
     transport = Outbox(get_settings().outbox_folder) if kind == "outbox" else Log()
     dying = Dying(engine, transport, point, int(number))
-    send_batch(dying.begin, "email", dying, now=dt.datetime.fromisoformat(now))
+    instant = dt.datetime.fromisoformat(now)
+    send_batch(dying.begin, "email", dying, clock=lambda: instant)

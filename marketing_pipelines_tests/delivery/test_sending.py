@@ -109,6 +109,7 @@ def test_who_must_not_or_cannot_be_written_to_is_passed_with_the_reason(world: W
 
 
 # 28
+@pytest.mark.fault
 def test_who_unsubscribes_between_queue_and_sending_gets_nothing(world: World) -> None:
     contacts = world.contacts(2)
     first, second = world.messages(contacts)
@@ -198,6 +199,7 @@ def test_the_messages_of_a_program_that_is_gone_end(world: World) -> None:
 
 
 # 12, 29
+@pytest.mark.fault
 def test_messages_that_cannot_go_do_not_hide_those_behind_them(world: World) -> None:
     world.messages(world.contacts(20), program=world.another_program("paused", "paused"))
     silent = world.contacts(20, email=None)
@@ -329,6 +331,27 @@ def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World
     assert [state for state, _ in world.states()] == ["unknown", "sent"]
 
 
+def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(world: World) -> None:
+    """Each message has the whole lease from when it is begun, not from when it was claimed."""
+    world.messages(world.contacts(3))
+    times = [NOW]
+
+    class Slow(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Takes most of a lease, and another worker looks in meanwhile."""
+            times.append(times[-1] + LEASE * 0.9)
+            with world.begin() as connection:
+                assert intents.give_up(connection, messages, now=times[-1]) == 0
+            super().send(message)
+
+    transport = Slow()
+    report = world.send(transport=transport, clock=lambda: times[-1])
+    assert report == Report(claimed=3, sent=3)
+    assert world.rows("select sent_at from delivery.messages order by id") == [
+        (at,) for at in times[1:]
+    ]
+
+
 def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
     numbers = world.messages(world.contacts(2))
 
@@ -344,6 +367,7 @@ def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
 
 
 # 30
+@pytest.mark.fault
 def test_every_message_is_counted_once_whatever_is_done_to_the_campaign(world: World) -> None:
     quiet = world.contacts(6, email=None)
     world.messages(world.contacts(30) + quiet)
@@ -394,6 +418,7 @@ def test_every_message_is_counted_once_whatever_is_done_to_the_campaign(world: W
 
 
 # 30
+@pytest.mark.fault
 def test_an_edited_step_does_not_change_what_is_queued(world: World) -> None:
     step = world.value(
         "insert into lifecycle.steps (organization_id, program_kind, program_id, external_id,"

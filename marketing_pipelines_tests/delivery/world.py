@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.contents import store
 from marketing_pipelines.domains.delivery.counts import Audience, audience
 from marketing_pipelines.domains.delivery.rendering import Rendered
-from marketing_pipelines.domains.delivery.sending import Report, send_batch
+from marketing_pipelines.domains.delivery.sending import Clock, Report, send_batch
 from marketing_pipelines.domains.delivery.transports import Outbox, Transport
 from marketing_pipelines.settings import get_settings
 
@@ -156,10 +156,16 @@ class World:
         now: dt.datetime = NOW,
         limit: int = 500,
         transport: Transport | None = None,
+        clock: Clock | None = None,
     ) -> Report:
-        """One batch."""
-        transport = transport or Outbox(outbox())
-        return send_batch(self.engine.begin, channel, transport, now=now, limit=limit)
+        """One batch, at an instant or by a clock."""
+        return send_batch(
+            self.engine.begin,
+            channel,
+            transport or Outbox(outbox()),
+            clock=clock or (lambda: now),
+            limit=limit,
+        )
 
     def states(self) -> list[tuple[str, str | None]]:
         """State and reason of every message, oldest first."""

@@ -1,4 +1,4 @@
-"""Events let their contacts in: while the program is active, each once, none missed."""
+"""Events let their contacts in: since the program was started, each once, none missed."""
 
 import datetime as dt
 import threading

@@ -3,9 +3,8 @@
 import dagster as dg
 
 from marketing_pipelines.domains.campaigns import completions
-from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import is_under_way, job_name
+from marketing_pipelines.scheduling import job_name, request_if
 
 
 @dg.sensor(
@@ -20,11 +19,10 @@ def finished_campaigns_sensor(
 
     It has no cursor to lose: a campaign that is over stays so until it is completed.
     """
-    if not policy_of(completions.JOB).is_on:
-        return dg.SkipReason("The job is off: it is run by hand only.")
-    with postgres.begin() as connection:
-        if not completions.is_due(connection):
-            return dg.SkipReason("No campaign is over.")
-    if is_under_way(context.instance, job_name(completions.JOB)):
-        return dg.SkipReason("A run is under way.")
-    return dg.RunRequest()
+    return request_if(
+        completions.is_due,
+        completions.JOB,
+        context.instance,
+        postgres,
+        otherwise="No campaign is over.",
+    )

@@ -24,6 +24,7 @@ from marketing_pipelines.stores import intents
 LEASE = dt.timedelta(minutes=2)
 BATCH = 500
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
+Clock = Callable[[], dt.datetime]
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,21 @@ def send_batch(
     channel: str,
     transport: Transport,
     *,
-    now: dt.datetime,
+    clock: Clock,
     limit: int = BATCH,
 ) -> Report:
     """Sends messages of a channel that are due.
 
     Args:
         begin: Opens a transaction; the messages go out between two.
-        now: The time of sending.
+        clock: Tells the time of sending; it goes on while a batch is sent.
         limit: Most messages to take.
 
     Raises:
         Exception: what the transport raised for a reason of its own. What went out before is
             settled, the rest is due again and its attempt does not count.
     """
+    now = clock()
     with begin() as connection:
         claimed = intents.claim(
             connection, messages, limit=limit, lease=LEASE, now=now, where=may_go(channel)
@@ -73,7 +75,7 @@ def send_batch(
         orders = _orders(connection, [message.id for message in claimed])
     if not claimed:
         return Report()
-    batch = _Batch(begin, transport, now)
+    batch = _Batch(begin, transport, clock)
     trouble: Exception | None = None
     for message in claimed:
         if trouble is None:
@@ -101,11 +103,11 @@ class _Batch:
         ends: What is to be settled, by message.
     """
 
-    def __init__(self, begin: Begin, transport: Transport, now: dt.datetime) -> None:
+    def __init__(self, begin: Begin, transport: Transport, clock: Clock) -> None:
         self.ends: dict[int, dict[str, Any]] = {}
         self._begin = begin
         self._transport = transport
-        self._now = now
+        self._clock = clock
         self._counts: Counter[str] = Counter()
 
     def send(self, message: Any, order: Any) -> None:
@@ -134,7 +136,7 @@ class _Batch:
         """Notes before that it begins, and how the ones before it ended: if the worker dies now,
         it is the only one of which nobody knows."""
         with self._begin() as connection:
-            intents.begin(connection, messages, message, lease=LEASE, now=self._now)
+            intents.begin(connection, messages, message, lease=LEASE, now=self._clock())
             settled = self._settle(connection)
         self._count(settled)
         try:
@@ -155,7 +157,7 @@ class _Batch:
             "state": state,
             "reason": message.reason if is_back else reason,
             "attempts": message.attempts - is_back,
-            "sent_at": self._now if state == "sent" else None,
+            "sent_at": self._clock() if state == "sent" else None,
         }
 
     def report(self) -> Report:

@@ -74,12 +74,15 @@ def _send(channel: str, context: TaskContext) -> None:
     transport = Outbox(get_settings().outbox_folder)
     end = time.monotonic() + SECONDS_PER_ROUND
     while time.monotonic() < end:
-        now = dt.datetime.now(dt.UTC)
-        if send_batch(context.begin, channel, transport, now=now).claimed < BATCH:
+        if send_batch(context.begin, channel, transport, clock=_now).claimed < BATCH:
             break
         with context.begin() as connection:
             ring_at(connection, channel, None)
     with context.finishing() as connection:
         at = due.next_at(connection, channel)
         if at is not None:
-            ring_at(connection, channel, at if at > dt.datetime.now(dt.UTC) else None)
+            ring_at(connection, channel, at if at > _now() else None)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -41,7 +41,8 @@ _arrived = sa.table(
 
 
 def start_by_events(begin: Begin, tick: dt.datetime, items: Items) -> int:
-    """Lets in the contacts of events up to the tick that happened while a program was active.
+    """Lets in the contacts of events up to the tick that happened since a program was started;
+    those that happened while it was paused, as soon as it goes on.
 
     Args:
         begin: A transaction of read committed.

@@ -3,9 +3,8 @@
 import dagster as dg
 
 from marketing_pipelines.domains.journeys import segment_entries
-from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import is_under_way, job_name
+from marketing_pipelines.scheduling import job_name, request_if
 
 
 @dg.sensor(
@@ -20,11 +19,10 @@ def evaluated_segments_sensor(
 
     It has no cursor to lose: how far each trigger has come stands beside the trigger.
     """
-    if not policy_of(segment_entries.JOB).is_on:
-        return dg.SkipReason("The job is off: it is run by hand only.")
-    with postgres.begin() as connection:
-        if not segment_entries.are_due(connection):
-            return dg.SkipReason("No segment was evaluated.")
-    if is_under_way(context.instance, job_name(segment_entries.JOB)):
-        return dg.SkipReason("A run is under way.")
-    return dg.RunRequest()
+    return request_if(
+        segment_entries.are_due,
+        segment_entries.JOB,
+        context.instance,
+        postgres,
+        otherwise="No segment was evaluated.",
+    )

@@ -3,9 +3,8 @@
 import dagster as dg
 
 from marketing_pipelines.domains.segments import evaluation
-from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import is_under_way, job_name
+from marketing_pipelines.scheduling import job_name, request_if
 
 
 @dg.sensor(
@@ -20,11 +19,6 @@ def touched_contacts_sensor(
 
     It has no cursor to lose: what was touched stays noted until an evaluation has taken it.
     """
-    if not policy_of(evaluation.JOB).is_on:
-        return dg.SkipReason("The job is off: it is run by hand only.")
-    with postgres.begin() as connection:
-        if not evaluation.is_due(connection):
-            return dg.SkipReason("Nothing changed.")
-    if is_under_way(context.instance, job_name(evaluation.JOB)):
-        return dg.SkipReason("An evaluation is under way.")
-    return dg.RunRequest()
+    return request_if(
+        evaluation.is_due, evaluation.JOB, context.instance, postgres, otherwise="Nothing changed."
+    )

@@ -106,7 +106,12 @@ memberships = sa.Table(
         "segment_id",
         postgresql_where=sa.text("left_at is not null"),
     ),
-    sa.Index("ix_memberships_entered_at", "entered_at", postgresql_using="brin"),
+    sa.Index(
+        "ix_memberships_entered_at",
+        "entered_at",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    ),
     schema="segments",
     comment="Who is in which segment, and was before; current members have no left_at",
 )
