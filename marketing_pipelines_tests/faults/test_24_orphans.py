@@ -81,6 +81,7 @@ def warning(installation: Installation) -> tuple[bool, str, list[str]]:
     """Whether the latest check passed, how bad it is if it did not, and what it names."""
     storage = installation.instance.event_log_storage
     [latest] = storage.get_asset_check_execution_history(CHECK, limit=1)
-    assert latest.event is not None and latest.event.dagster_event is not None
+    assert latest.event is not None
+    assert latest.event.dagster_event is not None
     data = latest.event.dagster_event.asset_check_evaluation_data
     return data.passed, data.severity.value, sorted(data.metadata["first"].value)
