@@ -189,6 +189,7 @@ def test_every_household_is_a_contact_and_demographics_are_its_attributes(
     assert contacts["household-1"] == {
         "external_id": "household-1",
         "organization_id": "completejourney",
+        "email": "household-1@completejourney.example",
         "age": "65+",
         "income": "35-49K",
         "home_ownership": "Homeowner",

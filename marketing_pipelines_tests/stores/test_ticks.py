@@ -1,6 +1,8 @@
 """The frame around every job: session, lock, transaction, retries, timeout."""
 
 import datetime as dt
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -395,3 +397,10 @@ def test_a_request_for_a_run_does_not_disturb_the_one_that_works(engine: sa.Engi
             marks.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
     assert delays_of(holder.result(60)) == []
     assert marked(engine) == [HOUR]
+
+
+def test_the_peak_of_memory_is_that_of_the_process_and_not_of_who_started_it() -> None:
+    ballast = b"x" * (400 * 1024 * 1024)
+    code = "from marketing_pipelines.stores.sessions import peak_memory_mb; print(peak_memory_mb())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < len(ballast) // (1024 * 1024)

@@ -103,27 +103,31 @@ drop function campaigns.mark_enrolment_days;
 create view campaigns.campaign_contacts as
 select id, organization_id, program_id as campaign_id, contact_id, rotation, status,
        step_id as current_step_id, next_step_at, entered_at, completed_at, exited_at, failed_at,
-       reason
+       reason, program_kind
 from lifecycle.enrolments
 where program_kind = 'campaign';
+alter view campaigns.campaign_contacts alter column program_kind set default 'campaign';
 comment on view campaigns.campaign_contacts is
     'Which contact is in which campaign, since when and at which step';
 
 create view campaigns.sequence_enrolments as
 select id, organization_id, program_id as sequence_id, contact_id, rotation, status,
        step_id as current_step_id, next_step_at, entered_at, completed_at, exited_at, failed_at,
-       reason
+       reason, program_kind
 from lifecycle.enrolments
 where program_kind = 'sequence';
+alter view campaigns.sequence_enrolments alter column program_kind set default 'sequence';
 comment on view campaigns.sequence_enrolments is
     'Which contact is in which sequence, since when and at which step';
 
 create view journey.journey_executions as
 select id, organization_id, program_id as journey_id, contact_id, rotation, status,
        step_id as current_step_id, next_step_at, entered_at as started_at,
-       coalesce(completed_at, exited_at, failed_at) as completed_at, reason, trigger_id
+       coalesce(completed_at, exited_at, failed_at) as completed_at, reason, trigger_id,
+       program_kind
 from lifecycle.enrolments
 where program_kind = 'journey';
+alter view journey.journey_executions alter column program_kind set default 'journey';
 comment on view journey.journey_executions is
     'Which contact goes through which journey, since when and at which step';
 
