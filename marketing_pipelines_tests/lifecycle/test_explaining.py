@@ -239,19 +239,24 @@ def test_who_unsubscribed_passes_steps_that_send(world: ProgramWorld) -> None:
     ]
 
 
-def test_who_unsubscribed_leaves_a_sequence(world: ProgramWorld) -> None:
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [("unsubscribed", "the contact unsubscribed"), ("bounced", "a mail to the contact bounced")],
+)
+def test_who_unsubscribed_or_bounced_leaves_a_sequence(
+    world: ProgramWorld, event: str, why: str
+) -> None:
     contact = enrolled(world, [MAIL, PAUSE, TEXT], kind="sequence")
     world.move(at("03-02 10:05"), kind="sequence")
-    world.event([contact], "unsubscribed", at("03-02 11:00"))
+    world.event([contact], event, at("03-02 11:00"))
     assert only_stay(world, contact, at("03-02 12:00"), kind="sequence").following == [
-        "It leaves when its wait is over at 2026-03-03T10:05:00Z: the contact unsubscribed at "
-        "2026-03-02T11:00:00Z."
+        f"It leaves when its wait is over at 2026-03-03T10:05:00Z: {why} at 2026-03-02T11:00:00Z."
     ]
     world.move(at("03-03 10:05"), kind="sequence")
     stay = only_stay(world, contact, at("03-03 12:00"), kind="sequence")
     assert (stay.status, stay.reason, stay.following) == (
         "exited",
-        "the contact unsubscribed",
+        why,
         [],
     )
 

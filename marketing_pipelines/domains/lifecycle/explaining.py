@@ -228,12 +228,15 @@ class _Future:
         rows = self.connection.execute(read_sql("unreachable"), {"contact": self.contact_id})
         return {row.channel: row for row in rows}
 
-    @cached_property
-    def leaves(self) -> Any:
+    def leaves(self, row: Any) -> Any:
         """Why it leaves at the next pass that takes it in hand; None: it does not."""
+        if self.program.kind != "sequence":
+            return None
         mail = self.unreachable.get("email")
-        unsubscribed = mail is not None and mail.reason != "no_address"
-        return mail if self.program.kind == "sequence" and unsubscribed else None
+        if mail is not None and mail.reason != "no_address":
+            return mail
+        asked = {"contact": self.contact_id, "entered_at": row.entered_at, "now": self.now}
+        return self.connection.execute(read_sql("bounced"), asked).first()
 
     def name_of(self, step_id: int | None) -> str:
         """A step's name and type; the entrance is before the first."""
@@ -262,7 +265,7 @@ class _Future:
                 yield f"It is held at {self.name_of(row.step_id)}: {held}"
                 return
         yield from self._moves(row, one, due)
-        if self.leaves is None:
+        if self.leaves(row) is None:
             yield from self._unreached(one)
 
     def _held(self, one: PlannedStep) -> str | None:
@@ -285,10 +288,11 @@ class _Future:
     def _moves(self, row: Any, one: PlannedStep, due: bool) -> Iterator[str]:
         when = written_instant(row.next_step_at)
         moved = "when it is active" if self.status != "active" else "at the next pass"
-        if self.leaves is not None:
-            since = written_instant(self.leaves.since)
+        leaves = self.leaves(row)
+        if leaves is not None:
+            since = written_instant(leaves.since)
             at = moved if due else f"when its wait is over at {when}"
-            yield f"It leaves {at}: {_in_words(self.leaves.reason)} at {since}."
+            yield f"It leaves {at}: {_in_words(leaves.reason)} at {since}."
         elif isinstance(one.step, WaitFor) and not due:
             yield from self._waits_for(row, one, one.step, moved)
         elif not due and one.problem:
