@@ -374,6 +374,21 @@ after insert on analytics.contact_activity
 referencing new table as touched
 for each statement execute function lifecycle.note_arrivals();
 
+-- What an event says of whom not to write to any more, and through what; no row: nothing.
+create function delivery.suppression_of(event_type text, properties jsonb)
+returns table (reason text, channel text)
+language sql immutable parallel safe as $$
+    select case event_type
+               when 'unsubscribed' then 'unsubscribed'
+               when 'complained' then 'complaint'
+               else 'hard_bounce'
+           end,
+           case when properties ->> 'channel' in ('sms', 'push', 'all')
+               then properties ->> 'channel' else 'email' end
+    where event_type in ('unsubscribed', 'complained')
+        or event_type = 'bounced' and properties ->> 'bounce_type' = 'hard'
+$$;
+
 -- Whoever unsubscribed, complained or cannot be reached is not written to from that very moment.
 create function delivery.suppress() returns trigger
 language plpgsql as $$
@@ -381,17 +396,7 @@ begin
     insert into delivery.suppressions (organization_id, contact_id, channel, reason, since)
     select organization_id, contact_id, channel, reason, min(occurred_at)
     from touched
-    cross join lateral (
-        select case event_type
-                   when 'unsubscribed' then 'unsubscribed'
-                   when 'complained' then 'complaint'
-                   else 'hard_bounce'
-               end as reason,
-               case when properties ->> 'channel' in ('sms', 'push', 'all')
-                   then properties ->> 'channel' else 'email' end as channel
-    ) as suppression
-    where event_type in ('unsubscribed', 'complained')
-        or event_type = 'bounced' and properties ->> 'bounce_type' = 'hard'
+    cross join lateral delivery.suppression_of(event_type, properties) as suppression
     group by organization_id, contact_id, channel, reason
     order by contact_id, channel, reason
     on conflict do nothing;
@@ -406,17 +411,7 @@ for each statement execute function delivery.suppress();
 insert into delivery.suppressions (organization_id, contact_id, channel, reason, since)
 select organization_id, contact_id, channel, reason, min(occurred_at)
 from analytics.contact_activity
-cross join lateral (
-    select case event_type
-               when 'unsubscribed' then 'unsubscribed'
-               when 'complained' then 'complaint'
-               else 'hard_bounce'
-           end as reason,
-           case when properties ->> 'channel' in ('sms', 'push', 'all')
-               then properties ->> 'channel' else 'email' end as channel
-) as suppression
-where event_type in ('unsubscribed', 'complained')
-    or event_type = 'bounced' and properties ->> 'bounce_type' = 'hard'
+cross join lateral delivery.suppression_of(event_type, properties) as suppression
 group by organization_id, contact_id, channel, reason;
 
 -- What the views show is what the tables say of it.
