@@ -103,6 +103,12 @@ class Settings(BaseSettings):
     sentry_dsn: str | None = Field(
         default=None, description="Sentry project that is told of final failures."
     )
+    step_connections: int = Field(
+        default=2,
+        ge=1,
+        description="Connections over which one pass of the step engine moves contacts where more "
+        "than 20,000 are due; as many as the server has cores to spare.",
+    )
     queue_concurrency: int = Field(
         default=3,
         ge=1,

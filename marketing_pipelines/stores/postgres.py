@@ -164,6 +164,16 @@ def raw_cursor(connection: sa.Connection) -> Any:
     return driver.cursor()
 
 
+def cancel(connection: sa.Connection) -> None:
+    """Ends the statement that the server is doing for another thread; without one, nothing."""
+    import psycopg
+
+    # What is closed already need not be ended.
+    with contextlib.suppress(sa.exc.SQLAlchemyError, psycopg.Error):
+        driver: Any = connection.connection.driver_connection
+        driver.cancel()
+
+
 class _CopySink:
     """The file that pyarrow writes CSV into."""
 

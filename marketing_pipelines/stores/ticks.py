@@ -142,6 +142,23 @@ class Tick:
             yield self.connection
 
     @contextlib.contextmanager
+    def beside(self) -> Iterator[Callable[[], contextlib.AbstractContextManager[sa.Connection]]]:
+        """A connection more for work that is shared, for a thread of its own: what begins its
+        transactions. It shares the lock by itself, and ends as this one does."""
+        with self.connection.engine.connect() as connection:
+            _limit_server(connection, self.timeout)
+            if not locks.try_share(connection, self.job):
+                raise RuntimeError(f"{self.job} shares its work before it has begun to.")
+            connection.commit()
+
+            @contextlib.contextmanager
+            def begin() -> Iterator[sa.Connection]:
+                with connection.begin():
+                    yield connection
+
+            yield begin
+
+    @contextlib.contextmanager
     def replacing(self, windows: Sequence[Window]) -> Iterator["Replacement"]:
         """One transaction that writes these partitions whole, under their locks.
 

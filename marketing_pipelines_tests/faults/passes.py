@@ -1,6 +1,6 @@
-"""A pass in a process of its own: `python -m …faults.passes TICK BATCH`; prints `begun`, then ends.
+"""A pass over two connections in a process of its own: `python -m …faults.passes TICK BATCH`.
 
-TICK as `world.at` reads it.
+It prints `ready`, begins at the next line that it is sent, and ends. TICK as `world.at` reads it.
 """
 
 import os
@@ -35,7 +35,7 @@ def main(tick: str, batch: str) -> None:
     engine = create_engine(database_url(get_settings()))
     print("ready", flush=True)
     sys.stdin.readline()
-    move(engine, at(tick), batch=int(batch))
+    move(engine, at(tick), batch=int(batch), connections=2)
 
 
 if __name__ == "__main__":

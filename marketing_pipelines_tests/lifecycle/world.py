@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.domains.lifecycle.engine import Pass, Report
+from marketing_pipelines.domains.lifecycle.movers import Begin
 from marketing_pipelines.stores.items import ItemFailures
 
 JOBS = {
@@ -41,13 +42,19 @@ def move(
     **options: Any,
 ) -> Report:
     """One pass over the programs of a kind."""
-    with engine.connect() as connection:
 
-        @contextlib.contextmanager
-        def begin() -> Iterator[sa.Connection]:
-            with connection.begin():
-                yield connection
+    @contextlib.contextmanager
+    def beside() -> Iterator[Begin]:
+        with engine.connect() as connection:
 
+            @contextlib.contextmanager
+            def begin() -> Iterator[sa.Connection]:
+                with connection.begin():
+                    yield connection
+
+            yield begin
+
+    with beside() as begin:
         return Pass(
             begin,
             kind,
@@ -56,6 +63,7 @@ def move(
             ItemFailures(JOBS[kind], tick),
             JOBS[kind],
             suppressed_exit=kind == "sequence",
+            beside=beside,
             **options,
         ).run()
 

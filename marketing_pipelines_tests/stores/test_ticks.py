@@ -404,3 +404,25 @@ def test_the_peak_of_memory_is_that_of_the_process_and_not_of_who_started_it() -
     code = "from marketing_pipelines.stores.sessions import peak_memory_mb; print(peak_memory_mb())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < len(ballast) // (1024 * 1024)
+
+
+def test_shared_work_has_connections_beside_that_share_its_lock_and_limits(
+    engine: sa.Engine,
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+    own = sa.text("select pg_backend_pid(), current_setting('statement_timeout')")
+    shared = sa.text("select pid from pg_locks where locktype = 'advisory' and mode = 'ShareLock'")
+
+    def body(tick: Tick) -> None:
+        with tick.sharing() as connection:
+            seen.append(tuple(connection.execute(own).one()))
+        with tick.beside() as begin, begin() as connection:
+            seen.append(tuple(connection.execute(own).one()))
+            assert set(connection.execute(shared).scalars()) == {pid for pid, _ in seen}
+            assert not is_free(engine, locks.WHOLE_JOB)
+
+    assert run_probe(engine, body).success
+    (one, limit), (other, same) = seen
+    assert one != other
+    assert limit == same != "0"
+    assert is_free(engine, locks.WHOLE_JOB)

@@ -37,7 +37,7 @@ def step_progress(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Contacts of active campaigns who are due, moved on: mails, waits, branches. [000]"""
     with postgres.tick(context) as tick:
-        do_progress(tick, "campaign")
+        do_progress(tick, "campaign", connections=postgres.settings.step_connections)
     yield with_items_checked(tick)
 
 
@@ -56,7 +56,9 @@ def sequence_progress(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Contacts of active sequences who are due, moved on; who unsubscribes leaves. [004]"""
     with postgres.tick(context) as tick:
-        do_progress(tick, "sequence", suppressed_exit=True)
+        do_progress(
+            tick, "sequence", connections=postgres.settings.step_connections, suppressed_exit=True
+        )
     yield with_items_checked(tick)
 
 

@@ -60,7 +60,7 @@ def step_progress(
     """Executions of active journeys that are due, moved on; events and dates begin others. [001]"""
     with postgres.tick(context) as tick:
         begun = entries.start_due(tick.sharing, tick.instant, tick.zone, tick.items)
-        do_progress(tick, "journey")
+        do_progress(tick, "journey", connections=postgres.settings.step_connections)
         tick.metadata |= {f"begun_{name}": number for name, number in asdict(begun).items()}
     yield with_items_checked(tick)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.engine import CHANNELS
+from marketing_pipelines.domains.lifecycle.movers import CHANNELS
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
 from marketing_pipelines.domains.lifecycle.steps import Fork, WaitFor

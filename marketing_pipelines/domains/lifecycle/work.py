@@ -1,6 +1,8 @@
 """What the assets that move contacts do with their tick."""
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
 from marketing_pipelines.domains.lifecycle.engine import Pass
 from marketing_pipelines.domains.lifecycle.programs import read_sql
@@ -10,7 +12,7 @@ from marketing_pipelines.stores.ticks import Tick
 TWO_TICKS = dt.timedelta(minutes=10)
 
 
-def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None:
+def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: bool = False) -> None:
     """Moves the contacts of every active program of a kind who are due."""
     report = Pass(
         tick.sharing,
@@ -20,6 +22,8 @@ def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None
         tick.failures,
         tick.job,
         suppressed_exit=suppressed_exit,
+        beside=tick.beside,
+        connections=connections,
     ).run()
     tick.rows = report.taken
     # Beside programs without anything to do, one that fails is not the whole job.
@@ -28,10 +32,13 @@ def do_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None
         name: getattr(report, name)
         for name in ("programs", "taken", "batches", "woken", "quarantined")
     }
-    with tick.sharing() as connection:
-        late = connection.execute(
-            read_sql("left_behind"), {"kind": kind, "before": tick.instant - TWO_TICKS}
-        ).all()
+    late: Sequence[Any] = ()
+    if report.programs:
+        with tick.sharing() as connection:
+            late = connection.execute(
+                read_sql("left_behind"),
+                {"kind": kind, "tick": tick.instant, "before": tick.instant - TWO_TICKS},
+            ).all()
     tick.metadata |= numbers | {
         "steps_done": report.outcomes.total(),
         "steps": table_of(("step and outcome", "contacts"), sorted(report.outcomes.items())),

@@ -1,5 +1,6 @@
--- Locks the contacts that steps of this batch may change, all at once and in one order: passes that
--- come to the same contacts at different steps would else wait for each other in a circle.
+-- Locks the contacts that steps of this batch may change, all at once and in one order, before the
+-- first is changed: passes that come to the same contacts at different steps would else wait for each
+-- other in a circle.
 select count(*)
 from (
     select

@@ -1,4 +1,4 @@
--- Writes where the contacts in hand stand now.
+-- Writes where the contacts in hand stand now, in the order in which the table keeps them.
 update lifecycle.enrolments as enrolment
 set step_id = case when moving.step_id > 0 then moving.step_id end,
     arrived_at = moving.arrived_at,
@@ -9,5 +9,5 @@ set step_id = case when moving.step_id > 0 then moving.step_id end,
     exited_at = case when moving.status = 'exited' then :tick else exited_at end,
     failed_at = case when moving.status = 'failed' then :tick else failed_at end,
     reason = moving.reason
-from moving
-where enrolment.id = moving.enrolment_id and moving.has_moved
+from (select * from moving where has_moved order by enrolment_id) as moving
+where enrolment.id = moving.enrolment_id

@@ -1,0 +1,334 @@
+"""A mover: one connection's share of a pass of the step engine.
+
+It works in batches, each one transaction: it locks contacts who are due, does their steps, type by
+type, until nobody in hand is due any more, and writes where they stand. Locks are those of rows:
+any number of movers share the work, passing over what another has in hand. Whatever a step writes
+is committed with the contact's next place, so a mover that is killed leaves a batch done or undone;
+and each thing that it writes has a unique key made of step, contact and rotation.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery import doorbell
+from marketing_pipelines.domains.lifecycle import branching, plan
+from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.programs import read_sql
+from marketing_pipelines.domains.lifecycle.steps import SETTABLE
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores.postgres import cancel
+
+BATCH = 20_000
+# Steps lead only forward, so nobody passes more steps at once than the longest program has.
+MOST_ROUNDS = 1_000
+# So many contacts of one program in a day whose step cannot be done are no accident of theirs.
+MOST_QUARANTINED = 20
+CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
+# Classes of errors: of data, constraints, triggers, and limits of what one row may be.
+_OF_DATA = ("0A", "21", "22", "23", "54", "P0")
+_PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
+
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
+Place = tuple[int, dt.datetime | None, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the movers of a pass share, as it was when the pass began.
+
+    Attributes:
+        kind: Of the programs.
+        tick: What is due at it is moved.
+        zone: The reporting zone.
+        job: Asset key, for what names it.
+        suppressed_exit: Whether an unsubscribed contact leaves the program.
+        batch: Contacts in hand at once.
+        programs: Numbers of those with contacts who are due, ascending.
+        planned: Their steps; what one mover finds wrong with a step holds for all.
+        contents: What a step's messages say, by step.
+        campaigns: Numbers of campaigns that steps name, by organization and external id.
+    """
+
+    kind: str
+    tick: dt.datetime
+    zone: ZoneInfo
+    job: str
+    suppressed_exit: bool
+    batch: int
+    programs: Sequence[int]
+    planned: Sequence[PlannedStep]
+    contents: Mapping[int, int]
+    campaigns: Mapping[tuple[int, str], int]
+
+
+@dataclass
+class Moved:
+    """How many were moved.
+
+    Attributes:
+        taken: Contacts who were due and taken in hand.
+        outcomes: Steps that were done, by their type and outcome.
+        ended: Enrolments that ended, by status.
+        quarantined: Contacts who were taken out because their step cannot be done.
+    """
+
+    taken: int = 0
+    batches: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    quarantined: int = 0
+
+    def add(self, other: "Moved") -> None:
+        """Counts those of another, too."""
+        self.taken += other.taken
+        self.batches += other.batches
+        self.outcomes.update(other.outcomes)
+        self.ended.update(other.ended)
+        self.quarantined += other.quarantined
+
+
+@dataclass
+class Mover:
+    """Moves contacts, batch by batch, over one connection.
+
+    Attributes:
+        begin: Opens a transaction at read committed; all of them on one connection.
+        moved: What it has done and committed.
+    """
+
+    work: Work
+    begin: Begin
+    moved: Moved = field(default_factory=Moved)
+    _place: Place = (0, None, 0)
+    _prepared: bool = False
+    _stopped: bool = False
+    _connection: sa.Connection | None = None
+    _channels: set[str] = field(default_factory=set)
+    _rounds: int = 0
+
+    def run(self) -> None:
+        """Moves contacts until there are none that nobody has in hand.
+
+        Raises:
+            DBAPIError: the database is in the way; batches before it are done.
+        """
+        while not self._stopped and self.move_batch():
+            pass
+
+    def stop(self) -> None:
+        """Has it end soon, from another thread; the batch in hand is left undone."""
+        self._stopped = True
+        if self._connection is not None:
+            cancel(self._connection)
+
+    def move_batch(self) -> int:
+        """Takes the next contacts in hand and moves them; returns how many they were."""
+        with self.begin() as connection:
+            self._connection = connection
+            if not self._prepared:
+                self._prepare(connection)
+            batch = Moved(taken=self._claim(connection))
+            if batch.taken:
+                batch.batches = 1
+                self._channels.clear()
+                batch.add(self._move_or_split(connection, batch.taken))
+                # Last, in every mover: a bell that another has rung is waited for.
+                if self._channels:
+                    doorbell.ring(connection, sorted(self._channels))
+        self._prepared = True
+        self.moved.add(batch)
+        return batch.taken
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        connection.execute(read_sql("create_workspace"))
+        plan.write(connection, self.work.planned, self.work.contents, self.work.campaigns)
+
+    def _claim(self, connection: sa.Connection) -> int:
+        """Locks the next contacts who are due."""
+        program, due_at, enrolment = self._place
+        taken: int = self._do(
+            connection,
+            "claim",
+            kind=self.work.kind,
+            programs=[number for number in self.work.programs if number >= program],
+            after_program=program,
+            after_at=due_at,
+            after_id=enrolment,
+            size=self.work.batch,
+        ).rowcount
+        if taken:
+            last = connection.execute(read_sql("last_claimed")).one()
+            self._place = (last.program_id, last.due_at, last.enrolment_id)
+            # The later batches are like the first.
+            if not self._prepared:
+                connection.execute(sa.text("analyze moving"))
+        return taken
+
+    def _move_or_split(self, connection: sa.Connection, taken: int) -> Moved:
+        """Moves those in hand; if one of them makes a statement fail, the others are moved."""
+        try:
+            with connection.begin_nested():
+                return self._move(connection)
+        except sa.exc.DBAPIError as error:
+            if not _is_of_data(error):
+                raise
+            # Before the parts: each would lock its own, and no longer all in one order.
+            connection.execute(read_sql("lock_contacts"))
+            connection.execute(read_sql("copy_claimed"))
+            return self._move_in_halves(connection, 1, taken, error)
+
+    def _move_in_halves(
+        self, connection: sa.Connection, first: int, last: int, error: sa.exc.DBAPIError
+    ) -> Moved:
+        if first == last:
+            return self._move_as_far_as_possible(connection, first, error)
+        middle = (first + last) // 2
+        total = Moved()
+        for start, end in ((first, middle), (middle + 1, last)):
+            try:
+                with connection.begin_nested():
+                    self._take(connection, start, end)
+                    moved = self._move(connection)
+            except sa.exc.DBAPIError as own:
+                if not _is_of_data(own):
+                    raise
+                moved = self._move_in_halves(connection, start, end, own)
+            total.add(moved)
+        return total
+
+    def _move_as_far_as_possible(
+        self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError
+    ) -> Moved:
+        """Does the steps that one contact can do, and takes it out at the one that it cannot."""
+        rounds = self._rounds
+        moved = Moved()
+        try:
+            with connection.begin_nested():
+                self._take(connection, place, place)
+                moved = self._move(connection, rounds)
+        except sa.exc.DBAPIError as own:
+            if not _is_of_data(own):
+                raise
+        moved.quarantined += self._quarantine(connection, place, error)
+        return moved
+
+    def _take(self, connection: sa.Connection, first: int, last: int) -> None:
+        """Has some of those who were claimed in hand, as they were."""
+        connection.execute(sa.text("truncate moving, outcomes"))
+        connection.execute(read_sql("take_claimed"), {"first": first, "last": last})
+
+    def _quarantine(self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError) -> int:
+        """Takes one contact out; where a program loses many, it is the program that is stopped.
+
+        Returns:
+            Contacts taken out.
+        """
+        program_id = connection.execute(
+            sa.text("select program_id from claimed where place = :place"), {"place": place}
+        ).scalar_one()
+        reason = redact(str(error.orig).strip().splitlines()[0])
+        failed = self._do(connection, "count_failed", kind=self.work.kind, program=program_id)
+        if failed.scalar_one() >= MOST_QUARANTINED:
+            self._hold_program(connection, program_id, reason)
+            return 0
+        try:
+            with connection.begin_nested():
+                self._do(connection, "quarantine", place=place, reason=reason)
+        except sa.exc.DBAPIError as own:
+            if not _is_of_data(own):
+                raise
+            self._hold_program(connection, program_id, reason)
+            return 0
+        return 1
+
+    def _hold_program(self, connection: sa.Connection, program_id: int, reason: str) -> None:
+        own = [one for one in self.work.planned if one.program.id == program_id]
+        for one in own:
+            one.problem = one.problem or reason
+        self._hold(connection, own)
+
+    def _move(self, connection: sa.Connection, most_rounds: int = MOST_ROUNDS) -> Moved:
+        """Does the steps of those in hand until none of them is due."""
+        moved = Moved()
+        self._rounds = 0
+        if self.work.suppressed_exit and self._do(connection, "exit_suppressed").rowcount:
+            moved.outcomes.update(self._advance(connection))
+        for self._rounds in range(most_rounds):
+            types = sorted(self._do(connection, "due_types").scalars())
+            if not types:
+                break
+            for step_type in types:
+                self._perform(connection, step_type)
+            moved.outcomes.update(self._advance(connection))
+        for row in connection.execute(read_sql("count_ended")):
+            moved.ended[row.status] = row.number
+        if moved.ended:
+            self._do(connection, "mark_day")
+        self._do(connection, "write_back")
+        return moved
+
+    def _perform(self, connection: sa.Connection, step_type: str) -> None:
+        """One statement for everybody who is due at a step of this type."""
+        of_type = {"type": step_type}
+        if step_type in CHANNELS:
+            channel = CHANNELS[step_type]
+            self._channels.add(channel)
+            self._do(connection, "send", channel=channel, kind=self.work.kind, **of_type)
+        elif step_type == "wait":
+            self._do(connection, "begin_wait", zone=self.work.zone.key, **of_type)
+            self._do(connection, "pass", **of_type)
+        elif step_type in _PASSING:
+            self._do(connection, "pass", **of_type)
+        elif step_type == "branch":
+            self._branch(connection)
+        elif step_type == "wait_for":
+            self._do(connection, "wait_for", **of_type)
+            self._do(connection, "keep_waiting")
+        elif step_type == "update_contact":
+            connection.execute(read_sql("lock_contacts"))
+            self._do(connection, "update_contact", columns=list(SETTABLE), **of_type)
+        elif step_type == "create_task":
+            self._do(connection, "create_task", job=self.work.job, **of_type)
+        else:
+            self._do(connection, "exit", **of_type)
+
+    def _branch(self, connection: sa.Connection) -> None:
+        due = set(self._do(connection, "due_steps", type="branch").scalars())
+        own = [branch for branch in plan.branches(self.work.planned) if branch[0].id in due]
+        # What was found before a savepoint was undone is not asked again: it may have taken long.
+        asked = [branch for branch in own if branch[0].problem is None]
+        problems = branching.answer(
+            connection, asked, now=self.work.tick, reporting_zone=self.work.zone
+        )
+        for one, _ in asked:
+            one.problem = one.problem or problems.get(one.id)
+        self._hold(connection, [one for one, _ in own if one.problem is not None])
+        self._do(connection, "branch", type="branch")
+
+    def _hold(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
+        """Has contacts stay where they are."""
+        if steps:
+            connection.execute(read_sql("hold_steps"), {"steps": [one.id for one in steps]})
+
+    def _advance(self, connection: sa.Connection) -> Counter[str]:
+        """Notes what the steps came to and moves those in hand on."""
+        self._do(connection, "record_results")
+        rows = self._do(connection, "advance").all()
+        connection.execute(sa.text("truncate outcomes"))
+        return Counter({f"{row.type} {row.outcome}": row.number for row in rows})
+
+    def _do(self, connection: sa.Connection, name: str, **values: Any) -> Any:
+        return connection.execute(read_sql(name), {"tick": self.work.tick, **values})
+
+
+def _is_of_data(error: sa.exc.DBAPIError) -> bool:
+    """Whether what a row holds made the statement fail: data, a constraint, a trigger's refusal."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return not error.connection_invalidated and state[:2] in _OF_DATA
