@@ -289,6 +289,17 @@ def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str 
     ).scalar()
 
 
+def last_tick_done(connection: sa.Connection, job: str) -> dt.datetime | None:
+    """The tick of the job's latest session that completed; None: it never did."""
+    session = job_sessions.c
+    return connection.execute(
+        sa.select(session.tick)
+        .where(session.job == job, session.status == "COMPLETED")
+        .order_by(session.started_at.desc())
+        .limit(1)
+    ).scalar()
+
+
 def run_of_backend(connection: sa.Connection, pid: int | None) -> str | None:
     """The Dagster run whose session works on this server process."""
     if pid is None:

@@ -16,7 +16,16 @@ SECOND = dt.timedelta(seconds=1)
 WEEK = dt.timedelta(days=7)
 
 
-def run(programs: Programs, at: dt.datetime = NOW) -> int:
+def run(
+    programs: Programs, at: dt.datetime = NOW, *, passed: dt.timedelta | None = dt.timedelta()
+) -> int:
+    """The job, after a pass so long before; None: there was none."""
+    if passed is not None:
+        programs.installation.execute(
+            "insert into ops.job_sessions (job, trigger, tick, status)"
+            " values ('journeys/step_progress', 'schedule', :tick, 'COMPLETED')",
+            tick=at - passed,
+        )
     [outcome] = programs.installation.run("journeys/stale_executions", at=at)
     return int(outcome.rows)
 
@@ -56,6 +65,25 @@ def test_an_execution_is_canceled_when_it_was_due_for_more_than_seven_days(
     enrolment = due_since(programs, age, journey)
     assert run(programs) == (expected == CANCELED)
     assert state(programs, enrolment) == expected
+
+
+@pytest.mark.parametrize(
+    ("passed", "canceled"),
+    [
+        (dt.timedelta(), 1),
+        (WEEK + SECOND, 1),
+        (WEEK + 2 * SECOND, 0),
+        (2 * WEEK, 0),
+        (None, 0),
+    ],
+    ids=["just now", "when it was due", "before it was due", "weeks ago", "never"],
+)
+def test_what_became_due_while_nothing_ran_is_left_to_the_next_pass(
+    programs: Programs, passed: dt.timedelta | None, canceled: int
+) -> None:
+    journey = programs.program("journey", "welcome")
+    due_since(programs, WEEK + SECOND, journey)
+    assert run(programs, passed=passed) == canceled
 
 
 def test_its_log_has_a_warning_where_it_stood(programs: Programs) -> None:

@@ -20,6 +20,7 @@ from marketing_pipelines.presentation import (
 )
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import scheduled
+from marketing_pipelines.stores.sessions import last_tick_done
 
 COMMON: dict[str, Any] = {
     "group_name": "journeys",
@@ -80,12 +81,16 @@ def stale_executions(
     """Executions that nothing moved for more than a week are canceled. [001]"""
     with postgres.tick(context) as tick:
         with tick.begin() as connection:
+            passed = last_tick_done(connection, stale.MOVER)
             organizations = stale.organizations(connection)
         for organization in organizations:
             with tick.begin(isolation="read committed") as connection:
                 for item in tick.items(connection, [organization], stale.name_of):
                     with item:
-                        tick.rows += stale.cancel_stale(connection, organization.id, tick.instant)
+                        tick.rows += stale.cancel_stale(
+                            connection, organization.id, tick.instant, passed
+                        )
+        tick.metadata["moved_until"] = f"{passed:%Y-%m-%d %H:%M} UTC" if passed else "never"
     yield with_items_checked(tick)
 
 

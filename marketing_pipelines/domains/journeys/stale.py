@@ -1,7 +1,8 @@
 """Executions of journeys that nothing moves any more are canceled, with a line in their log.
 
 No progress is being due for longer than the organization's setting: whoever waits, however long,
-is not due, and what stood still with a paused journey is not late.
+is not due, and what stood still with a paused journey is not late. Nor is what became due while
+nothing ran: a pass must have left it where it is.
 """
 
 import datetime as dt
@@ -14,6 +15,7 @@ from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.journeys.enrolling import read_sql
 
 JOB = "journeys/stale_executions"
+MOVER = "journeys/step_progress"
 BATCH = 10_000
 
 
@@ -27,11 +29,14 @@ def name_of(organization: Any) -> str:
     return f"organization {organization.external_id}"
 
 
-def cancel_stale(connection: sa.Connection, organization_id: int, tick: dt.datetime) -> int:
+def cancel_stale(
+    connection: sa.Connection, organization_id: int, tick: dt.datetime, passed: dt.datetime | None
+) -> int:
     """Cancels the executions of an organization that are stale; those that others hold stay.
 
     Args:
         connection: In a transaction of read committed.
+        passed: Tick of the latest pass that was to move whoever was due; None: there was none.
 
     Returns:
         How many were canceled.
@@ -44,6 +49,7 @@ def cancel_stale(connection: sa.Connection, organization_id: int, tick: dt.datet
         "organization_id": organization_id,
         "before": tick - dt.timedelta(days=days),
         "tick": tick,
+        "passed": passed,
         "reason": f"Nothing moved it for more than {days} {'day' if days == 1 else 'days'}.",
         "most": BATCH,
     }

@@ -1,11 +1,12 @@
--- Cancels executions of active journeys that were due before an instant and that nothing moved, up
--- to so many; returns how many. What stood still with its journey is not late.
+-- Cancels executions of active journeys that were due before an instant and that the latest pass did
+-- not move, up to so many; returns how many. What stood still with its journey is not late.
 with stale as (
     select enrolment.id, enrolment.step_id
     from journey.journeys as journey
     join lifecycle.enrolments as enrolment
         on enrolment.program_kind = 'journey' and enrolment.program_id = journey.id
         and enrolment.status = 'active' and enrolment.next_step_at < :before
+        and enrolment.next_step_at <= cast(:passed as timestamptz)
     where journey.organization_id = :organization_id and journey.status = 'active'
         and (journey.resumed_at is null or journey.resumed_at < :before)
     order by enrolment.program_id, enrolment.next_step_at, enrolment.id
