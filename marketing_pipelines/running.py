@@ -23,8 +23,8 @@ from marketing_pipelines.partitions import (
 from marketing_pipelines.scheduling import job_name
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import cascade, lineage, marks
+from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 from marketing_pipelines.stores.tables import job_sessions
-from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 
 WAREHOUSE = "analytics/warehouse"
 # Dagster keeps the run's log; the terminal gets the one sentence of `RunFailedError`.

@@ -23,8 +23,8 @@ from marketing_pipelines.policies import (
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
 from marketing_pipelines.stores.strikes import reason_to_skip
-from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG
 
 DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines.stores import ticks
+from marketing_pipelines.stores import run_tags, ticks
 
 KEY = "probe/outcome"
 TICK = "2026-03-01T12:00:00+00:00"
@@ -38,7 +38,7 @@ def run_probe(
             body(tick)
         return tick.result()
 
-    all_tags = {ticks.TICK_TAG: TICK} | dict(tags or {})
+    all_tags = {run_tags.TICK_TAG: TICK} | dict(tags or {})
     if last:
         all_tags |= {
             "dagster/asset_partition_range_start": str(first),

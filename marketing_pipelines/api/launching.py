@@ -22,7 +22,7 @@ from marketing_pipelines.scheduling import UNDER_WAY, job_name
 from marketing_pipelines.settings import Settings, project_root
 from marketing_pipelines.stores import locks, sessions
 from marketing_pipelines.stores.cascade import partition_of_tick
-from marketing_pipelines.stores.ticks import SESSION_TAG, TICK_TAG, TRIGGER_TAG
+from marketing_pipelines.stores.run_tags import SESSION_TAG, TICK_TAG, TRIGGER_TAG
 
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")

@@ -19,29 +19,33 @@ import dagster as dg
 import sqlalchemy as sa
 import structlog
 
-from marketing_pipelines import partitions, sentry
+from marketing_pipelines import partitions
 from marketing_pipelines.failures import (
-    MarketingPipelinesError,
-    PermanentError,
     SkippedOverlapError,
-    StoreUnavailableError,
     TimedOutError,
 )
 from marketing_pipelines.partitions import Grain, Window
 from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
-from marketing_pipelines.redaction import redact, redacted_error
+from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores import cascade, lineage, locks, marks, sessions
+from marketing_pipelines.stores.attempts import (
+    delay_before_retry,
+    failed_status,
+    retrying,
+    sentence_of,
+)
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
+from marketing_pipelines.stores.run_tags import (
+    MAX_RUNTIME_TAG,
+    ONLY_MARKED_TAG,
+    SESSION_TAG,
+    instant_of,
+    trigger_of,
+)
 from marketing_pipelines.stores.schema import require_same_zone
 from marketing_pipelines.stores.time_limits import time_limit
 
-TICK_TAG = "marketing/tick"
-TRIGGER_TAG = "marketing/trigger"
-SESSION_TAG = "marketing/session"
-MAX_RUNTIME_TAG = "dagster/max_runtime"
-SCHEDULED_TAG = ".dagster/scheduled_execution_time"
-ONLY_MARKED_TAG = "marketing/only_marked"
 SILENCE = dt.timedelta(seconds=30)
 CHUNK_PARTITIONS = 744
 Isolation = Literal["repeatable read", "read committed"]
@@ -279,7 +283,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         dg.Failure: the work failed for good, or for the last time.
         dg.RetryRequested: it failed and will be tried again after the next of its policy's delays.
     """
-    with _retrying(context), connecting(engine.url), engine.connect() as connection:
+    with retrying(context), connecting(engine.url), engine.connect() as connection:
         job = context.asset_key.to_user_string()
         tags = context.run.tags
         timeout = policy_of(job).timeout
@@ -353,9 +357,9 @@ def _session_closed(current: Tick) -> Iterator[None]:
         with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
             _close(
                 current,
-                _failed_status(error),
-                _sentence(error),
-                will_retry=_delay_before_retry(current.context, error) is not None,
+                failed_status(error),
+                sentence_of(error),
+                will_retry=delay_before_retry(current.context, error) is not None,
             )
         if lineage.is_deferred(current.context.run.tags) and current.done:
             lineage.report(current.context, current.done, {"session": current.session_id})
@@ -380,82 +384,6 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
     )
     current.connection.commit()
     _logger.info("Session ended as %s.", status, extra={"reason": error} if error else None)
-
-
-def _failed_status(error: BaseException) -> str:
-    if isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
-        return "CANCELED"
-    of_statement = isinstance(error, sa.exc.OperationalError) and "statement timeout" in str(error)
-    return "TIMED_OUT" if of_statement or isinstance(error, TimedOutError) else "FAILED"
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, MarketingPipelinesError):
-        return str(error)
-    text = str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
-    first_line = text.strip().splitlines()[0] if text.strip() else "no message"
-    return f"{type(error).__name__}: {first_line}"
-
-
-@contextlib.contextmanager
-def _retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Permanent errors fail at once; others are tried again after the delays of the policy."""
-    try:
-        yield
-    except (dg.Failure, dg.RetryRequested, dg.DagsterExecutionInterruptedError):
-        raise
-    except Exception as error:
-        sentence = redact(_sentence(error))
-        delay = _delay_before_retry(context, error)
-        if delay is None:
-            run = context.run
-            tick_tag = run.tags.get(TICK_TAG) or run.tags.get(SCHEDULED_TAG) or "unscheduled"
-            job = context.asset_key.to_user_string()
-            # The run's process ends right after its failure.
-            tags = {"job": job, "tick": tick_tag, "run": run.run_id}
-            sentry.report(error, tags, wait=True)
-            raise dg.Failure(sentence, allow_retries=False) from redacted_error(error)
-        context.log.warning(f"{sentence} Trying again in {delay:g} s.")
-        raise dg.RetryRequested(
-            max_retries=context.retry_number + 1, seconds_to_wait=delay
-        ) from redacted_error(error)
-
-
-def _delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) -> float | None:
-    """How long to wait before the work is tried again; None where it is not."""
-    if isinstance(error, dg.RetryRequested):
-        return float(error.seconds_to_wait or 0)
-    if isinstance(error, (PermanentError, dg.Failure)) or not isinstance(error, Exception):
-        return None
-    delays = policy_of(context.asset_key.to_user_string()).retries
-    return delays[context.retry_number] if context.retry_number < len(delays) else None
-
-
-def trigger_of(tags: Mapping[str, str]) -> str:
-    """schedule, sensor, backfill, api or manual."""
-    if TRIGGER_TAG in tags:
-        return tags[TRIGGER_TAG]
-    for tag, trigger in (
-        ("dagster/schedule_name", "schedule"),
-        ("dagster/sensor_name", "sensor"),
-        ("dagster/backfill", "backfill"),
-    ):
-        if tag in tags:
-            return trigger
-    return "manual"
-
-
-def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
-    """The scheduled instant; for a run nobody scheduled, the instant it was asked for."""
-    tags = context.run.tags
-    tagged = tags.get(TICK_TAG) or tags.get(SCHEDULED_TAG)
-    if tagged is not None:
-        return dt.datetime.fromisoformat(tagged).astimezone(dt.UTC)
-    record = context.instance.get_run_record_by_id(context.run.run_id)
-    if record is None:
-        raise StoreUnavailableError("Dagster's storage does not know the run that is working.")
-    created: dt.datetime = record.create_timestamp
-    return created.astimezone(dt.UTC) if created.tzinfo else created.replace(tzinfo=dt.UTC)
 
 
 def grain_of(definition: dg.PartitionsDefinition[Any]) -> Grain:

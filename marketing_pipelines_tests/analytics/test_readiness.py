@@ -9,7 +9,7 @@ from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.analytics.manifest import missing_hours
 from marketing_pipelines.running import RunFailedError
 from marketing_pipelines.stores import marks
-from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
+from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation, instant
 
 

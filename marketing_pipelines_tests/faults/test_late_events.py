@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.domains.analytics.work import do_campaign_days, do_export
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
-from marketing_pipelines.stores import ticks
+from marketing_pipelines.stores import run_tags, ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
@@ -269,7 +269,7 @@ def materialize(
         [asset],
         instance=installation.instance,
         partition_key=partition,
-        tags={ticks.TICK_TAG: at.isoformat()},
+        tags={run_tags.TICK_TAG: at.isoformat()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

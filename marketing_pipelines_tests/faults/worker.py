@@ -18,7 +18,8 @@ import dagster as dg
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
-from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG, Tick
+from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
+from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.probe import delays_of, run_probe
 
 

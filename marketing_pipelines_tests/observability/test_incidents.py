@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores import incidents, sessions
-from marketing_pipelines.stores.ticks import TICK_TAG, Tick
+from marketing_pipelines.stores.run_tags import TICK_TAG
+from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.stores.test_items import run_items
 from marketing_pipelines_tests.waiting import until

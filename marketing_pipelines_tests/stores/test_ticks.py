@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from marketing_pipelines import partitions
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.stores import locks, marks, sessions, ticks
-from marketing_pipelines.stores.ticks import MAX_RUNTIME_TAG, ONLY_MARKED_TAG, Tick
+from marketing_pipelines.stores import locks, marks, run_tags, sessions
+from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG, ONLY_MARKED_TAG
+from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.probe import (
     KEY,
     TICK,
@@ -361,11 +362,11 @@ def test_chunks_hold_at_most_so_many_rows_and_744_partitions(engine: sa.Engine) 
         ({"dagster/schedule_name": "x"}, "schedule"),
         ({"dagster/sensor_name": "x"}, "sensor"),
         ({"dagster/backfill": "x"}, "backfill"),
-        ({"dagster/sensor_name": "x", ticks.TRIGGER_TAG: "api"}, "api"),
+        ({"dagster/sensor_name": "x", run_tags.TRIGGER_TAG: "api"}, "api"),
     ],
 )
 def test_the_trigger_is_read_from_the_tags(tags: dict[str, str], trigger: str) -> None:
-    assert ticks.trigger_of(tags) == trigger
+    assert run_tags.trigger_of(tags) == trigger
 
 
 def test_a_skipped_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:

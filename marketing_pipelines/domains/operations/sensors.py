@@ -19,7 +19,7 @@ from marketing_pipelines.scheduling import (
     partitioned_jobs,
 )
 from marketing_pipelines.stores import cascade, lineage, marks, sessions
-from marketing_pipelines.stores.ticks import ONLY_MARKED_TAG
+from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
 
 _ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 

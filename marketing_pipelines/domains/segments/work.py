@@ -12,8 +12,9 @@ from marketing_pipelines.domains.segments.tables import daily_sizes
 from marketing_pipelines.partitions import window, window_at
 from marketing_pipelines.presentation import line_chart, preview, table_of
 from marketing_pipelines.stores import cascade
+from marketing_pipelines.stores.run_tags import trigger_of
 from marketing_pipelines.stores.tables import finished_partitions
-from marketing_pipelines.stores.ticks import Tick, trigger_of
+from marketing_pipelines.stores.ticks import Tick
 
 CHART_DAYS = 28
 CHART_SEGMENTS = 8
