@@ -1,5 +1,6 @@
 """Stores checked entity rows: set-based statements written from the kind's declaration."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -45,10 +46,14 @@ class EntityStore:
             connection.exec_driver_sql(f"truncate {self._stage}")
             copy_arrow(connection, self._stage, batch.to_reader())
             connection.exec_driver_sql(f"analyze {self._stage}")
+            stubs: Counter[str] = Counter()
             if not self._kind.tenants:
-                connection.exec_driver_sql(self._add_organizations())
+                added = connection.exec_driver_sql(self._add_organizations())
+                stubs["organizations"] += added.rowcount
             for column in self._kind.references:
-                connection.exec_driver_sql(self._add_referenced(column))
+                assert column.reference is not None
+                added = connection.exec_driver_sql(self._add_referenced(column))
+                stubs[column.reference.table.name] += added.rowcount
             inserted = connection.exec_driver_sql(self._insert()).rowcount
             if inserted >= ANALYZE_FROM:
                 # What was just stored is unknown to the planner, which then loops over rows.
@@ -57,7 +62,7 @@ class EntityStore:
             changed = 0
             if inserted < batch.num_rows:
                 changed = connection.exec_driver_sql(self._update()).rowcount
-        return Counts(inserted, changed, batch.num_rows - inserted - changed)
+        return Counts(inserted, changed, batch.num_rows - inserted - changed, +stubs)
 
     def _tables(self) -> list[sa.Table]:
         referenced = [c.reference.table for c in self._kind.references if c.reference is not None]

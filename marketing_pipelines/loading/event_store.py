@@ -4,7 +4,8 @@ Long external ids repeat in every event; they cross to PostgreSQL once a batch, 
 each is looked up once and the events carry small numbers.
 """
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _TABLES = ("events", "corrections", "organizations", "contacts", "contact_ids", "campaigns")
-_STEPS = (
-    "add_organizations",
-    "find_organizations",
-    "add_campaigns",
-    "find_campaigns",
-    "find_contacts",
-    "find_contacts_again",
-)
 _SEPARATOR = "\x1f"
 
 
@@ -36,7 +29,7 @@ class EventStore:
         The stubs are committed before, so that two writers never wait for each other's events.
         """
         with connection.begin():
-            _stage(connection, batch)
+            stubs = _stage(connection, batch)
         with connection.begin():
             aside = connection.exec_driver_sql(read_sql("events/set_repeats_aside"))
             repeats, corrections = aside.one()
@@ -44,11 +37,15 @@ class EventStore:
             if corrections:
                 connection.exec_driver_sql(read_sql("events/take_corrections"))
                 connection.exec_driver_sql(read_sql("events/add_events"))
-        return Counts(batch.num_rows - repeats, corrections, repeats - corrections)
+        return Counts(batch.num_rows - repeats, corrections, repeats - corrections, stubs)
 
 
-def _stage(connection: sa.Connection, batch: "pa.Table") -> None:
-    """Fills the temporary tables; makes and finds what the events name."""
+def _stage(connection: sa.Connection, batch: "pa.Table") -> Counter[str]:
+    """Fills the temporary tables; makes and finds what the events name.
+
+    Returns:
+        What was made, by table.
+    """
     for table in _TABLES:
         connection.exec_driver_sql(read_sql(f"events/create_{table}"))
     connection.exec_driver_sql(read_sql("events/empty_stage"))
@@ -56,9 +53,19 @@ def _stage(connection: sa.Connection, batch: "pa.Table") -> None:
         copy_arrow(connection, table, rows.to_reader())
     for table in ("loaded_events", "loaded_contacts"):
         connection.exec_driver_sql(f"analyze {table}")
-    for step in _STEPS:
-        connection.exec_driver_sql(read_sql(f"events/{step}"))
+
+    def do(step: str) -> sa.CursorResult[Any]:
+        return connection.exec_driver_sql(read_sql(f"events/{step}"))
+
+    stubs: Counter[str] = Counter()
+    stubs["organizations"] = do("add_organizations").rowcount
+    do("find_organizations")
+    stubs["campaigns"] = do("add_campaigns").rowcount
+    do("find_campaigns")
+    stubs["contacts"] = do("find_contacts").scalar_one()
+    do("find_contacts_again")
     connection.exec_driver_sql("analyze loaded_contact_ids")
+    return +stubs
 
 
 def number_names(batch: "pa.Table") -> dict[str, "pa.Table"]:

@@ -95,7 +95,9 @@ def run_load(
         for writer in writers:
             counts = _settle(counts, writer.finish(), rejects)
     path = rejects.path if rejects.count else None
-    return LoadResult(counts.loaded, counts.changed, counts.repeated, rejects.count, path)
+    return LoadResult(
+        counts.loaded, counts.changed, counts.repeated, rejects.count, path, counts.stubs
+    )
 
 
 def _settle(

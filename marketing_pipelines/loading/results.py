@@ -1,6 +1,8 @@
 """What a load reports: the rows it refused and how many of the others changed something."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,29 +24,37 @@ class Counts:
         loaded: new events or new entities.
         changed: events that took the place of a repeat received later; entities that changed.
         repeated: rows that changed nothing.
+        stubs: what the rows name and nobody knew, by table; it is known by name only now.
     """
 
     loaded: int = 0
     changed: int = 0
     repeated: int = 0
+    stubs: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
             self.loaded + other.loaded,
             self.changed + other.changed,
             self.repeated + other.repeated,
+            self.stubs + other.stubs,
         )
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """The outcome of one file; every row of it is in exactly one of the four numbers."""
+    """The outcome of one file; every row of it is in exactly one of the four numbers.
+
+    Args:
+        stubs: what the rows name and nobody knew before, by table.
+    """
 
     loaded: int
     changed: int
     repeated: int
     rejected: int
     rejects: Path | None
+    stubs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -57,4 +67,9 @@ class LoadResult:
         if self.changed:
             text += f", changed {self.changed:,}"
         text += f", repeated {self.repeated:,}, rejected {self.rejected:,}"
-        return text if self.rejects is None else f"{text} (see {self.rejects})"
+        if self.rejects is not None:
+            text += f" (see {self.rejects})"
+        if self.stubs:
+            made = ", ".join(f"{number:,} {name}" for name, number in sorted(self.stubs.items()))
+            text += f"; named here and not known before: {made}"
+        return text

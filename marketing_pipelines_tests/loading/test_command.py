@@ -9,15 +9,16 @@ from typer.testing import CliRunner
 from marketing_pipelines.cli.load import load
 
 HEADER = "event_id,organization_id,contact_id,event_type,occurred_at"
+KNEW_NONE = "; named here and not known before: 1 contacts, 1 organizations"
 GOOD = "e1,acme,c1,sent,2024-03-01T12:00:00Z"
 
 
 @pytest.mark.parametrize(
     ("rows", "options", "code", "summary"),
     [
-        ([GOOD], [], 0, "loaded 1, repeated 0, rejected 0\n"),
-        ([GOOD, GOOD, "bad"], [], 1, "loaded 1, repeated 1, rejected 1 (see {rejects})\n"),
-        (["bad"], ["--allow-rejects"], 0, "loaded 0, repeated 0, rejected 1 (see {rejects})\n"),
+        ([GOOD], [], 0, f"loaded 1, repeated 0, rejected 0{KNEW_NONE}"),
+        ([GOOD, GOOD, "bad"], [], 1, f"loaded 1, repeated 1, rejected 1 (see REJECTS){KNEW_NONE}"),
+        (["bad"], ["--allow-rejects"], 0, "loaded 0, repeated 0, rejected 1 (see REJECTS)"),
     ],
 )
 def test_the_exit_code_tells_whether_rows_were_refused(
@@ -33,5 +34,6 @@ def test_the_exit_code_tells_whether_rows_were_refused(
     app = typer.Typer()
     app.command()(load)
     result = CliRunner().invoke(app, ["events", str(path), "--rejects", str(rejects), *options])
-    assert (result.exit_code, result.stdout) == (code, summary.format(rejects=rejects))
+    expected = summary.replace("REJECTS", str(rejects)) + "\n"
+    assert (result.exit_code, result.stdout) == (code, expected)
     assert rejects.exists() == ("bad" in rows)

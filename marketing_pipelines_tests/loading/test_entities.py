@@ -215,6 +215,16 @@ def test_an_imported_campaign_gets_its_real_life_when_it_is_loaded(loader: Loade
     ]
 
 
+def test_what_rows_name_and_nobody_knew_is_counted_once(loader: Loader) -> None:
+    header = "campaign_id,contact_id,organization_id,entered_at"
+    rows = [f"{campaign},{contact},o,2024-01-01T00:00:00Z" for campaign in "kl" for contact in "ab"]
+    first = loader.csv("campaign_contacts", header, *rows)
+    assert first.stubs == {"organizations": 1, "campaigns": 2, "contacts": 2}
+    assert loader.csv("campaign_contacts", header, *rows).stubs == {}
+    more = loader.csv("campaign_contacts", header, *rows, "k,c,o,2024-01-01T00:00:00Z")
+    assert more.stubs == {"contacts": 1}
+
+
 def test_programs_have_their_values(loader: Loader) -> None:
     for kind in ("campaigns", "sequences", "journeys"):
         loader.csv(kind, *FULL[kind])

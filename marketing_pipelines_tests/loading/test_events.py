@@ -110,7 +110,9 @@ def test_a_row_is_stored_as_it_was_told(loader: Loader) -> None:
 
 
 def test_unknown_names_become_stubs_and_a_campaign_stub_is_imported(loader: Loader) -> None:
-    loader.jsonl(event(1, event_source="k"), event(2, organization_id="other", event_source="k"))
+    rows = event(1, event_source="k"), event(2, organization_id="other", event_source="k")
+    assert loader.jsonl(*rows).stubs == {"organizations": 2, "campaigns": 2, "contacts": 2}
+    assert loader.jsonl(*rows).stubs == {}
     assert (
         loader.query("select status, started_at from campaigns.campaigns")
         == [{"status": "imported", "started_at": None}] * 2

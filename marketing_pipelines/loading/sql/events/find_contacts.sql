@@ -1,4 +1,5 @@
--- PostgreSQL. The ids of the batch's contacts, with stubs made for those that only the batch knows.
+-- PostgreSQL. The ids of the batch's contacts, with stubs made for those that only the batch knows;
+-- returns how many.
 -- `offset 0` keeps the planner at one index look-up a contact, whatever it believes of the table.
 with found as materialized (
     select loaded.number, organization.id as organization_id, loaded.external_id, known.id
@@ -19,8 +20,10 @@ with found as materialized (
     order by organization_id, external_id
     on conflict do nothing
     returning id, organization_id, external_id
+), noted as (
+    insert into loaded_contact_ids (number, id)
+    select found.number, coalesce(found.id, added.id)
+    from found
+    left join added using (organization_id, external_id)
 )
-insert into loaded_contact_ids (number, id)
-select found.number, coalesce(found.id, added.id)
-from found
-left join added using (organization_id, external_id)
+select count(*) from added
