@@ -83,6 +83,7 @@ class Enrolment:
 
     Attributes:
         until: When its wait ends, from the arrival on; None: it is not known, or does not wait.
+        was_held: Whether it was left at a broken step, so that the next pass has it in hand.
     """
 
     program: Program
@@ -94,6 +95,7 @@ class Enrolment:
     step: str | None = None
     arrived_at: dt.datetime | None = None
     until: dt.datetime | None = None
+    was_held: bool = False
     ended_at: dt.datetime | None = None
     results: dict[str, Result] = field(default_factory=dict)
 
@@ -117,8 +119,10 @@ class World:
                 self._move(enrolment, tick)
 
     def _move(self, enrolment: Enrolment, tick: dt.datetime) -> None:
-        if enrolment.status != "active" or not self._is_due(enrolment, tick):
+        is_due = enrolment.was_held or self._is_due(enrolment, tick)
+        if enrolment.status != "active" or not is_due:
             return
+        enrolment.was_held = False
         if enrolment.program.kind == "sequence":
             reasons = suppressions(enrolment.contact, "email")
             if any(enrolment.entered_at <= bounce < tick for bounce in enrolment.contact.bounces):
@@ -132,6 +136,7 @@ class World:
                 continue
             step = step_of(enrolment)
             if step.enabled and is_broken(enrolment.program, step):
+                enrolment.was_held = True
                 return
             self._perform(enrolment, step, tick)
 
