@@ -16,12 +16,12 @@ from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
-RANGE = ("run", "analytics/monthly_usage", "--from", "2026-01-01", "--to", "2026-03-01")
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+RANGE = ("run", "analytics/monthly_usage", "--from", "2026-01-01", "--to", "2026-02-01")
+START = dt.datetime(2026, 1, 18, tzinfo=dt.UTC)
 ROWS = [
     event(
         number,
-        (START + dt.timedelta(minutes=129 * number)).isoformat(),
+        (START + dt.timedelta(minutes=31 * number)).isoformat(),
         contact_id=f"c{number % 17}",
         event_type=["sent", "opened", "clicked"][number % 3],
     )

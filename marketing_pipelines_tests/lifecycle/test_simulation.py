@@ -21,7 +21,7 @@ from marketing_pipelines.domains.lifecycle.engine import Report
 from marketing_pipelines_tests.lifecycle import naive
 from marketing_pipelines_tests.lifecycle.naive import Contact, Enrolment, Event, Program, Step
 from marketing_pipelines_tests.lifecycle.world import TABLES, ProgramWorld
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import PATIENCE, SOAK
 
 # In parts, which several processes share.
 PARTS = 4
@@ -444,9 +444,11 @@ LIVES = st.lists(
 )
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=(10_000 if SOAK else 500) // PARTS,
+    max_examples=(10_000 if SOAK else 300) // PARTS,
     deadline=None,
     # A failure is told at once; with the phase `shrink` it becomes smaller, which takes minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -14,7 +14,7 @@ from marketing_pipelines.domains.segments import asking, definitions, staging
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
 from marketing_pipelines.stores.temporary import create_temporary
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import PATIENCE, SOAK
 from marketing_pipelines_tests.segments import naive, strategies
 from marketing_pipelines_tests.segments.cases import Case, by_world, error_world, every_case
 from marketing_pipelines_tests.segments.errors import ERRORS
@@ -24,7 +24,7 @@ UTC = ZoneInfo("UTC")
 WORLDS = by_world(every_case())
 # In parts, which several processes share.
 PARTS = 4
-EXAMPLES = (50_000 if SOAK else 2_000) // PARTS
+EXAMPLES = (50_000 if SOAK else 1_200) // PARTS
 
 
 @pytest.fixture
@@ -105,6 +105,8 @@ def test_the_published_schema_takes_the_rules_of_the_tables_and_no_other_shape()
         assert not schema.is_valid(wrong), wrong
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
     max_examples=EXAMPLES,

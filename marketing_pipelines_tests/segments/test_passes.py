@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.stores.items import ItemFailures
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import PATIENCE, SOAK
 from marketing_pipelines_tests.segments import chance, naive, strategies
 from marketing_pipelines_tests.segments.naive import Event, Segment, World
 from marketing_pipelines_tests.segments.worlds import add_events, store, to_json
@@ -168,6 +168,8 @@ def connection(engine: sa.Engine) -> Any:
         yield opened
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
     max_examples=(5_000 if SOAK else 200) // PARTS,

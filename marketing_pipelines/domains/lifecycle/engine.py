@@ -10,7 +10,7 @@ The engine knows no program kind: it is told which it moves and what an unsubscr
 import contextlib
 import datetime as dt
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -200,12 +200,16 @@ def _run_together(movers: Sequence[Mover]) -> None:
         first.run()
         return
     with ThreadPoolExecutor(len(others), thread_name_prefix="move") as pool:
+        running = [pool.submit(mover.run) for mover in others]
         try:
-            running = [pool.submit(mover.run) for mover in others]
             first.run()
             for one in running:
                 one.result()
         except BaseException:
-            for mover in others:
-                mover.stop()
+            # Again and again: between two statements there is none to be ended.
+            left = set(running)
+            while left:
+                for mover in others:
+                    mover.stop()
+                left = wait(left, timeout=0.5).not_done
             raise

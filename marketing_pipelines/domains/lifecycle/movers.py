@@ -123,7 +123,7 @@ class Mover:
             pass
 
     def stop(self) -> None:
-        """Has it end soon, from another thread; the batch in hand is left undone."""
+        """Ends it after its batch, or sooner where a statement can be ended; for other threads."""
         self._stopped = True
         if self._connection is not None:
             cancel(self._connection)
