@@ -204,6 +204,11 @@ def test_a_killed_worker_loses_nothing_and_only_what_it_held_is_repeated(
     assert scalar(queue, "select count(*) from procrastinate_jobs where attempts > 2") == 0
 
 
+def waiting_workers(engine: sa.Engine) -> int:
+    """How many workers have said that they are there."""
+    return int(scalar(engine, "select count(*) from procrastinate_workers"))
+
+
 def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> int:
     """How many are done; 0 until every worker has done one."""
     if {pid for (pid,) in calls(engine, "pid")} != {process.pid for process in processes}:
@@ -215,8 +220,10 @@ def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> 
 def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     queue: sa.Engine,
 ) -> None:
-    ids = put(queue, "write_once", MANY // 4)
     with workers(2, "--queue", "default") as processes:
+        # One alone could do all of them before the other has started.
+        until(lambda: waiting_workers(queue) == 2, what="the workers to start")
+        ids = put(queue, "write_once", MANY // 4)
         until(lambda: done_by_any(queue, processes) > MANY // 16, what="a quarter")
         processes[0].send_signal(signal.SIGKILL)
         processes[0].wait(30)
