@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 WHOLE_JOB = -1
 _SESSIONS = "ops.job_sessions"
+_BESIDE = "ops.job_sessions, other connections"
 
 
 def lock_class(name: str) -> int:
@@ -64,6 +65,33 @@ def lock_session(connection: sa.Connection, session_id: int) -> None:
     connection.execute(
         sa.select(sa.func.pg_advisory_lock(lock_class(_SESSIONS), session_id % 2**31))
     )
+
+
+def lock_session_beside(connection: sa.Connection, session_id: int) -> None:
+    """Held by each other connection of a session, so that it can be found."""
+    connection.execute(
+        sa.select(sa.func.pg_advisory_lock_shared(lock_class(_BESIDE), session_id % 2**31))
+    )
+
+
+def end_connections_beside(
+    connection: sa.Connection, session_ids: Sequence[int], patience_ms: int
+) -> None:
+    """Ends the other connections of sessions that are over, where the server still has them."""
+    connection.execute(
+        sa.text(
+            "select pg_terminate_backend(pid, :patience) from pg_locks"
+            " where locktype = 'advisory' and granted and objsubid = 2"
+            " and database = (select oid from pg_database where datname = current_database())"
+            " and classid = cast(:class as bigint)::oid"
+            " and objid::bigint = any(cast(:sessions as bigint[]))"
+        ),
+        {
+            "patience": patience_ms,
+            "class": lock_class(_BESIDE) % 2**32,
+            "sessions": [number % 2**31 for number in session_ids],
+        },
+    ).all()
 
 
 def holder_pid(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) -> int | None:

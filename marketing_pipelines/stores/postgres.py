@@ -5,7 +5,9 @@ The mechanisms that make writing safe are beside this module: `ticks`, `marks`, 
 
 import contextlib
 import datetime as dt
+import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ OLDEST_VERSION = 15
 # A peer that is gone without a word is noticed within a minute, on both ends of the connection.
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 UNACKNOWLEDGED_MS = 60_000
+SECONDS_TO_CANCEL = 5.0
 SESSION_OPTIONS = {
     "timezone": "UTC",
     "client_connection_check_interval": "5s",
@@ -164,14 +167,23 @@ def raw_cursor(connection: sa.Connection) -> Any:
     return driver.cursor()
 
 
-def cancel(connection: sa.Connection) -> None:
-    """Ends the statement that the server is doing for another thread; without one, nothing."""
+def cancel(driver: Any) -> None:
+    """Ends the statement that the server is doing for a psycopg connection of another thread."""
     import psycopg
 
-    # What is closed already need not be ended.
-    with contextlib.suppress(sa.exc.SQLAlchemyError, psycopg.Error):
-        driver: Any = connection.connection.driver_connection
-        driver.cancel()
+    with contextlib.suppress(psycopg.Error):
+        driver.cancel_safe(timeout=SECONDS_TO_CANCEL)
+
+
+def cut(driver: Any) -> None:
+    """Breaks a psycopg connection under the thread that waits for it, which sees it as lost."""
+    import psycopg
+
+    with (
+        contextlib.suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(driver.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 class _CopySink:

@@ -271,6 +271,8 @@ def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> No
             error="The connection to PostgreSQL was lost.",
         )
     )
+    earlier = connection.execute(sa.select(session.id).where(*own)).scalars()
+    locks.end_connections_beside(connection, earlier.all(), GHOST_PATIENCE_MS)
 
 
 def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str | None:

@@ -22,6 +22,7 @@ import structlog
 from marketing_pipelines import partitions
 from marketing_pipelines.failures import (
     SkippedOverlapError,
+    StoreUnavailableError,
     TimedOutError,
 )
 from marketing_pipelines.partitions import Grain, Window
@@ -147,12 +148,21 @@ class Tick:
 
     @contextlib.contextmanager
     def beside(self) -> Iterator[Callable[[], contextlib.AbstractContextManager[sa.Connection]]]:
-        """A connection more for work that is shared, for a thread of its own: what begins its
-        transactions. It shares the lock by itself, and ends as this one does."""
+        """Another connection for work that is shared, for a thread of its own.
+
+        It shares the job's lock by itself and has the time limit of the first. Yields what begins a
+        transaction on it, as `sharing` does.
+
+        Raises:
+            StoreUnavailableError: somebody waits to have the job's lock alone.
+        """
+        if not self.shares:
+            raise RuntimeError(f"{self.job} has not begun to share its work.")
         with self.connection.engine.connect() as connection:
             _limit_server(connection, self.timeout)
+            locks.lock_session_beside(connection, self.session_id)
             if not locks.try_share(connection, self.job):
-                raise RuntimeError(f"{self.job} shares its work before it has begun to.")
+                raise StoreUnavailableError(f"Somebody waits to have {self.job} alone.")
             connection.commit()
 
             @contextlib.contextmanager

@@ -1,7 +1,12 @@
 """The assets that move contacts."""
 
-import dagster as dg
+import functools
 
+import dagster as dg
+import pytest
+
+from marketing_pipelines.domains.lifecycle import work
+from marketing_pipelines.domains.lifecycle.engine import Pass
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -27,6 +32,21 @@ def test_a_campaign_moves_and_a_second_run_of_its_tick_writes_nothing(
         "| step and outcome | contacts |\n| --- | --- |\n| send_email done | 3 |"
     )
     assert (materialized["taken"].value, materialized["left_behind"].value) == (3, 0)
+
+
+def test_more_than_a_batch_is_moved_over_as_many_connections_as_are_set(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "Pass", functools.partial(Pass, batch=20))
+    world = ProgramWorld(installation.engine)
+    program = world.program([MAIL])
+    world.enrol(program, world.contacts(400), at("03-02 10:00"))
+    tick = instant("2026-03-02T10:05:00+00:00")
+    (outcome,) = installation.run("campaigns/step_progress", at=tick, only=True)
+    assert (outcome.status, outcome.rows) == ("COMPLETED", 400)
+    assert world.messages() == {"hello": 400}
+    (materialized,) = materializations(installation, "campaigns/step_progress")
+    assert (materialized["connections"].value, materialized["left_behind"].value) == (2, 0)
 
 
 def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(

@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +41,7 @@ def move(
     zone: str = "UTC",
     **options: Any,
 ) -> Report:
-    """One pass over the programs of a kind."""
+    """One pass over the programs of a kind; `options` are those of a pass."""
 
     @contextlib.contextmanager
     def beside() -> Iterator[Begin]:
@@ -63,9 +63,18 @@ def move(
             ItemFailures(JOBS[kind], tick),
             JOBS[kind],
             suppressed_exit=kind == "sequence",
-            beside=beside,
-            **options,
+            **{"beside": beside} | options,
         ).run()
+
+
+@contextlib.contextmanager
+def listening(engine: sa.Engine, listen: Callable[..., None]) -> Iterator[None]:
+    """Has something done before each statement."""
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", listen)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The frame around every job: session, lock, transaction, retries, timeout."""
 
+import contextlib
 import datetime as dt
 import subprocess
 import sys
@@ -427,3 +428,26 @@ def test_shared_work_has_connections_beside_that_share_its_lock_and_limits(
     assert one != other
     assert limit == same != "0"
     assert is_free(engine, locks.WHOLE_JOB)
+
+
+def test_a_second_attempt_ends_what_other_connections_of_the_first_still_hold(
+    engine: sa.Engine,
+) -> None:
+    left = contextlib.ExitStack()
+    pids: list[int] = []
+    there = sa.text("select count(*) from pg_stat_activity where pid = :pid")
+
+    def body(tick: Tick) -> None:
+        with tick.sharing() as connection:
+            if pids:
+                assert connection.execute(there, {"pid": pids[0]}).scalar_one() == 0
+                return
+        begin = left.enter_context(tick.beside())
+        other = left.enter_context(begin())
+        pids.append(other.execute(sa.text(BACKEND)).scalar_one())
+        raise OSError("The network is gone.")
+
+    result = run_probe(engine, body)
+    assert (result.success, len(delays_of(result))) == (True, 1)
+    with contextlib.suppress(sa.exc.OperationalError):
+        left.close()

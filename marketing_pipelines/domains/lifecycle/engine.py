@@ -7,11 +7,8 @@ alike: each locks the contacts that it takes and passes over those of others.
 The engine knows no program kind: it is told which it moves and what an unsubscribed contact means.
 """
 
-import contextlib
 import datetime as dt
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -20,9 +17,18 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.movers import BATCH, CHANNELS, Begin, Moved, Mover, Work
+from marketing_pipelines.domains.lifecycle.movers import (
+    BATCH,
+    CHANNELS,
+    Begin,
+    Beside,
+    Moved,
+    Mover,
+    Work,
+)
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.together import run_together
 from marketing_pipelines.failures import MarketingPipelinesError
 
 ARRIVALS = 10_000
@@ -48,6 +54,7 @@ class Report(Moved):
         programs: Active programs with contacts who were due.
         idle: Those without.
         woken: Contacts whose awaited event has arrived.
+        connections: Over how many connections contacts were moved.
         held: Programs with contacts who stay where they are, with the reason.
         held_programs: Their numbers.
     """
@@ -55,6 +62,7 @@ class Report(Moved):
     programs: int = 0
     idle: int = 0
     woken: int = 0
+    connections: int = 0
     held: dict[str, str] = field(default_factory=dict)
     held_programs: set[int] = field(default_factory=set)
 
@@ -70,8 +78,7 @@ class Pass:
         suppressed_exit: Whether an unsubscribed contact leaves the program; otherwise it passes
             steps that send.
         job: Asset key, for what names it.
-        beside: Opens another connection, with what begins its transactions, for a thread of its
-            own.
+        beside: Opens another connection, for a thread of its own; gives what `begin` is for it.
         connections: How many there may be where more than a batch is due.
     """
 
@@ -84,7 +91,7 @@ class Pass:
     suppressed_exit: bool = False
     batch: int = BATCH
     arrivals: int = ARRIVALS
-    beside: Callable[[], AbstractContextManager[Begin]] | None = None
+    beside: Beside | None = None
     connections: int = 1
     report: Report = field(default_factory=Report)
 
@@ -100,11 +107,11 @@ class Pass:
             active = self._do(connection, "count_active", kind=self.kind).scalar_one()
             if programs:
                 work = self._plan(connection, programs)
-                number = self._movers(connection, work)
+                number = self._movers_needed(connection, work)
         self.report.programs = len(programs)
         self.report.idle = max(active - len(programs), 0)
         if programs:
-            self._move(work, number)
+            self._move_all(work, number)
             with self.begin() as connection:
                 self._conclude(connection, programs, work.planned)
         return self.report
@@ -143,23 +150,21 @@ class Pass:
             campaigns=plan.named_campaigns(connection, planned),
         )
 
-    def _movers(self, connection: sa.Connection, work: Work) -> int:
-        """How many are needed: as many as there are batches due, and allowed."""
+    def _movers_needed(self, connection: sa.Connection, work: Work) -> int:
+        """As many as there are batches due, and allowed."""
         most = work.batch * self.connections
         due: int = self._do(
             connection, "count_due", kind=self.kind, programs=work.programs, most=most
         ).scalar_one()
         return max(-(-due // work.batch), 1)
 
-    def _move(self, work: Work, number: int) -> None:
+    def _move_all(self, work: Work, number: int) -> None:
         """Has so many movers move everybody."""
-        with contextlib.ExitStack() as connections:
-            movers = [Mover(work, self.begin)]
-            while len(movers) < number and self.beside is not None:
-                movers.append(Mover(work, connections.enter_context(self.beside())))
-            _run_together(movers)
+        movers = [Mover(work) for _ in range(number)]
+        run_together(movers, self.begin, self.beside)
         for mover in movers:
             self.report.add(mover.moved)
+        self.report.connections = sum(mover.has_begun for mover in movers)
 
     def _conclude(
         self,
@@ -191,25 +196,3 @@ class Pass:
 
     def _do(self, connection: sa.Connection, name: str, **values: Any) -> Any:
         return connection.execute(read_sql(name), {"tick": self.tick, **values})
-
-
-def _run_together(movers: Sequence[Mover]) -> None:
-    """The first in this thread, each other in one of its own; where one fails, all end."""
-    first, *others = movers
-    if not others:
-        first.run()
-        return
-    with ThreadPoolExecutor(len(others), thread_name_prefix="move") as pool:
-        running = [pool.submit(mover.run) for mover in others]
-        try:
-            first.run()
-            for one in running:
-                one.result()
-        except BaseException:
-            # Again and again: between two statements there is none to be ended.
-            left = set(running)
-            while left:
-                for mover in others:
-                    mover.stop()
-                left = wait(left, timeout=0.5).not_done
-            raise

@@ -7,7 +7,10 @@ is committed with the contact's next place, so a mover that is killed leaves a b
 and each thing that it writes has a unique key made of step, contact and rotation.
 """
 
+import contextlib
 import datetime as dt
+import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,26 +25,35 @@ from marketing_pipelines.domains.lifecycle import branching, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import SETTABLE
+from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores.postgres import cancel
+from marketing_pipelines.stores.postgres import cancel, cut
 
 BATCH = 20_000
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
 MOST_ROUNDS = 1_000
 # So many contacts of one program in a day whose step cannot be done are no accident of theirs.
 MOST_QUARANTINED = 20
+# Others may be in the way of a batch so often.
+MOST_ATTEMPTS = 3
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 # Classes of errors: of data, constraints, triggers, and limits of what one row may be.
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
 
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
+Beside = Callable[[], AbstractContextManager[Begin]]
 Place = tuple[int, dt.datetime | None, int]
+_logger = logging.getLogger(__name__)
+
+
+class StoppedError(Exception):
+    """A mover was told to stop: the batch in hand is left undone."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the movers of a pass share, as it was when the pass began.
+    """What the movers of a pass share: the work as it was planned, and what they find out of it.
 
     Attributes:
         kind: Of the programs.
@@ -51,9 +63,12 @@ class Work:
         suppressed_exit: Whether an unsubscribed contact leaves the program.
         batch: Contacts in hand at once.
         programs: Numbers of those with contacts who are due, ascending.
-        planned: Their steps; what one mover finds wrong with a step holds for all.
+        planned: Their steps; what one mover finds wrong with a step, the others see at their next
+            batch.
         contents: What a step's messages say, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.
+        quarantined: Contacts taken out lately, by program, of those that lost any in this pass.
+        guard: Held while they are counted.
     """
 
     kind: str
@@ -66,6 +81,8 @@ class Work:
     planned: Sequence[PlannedStep]
     contents: Mapping[int, int]
     campaigns: Mapping[tuple[int, str], int]
+    quarantined: dict[int, int] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass
@@ -99,55 +116,90 @@ class Mover:
     """Moves contacts, batch by batch, over one connection.
 
     Attributes:
-        begin: Opens a transaction at read committed; all of them on one connection.
         moved: What it has done and committed.
+        has_begun: Whether it had a connection and came to work.
     """
 
     work: Work
-    begin: Begin
     moved: Moved = field(default_factory=Moved)
+    has_begun: bool = False
     _place: Place = (0, None, 0)
-    _prepared: bool = False
     _stopped: bool = False
-    _connection: sa.Connection | None = None
+    _driver: Any = None
     _channels: set[str] = field(default_factory=set)
+    _held: set[int] = field(default_factory=set)
     _rounds: int = 0
 
-    def run(self) -> None:
+    def run(self, begin: Begin) -> None:
         """Moves contacts until there are none that nobody has in hand.
+
+        Args:
+            begin: Opens a transaction at read committed; all of them on one connection.
 
         Raises:
             DBAPIError: the database is in the way; batches before it are done.
+            StoppedError: it was told to stop.
         """
-        while not self._stopped and self.move_batch():
+        while self._move_batch(begin):
             pass
 
-    def stop(self) -> None:
-        """Ends it after its batch, or sooner where a statement can be ended; for other threads."""
-        self._stopped = True
-        if self._connection is not None:
-            cancel(self._connection)
+    def run_beside(self, beside: Beside) -> None:
+        """The same over a connection of its own; where there is none to be had, it does nothing."""
+        with contextlib.ExitStack() as stack:
+            try:
+                begin = stack.enter_context(beside())
+            except (sa.exc.OperationalError, StoreUnavailableError) as error:
+                reason = redact(str(getattr(error, "orig", error)).strip().splitlines()[0])
+                _logger.warning("No more connections for %s: %s", self.work.job, reason)
+                return
+            self.run(begin)
 
-    def move_batch(self) -> int:
+    def halt(self) -> None:
+        """Has it stop before its next statement."""
+        self._stopped = True
+
+    def stop(self, *, by_force: bool = False) -> None:
+        """Has it stop, from another thread: the statement that it waits for is ended, or its
+        connection is cut."""
+        self._stopped = True
+        if self._driver is not None:
+            (cut if by_force else cancel)(self._driver)
+
+    def _move_batch(self, begin: Begin) -> int:
         """Takes the next contacts in hand and moves them; returns how many they were."""
-        with self.begin() as connection:
-            self._connection = connection
-            if not self._prepared:
-                self._prepare(connection)
-            batch = Moved(taken=self._claim(connection))
-            if batch.taken:
-                batch.batches = 1
-                self._channels.clear()
-                batch.add(self._move_or_split(connection, batch.taken))
-                # Last, in every mover: a bell that another has rung is waited for.
-                if self._channels:
-                    doorbell.ring(connection, sorted(self._channels))
-        self._prepared = True
+        place = self._place
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                with begin() as connection:
+                    self._driver = connection.connection.driver_connection
+                    batch = self._do_batch(connection)
+                break
+            except sa.exc.DBAPIError as error:
+                if not _is_collision(error) or attempt == MOST_ATTEMPTS:
+                    raise
+                self._place = place
+        self.has_begun = True
         self.moved.add(batch)
         return batch.taken
 
+    def _do_batch(self, connection: sa.Connection) -> Moved:
+        if not self.has_begun:
+            self._prepare(connection)
+        broken = [one for one in self.work.planned if one.problem is not None]
+        self._hold(connection, [one for one in broken if one.id not in self._held])
+        batch = Moved(taken=self._claim(connection))
+        if batch.taken:
+            batch.batches = 1
+            self._channels.clear()
+            batch.add(self._move_or_split(connection, batch.taken))
+            # Last, in every mover: a bell that another has rung is waited for.
+            if self._channels:
+                doorbell.ring(connection, sorted(self._channels))
+        return batch
+
     def _prepare(self, connection: sa.Connection) -> None:
         connection.execute(read_sql("create_workspace"))
+        self._held.clear()
         plan.write(connection, self.work.planned, self.work.contents, self.work.campaigns)
 
     def _claim(self, connection: sa.Connection) -> int:
@@ -166,8 +218,8 @@ class Mover:
         if taken:
             last = connection.execute(read_sql("last_claimed")).one()
             self._place = (last.program_id, last.due_at, last.enrolment_id)
-            # The later batches are like the first.
-            if not self._prepared:
+            # Later batches are planned for by the same figures, scaled by the server.
+            if not self.has_begun:
                 connection.execute(sa.text("analyze moving"))
         return taken
 
@@ -179,9 +231,7 @@ class Mover:
         except sa.exc.DBAPIError as error:
             if not _is_of_data(error):
                 raise
-            # Before the parts: each would lock its own, and no longer all in one order.
-            connection.execute(read_sql("lock_contacts"))
-            connection.execute(read_sql("copy_claimed"))
+            self._do(connection, "copy_claimed")
             return self._move_in_halves(connection, 1, taken, error)
 
     def _move_in_halves(
@@ -234,8 +284,7 @@ class Mover:
             sa.text("select program_id from claimed where place = :place"), {"place": place}
         ).scalar_one()
         reason = redact(str(error.orig).strip().splitlines()[0])
-        failed = self._do(connection, "count_failed", kind=self.work.kind, program=program_id)
-        if failed.scalar_one() >= MOST_QUARANTINED:
+        if not self._may_lose_one(connection, program_id):
             self._hold_program(connection, program_id, reason)
             return 0
         try:
@@ -247,6 +296,20 @@ class Mover:
             self._hold_program(connection, program_id, reason)
             return 0
         return 1
+
+    def _may_lose_one(self, connection: sa.Connection, program_id: int) -> bool:
+        """Counts a contact that is about to be taken out, whichever mover does it."""
+        lost = self.work.quarantined
+        with self.work.guard:
+            if program_id not in lost:
+                known = self._do(
+                    connection, "count_failed", kind=self.work.kind, program=program_id
+                )
+                lost[program_id] = known.scalar_one()
+            if lost[program_id] >= MOST_QUARANTINED:
+                return False
+            lost[program_id] += 1
+            return True
 
     def _hold_program(self, connection: sa.Connection, program_id: int, reason: str) -> None:
         own = [one for one in self.work.planned if one.program.id == program_id]
@@ -267,7 +330,7 @@ class Mover:
             for step_type in types:
                 self._perform(connection, step_type)
             moved.outcomes.update(self._advance(connection))
-        for row in connection.execute(read_sql("count_ended")):
+        for row in self._do(connection, "count_ended"):
             moved.ended[row.status] = row.number
         if moved.ended:
             self._do(connection, "mark_day")
@@ -292,7 +355,7 @@ class Mover:
             self._do(connection, "wait_for", **of_type)
             self._do(connection, "keep_waiting")
         elif step_type == "update_contact":
-            connection.execute(read_sql("lock_contacts"))
+            self._do(connection, "lock_contacts")
             self._do(connection, "update_contact", columns=list(SETTABLE), **of_type)
         elif step_type == "create_task":
             self._do(connection, "create_task", job=self.work.job, **of_type)
@@ -307,6 +370,8 @@ class Mover:
         problems = branching.answer(
             connection, asked, now=self.work.tick, reporting_zone=self.work.zone
         )
+        # A rule that was ended because of it is not broken.
+        self._refuse_if_stopped()
         for one, _ in asked:
             one.problem = one.problem or problems.get(one.id)
         self._hold(connection, [one for one, _ in own if one.problem is not None])
@@ -316,6 +381,7 @@ class Mover:
         """Has contacts stay where they are."""
         if steps:
             connection.execute(read_sql("hold_steps"), {"steps": [one.id for one in steps]})
+            self._held |= {one.id for one in steps}
 
     def _advance(self, connection: sa.Connection) -> Counter[str]:
         """Notes what the steps came to and moves those in hand on."""
@@ -325,10 +391,21 @@ class Mover:
         return Counter({f"{row.type} {row.outcome}": row.number for row in rows})
 
     def _do(self, connection: sa.Connection, name: str, **values: Any) -> Any:
+        self._refuse_if_stopped()
         return connection.execute(read_sql(name), {"tick": self.work.tick, **values})
+
+    def _refuse_if_stopped(self) -> None:
+        if self._stopped:
+            raise StoppedError
 
 
 def _is_of_data(error: sa.exc.DBAPIError) -> bool:
     """Whether what a row holds made the statement fail: data, a constraint, a trigger's refusal."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return not error.connection_invalidated and state[:2] in _OF_DATA
+
+
+def _is_collision(error: sa.exc.DBAPIError) -> bool:
+    """Whether another transaction was in the way, in a circle or by a change."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return not error.connection_invalidated and state.startswith("40")

@@ -30,7 +30,7 @@ def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: boo
     tick.failures.ok += report.idle
     numbers = {
         name: getattr(report, name)
-        for name in ("programs", "taken", "batches", "woken", "quarantined")
+        for name in ("programs", "taken", "batches", "connections", "woken", "quarantined")
     }
     late: Sequence[Any] = ()
     if report.programs:

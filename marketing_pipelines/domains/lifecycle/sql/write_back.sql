@@ -1,4 +1,4 @@
--- Writes where the contacts in hand stand now, in the order in which the table keeps them.
+-- Writes where the contacts in hand stand now, in about the order of the table.
 update lifecycle.enrolments as enrolment
 set step_id = case when moving.step_id > 0 then moving.step_id end,
     arrived_at = moving.arrived_at,

@@ -1,0 +1,64 @@
+"""Several movers at once: threads that wait while the server works over as many connections.
+
+A connection is opened, used and closed by one thread. Others only end what the server does over it,
+or cut it, so that its thread ends by itself; nobody leaves before all threads have ended.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from marketing_pipelines.domains.lifecycle.movers import Begin, Beside, Mover, StoppedError
+
+# So often a statement is asked to end, twice a second, before its connection is cut.
+MOST_REQUESTS = 10
+
+
+def run_together(movers: Sequence[Mover], begin: Begin, beside: Beside | None) -> None:
+    """Has the first work in this thread, each other in one of its own, on its own connection.
+
+    It returns when all have ended. Where one fails, or this thread is interrupted, all are stopped.
+
+    Args:
+        begin: Opens transactions for the first.
+        beside: Opens a connection for each other; it is closed by the thread that opened it.
+    """
+    first, *others = movers
+    if not others or beside is None:
+        first.run(begin)
+        return
+    with ThreadPoolExecutor(len(others), thread_name_prefix="move") as pool:
+        running: list[Future[None]] = []
+        try:
+            for mover in others:
+                running.append(pool.submit(mover.run_beside, beside))
+                running[-1].add_done_callback(
+                    lambda done: first.halt() if done.exception() is not None else None
+                )
+            first.run(begin)
+            for one in running:
+                one.result()
+        except BaseException as error:
+            _stop_all(others, running)
+            if isinstance(error, StoppedError):
+                raise _first_failure(running) from None
+            raise
+
+
+def _stop_all(movers: Sequence[Mover], running: Sequence["Future[None]"]) -> None:
+    """Stops them and waits until they have ended, whatever comes meanwhile: their connections are
+    in use until then. Again and again, since between two statements there is none to be ended."""
+    requests = 0
+    while not all(one.done() for one in running):
+        # Another signal asks for what is being done.
+        with contextlib.suppress(BaseException):
+            requests += 1
+            for mover, one in zip(movers, running, strict=False):
+                if not one.done():
+                    mover.stop(by_force=requests > MOST_REQUESTS)
+            wait(running, timeout=0.5)
+
+
+def _first_failure(running: Sequence["Future[None]"]) -> BaseException:
+    failures = [one.exception() for one in running]
+    return next(one for one in failures if one is not None and not isinstance(one, StoppedError))
