@@ -106,8 +106,9 @@ class Settings(BaseSettings):
     step_connections: int = Field(
         default=2,
         ge=1,
-        description="Connections over which a job of the step engine moves contacts where more than "
-        "20,000 are due; as many as the server has cores to spare. Three such jobs may run at once.",
+        description="Connections over which a job of the step engine moves contacts where more "
+        "than 20,000 are due; as many as the server has cores to spare. Three such jobs may run "
+        "at once.",
     )
     queue_concurrency: int = Field(
         default=3,

@@ -127,7 +127,6 @@ class Mover:
     _stopped: bool = False
     _driver: Any = None
     _channels: set[str] = field(default_factory=set)
-    _held: set[int] = field(default_factory=set)
     _rounds: int = 0
 
     def run(self, begin: Begin) -> None:
@@ -185,8 +184,8 @@ class Mover:
     def _do_batch(self, connection: sa.Connection) -> Moved:
         if not self.has_begun:
             self._prepare(connection)
-        broken = [one for one in self.work.planned if one.problem is not None]
-        self._hold(connection, [one for one in broken if one.id not in self._held])
+        # What another mover, or a batch that was undone, found wrong.
+        self._hold(connection, [one for one in self.work.planned if one.problem is not None])
         batch = Moved(taken=self._claim(connection))
         if batch.taken:
             batch.batches = 1
@@ -199,7 +198,6 @@ class Mover:
 
     def _prepare(self, connection: sa.Connection) -> None:
         connection.execute(read_sql("create_workspace"))
-        self._held.clear()
         plan.write(connection, self.work.planned, self.work.contents, self.work.campaigns)
 
     def _claim(self, connection: sa.Connection) -> int:
@@ -381,7 +379,6 @@ class Mover:
         """Has contacts stay where they are."""
         if steps:
             connection.execute(read_sql("hold_steps"), {"steps": [one.id for one in steps]})
-            self._held |= {one.id for one in steps}
 
     def _advance(self, connection: sa.Connection) -> Counter[str]:
         """Notes what the steps came to and moves those in hand on."""
