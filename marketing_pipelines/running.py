@@ -52,6 +52,7 @@ class Outcome:
     seconds: float
     status: str
     error: str | None
+    items_failed: int = 0
 
 
 class RunFailedError(PermanentError):
@@ -221,6 +222,7 @@ def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:
             (row.duration_ms or 0) / 1000,
             row.status,
             row.error,
+            row.items_failed or 0,
         )
         for row in rows
     ]

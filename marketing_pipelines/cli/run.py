@@ -8,6 +8,7 @@ import typer
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.items import failing_items
 
 
 def run(
@@ -32,6 +33,8 @@ def run(
     with connected() as (settings, engine), dagster_instance() as instance:
         request = Request(job, partition or from_, partition or to, at, only)
         outcomes = run_job(request, settings=settings, engine=engine, instance=instance)
+        with engine.connect() as connection:
+            failing = {o.job: failing_items(connection, o.job) for o in outcomes if o.items_failed}
     print_table(
         ["job", "partitions", "rows", "seconds", "status"],
         [[o.job, o.partitions, o.rows, f"{o.seconds:.2f}", o.status] for o in outcomes],
@@ -39,3 +42,6 @@ def run(
     for outcome in outcomes:
         if outcome.error:
             print(outcome.error)
+    for items in failing.values():
+        for item in items:
+            print(f"failed: {item.item}: {item.error}")

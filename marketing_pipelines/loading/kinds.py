@@ -178,6 +178,7 @@ def _programs(name: str, table: sa.Table) -> Kind:
 
 
 # Contacts move on by themselves: a file may end what is under way, and undoes no end.
+_BEFORE_STEPS = "stored.step_id is null"
 _ENDS = "stored.status = 'active' and changed.status <> 'active'"
 
 
@@ -196,7 +197,7 @@ def _enrolments(name: str, program: str, reference: Reference) -> Kind:
                 empty="'active'",
                 only_if=_ENDS,
             ),
-            Column("entered_at", "instant", required=True),
+            Column("entered_at", "instant", required=True, only_if=_BEFORE_STEPS),
             Column("completed_at", "instant", only_if=_ENDS),
             Column("exited_at", "instant", only_if=_ENDS),
         ),

@@ -70,6 +70,6 @@ class LoadResult:
         if self.rejects is not None:
             text += f" (see {self.rejects})"
         if self.stubs:
-            made = ", ".join(f"{number:,} {name}" for name, number in sorted(self.stubs.items()))
+            made = ", ".join(f"{name} {number:,}" for name, number in sorted(self.stubs.items()))
             text += f"; named here and not known before: {made}"
         return text

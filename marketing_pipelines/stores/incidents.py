@@ -5,6 +5,7 @@ incident is worth at most three alerts: the first failure, the third in a row, a
 their unique key is the incident and the kind, whoever records them.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,8 +89,8 @@ _FAILED = sa.text("""
 """)
 _ITEM_FAILED = sa.text("""
     with incident as (
-        insert into ops.incidents as known (subject, item, failures, error)
-        values (:subject, :item, :failures, :error)
+        insert into ops.incidents as known (subject, item, failures, error, opened_at)
+        values (:subject, :item, :failures, :error, least(cast(:since as timestamptz), now()))
         on conflict (subject, item) where recovered_at is null do update
         set failures = excluded.failures, error = excluded.error, last_failed_at = now()
         returning id
@@ -147,12 +148,17 @@ def item_failed(
     error: str,
     failures: int,
     *,
+    since: dt.datetime | None = None,
     kind: Literal["first", "third"] = "third",
 ) -> None:
     """Notes that an item of a job has failed for the third time in a row or more often, or that it
-    is worth an alert at once."""
+    is worth an alert at once.
+
+    Args:
+        since: Tick of the first of these failures; None: now.
+    """
     values = {"subject": subject, "item": item, "error": error, "failures": failures, "kind": kind}
-    connection.execute(_ITEM_FAILED, values)
+    connection.execute(_ITEM_FAILED, values | {"since": since})
 
 
 def recovered(connection: sa.Connection, subject: str, item: str = "") -> None:

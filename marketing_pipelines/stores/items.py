@@ -80,7 +80,7 @@ class ItemFailures:
             last_failed_at=self.tick,
             error=reason,
         )
-        consecutive = connection.execute(
+        failed = connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["job", "item"],
                 set_={
@@ -89,19 +89,21 @@ class ItemFailures:
                     "last_failed_at": self.tick,
                     "error": insert.excluded.error,
                 },
-            ).returning(item_failures.c.consecutive)
-        ).scalar_one()
-        if consecutive >= incidents.THIRD:
-            incidents.item_failed(connection, self.job, item, reason, consecutive)
+            ).returning(item_failures.c.consecutive, item_failures.c.first_failed_at)
+        ).one()
+        if failed.consecutive >= incidents.THIRD:
+            incidents.item_failed(
+                connection,
+                self.job,
+                item,
+                reason,
+                failed.consecutive,
+                since=failed.first_failed_at,
+            )
 
     def note_failing(self, connection: sa.Connection) -> None:
         """Notes the items that fail now, be it since an earlier tick: items and errors."""
-        rows = connection.execute(
-            sa.select(item_failures.c.item, item_failures.c.error)
-            .where(item_failures.c.job == self.job)
-            .order_by(item_failures.c.first_failed_at, item_failures.c.item)
-            .limit(MOST_NAMED)
-        )
+        rows = failing_items(connection, self.job)
         self.failing = [(row.item, row.error) for row in rows]
         connection.commit()
 
@@ -150,3 +152,13 @@ class Item:
             return False
         self._failures.failed_with(self._connection, self._name, error)
         return True
+
+
+def failing_items(connection: sa.Connection, job: str | None = None) -> Sequence[sa.Row[Any]]:
+    """The items that fail now, of all jobs or of one, the oldest failure first; at most 20."""
+    query = sa.select(item_failures).order_by(
+        item_failures.c.first_failed_at, item_failures.c.job, item_failures.c.item
+    )
+    if job is not None:
+        query = query.where(item_failures.c.job == job)
+    return connection.execute(query.limit(MOST_NAMED)).all()

@@ -147,6 +147,20 @@ def test_who_may_only_read_sees_no_buttons_and_cannot_send_their_forms(api: Api)
     assert api.client.get(HOME).status_code == 303
 
 
+def test_the_overview_names_items_that_fail_while_their_job_goes_on(api: Api) -> None:
+    sign_in(api, "read")
+    assert "campaign spring" not in api.client.get(HOME).text
+    api.installation.execute(
+        "insert into ops.item_failures values ('campaigns/step_progress',"
+        " 'campaign spring of acme', 4, :first, :last, 'step a: no')",
+        first=dt.datetime(2026, 3, 1, 10, 0, tzinfo=dt.UTC),
+        last=dt.datetime(2026, 3, 1, 10, 15, tzinfo=dt.UTC),
+    )
+    text = api.client.get(HOME).text
+    for told in ("campaign spring of acme", "step a: no", "2026-03-01 10:00"):
+        assert told in text
+
+
 def test_a_page_that_does_not_exist_is_a_page(api: Api) -> None:
     sign_in(api, "read")
     answer = api.client.get(f"{PAGES}/nothing")

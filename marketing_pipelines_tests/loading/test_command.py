@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from marketing_pipelines.cli.load import load
 
 HEADER = "event_id,organization_id,contact_id,event_type,occurred_at"
-KNEW_NONE = "; named here and not known before: 1 contacts, 1 organizations"
+KNEW_NONE = "; named here and not known before: contacts 1, organizations 1"
 GOOD = "e1,acme,c1,sent,2024-03-01T12:00:00Z"
 
 

@@ -612,6 +612,22 @@ def test_a_file_ends_who_is_under_way_and_undoes_no_end(loader: Loader) -> None:
     assert outcome(loader.csv("campaign_contacts", ENROLMENT, *second)) == (0, 0, 4, 0)
 
 
+def test_a_file_does_not_move_the_entry_of_who_stands_at_a_step(loader: Loader) -> None:
+    first = [f"k,{contact},o,2024-01-01T00:00:00Z,,," for contact in "ab"]
+    loader.csv("campaign_contacts", ENROLMENT, *first)
+    with loader.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "update lifecycle.enrolments set step_id = 7 where contact_id ="
+            " (select id from crm.contacts where external_id = 'a')"
+        )
+    second = [row.replace("01-01", "01-02") for row in first]
+    assert outcome(loader.csv("campaign_contacts", ENROLMENT, *second)) == (0, 1, 1, 0)
+    assert [(row[0], row[4]) for row in loader.query(ENDS)] == [
+        ("a", "2024-01-01"),
+        ("b", "2024-01-02"),
+    ]
+
+
 def test_an_end_that_comes_while_a_file_is_loaded_stays(loader: Loader) -> None:
     """The file has read the contact as active, and waits for whoever moves it on."""
     first = "k,a,o,2024-01-01T00:00:00Z,active,,"

@@ -148,6 +148,9 @@ def test_the_third_failure_in_a_row_of_an_item_alerts_once_and_so_does_its_recov
     assert alerts(engine) == [(KEY, "b", "third")]
     [(_, _, failures, error)] = open_incidents(engine)
     assert (failures, "division by zero" in error) == (5, True)
+    with engine.connect() as connection:
+        opened = connection.exec_driver_sql("select opened_at from ops.incidents").scalar_one()
+    assert opened == FIRST_TICK
     run_items(engine, "abc", set(), tick=ticks[5])
     assert alerts(engine) == [(KEY, "b", "third"), (KEY, "b", "recovery")]
 

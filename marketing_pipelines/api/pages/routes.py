@@ -23,6 +23,7 @@ from marketing_pipelines.occurrences import occurrences
 from marketing_pipelines.partitions import registered
 from marketing_pipelines.running import job_keys
 from marketing_pipelines.stores import sessions
+from marketing_pipelines.stores.items import failing_items
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,7 +77,7 @@ def sign_out(request: Request, site: Here, visit: Anyone, fields: Fields) -> Res
 
 @router.get(HOME)
 def overview(site: Here, visit: Reader) -> HTMLResponse:
-    """The verdict, what works right now, and what failed or did not run in the last 24 hours."""
+    """The verdict, what works right now, and what fails or did not run in the last 24 hours."""
     now = site.now()
     day_ago = now - dt.timedelta(hours=24)
     with site.engine.begin() as connection:
@@ -86,10 +87,12 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
         verdict = health.report(connection, site.instance, now)
         running = sessions.latest(connection, running=True)
         failed = sessions.failed_since(connection, day_ago)
+        failing = failing_items(connection)
     return page(
         site,
         visit,
         "overview.html",
+        failing=failing,
         health=verdict,
         running=running,
         failed=failed,

@@ -91,12 +91,14 @@ class Moved:
 
     Attributes:
         taken: Contacts who were due and taken in hand.
+        moved_on: Those of them who came to another place, began to wait or ended.
         outcomes: Steps that were done, by their type and outcome.
         ended: Enrolments that ended, by status.
         quarantined: Contacts who were taken out because their step cannot be done.
     """
 
     taken: int = 0
+    moved_on: int = 0
     batches: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
@@ -105,6 +107,7 @@ class Moved:
     def add(self, other: "Moved") -> None:
         """Counts those of another, too."""
         self.taken += other.taken
+        self.moved_on += other.moved_on
         self.batches += other.batches
         self.outcomes.update(other.outcomes)
         self.ended.update(other.ended)
@@ -332,7 +335,7 @@ class Mover:
             moved.ended[row.status] = row.number
         if moved.ended:
             self._do(connection, "mark_day")
-        self._do(connection, "write_back")
+        moved.moved_on = self._do(connection, "write_back").rowcount
         return moved
 
     def _perform(self, connection: sa.Connection, step_type: str) -> None:

@@ -202,7 +202,7 @@ class UpdateContact(Step):
                 continue
             if name == "intent_score":
                 if type(value) is not int or not -(2**31) <= value < 2**31:
-                    raise ValueError(f"'{name}' is a whole number PostgreSQL can hold")
+                    raise ValueError(f"'{name}' takes a whole number that PostgreSQL can hold")
             elif not isinstance(value, str):
                 raise ValueError(f"'{name}' is a text")
             elif name == "timezone" and value not in available_timezones():

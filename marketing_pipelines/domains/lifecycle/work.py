@@ -25,7 +25,7 @@ def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: boo
         beside=tick.beside,
         connections=connections,
     ).run()
-    tick.rows = report.taken
+    tick.rows = report.moved_on + report.quarantined
     # Beside programs without anything to do, one that fails is not the whole job.
     tick.failures.ok += report.idle
     numbers = {
