@@ -1,14 +1,18 @@
 """`marketing-pipelines load`: files of events and of business rows into the database."""
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import sqlalchemy as sa
 import typer
 
 from marketing_pipelines.loading import Progress, load_file, loadable
+
+MOST_NOTES = 20
 
 
 def load(
@@ -37,9 +41,20 @@ def load(
             rejects=rejects,
             on_progress=on_progress,
         )
+        wrong = _wrong_steps(engine) if kind == "steps" else []
     typer.echo(result.summary())
+    for sentence in wrong:
+        typer.echo(f"note: {sentence}")
     if result.rejected and not allow_rejects:
         raise typer.Exit(1)
+
+
+def _wrong_steps(engine: sa.Engine) -> list[str]:
+    """What contacts will be held by, unless later rows of other files mend it."""
+    from marketing_pipelines.domains.lifecycle.checking import problems
+
+    with engine.connect() as connection:
+        return list(itertools.islice(problems(connection), MOST_NOTES))
 
 
 @contextlib.contextmanager

@@ -37,3 +37,24 @@ def test_the_exit_code_tells_whether_rows_were_refused(
     expected = summary.replace("REJECTS", str(rejects)) + "\n"
     assert (result.exit_code, result.stdout) == (code, expected)
     assert rejects.exists() == ("bad" in rows)
+
+
+def test_steps_that_could_not_be_done_are_noted(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    header = "organization_id,program_kind,program,external_id,position,type,config"
+    step = 'acme,campaign,spring,fork,1,branch,"{""rule"": {""event"": ""sent""}, ""yes"": ""a""}"'
+    path = tmp_path / "steps.csv"
+    path.write_text(f"{header}\n{step}\n")
+    app = typer.Typer()
+    app.command()(load)
+    result = CliRunner().invoke(app, ["steps", str(path)])
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        0,
+        [
+            "loaded 1, repeated 0, rejected 0; named here and not known before: organizations 1,"
+            " programs 1",
+            "note: campaign spring of acme, step fork: It leads to 'a', which is no step of its"
+            " program.",
+        ],
+    )

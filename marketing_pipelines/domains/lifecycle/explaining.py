@@ -278,7 +278,7 @@ class _Future:
         ).first()
         # Of a whole program that is held, the first step is named, which is the entrance.
         entrance = self.planned[-self.program.id]
-        for place in (one, entrance):
+        for place in (entrance,) if one.type == plan.SWITCHED_OFF else (one, entrance):
             if failure is not None and failure.error.startswith(f"{place}: "):
                 reason = failure.error.removeprefix(f"{place}: ")
                 tried = written_instant(failure.last_failed_at)
