@@ -14,7 +14,7 @@ up: .venv/demo.installed
 test: .venv/test.installed
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-# The heavy faults, which `test` does in short, in full: about two hours.
+# The heavy faults, which `test` does in short, in full: some hours.
 soak: .venv/test.installed
 	MARKETING_SOAK=1 $(BIN)/python -m pytest -m soak
 

@@ -29,6 +29,8 @@ class ColumnPicker:
         known: columns of the kind; they come out as text, null where empty or absent.
         json: those of them that hold JSON objects.
 
+    `further` are the names of unknown columns that were met.
+
     `extras` is null where there is nothing unknown; a key whose cell is empty has the value null.
     Rows of JSON lines have `keys` too, the names that their line holds.
     """
@@ -40,6 +42,7 @@ class ColumnPicker:
         self._known = known
         self._json = json
         self._checker = checker
+        self.further = set(reader.columns or ()) - set(known)
 
     def pick(self, batch: Batch) -> tuple["pa.Table", list[Reject]]:
         """The rows, and those refused because their line is not the JSON it should be."""
@@ -103,8 +106,11 @@ class ColumnPicker:
                 )
             ]
             picked = picked.filter(pc.is_null(picked["problem"]))
-            return picked.drop_columns(["problem"]), rejects
-        return picked.drop_columns(["problem"]), []
+        else:
+            rejects = []
+        keys = pc.unique(pc.list_flatten(picked["keys"])).to_pylist()
+        self.further |= set(keys) - set(self._known)
+        return picked.drop_columns(["problem"]), rejects
 
 
 def _known_value(column: str, kind: "pa.DataType") -> str:

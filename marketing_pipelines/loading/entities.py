@@ -48,6 +48,11 @@ class EntityTarget:
         if "$zone)" in self._statement:
             self._parameters["zone"] = timezone
 
+    @property
+    def kept(self) -> tuple[str, set[str]]:
+        """Attributes; kinds without any refuse unknown columns."""
+        return "attributes", self._picker.further if self._kind.attributes else set()
+
     def check(self, batch: Batch) -> Checked:
         """Separates good rows from bad ones and joins the rows of one entity."""
         picked, rejects = self._picker.pick(batch)

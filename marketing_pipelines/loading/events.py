@@ -59,6 +59,11 @@ class EventsTarget:
             "first_instant": first_instant.astimezone(dt.UTC),
         }
 
+    @property
+    def kept(self) -> tuple[str, set[str]]:
+        """Properties."""
+        return "properties", self._picker.further
+
     def check(self, batch: Batch) -> Checked:
         """Separates good events from bad ones and from repeats within the batch.
 

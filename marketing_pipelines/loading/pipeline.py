@@ -40,6 +40,11 @@ class Target(Protocol):
 
     writers: int
 
+    @property
+    def kept(self) -> tuple[str, set[str]]:
+        """What unknown columns become, and their names as far as they were met."""
+        ...
+
     def check(self, batch: Batch) -> Checked:
         """Separates what is to be written from what is not."""
         ...
@@ -95,8 +100,16 @@ def run_load(
         for writer in writers:
             counts = _settle(counts, writer.finish(), rejects)
     path = rejects.path if rejects.count else None
+    kept_as, further = target.kept
     return LoadResult(
-        counts.loaded, counts.changed, counts.repeated, rejects.count, path, counts.stubs
+        counts.loaded,
+        counts.changed,
+        counts.repeated,
+        rejects.count,
+        path,
+        counts.stubs,
+        kept_as,
+        sorted(further),
     )
 
 

@@ -1,10 +1,12 @@
 """What a load reports: the rows it refused and how many of the others changed something."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+MOST_NAMES = 10
 
 
 class Reject(NamedTuple):
@@ -47,6 +49,8 @@ class LoadResult:
 
     Args:
         stubs: what the rows name and nobody knew before, by table.
+        kept_as: what columns became that the kind does not know, attributes or properties.
+        further: their names.
     """
 
     loaded: int
@@ -55,6 +59,8 @@ class LoadResult:
     rejected: int
     rejects: Path | None
     stubs: Mapping[str, int] = field(default_factory=dict)
+    kept_as: str = ""
+    further: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
@@ -72,4 +78,8 @@ class LoadResult:
         if self.stubs:
             made = ", ".join(f"{name} {number:,}" for name, number in sorted(self.stubs.items()))
             text += f"; named here and not known before: {made}"
+        if self.further:
+            text += f"; kept as {self.kept_as}: {', '.join(self.further[:MOST_NAMES])}"
+            if len(self.further) > MOST_NAMES:
+                text += f" and {len(self.further) - MOST_NAMES:,} more"
         return text

@@ -31,7 +31,13 @@ class ClaimLostError(MarketingPipelinesError):
 def columns() -> list[sa.Column[Any]]:
     """The columns that every table of intents has, besides `id` and its unique key."""
     return [
-        sa.Column("state", sa.Text, nullable=False, server_default=QUEUED, comment="Where it is"),
+        sa.Column(
+            "state",
+            sa.Text,
+            nullable=False,
+            server_default=QUEUED,
+            comment="queued, claimed or sending; then how it ended",
+        ),
         sa.Column(
             "claim",
             sa.BigInteger,

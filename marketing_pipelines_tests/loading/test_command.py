@@ -1,5 +1,6 @@
 """`marketing-pipelines load`: its summary and its exit code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_the_exit_code_tells_whether_rows_were_refused(
     expected = summary.replace("REJECTS", str(rejects)) + "\n"
     assert (result.exit_code, result.stdout) == (code, expected)
     assert rejects.exists() == ("bad" in rows)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_columns_that_become_attributes_are_named(
+    environment: dict[str, str], tmp_path: Path, suffix: str
+) -> None:
+    row = {"external_id": "c", "organization_id": "o", "emial": "a@example.org", "plan": "x"}
+    path = tmp_path / f"contacts.{suffix}"
+    table = f"{','.join(row)}\n{','.join(row.values())}"
+    path.write_text(table if suffix == "csv" else json.dumps(row))
+    app = typer.Typer()
+    app.command()(load)
+    result = CliRunner().invoke(app, ["contacts", str(path)])
+    assert result.stdout == (
+        "loaded 1, repeated 0, rejected 0; named here and not known before: organizations 1;"
+        " kept as attributes: emial, plan\n"
+    )
 
 
 def test_steps_that_could_not_be_done_are_noted(

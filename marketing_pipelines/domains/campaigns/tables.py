@@ -25,14 +25,14 @@ campaigns = sa.Table(
         sa.Text,
         nullable=False,
         server_default="draft",
-        comment="draft, scheduled, active, paused, completed, cancelled; imported = known only "
-        "from events, no clock touches it",
+        comment="draft, scheduled, active, paused, completed, cancelled; imported = known only by "
+        "name, no clock touches it",
     ),
-    instant("started_at", "When it was activated"),
-    instant("paused_at", "When it was last paused"),
+    instant("started_at", "When it was activated, as far as its file says"),
+    instant("paused_at", "When it was last paused, as far as its file says"),
     instant("resumed_at", "When it was last activated after that; a trigger writes it"),
     instant("completed_at", "When its last contact finished"),
-    instant("cancelled_at", "When it was cancelled"),
+    instant("cancelled_at", "When it was cancelled, as far as its file says"),
     sa.Column(
         "audience",
         sa.Text,

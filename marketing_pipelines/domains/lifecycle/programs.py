@@ -85,10 +85,10 @@ def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
             server_default="draft",
             comment="draft, active, paused or cancelled",
         ),
-        instant("started_at", "When it was activated"),
-        instant("paused_at", "When it was last paused"),
+        instant("started_at", "When it was activated, as far as its file says"),
+        instant("paused_at", "When it was last paused, as far as its file says"),
         instant("resumed_at", "When it was last activated after that; a trigger writes it"),
-        instant("cancelled_at", "When it was cancelled"),
+        instant("cancelled_at", "When it was cancelled, as far as its file says"),
         json_object("attributes", "Columns of loaded files that have no column here"),
         instant(
             "created_at", "When the row came to be", nullable=False, server_default=sa.func.now()
