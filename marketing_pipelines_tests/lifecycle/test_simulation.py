@@ -274,7 +274,9 @@ class Life:
                 with killed(self.stored.engine, dice):
                     self.stored.move(self.now, kind=kind, batch=batch)
                 self.check_counts()
-            self.report = self.stored.move(self.now, kind=kind, batch=batch)
+            self.report = self.stored.move(
+                self.now, kind=kind, batch=batch, connections=dice.choice([1, 2])
+            )
             if way == "twice":
                 self.report = self.stored.move(self.now, kind=kind)
             self.world.move(kind, self.now)

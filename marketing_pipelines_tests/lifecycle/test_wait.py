@@ -201,3 +201,17 @@ def test_who_came_to_a_broken_wait_waits_from_then_when_it_is_mended(
     assert (world.standing(program), world.next_at(program)) == ({"wait": 1}, [until])
     world.move(at(until))
     assert world.messages() == {"mail": 1}
+
+
+def test_a_wait_that_leads_back_holds_at_once_and_when_mended_counts_from_the_arrival(
+    world: ProgramWorld,
+) -> None:
+    program = world.program([MAIL, ("pause", "wait", {"for": "1d", "next": "mail"})])
+    world.enrol(program, world.contacts(1), at("03-02 10:00"))
+    report = world.move(at("03-02 10:05"))
+    assert list(report.held.values()) == [
+        "step pause: It leads back to 'mail': a step leads only to later ones."
+    ]
+    world.change_step(program, "pause", config={"for": "1d"})
+    world.move(at("03-02 10:10"))
+    assert world.next_at(program) == ["03-03 10:05"]

@@ -6,8 +6,8 @@ with moved as (
         arrived_at = case when target.step_id is null then moving.arrived_at else :tick end,
         next_step_at = case when target.step_id is not null
             then cast(:tick as timestamptz) + make_interval(
-                secs => case when target.type = 'wait' then coalesce(target.wait_seconds, 0)
-                    else 0 end)
+                secs => case when target.type = 'wait' and not target.is_held
+                    then coalesce(target.wait_seconds, 0) else 0 end)
             end,
         awaits = target.awaits,
         status = case when outcome in ('exited', 'failed') then outcome
