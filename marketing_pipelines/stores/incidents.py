@@ -90,7 +90,7 @@ _FAILED = sa.text("""
 _ITEM_FAILED = sa.text("""
     with incident as (
         insert into ops.incidents as known (subject, item, failures, error, opened_at)
-        values (:subject, :item, :failures, :error, least(cast(:since as timestamptz), now()))
+        values (:subject, :item, :failures, :error, :since)
         on conflict (subject, item) where recovered_at is null do update
         set failures = excluded.failures, error = excluded.error, last_failed_at = now()
         returning id
@@ -148,14 +148,14 @@ def item_failed(
     error: str,
     failures: int,
     *,
-    since: dt.datetime | None = None,
+    since: dt.datetime,
     kind: Literal["first", "third"] = "third",
 ) -> None:
     """Notes that an item of a job has failed for the third time in a row or more often, or that it
     is worth an alert at once.
 
     Args:
-        since: Tick of the first of these failures; None: now.
+        since: Tick of the first of these failures.
     """
     values = {"subject": subject, "item": item, "error": error, "failures": failures, "kind": kind}
     connection.execute(_ITEM_FAILED, values | {"since": since})

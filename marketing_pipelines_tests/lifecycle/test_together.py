@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.engine import make_url
 from marketing_pipelines.domains.lifecycle import together
 from marketing_pipelines.domains.lifecycle.movers import MOST_ATTEMPTS, Begin
 from marketing_pipelines_tests.faults.proxy import Proxy
-from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at, listening
+from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at, connected, listening
 from marketing_pipelines_tests.waiting import until
 
 TICK = at("03-02 10:05")
@@ -188,17 +189,6 @@ def test_a_connection_that_fell_silent_is_cut(
             make_url(proxy.url(str(own.database))).set(drivername=own.drivername)
         )
 
-        @contextlib.contextmanager
-        def beside() -> Iterator[Begin]:
-            with far.connect() as connection:
-
-                @contextlib.contextmanager
-                def begin() -> Iterator[sa.Connection]:
-                    with connection.begin():
-                        yield connection
-
-                yield begin
-
         silent = threading.Event()
 
         def fall_silent(_c: Any, _cursor: Any, text: str, *_: Any) -> None:
@@ -216,7 +206,7 @@ def test_a_connection_that_fell_silent_is_cut(
             listening(world.engine, stop),
             pytest.raises(KeyboardInterrupt),
         ):
-            world.move(TICK, batch=20, connections=2, beside=beside)
+            world.move(TICK, batch=20, connections=2, beside=partial(connected, far))
         assert not [one for one in threading.enumerate() if one.name.startswith("move")]
     assert world.messages() == {}
 

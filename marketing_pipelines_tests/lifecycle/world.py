@@ -5,6 +5,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,19 @@ def at(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(f"2026-{text}").replace(tzinfo=dt.UTC)
 
 
+@contextlib.contextmanager
+def connected(engine: sa.Engine) -> Iterator[Begin]:
+    """A connection, by what begins its transactions."""
+    with engine.connect() as connection:
+
+        @contextlib.contextmanager
+        def begin() -> Iterator[sa.Connection]:
+            with connection.begin():
+                yield connection
+
+        yield begin
+
+
 def move(
     engine: sa.Engine,
     tick: dt.datetime,
@@ -42,19 +56,7 @@ def move(
     **options: Any,
 ) -> Report:
     """One pass over the programs of a kind; `options` are those of a pass."""
-
-    @contextlib.contextmanager
-    def beside() -> Iterator[Begin]:
-        with engine.connect() as connection:
-
-            @contextlib.contextmanager
-            def begin() -> Iterator[sa.Connection]:
-                with connection.begin():
-                    yield connection
-
-            yield begin
-
-    with beside() as begin:
+    with connected(engine) as begin:
         return Pass(
             begin,
             kind,
@@ -63,7 +65,7 @@ def move(
             ItemFailures(JOBS[kind], tick),
             JOBS[kind],
             suppressed_exit=kind == "sequence",
-            **{"beside": beside} | options,
+            **{"beside": partial(connected, engine)} | options,
         ).run()
 
 

@@ -289,7 +289,7 @@ class Pass:
             if definition.in_full and publishing.must_wait(
                 self.connection, definition, self.limits
             ):
-                publishing.hold(self.connection, JOB, item, definition)
+                publishing.hold(self.connection, JOB, item, definition, self.now)
                 self.report.held.append(definition.external_id)
                 return
             changes = publishing.publish(

@@ -81,7 +81,9 @@ def must_wait(connection: sa.Connection, definition: Definition, limits: Segment
     return bool(removals > limits.largest_removal * definition.members)
 
 
-def hold(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:
+def hold(
+    connection: sa.Connection, job: str, item: str, definition: Definition, now: dt.datetime
+) -> None:
     """Leaves the members as they are, notes what waits, and has the owner told once."""
     connection.execute(
         read_sql("note_hold"),
@@ -94,6 +96,7 @@ def hold(connection: sa.Connection, job: str, item: str, definition: Definition)
         f"Its rebuild would remove {definition.removals:,} of {definition.members:,} members, so "
         "it waits: look at its rule, or confirm it with `marketing-pipelines segment confirm`",
         1,
+        since=now,
         kind="first",
     )
 
