@@ -1,24 +1,19 @@
 """Secrets are taken out of every text that leaves a process: logs, sessions, errors, metadata."""
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from marketing_pipelines import credentials
+from marketing_pipelines.credentials import CREDENTIAL_NAMES, HIDDEN
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.settings import get_settings
 
-HIDDEN = "…"
-# Shorter pieces of a URL are words, not secrets, and would blank out half the text.
-SHORTEST = 6
-SHORTEST_PASSWORD = 4
-_SECRET_SETTING = re.compile(r"secret|password|token|dsn|key|alert_urls")
 _USER_INFO = re.compile(r"(?<=://)([^/\s:@'\"]*):[^/\s@'\"]*@")
 _NAMED = re.compile(
-    r"""(?ix)
+    rf"""(?ix)
     (?P<name>
-        (?: password | passwd | pwd | secret | token | authorization | (?: api|access ) [_-]? key )
+        (?: {CREDENTIAL_NAMES} )
         (?: [_-] [\w-]*+ )?
     )
     (?P<between> ["']? \s* [=:] \s* ["']? (?: (?: bearer | basic | token ) \s+ )? )
@@ -51,50 +46,21 @@ def redacted_error(error: BaseException) -> BaseException:
 
 
 def _without_secrets(text: str) -> str:
-    for secret in _secrets():
-        text = text.replace(secret, HIDDEN)
+    for secret, shown in _secrets_in(text).items():
+        text = text.replace(secret, shown)
     text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
     return _NAMED.sub(rf"\g<name>\g<between>{HIDDEN}", text)
 
 
-def _secrets() -> tuple[str, ...]:
+def _secrets_in(text: str) -> dict[str, str]:
+    """What may stand in the text and must not, with what stands there instead."""
     try:
-        return _secrets_of(get_settings())
+        settings = get_settings()
     except ConfigurationError:
-        return ()
-
-
-@cache
-def _secrets_of(settings: Settings) -> tuple[str, ...]:
-    """What must not be told, longest first, so that no part of one is left over."""
-    found: set[str] = set()
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if not isinstance(value, str):
-            continue
-        if _SECRET_SETTING.search(name):
-            found |= set(_pieces(value))
-        elif "://" in value:
-            found |= set(_passwords(value))
-    return tuple(sorted(found, key=lambda secret: (-len(secret), secret)))
-
-
-def _passwords(url: str) -> Iterator[str]:
-    password = urlsplit(url).password
-    if password and len(password) >= SHORTEST_PASSWORD:
-        yield from {password, unquote(password)}
-
-
-def _pieces(value: str) -> Iterator[str]:
-    """A secret as a whole; of URLs, everything in them that a receiver takes for one."""
-    if "://" not in value:
-        if value:
-            yield value
-        return
-    for url in value.split(","):
-        _, _, rest = url.partition("://")
-        yield rest.strip()
-        host = urlsplit(url).hostname or ""
-        for piece in re.split(r"[/:@?&=,\s]+", rest):
-            if len(piece) >= SHORTEST and host not in (piece, piece.lower()):
-                yield from {piece, unquote(piece)}
+        return {}
+    found = dict.fromkeys(credentials.of_settings(settings), HIDDEN)
+    alert_urls = settings.alert_urls or ""
+    # Asking apprise takes half a second, and hardly any text has a part of an alert address in it.
+    if any(part in text for part in credentials.may_be_told(alert_urls)):
+        return credentials.of_alert_urls(alert_urls) | found
+    return found

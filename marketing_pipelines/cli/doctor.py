@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import sqlalchemy as sa
 import typer
 
+from marketing_pipelines import addresses
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
-from marketing_pipelines.observability import addresses
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact

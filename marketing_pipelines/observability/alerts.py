@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.observability.addresses import Address, of_owner
+from marketing_pipelines.addresses import Address, of_owner
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.incidents import alerts

@@ -15,9 +15,9 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines import addresses
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.observability import addresses
 from marketing_pipelines.observability.alerts import LEASE, Recipients, deliver
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
@@ -93,7 +93,7 @@ def test_a_job_that_fails_ten_ticks_and_then_works_is_told_of_three_times(
 
 SENDER = """
 import datetime as dt, sys
-from marketing_pipelines.observability import addresses
+from marketing_pipelines import addresses
 from marketing_pipelines.observability.alerts import Recipients, deliver
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url

@@ -5,10 +5,10 @@ import datetime as dt
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from marketing_pipelines import catalog
+from marketing_pipelines import addresses, catalog
 from marketing_pipelines.domains.operations.dead_runs import PATIENCE, close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
-from marketing_pipelines.observability import addresses, alerts
+from marketing_pipelines.observability import alerts
 from marketing_pipelines.partitions import PartitionedAsset, registered
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres

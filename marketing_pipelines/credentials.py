@@ -1,0 +1,150 @@
+"""The credentials in an installation's settings, told apart from the words around them.
+
+A credential is the whole of a setting named as one, or a part of a URL: its password, a query value
+named as a secret, and in `MARKETING_ALERT_URLS` every part that apprise keeps private or that looks
+random. Host names, path words and addresses are not credentials.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import zip_longest
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from marketing_pipelines import addresses
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import Settings
+
+HIDDEN = "…"
+CREDENTIAL_NAMES = (
+    r"password | passwd | pwd | secret | token | authorization | (?: api|access ) [_-]? key"
+)
+_SECRET_SETTING = re.compile(r"secret|password|token|key")
+_SECRET_QUERY = re.compile(
+    rf"(?ix) {CREDENTIAL_NAMES} | ^(?: key | pass | sig | signature | auth )$"
+)
+# These stand in texts that have nothing to do with the credential of the same spelling.
+_ORDINARY = re.compile(r"[A-Za-z]{1,15}|\d{1,11}|.{1,5}", re.DOTALL)
+_WORD = r"(?: [A-Z]?[a-z]{2,} (?:[A-Z][a-z]{2,})*+ | [A-Z]+ | [a-z] ) \d{0,4} | \d+"
+_WORDS = re.compile(rf"(?x) (?:{_WORD}) (?: [^A-Za-z0-9]+ (?:{_WORD}) )*+ [^A-Za-z0-9]*")
+SHORTEST_RANDOM = 8
+LONGEST_WORD = 20
+_BETWEEN_PARTS = re.compile(r"([/?&@=:,]+)")
+
+
+@cache
+def of_settings(settings: Settings) -> tuple[str, ...]:
+    """The credentials of every setting but the alert URLs, longest first, ordinary words left out.
+
+    A credential that is spelled like an ordinary word is hidden only where it stands as one:
+    between `user:` and `@`, or after its name.
+    """
+    found: set[str] = set()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if not isinstance(value, str) or name == "alert_urls":
+            continue
+        if "://" in value:
+            found |= set(_of_url(value))
+        elif _SECRET_SETTING.search(name):
+            found.add(value)
+    return _longest_first(found)
+
+
+@cache
+def may_be_told(alert_urls: str) -> tuple[str, ...]:
+    """The addresses and those of their parts that may be credentials; apprise is not asked."""
+    urls = {address.url for address in _addresses(alert_urls)}
+    parts = {form for url in urls for part in _parts(url) for form in (part, unquote(part))}
+    return _longest_first(urls | parts)
+
+
+@cache
+def of_alert_urls(alert_urls: str) -> dict[str, str]:
+    """The text that hides each alert address, and each credential in one, longest first."""
+    hidden: dict[str, str] = {}
+    for address in _addresses(alert_urls):
+        secrets = _of_address(address.url)
+        hidden |= dict.fromkeys(_longest_first(secrets), HIDDEN)
+        hidden[address.url] = _without(address.url, secrets)
+    return dict(sorted(hidden.items(), key=lambda item: (-len(item[0]), item[0])))
+
+
+def _addresses(alert_urls: str) -> list[addresses.Address]:
+    try:
+        return addresses.read(alert_urls)
+    except ConfigurationError:
+        # None of it can be told apart.
+        return [addresses.Address(None, alert_urls)]
+
+
+def _longest_first(found: set[str]) -> tuple[str, ...]:
+    """No part of a longer one is left over when they are replaced in this order."""
+    alone = {secret for secret in found if not _ORDINARY.fullmatch(secret)}
+    return tuple(sorted(alone, key=lambda secret: (-len(secret), secret)))
+
+
+def _of_url(url: str) -> Iterator[str]:
+    """The password, or the lone user of a web address, and query values named as secrets."""
+    parts = urlsplit(url)
+    lone_user = parts.username if parts.scheme in ("http", "https") else None
+    for secret in (parts.password or lone_user,):
+        if secret:
+            yield from (secret, unquote(secret))
+    for name, value in parse_qsl(parts.query):
+        if _SECRET_QUERY.search(name):
+            yield value
+
+
+def _of_address(url: str) -> set[str]:
+    """The credentials of an alert address."""
+    found = {*_of_url(url), *_private_to_apprise(url)}
+    found |= {part for part in _parts(url) if _looks_random(part)}
+    return {form for secret in found if secret for form in (secret, unquote(secret))}
+
+
+def _private_to_apprise(url: str) -> Iterator[str]:
+    """The parts that apprise leaves out of an address that it prints; all of one unknown to it."""
+    import apprise
+
+    receiver = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if not isinstance(receiver, apprise.NotifyBase):
+        user_info = url.rpartition("://")[2].rpartition("@")[0]
+        yield from re.split("[/:]", user_info)
+        return
+    yield from _differing(receiver.url(privacy=False), receiver.url(privacy=True), "/?&@", "=:")
+
+
+def _differing(whole: str, masked: str, *separators: str) -> Iterator[str]:
+    """The parts of the text that the other text masks."""
+    if whole == masked:
+        return
+    pattern = f"[{re.escape(separators[0])}]" if separators else ""
+    wholes = re.split(pattern, whole) if separators else [whole]
+    maskeds = re.split(pattern, masked) if separators else [masked]
+    if len(wholes) != len(maskeds) or not separators:
+        yield whole
+        return
+    for one, other in zip_longest(wholes, maskeds):
+        yield from _differing(one, other, *separators[1:])
+
+
+def _parts(url: str) -> list[str]:
+    return [part for part in _BETWEEN_PARTS.split(url.partition("://")[2])[::2] if part]
+
+
+def _looks_random(part: str) -> bool:
+    """Whether it is no word, no words with something between them, and no number."""
+    text = unquote(part)
+    if len(text) < SHORTEST_RANDOM:
+        return False
+    longest = max((len(word) for word in re.findall("[A-Za-z]+", text)), default=0)
+    return longest > LONGEST_WORD or not _WORDS.fullmatch(text.strip("#+.-_~"))
+
+
+def _without(url: str, secrets: set[str]) -> str:
+    scheme, _, rest = url.partition("://")
+    for secret in _longest_first(secrets):
+        rest = rest.replace(secret, HIDDEN)
+    parts = _BETWEEN_PARTS.split(rest)
+    return f"{scheme}://{''.join(HIDDEN if part in secrets else part for part in parts)}"
