@@ -8,7 +8,7 @@ random. Host names, path words and addresses are not credentials.
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import zip_longest
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from marketing_pipelines import addresses
@@ -112,21 +112,22 @@ def _private_to_apprise(url: str) -> Iterator[str]:
         user_info = url.rpartition("://")[2].rpartition("@")[0]
         yield from re.split("[/:]", user_info)
         return
-    yield from _differing(receiver.url(privacy=False), receiver.url(privacy=True), "/?&@", "=:")
+    address: Any = receiver  # its methods have no types
+    yield from _differing(address.url(privacy=False), address.url(privacy=True), "/?&@", "=:")
 
 
 def _differing(whole: str, masked: str, *separators: str) -> Iterator[str]:
     """The parts of the text that the other text masks."""
     if whole == masked:
         return
-    pattern = f"[{re.escape(separators[0])}]" if separators else ""
-    wholes = re.split(pattern, whole) if separators else [whole]
-    maskeds = re.split(pattern, masked) if separators else [masked]
-    if len(wholes) != len(maskeds) or not separators:
-        yield whole
-        return
-    for one, other in zip_longest(wholes, maskeds):
-        yield from _differing(one, other, *separators[1:])
+    if separators:
+        pattern = f"[{re.escape(separators[0])}]"
+        wholes, maskeds = re.split(pattern, whole), re.split(pattern, masked)
+        if len(wholes) == len(maskeds):
+            for one, other in zip(wholes, maskeds, strict=True):
+                yield from _differing(one, other, *separators[1:])
+            return
+    yield whole
 
 
 def _parts(url: str) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines import sentry
+from marketing_pipelines.credentials import HIDDEN
 from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
 from marketing_pipelines.queueing import settling, tasks
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.settling import Failure, Held, TaskLostError
 from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
-from marketing_pipelines.redaction import HIDDEN, redact
+from marketing_pipelines.redaction import redact
 
 # A domain that cannot be imported is mended sooner or later; its tasks wait.
 PUT_OFF_SECONDS = 60.0
