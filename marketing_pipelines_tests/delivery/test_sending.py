@@ -146,6 +146,33 @@ def test_a_template_that_cannot_be_filled_in_fails_alone(world: World) -> None:
     assert world.state(fourth) == ("failed", "Row 0 of delivery.contents holds no content.")
 
 
+def test_a_template_that_asks_for_too_much_fails_alone(world: World) -> None:
+    [large] = world.contacts(1, attributes={"large": "x" * 30_000, "list": [0] * 10_000})
+    [small] = world.contacts(1)
+    loop = "{% for item in list %}{{ large }}{% endfor %}"
+    contents = [
+        {"subject": "s", "text": loop},
+        {"subject": "s", "text": "{% for letter in large %}{{ letter }}{% endfor %}"},
+        {"subject": "s", "text": "{% if 1 %}" * 500 + "{% endif %}" * 500},
+    ]
+    numbers = [
+        world.messages([large], step=step, content=content)[0]
+        for step, content in enumerate(contents, start=1)
+    ]
+    [other] = world.messages([small], step=1, content=contents[0])
+    assert world.send() == Report(claimed=4, sent=1, failed=3)
+    assert [world.state(number) for number in numbers] == [
+        ("failed", f"Its text cannot be filled in: {reason}.")
+        for reason in (
+            "it is longer than 1,000,000 characters",
+            "a loop goes over lists, not over text",
+            "it is nested deeper than 30 levels",
+        )
+    ]
+    assert world.state(other) == ("sent", None)
+    assert [path.name for path in files()] == [f"{other}.eml"], "no mail is sent in part"
+
+
 def test_a_message_of_an_application_needs_no_program(world: World) -> None:
     world.messages(world.contacts(1))
     world.execute("update delivery.messages set program_kind = null, program_id = null")

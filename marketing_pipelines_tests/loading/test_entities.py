@@ -273,6 +273,25 @@ def test_programs_of_two_kinds_may_share_an_external_id(loader: Loader) -> None:
 PROGRAMS = ("sequence", "campaign", "journey")
 
 
+def test_a_step_whose_template_no_library_can_read_is_one_row_of_the_rejects(
+    loader: Loader,
+) -> None:
+    texts = [
+        "{% if 1 %}" * 500 + "{% endif %}" * 500,
+        "{{ " + "(" * 500 + "1" + ")" * 500 + " }}",
+        "{{ " + "9" * 5000 + " }}",
+        "{% for letter in 'text' %}{% endfor %}",
+        "{{ first_name }}" * 100_000,
+        "Hi {{ first_name }}",
+    ]
+    rows = [
+        f'o,campaign,x,s{number},1,send_sms,"{{""text"": ""{text}""}}"'
+        for number, text in enumerate(texts)
+    ]
+    assert outcome(loader.csv("steps", STEP, *rows)) == (1, 0, 0, 5)
+    assert [row[2] for row in steps_of(loader)] == ["s5"]
+
+
 def test_an_unknown_program_becomes_a_stub_of_its_kind(loader: Loader) -> None:
     rows = [f"o,{kind},x,{step},1,exit," for kind in PROGRAMS for step in "ab"]
     assert outcome(loader.csv("steps", STEP, *rows)) == (6, 0, 0, 0)

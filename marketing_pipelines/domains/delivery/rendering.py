@@ -1,33 +1,18 @@
 """What a message says to its contact: `{{ first_name }}` becomes the contact's own.
 
-A template names fields, with a few filters, conditions and one level of loops. Whatever else
-Jinja2 can do is refused, so that no organization's template keeps a worker busy or fills its
-memory.
+A template names fields, with a few filters, conditions and one level of loops; `templates` says
+what it cannot do.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from typing import Any
 
-import jinja2
-from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from marketing_pipelines.domains.delivery.templates import MAX_NESTING, BoundError, Bounds, read
 from marketing_pipelines.failures import PermanentError
 
-FILTERS = (
-    "abs", "capitalize", "default", "escape", "first", "float", "int", "last", "length", "lower",
-    "round", "striptags", "title", "trim", "truncate", "upper", "urlencode",
-)  # fmt: skip
-# No calls, assignments or products: their results can be of any size.
-_ALLOWED = {
-    nodes.Add, nodes.And, nodes.Compare, nodes.Concat, nodes.CondExpr, nodes.Const, nodes.Filter,
-    nodes.For, nodes.Getattr, nodes.Getitem, nodes.If, nodes.Keyword, nodes.List, nodes.Name,
-    nodes.Not, nodes.Operand, nodes.Or, nodes.Output, nodes.Slice, nodes.Sub, nodes.TemplateData,
-    nodes.Test, nodes.Tuple,
-}  # fmt: skip
+MAX_REASON = 300
 
 
 class MessageError(PermanentError):
@@ -66,82 +51,73 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
     Raises:
         MessageError: a template cannot be filled in; it says which and why.
     """
+    bounds = Bounds()
+
+    def fill(part: str, source: str) -> str:
+        try:
+            return bounds.fill_in(source, fields, is_html=part == "html")
+        # A template is the organization's own text: whatever it does is a failure of this message.
+        except Exception as error:
+            raise _failure(part, error) from error
+
     if channel == "webhook":
         body = content.get("body")
-        return {
-            "url": content["url"],
-            "body": {"contact": dict(fields)} if body is None else _deep("body", body, fields),
-        }
+        try:
+            filled = {"contact": dict(fields)} if body is None else _deep("body", body, fill)
+        except (BoundError, RecursionError) as error:
+            raise _failure("body", error) from error
+        return {"url": content["url"], "body": filled}
     return {
-        part: _text(part, source, fields)
+        part: fill(part, source)
         for part in ("subject", "title", "text", "html")
         if (source := content.get(part)) is not None
     }
 
 
 def problem_of(content: Mapping[str, Any]) -> str | None:
-    """What is wrong with the templates of a step's object for any contact; None: nothing."""
-    for part, source in _sources("", content):
-        try:
-            _template(source, part == "html")
-        except jinja2.TemplateError as error:
-            return f"{part}: {str(error).partition(chr(10))[0].rstrip('.')}"
+    """The fault of a step's object that no contact could change; None: there is none."""
+    part = "body"
+    try:
+        for part, source in _sources("", content):
+            read(source, is_html=part == "html")
+    # The library raises errors of its own, of Python's compiler, and of the stack.
+    except Exception as error:
+        return f"{part}: {_reason(error)}"
     return None
 
 
-def _sources(part: str, value: Any) -> Iterator[tuple[str, str]]:
+def _sources(part: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    _check_depth(depth)
     if isinstance(value, str) and part not in ("url", "next"):
         yield part, value
     elif isinstance(value, dict):
         for key, below in value.items():
-            yield from _sources(f"{part}.{key}" if part else key, below)
+            yield from _sources(f"{part}.{key}" if part else key, below, depth + 1)
     elif isinstance(value, list):
         for below in value:
-            yield from _sources(part, below)
+            yield from _sources(part, below, depth + 1)
 
 
-def _deep(part: str, value: Any, fields: Mapping[str, Any]) -> Any:
+def _deep(part: str, value: Any, fill: Callable[[str, str], str], depth: int = 0) -> Any:
+    _check_depth(depth)
     if isinstance(value, str):
-        return _text(part, value, fields)
+        return fill(part, value)
     if isinstance(value, dict):
-        return {key: _deep(f"{part}.{key}", below, fields) for key, below in value.items()}
+        return {key: _deep(f"{part}.{key}", one, fill, depth + 1) for key, one in value.items()}
     if isinstance(value, list):
-        return [_deep(part, below, fields) for below in value]
+        return [_deep(part, below, fill, depth + 1) for below in value]
     return value
 
 
-def _text(part: str, source: str, fields: Mapping[str, Any]) -> str:
-    try:
-        return _template(source, part == "html").render(fields)
-    # A template is the organization's own text: whatever it does is a failure of this message.
-    except Exception as error:
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise MessageError(f"Its {part} cannot be filled in: {reason}.") from error
+def _check_depth(depth: int) -> None:
+    if depth > MAX_NESTING:
+        raise BoundError(f"it is nested deeper than {MAX_NESTING} levels")
 
 
-@lru_cache(maxsize=500)
-def _template(source: str, is_html: bool) -> jinja2.Template:
-    environment = _environment(is_html)
-    tree = environment.parse(source)
-    for node in tree.find_all(nodes.Node):
-        if type(node) not in _ALLOWED:
-            raise jinja2.TemplateSyntaxError(
-                f"a template cannot use {type(node).__name__.lower()}", node.lineno
-            )
-    for loop in tree.find_all(nodes.For):
-        if next(loop.find_all(nodes.For), None) is not None:
-            raise jinja2.TemplateSyntaxError("a loop cannot stand in another", loop.lineno)
-    return environment.from_string(tree)
+def _failure(part: str, error: Exception) -> MessageError:
+    return MessageError(f"Its {part} cannot be filled in: {_reason(error)}.")
 
 
-@cache
-def _environment(is_html: bool) -> jinja2.Environment:
-    environment = ImmutableSandboxedEnvironment(
-        autoescape=is_html,
-        undefined=jinja2.ChainableUndefined,
-        finalize=lambda value: "" if value is None else value,
-        keep_trailing_newline=True,
-    )
-    environment.filters = {name: environment.filters[name] for name in FILTERS}
-    environment.globals = {}
-    return environment
+def _reason(error: Exception) -> str:
+    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…"
