@@ -196,7 +196,7 @@ def test_events_and_dates_are_started_before_a_pass(programs: Programs) -> None:
     dated.contact("ann", "2026-03-05")
     programs.trigger("journey", dated.journey, "event", event_type="signed_up")
     tick = instant("2026-03-05T08:00Z")
-    happen(programs, "e1", "bob", tick)
+    happen(programs, "e1", "bob", instant("2026-03-05T07:59Z"))
     begin = programs.installation.engine.begin
     assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=1, by_dates=1)
     assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=0, by_dates=0)

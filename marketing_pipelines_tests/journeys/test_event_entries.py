@@ -85,7 +85,7 @@ def test_an_event_starts_an_execution_that_is_due_at_once(programs: Programs) ->
     assert signups.entered == [("ann", 1, "e1")]
     assert programs.installation.rows(
         "select entered_at, next_step_at, status, trigger_id from lifecycle.enrolments"
-    ) == [(AT[2], AT[2], "active", signups.trigger)]
+    ) == [(AT[1], AT[2], "active", signups.trigger)]
     assert arrivals(programs) == []
 
 
@@ -134,12 +134,17 @@ def test_history_that_is_loaded_late_starts_nothing(programs: Programs, policy: 
     assert signups.entered == [("bob", 1, "e2")]
 
 
-def test_an_event_after_the_tick_waits_for_its_time(programs: Programs) -> None:
+@pytest.mark.parametrize("evaluated_before", [True, False])
+def test_an_event_that_is_not_before_the_tick_waits_for_its_time(
+    programs: Programs, evaluated_before: bool
+) -> None:
     signups = Signups(programs)
+    if evaluated_before:
+        signups.start(AT[0])
     happen(programs, "e1", "ann", AT[3])
-    assert [signups.start(at) for at in (AT[1], AT[2])] == [0, 0]
+    assert [signups.start(at) for at in (AT[1], AT[2], AT[3])] == [0, 0, 0]
     assert arrivals(programs) == ["e1"]
-    assert signups.start(AT[3]) == 1
+    assert signups.start(AT[3] + dt.timedelta(microseconds=1)) == 1
 
 
 def test_what_nobody_wants_is_dropped(programs: Programs) -> None:
@@ -156,7 +161,7 @@ def test_a_paused_program_takes_in_what_happened_meanwhile_once_it_is_resumed(
     programs: Programs, policy: str
 ) -> None:
     signups = Signups(programs, policy)
-    happen(programs, "e1", "ann", AT[1])
+    happen(programs, "e1", "ann", AT[0])
     signups.start(AT[1])
     programs.set_status("journey", signups.journey, "paused")
     happen(programs, "e2", "bob", AT[2])
@@ -166,14 +171,14 @@ def test_a_paused_program_takes_in_what_happened_meanwhile_once_it_is_resumed(
     assert signups.start(AT[4]) == 1
     assert signups.entered == [("ann", 1, "e1"), ("bob", 1, "e2")]
     happen(programs, "e3", "bob", AT[5])
-    assert signups.start(AT[5]) == (policy == "each_entry")
+    assert signups.start(AT[6]) == (policy == "each_entry")
 
 
 def test_a_paused_program_does_not_keep_another_from_its_events(programs: Programs) -> None:
     signups = Signups(programs)
     other = programs.program("campaign", "spring", status="paused")
     programs.trigger("campaign", other, "event", event_type="signed_up")
-    happen(programs, "e1", "ann", AT[1])
+    happen(programs, "e1", "ann", AT[0])
     assert signups.start(AT[1]) == 1
     programs.set_status("campaign", other, "active")
     assert signups.start(AT[2]) == 1
@@ -203,7 +208,7 @@ def test_a_trigger_that_fails_sees_its_events_later_and_does_not_stop_the_others
         f" check (program_id <> {failing}) not valid"
     )
     try:
-        happen(programs, "e1", "ann", AT[1])
+        happen(programs, "e1", "ann", AT[0])
         assert signups.start(AT[1]) == 1
         [(item, _, error)] = failures(programs)
         assert item == f"trigger event {failing} of journey failing of acme"

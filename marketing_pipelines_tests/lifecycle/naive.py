@@ -20,6 +20,7 @@ class Event(NamedTuple):
     type: str
     at: dt.datetime
     campaign: str | None
+    id: str
 
 
 class Message(NamedTuple):
@@ -78,10 +79,22 @@ class Program:
 
 
 @dataclass
+class Trigger:
+    """Events of a type let their contacts into a program; `seen` holds those that did."""
+
+    program: Program
+    event: str
+    policy: str
+    created_at: dt.datetime
+    seen: list[Event] = field(default_factory=list)
+
+
+@dataclass
 class Enrolment:
     """Where a contact stands; `step` is None before the first.
 
     Attributes:
+        let_in_by: The event that let the contact in.
         until: When its wait ends, from the arrival on; None: it is not known, or does not wait.
         was_held: Whether it was left at a broken step, so that the next pass has it in hand.
     """
@@ -90,6 +103,7 @@ class Enrolment:
     contact: Contact
     rotation: int
     entered_at: dt.datetime
+    let_in_by: Event | None = None
     status: str = "active"
     reason: str | None = None
     step: str | None = None
@@ -107,8 +121,32 @@ class World:
     programs: list[Program] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
     enrolments: list[Enrolment] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tasks: list[tuple[str, str, str, int]] = field(default_factory=list)
+
+    def start(self, tick: dt.datetime) -> None:
+        """Lets in the contacts of events that happened before the tick."""
+        for trigger in self.triggers:
+            if trigger.program.status == "active":
+                for contact in self.contacts:
+                    for event in sorted(contact.events, key=lambda each: (each.at, each.id)):
+                        self._let_in(trigger, contact, event, tick)
+
+    def _let_in(self, trigger: Trigger, contact: Contact, event: Event, tick: dt.datetime) -> None:
+        before = self.enrolments_of(trigger.program, contact)
+        is_in_time = trigger.created_at <= event.at < tick
+        is_new = event not in trigger.seen if trigger.policy == "each_entry" else not before
+        if event.type == trigger.event and is_in_time and is_new:
+            trigger.seen.append(event)
+            rotation = len(before) + 1
+            self.enrolments.append(Enrolment(trigger.program, contact, rotation, event.at, event))
+
+    def enrolments_of(self, program: Program, contact: Contact) -> list[Enrolment]:
+        """The times that a contact was in a program."""
+        return [
+            each for each in self.enrolments if each.program is program and each.contact is contact
+        ]
 
     def move(self, kind: str, tick: dt.datetime) -> None:
         """Moves everybody in the active programs of a kind."""
@@ -132,7 +170,7 @@ class World:
                 return
         while enrolment.status == "active" and self._is_due(enrolment, tick):
             if enrolment.step is None:
-                self._arrive(enrolment, enrolment.program.steps[0].name, tick)
+                self._arrive(enrolment, enrolment.program.steps[0].name, begin_of(enrolment, tick))
                 continue
             step = step_of(enrolment)
             if step.enabled and is_broken(enrolment.program, step):
@@ -161,6 +199,7 @@ class World:
         for event in enrolment.contact.events:
             if (
                 event.type == step.config["event"]
+                and event != enrolment.let_in_by
                 and enrolment.arrived_at <= event.at < tick
                 and event.at < ends_at
                 and (source is None or event.campaign == wanted)
@@ -220,7 +259,8 @@ class World:
         if target is None or target == "end":
             enrolment.status, enrolment.ended_at = "completed", tick
         else:
-            self._arrive(enrolment, target, tick)
+            leads_only_on = step.type == "branch" or not step.enabled
+            self._arrive(enrolment, target, begin_of(enrolment, tick) if leads_only_on else tick)
 
     def _arrive(self, enrolment: Enrolment, step: str, tick: dt.datetime) -> None:
         enrolment.step, enrolment.arrived_at, enrolment.until = step, tick, None
@@ -229,6 +269,13 @@ class World:
         enrolment.status, enrolment.reason, enrolment.ended_at = status, reason, tick
         if enrolment.step is not None:
             enrolment.results.setdefault(enrolment.step, Result(status, reason, tick))
+
+
+def begin_of(enrolment: Enrolment, tick: dt.datetime) -> dt.datetime:
+    """Since when a step counts to which an enrolment comes by a step that only leads on: from the
+    event that let it in, where all before it did so too."""
+    has_just_begun = enrolment.arrived_at in (None, enrolment.entered_at)
+    return enrolment.entered_at if enrolment.let_in_by and has_just_begun else tick
 
 
 def step_of(enrolment: Enrolment) -> Step:

@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.domains.lifecycle.engine import Report
 from marketing_pipelines_tests.lifecycle import naive
-from marketing_pipelines_tests.lifecycle.naive import Contact, Enrolment, Event, Program, Step
+from marketing_pipelines_tests.lifecycle.naive import (
+    Contact,
+    Enrolment,
+    Event,
+    Program,
+    Step,
+    Trigger,
+)
 from marketing_pipelines_tests.lifecycle.world import TABLES, ProgramWorld
 from marketing_pipelines_tests.scale import PATIENCE, SOAK
 
@@ -121,6 +128,21 @@ class Life:
         for step in program.steps:
             if not step.enabled:
                 self._store_step(program, step)
+        if kind != "sequence" and dice.random() < 0.6:
+            self._add_trigger(dice, program)
+
+    def _add_trigger(self, dice: Random, program: Program) -> None:
+        created_at = self.now + dt.timedelta(minutes=dice.choice([-10_000, -60, 0, 60]))
+        policy = dice.choice(["once", "each_entry"])
+        trigger = Trigger(program, dice.choice(EVENTS), policy, created_at)
+        self.world.triggers.append(trigger)
+        self.stored.trigger(
+            self.numbers[program.name],
+            trigger.event,
+            kind=program.kind,
+            policy=policy,
+            created_at=created_at,
+        )
 
     def _step(self, dice: Random, name: str, program: Program) -> Step:
         step_type = dice.choice(STEP_TYPES)
@@ -142,11 +164,7 @@ class Life:
         """A new contact enters, or one that has left enters again."""
         program = dice.choice(self.world.programs)
         contact = self._add_contact(dice) if new else dice.choice(self.world.contacts)
-        before = [
-            each
-            for each in self.world.enrolments
-            if each.program is program and each.contact is contact
-        ]
+        before = self.world.enrolments_of(program, contact)
         if any(each.status == "active" for each in before):
             return
         entered_at = self.now + dt.timedelta(minutes=dice.choice([-5, 0, 0, 1, 90]))
@@ -187,18 +205,16 @@ class Life:
         for _ in range(dice.randint(1, 3)):
             contact = dice.choice(self.world.contacts)
             late = dice.choice([-1_440, -60, -5, -1, 0, 0, 1, 5, 60])
-            event = Event(
-                dice.choice(EVENTS),
-                self.now + dt.timedelta(minutes=late),
-                dice.choice([None, None, *campaigns]),
-            )
-            contact.events.append(event)
-            self.stored.event(
+            event_type = dice.choice(EVENTS)
+            happened_at = self.now + dt.timedelta(minutes=late)
+            campaign = dice.choice([None, None, *campaigns])
+            [event_id] = self.stored.event(
                 [self.numbers[contact.name]],
-                event.type,
-                event.at,
-                campaign=self.numbers[event.campaign] if event.campaign else None,
+                event_type,
+                happened_at,
+                campaign=self.numbers[campaign] if campaign else None,
             )
+            contact.events.append(Event(event_type, happened_at, campaign, event_id))
 
     def suppress(self, dice: Random) -> None:
         """A contact unsubscribes, complains or bounces."""
@@ -267,6 +283,12 @@ class Life:
     def tick(self, dice: Random) -> None:
         """Time passes; passes over each kind, some of them more than once, some of them killed."""
         self.now += dt.timedelta(minutes=dice.choice(MINUTES))
+        if dice.random() < 0.2:
+            with killed(self.stored.engine, dice):
+                self.stored.start(self.now)
+        for _ in range(dice.choice([1, 1, 2])):
+            self.stored.start(self.now)
+        self.world.start(self.now)
         for kind in sorted({program.kind for program in self.world.programs}):
             way = dice.choice(["once", "once", "twice", "killed", "killed"])
             batch = dice.choice([1, 2, 3, 20_000])

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains.journeys.entries import start_due
 from marketing_pipelines.domains.lifecycle.engine import Pass, Report
 from marketing_pipelines.domains.lifecycle.movers import Begin
 from marketing_pipelines.stores.items import ItemFailures
@@ -178,6 +179,34 @@ class ProgramWorld:
             entered_at=entered_at,
         )
 
+    def trigger(
+        self,
+        program: int,
+        event_type: str,
+        *,
+        kind: str = "journey",
+        policy: str = "once",
+        created_at: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    ) -> None:
+        """Events of a type let their contacts into a program."""
+        self.execute(
+            "insert into lifecycle.triggers (organization_id, program_kind, program_id,"
+            " external_id, type, event_type, policy, created_at) values (:organization, :kind,"
+            " :program, :event_type, 'event', :event_type, :policy, :created_at)",
+            organization=self.organization_id,
+            kind=kind,
+            program=program,
+            event_type=event_type,
+            policy=policy,
+            created_at=created_at,
+        )
+
+    def start(self, tick: dt.datetime) -> None:
+        """Lets in the contacts whom events and dates let in, as a pass begins."""
+        start_due(
+            self.engine.begin, tick, ZoneInfo(self.zone), ItemFailures("start", tick).attempts
+        )
+
     def event(
         self,
         contacts: Sequence[int],
@@ -186,22 +215,26 @@ class ProgramWorld:
         *,
         campaign: int | None = None,
         properties: dict[str, Any] | None = None,
-    ) -> None:
-        """An event of each contact."""
-        self.execute(
+    ) -> list[str]:
+        """An event of each contact; returns their ids."""
+        statement = (
             "insert into analytics.contact_activity (organization_id, event_id, contact_id,"
             " event_type, source_type, source_id, occurred_at, received_at, properties)"
             " select :organization, 'e' || nextval('analytics.contact_activity_id_seq'), contact,"
             " :type, case when cast(:campaign as bigint) is not null then 'campaign' end,"
             " cast(:campaign as bigint), :at, :at, cast(:properties as jsonb)"
-            " from unnest(cast(:contacts as bigint[])) as contact",
-            organization=self.organization_id,
-            type=event_type,
-            contacts=list(contacts),
-            campaign=campaign,
-            at=occurred_at,
-            properties=json.dumps(properties) if properties is not None else None,
+            " from unnest(cast(:contacts as bigint[])) as contact returning event_id"
         )
+        values = {
+            "organization": self.organization_id,
+            "type": event_type,
+            "contacts": list(contacts),
+            "campaign": campaign,
+            "at": occurred_at,
+            "properties": json.dumps(properties) if properties is not None else None,
+        }
+        with self.engine.begin() as connection:
+            return list(connection.execute(sa.text(statement), values).scalars())
 
     def move(self, tick: dt.datetime, *, kind: str = "campaign", **options: Any) -> Report:
         """One pass."""

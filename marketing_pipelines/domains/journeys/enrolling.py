@@ -78,14 +78,22 @@ def note_evaluated(connection: sa.Connection, trigger: Any, at: dt.datetime) -> 
     connection.execute(read_sql("note_evaluated"), {"id": trigger.id, "at": at})
 
 
-def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.Select[Any]) -> int:
-    """Begins enrolments, each once, however often it is asked for; they are due at once.
+def enrol(
+    connection: sa.Connection,
+    trigger: Any,
+    tick: dt.datetime,
+    found: sa.Select[Any],
+    *,
+    begins_at_entry: bool = False,
+) -> int:
+    """Begins enrolments, each once, however often it is asked for; they are due at the tick.
 
     With the policy `each_entry` every entry is an enrolment, also beside one that is under way;
     otherwise a contact that was ever in the program does not enter again.
 
     Args:
         found: What the trigger saw: `contact_id`, `at`, and `entry`, which names it.
+        begins_at_entry: An enrolment begins at the instant `at`; otherwise at the tick.
 
     Returns:
         How many were begun.
@@ -111,6 +119,7 @@ def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.
     new = (
         sa.select(
             seen.c.contact_id,
+            seen.c.at,
             seen.c.entry,
             sa.func.row_number()
             .over(partition_by=seen.c.contact_id, order_by=order)
@@ -131,7 +140,7 @@ def enrol(connection: sa.Connection, trigger: Any, tick: dt.datetime, found: sa.
         "program_id": trigger.program_id,
         "contact_id": new.c.contact_id,
         "rotation": sa.func.coalesce(last, 0) + new.c.number if each else new.c.number,
-        "entered_at": tick,
+        "entered_at": new.c.at if begins_at_entry else tick,
         "next_step_at": tick,
         "trigger_id": trigger.id,
         "entry": new.c.entry,

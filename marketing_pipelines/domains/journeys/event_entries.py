@@ -41,7 +41,7 @@ _arrived = sa.table(
 
 
 def start_by_events(begin: Begin, tick: dt.datetime, items: Items) -> int:
-    """Lets in the contacts of events up to the tick that happened since a program was started;
+    """Lets in the contacts of events before the tick that happened since a program was started;
     those that happened while it was paused, as soon as it goes on.
 
     Args:
@@ -74,10 +74,10 @@ def _read_anew(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> in
         return 0
     occurred_at = contact_activity.c.occurred_at
     unaware = _is_written_unaware(connection, trigger)
-    events = _seen(contact_activity, trigger).where(occurred_at <= tick)
+    events = _seen(contact_activity, trigger).where(occurred_at < tick)
     if trigger.policy != "backfill":
         events = events.where(occurred_at >= _since(trigger))
-    begun = enrol(connection, trigger, tick, events)
+    begun = enrol(connection, trigger, tick, events, begins_at_entry=True)
     if not unaware:
         note_evaluated(connection, trigger, tick)
     return begun
@@ -96,7 +96,7 @@ def _take(connection: sa.Connection, tick: dt.datetime) -> int:
     """Moves the oldest arrivals to the temporary table `arrived`; returns how many."""
     query = (
         sa.select(event_arrivals)
-        .where(event_arrivals.c.purpose == "trigger", event_arrivals.c.occurred_at <= tick)
+        .where(event_arrivals.c.purpose == "trigger", event_arrivals.c.occurred_at < tick)
         .order_by(event_arrivals.c.id)
         .limit(PAGE)
     )
@@ -121,7 +121,8 @@ def _start(connection: sa.Connection, tick: dt.datetime, items: Items) -> int:
             if not holds_program(connection, trigger):
                 continue
             since = _arrived.c.occurred_at >= _since(trigger)
-            begun += enrol(connection, trigger, tick, _seen(_arrived, trigger).where(since))
+            found = _seen(_arrived, trigger).where(since)
+            begun += enrol(connection, trigger, tick, found, begins_at_entry=True)
             seen.append(trigger.id)
     connection.execute(read_sql("note_events_seen"), {"ids": seen, "at": tick})
     connection.execute(read_sql("note_events_missed"), {"seen": seen})

@@ -311,6 +311,7 @@ class _Future:
                 "event": step.event,
                 "since": row.since,
                 "until": row.next_step_at,
+                "let_in_by": row.let_in_by,
                 "sources": plan.source_ids(one, step, campaigns),
             },
         ).first()

@@ -1,13 +1,20 @@
 -- Moves contacts to where the outcome of their step leads, or out of the program; returns what the
--- steps came to, by type.
+-- steps came to, by type. A step counts from the tick at which its contact comes to it, or from the
+-- event that let the contact in, as long as every step before it only leads on.
 with moved as (
     update moving
     set step_id = coalesce(target.step_id, moving.step_id),
-        arrived_at = case when target.step_id is null then moving.arrived_at else :tick end,
-        next_step_at = case when target.step_id is not null
-            then cast(:tick as timestamptz) + make_interval(
-                secs => case when target.type = 'wait' and not target.is_held
-                    then coalesce(target.wait_seconds, 0) else 0 end)
+        arrived_at = case when target.step_id is null then moving.arrived_at
+            when step.type in ('enter', 'off', 'branch') then coalesce(moving.begins_at, :tick)
+            else :tick end,
+        begins_at = case when step.type in ('enter', 'off', 'branch') then moving.begins_at end,
+        next_step_at = case
+            when target.step_id is null then null
+            when target.type <> 'wait' then :tick
+            else coalesce(
+                case when step.type in ('enter', 'off', 'branch') then moving.begins_at end, :tick
+            ) + make_interval(
+                secs => case when target.is_held then 0 else coalesce(target.wait_seconds, 0) end)
             end,
         awaits = target.awaits,
         status = case when outcome in ('exited', 'failed') then outcome

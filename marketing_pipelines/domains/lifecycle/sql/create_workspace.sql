@@ -31,7 +31,9 @@ create temporary table if not exists moving (
     awaits text,
     status text,
     reason text,
-    has_moved boolean
+    has_moved boolean,
+    let_in_by text,
+    begins_at timestamptz
 ) on commit delete rows;
 create temporary table if not exists outcomes (
     enrolment_id bigint,

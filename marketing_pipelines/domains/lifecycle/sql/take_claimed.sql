@@ -1,6 +1,6 @@
 -- Takes some of them in hand again.
 insert into moving
 select enrolment_id, organization_id, program_id, contact_id, rotation, step_id, arrived_at,
-       next_step_at, due_at, awaits, status, reason, has_moved
+       next_step_at, due_at, awaits, status, reason, has_moved, let_in_by, begins_at
 from claimed
 where place between :first and :last

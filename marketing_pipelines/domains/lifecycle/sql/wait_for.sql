@@ -1,4 +1,5 @@
--- Contacts whose event has happened, and those whose time is out.
+-- Contacts whose event has happened, and those whose time is out. The event that let a contact in
+-- is not awaited.
 insert into outcomes
 select moving.enrolment_id, moving.step_id,
        case when event.event_id is null then 'no' else 'yes' end,
@@ -15,6 +16,7 @@ left join lateral (
         and activity.event_type = step.awaits
         and activity.occurred_at >= moving.arrived_at
         and activity.occurred_at < least(waiting.ends_at, :tick)
+        and activity.event_id is distinct from moving.let_in_by
         and (step.source_ids is null
              or activity.source_type = 'campaign' and activity.source_id = any(step.source_ids))
     order by activity.occurred_at, activity.event_id
