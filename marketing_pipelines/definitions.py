@@ -24,11 +24,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from marketing_pipelines import catalog, domains, policies
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.catalog import left_out
+from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.observability import logs
 from marketing_pipelines.partitions import registered
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
-from marketing_pipelines.settings import project_root
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -93,7 +93,7 @@ def _catalogued(assets: Sequence[Any]) -> list[catalog.Job]:
             function: Any = asset.op.compute_fn
             code = inspect.unwrap(function.decorated_fn).__code__
             path = Path(code.co_filename)
-            root = project_root()
+            root = PACKAGE.parent
             file = path.relative_to(root) if path.is_relative_to(root) else path
             jobs.append(
                 catalog.Job(

@@ -18,13 +18,14 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.domains.segments import rules
+from marketing_pipelines.locations import PACKAGE, checkout
 from marketing_pipelines.policies import ALL_ENVIRONMENTS
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = PACKAGE.parent / "docs"
 SCHEMAS = {
     "analytics": "What analysts read, and the marks and manifests behind it.",
     "campaigns": "Campaigns and sequences, and who is in them.",
@@ -240,6 +241,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m marketing_pipelines.documentation")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args().check
+    if checkout() is None:
+        sys.exit("The pages of docs/ are in a checkout of the sources: run `make docs` there.")
     with _migrated_database() as connection:
         generated = pages(connection)
     stale = [

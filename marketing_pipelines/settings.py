@@ -4,25 +4,60 @@ Settings of one organization (decay, ramps, caps) are not here: they are rows.
 """
 
 import datetime as dt
+import io
 import re
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from marketing_pipelines.env_file import without_block
 from marketing_pipelines.failures import ConfigurationError
+
+ENV_PREFIX = "MARKETING_"
+
+
+class EnvFile(PydanticBaseSettingsSource):
+    """`.env` of the working folder, without the block that `db start` writes there."""
+
+    def __call__(self) -> dict[str, Any]:
+        """The settings that the file names, as text."""
+        path = Path(".env")
+        if not path.is_file():
+            return {}
+        text = without_block(path.read_text(encoding="utf-8"))
+        values = dotenv_values(stream=io.StringIO(text))
+        named = {name.upper(): value for name, value in values.items() if value is not None}
+        found = {field: ENV_PREFIX + field.upper() for field in self.settings_cls.model_fields}
+        return {field: named[name] for field, name in found.items() if name in named}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Part of the interface; `__call__` reads all fields at once."""
+        raise NotImplementedError
 
 
 class Settings(BaseSettings):
     """The whole configuration of one installation; immutable once read."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MARKETING_", env_file=".env", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over `.env`."""
+        return init_settings, env_settings, EnvFile(settings_cls)
 
     env: Literal["development", "staging", "production"] = Field(
         default="development",
@@ -220,11 +255,6 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "MARKETING_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{name} cannot be used: {reason}.") from error
-
-
-def project_root() -> Path:
-    """The folder that holds `workspace.yaml` and `dagster.yaml`."""
-    return Path(__file__).resolve().parent.parent

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from marketing_pipelines.settings import project_root
+from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
+from marketing_pipelines.settings import get_settings
 
 
 @contextlib.contextmanager
@@ -19,12 +20,13 @@ def daemon(log: Path) -> Iterator["subprocess.Popen[bytes]"]:
         log: File that takes what it prints.
     """
     command = [sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run"]
-    options = ["-w", "workspace.yaml", "--code-server-log-level", "warning"]
+    options = ["-w", str(configuration_file(WORKSPACE_FILE)), "--code-server-log-level", "warning"]
     with (
         log.open("wb") as output,
         subprocess.Popen(
             [*command, *options],
-            cwd=project_root(),
+            # Not the checkout: its `.env` would win over the environment.
+            cwd=get_settings().data_dir,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

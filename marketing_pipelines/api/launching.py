@@ -16,10 +16,11 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.failures import BadInputError, PermanentError
+from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
 from marketing_pipelines.partitions import Window, registered
 from marketing_pipelines.running import definition_of, windows_of
 from marketing_pipelines.scheduling import UNDER_WAY, job_name
-from marketing_pipelines.settings import Settings, project_root
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import locks, sessions
 from marketing_pipelines.stores.cascade import partition_of_tick
 from marketing_pipelines.stores.run_tags import SESSION_TAG, TICK_TAG, TRIGGER_TAG
@@ -163,5 +164,5 @@ def _submit(instance: dg.DagsterInstance, job: str, run_id: str, tags: dict[str,
 
 def _remote_origin(name: str) -> RemoteJobOrigin:
     """Where the daemon's code server finds the job, as `workspace.yaml` says."""
-    [location] = WorkspaceFileTarget([str(project_root() / "workspace.yaml")]).create_origins()
+    [location] = WorkspaceFileTarget([str(configuration_file(WORKSPACE_FILE))]).create_origins()
     return RemoteRepositoryOrigin(location, REPOSITORY).get_job_origin(name)

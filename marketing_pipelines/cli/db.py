@@ -9,8 +9,10 @@ from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_environment, server_running
 from marketing_pipelines.domains.analytics import rebuild as analytics
 from marketing_pipelines.domains.segments import rebuild as segments
+from marketing_pipelines.env_file import remove_block, require_writable, write_block
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.settings import get_settings, project_root
+from marketing_pipelines.locations import checkout
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, dagster_database_url, database_url
 from marketing_pipelines.stores.schema import ensure_database
@@ -41,15 +43,20 @@ def migrate(
 @app.command()
 def start() -> None:
     """Start the embedded PostgreSQL and leave it running."""
-    settings = get_settings()
-    _embedded().start()
+    settings, embedded = get_settings(), _embedded()
+    env_file = _env_file()
+    if env_file:
+        require_writable(env_file)
+    embedded.start()
     with connected():
         pass
-    _write_env_file()
-    print(
-        f"PostgreSQL is running: {database_url(settings).render_as_string()}\n"
-        "`dagster dev` and `dg dev` work here until `marketing-pipelines db stop`."
-    )
+    print(f"PostgreSQL is running: {database_url(settings).render_as_string()}")
+    if env_file:
+        write_block(env_file, dagster_environment(settings))
+        print(
+            f"`dagster dev` and `dg dev` work in {env_file.parent} until "
+            "`marketing-pipelines db stop`."
+        )
 
 
 @app.command()
@@ -58,6 +65,8 @@ def stop(
 ) -> None:
     """Stop it."""
     _embedded().stop(force=force)
+    if env_file := _env_file():
+        remove_block(env_file)
     print("PostgreSQL is stopped.")
 
 
@@ -97,16 +106,7 @@ def _embedded() -> EmbeddedPostgres:
     return EmbeddedPostgres(settings.data_dir)
 
 
-def _write_env_file() -> None:
-    """Dagster's own commands read `.env`; lines that a person wrote there are kept."""
-    path = project_root() / ".env"
-    variables = dagster_environment(get_settings())
-    kept = [
-        line
-        for line in (path.read_text().splitlines() if path.exists() else [])
-        if line.partition("=")[0] not in variables
-    ]
-    lines = kept + [f"{name}={value}" for name, value in variables.items()]
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text("\n".join(lines) + "\n")
+def _env_file() -> Path | None:
+    """The file that Dagster's own commands read in a checkout; a wheel has none."""
+    folder = checkout()
+    return folder / ".env" if folder else None

@@ -90,7 +90,7 @@ WHY = """\
 """
 NEXT = """
 What to look at next
-  make up
+  {command} up
       keeps it running; lineage, backfills and checks on http://127.0.0.1:3000
   {command} timetable
       when every job runs

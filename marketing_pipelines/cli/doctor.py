@@ -10,10 +10,11 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines import addresses
-from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.session import connected, dagster_home, dagster_instance
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
+from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
@@ -58,6 +59,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "data folder", lambda: _data_folder(settings)
     yield "postgresql", lambda: _postgres(settings)
     yield "dagster database", lambda: _dagster_database(settings)
+    yield "dagster instance", lambda: check_dagster_instance(settings)
     yield "clock", check_clock
     yield "definitions", _definitions
     yield "alerts", lambda: _alerts(settings)
@@ -115,6 +117,35 @@ def _dagster_database(settings: Settings) -> str:
         with connecting(ours), create_engine(ours).connect() as connection:
             size = sa.select(sa.func.pg_database_size(sa.func.current_database()))
             return f"{url.database}, {connection.execute(size).scalar_one() / 1e6:.0f} MB"
+
+
+def check_dagster_instance(settings: Settings) -> str:
+    """Asks the instance that our commands open where it keeps its rows."""
+    expected = dagster_database_url(settings).render_as_string(hide_password=False)
+    with connected(), dagster_instance() as instance:
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        elsewhere = {
+            type(storage).__name__
+            for storage in storages
+            if getattr(storage, "postgres_url", None) != expected
+        }
+        switched_off = [
+            name
+            for name, is_on in (
+                ("run_retries", instance.run_retries_enabled),
+                ("run_monitoring", instance.run_monitoring_enabled),
+            )
+            if not is_on
+        ]
+    file = configuration_file(INSTANCE_FILE)
+    if elsewhere:
+        raise ConfigurationError(
+            f"Dagster keeps runs and events elsewhere ({', '.join(sorted(elsewhere))}) than in the "
+            f"database of this installation: mend `storage` in {file}."
+        )
+    if switched_off:
+        raise ConfigurationError(f"{', '.join(switched_off)} is off: switch it on in {file}.")
+    return f"home {dagster_home(settings)}, runs are monitored and tried again"
 
 
 def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> str:

@@ -3,11 +3,13 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from marketing_pipelines.settings import Settings, get_settings, project_root
+from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
+from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import (
     create_engine,
@@ -52,6 +54,19 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
         yield instance
 
 
+def dagster_home(settings: Settings) -> Path:
+    """Dagster's home in the data folder, with `dagster.yaml` of this release in it."""
+    home = settings.data_dir / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    content, path = configuration_file(INSTANCE_FILE).read_bytes(), home / INSTANCE_FILE
+    if not path.is_file() or path.read_bytes() != content:
+        # Processes that start at once each move a whole file into place.
+        partial = home / f".{INSTANCE_FILE}.{os.getpid()}"
+        partial.write_bytes(content)
+        partial.replace(path)
+    return home
+
+
 def dagster_environment(settings: Settings) -> dict[str, str]:
     """The variables that `dagster.yaml` and Dagster's own processes read."""
     logs = settings.data_dir / "logs"
@@ -62,7 +77,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         for name in settings.model_fields_set
     }
     return own | {
-        "DAGSTER_HOME": str(project_root()),
+        "DAGSTER_HOME": str(dagster_home(settings)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "1",
         "DAGSTER_EVENT_BATCH_SIZE": "1000",

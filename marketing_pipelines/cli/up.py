@@ -20,7 +20,8 @@ import typer
 from marketing_pipelines import policies
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
-from marketing_pipelines.settings import Settings, get_settings, project_root
+from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
+from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines.stores.postgres import dagster_database_url
@@ -152,7 +153,7 @@ def require_free(host: str, port: int, option: str) -> None:
 
 def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
-    workspace = str(project_root() / "workspace.yaml")
+    workspace = str(configuration_file(WORKSPACE_FILE))
     quiet = ["-w", workspace, "--code-server-log-level", "error"]
     address = ["-h", host, "-p", str(port)]
     return [

@@ -1,7 +1,12 @@
 """`doctor` checks everything, one line each, and never stops at the first problem."""
 
+from pathlib import Path
+
 import pytest
 
+from marketing_pipelines import locations
+from marketing_pipelines.cli import doctor
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.stores import marks
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
@@ -14,6 +19,7 @@ CHECKS = [
     "data folder",
     "postgresql",
     "dagster database",
+    "dagster instance",
     "clock",
     "definitions",
     "alerts",
@@ -38,7 +44,9 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    broken = dict.fromkeys(["postgresql", "dagster database", "clock", "marks"], "problem")
+    broken = dict.fromkeys(
+        ["postgresql", "dagster database", "dagster instance", "clock", "marks"], "problem"
+    )
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 
@@ -86,3 +94,26 @@ def test_addresses_for_alerts_are_checked_without_being_told(installation: Insta
     assert findings(done.stdout)["alerts"] == "problem"
     assert "address 2 (carrier-pigeon://…)" in done.stdout
     assert "T0KEN" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("instance_file", "sentence"),
+    [
+        ("", "keeps runs and events elsewhere (SqliteEventLogStorage, SqliteRunStorage"),
+        ("{storage}run_retries: {{enabled: true}}\n", "run_monitoring is off: switch it on in "),
+    ],
+)
+def test_an_instance_of_dagster_that_is_not_ours_is_a_problem(
+    installation: Installation,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    instance_file: str,
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(locations, "PACKAGE", tmp_path)
+    storage = "storage: {postgres: {postgres_url: {env: DAGSTER_STORAGE_URL}}}\n"
+    (tmp_path / "dagster.yaml").write_text(instance_file.format(storage=storage))
+    with pytest.raises(ConfigurationError) as refused:
+        doctor.check_dagster_instance(installation.settings)
+    assert sentence in str(refused.value)
+    assert str(tmp_path / "dagster.yaml") in str(refused.value)

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from marketing_pipelines.settings import project_root
+from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
-PAGE = project_root() / "docs" / "adding-a-job.md"
+ROOT = PACKAGE.parent
+PAGE = ROOT / "docs" / "adding-a-job.md"
 FILE = re.compile(r"^`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -44,11 +45,9 @@ def test_who_follows_the_page_has_a_job_with_its_test_in_under_20_lines(
     copy = tmp_path / "checkout"
     copy.mkdir()
     for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
-        shutil.copy(project_root() / name, copy)
+        shutil.copy(ROOT / name, copy)
     for name in ("marketing_pipelines", "marketing_pipelines_tests", "docs"):
-        shutil.copytree(
-            project_root() / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name, code in files.items():
         (copy / name).parent.mkdir(exist_ok=True)
         (copy / name).write_text(code)

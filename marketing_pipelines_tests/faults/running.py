@@ -10,8 +10,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -44,12 +45,25 @@ class Running:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls, **variables: str) -> Iterator["Running"]:
-        """Started, its web server answering; killed with everything below it at the end."""
+    def up(
+        cls,
+        *,
+        command: Path = COMMAND,
+        folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Iterator["Running"]:
+        """Started, its web server answering; killed with everything below it at the end.
+
+        Args:
+            command: The console script of the environment to use.
+            folder: Where it is started.
+            variables: Its whole environment; None: that of the test.
+        """
         port, api_port = free_port(), free_port()
         process = subprocess.Popen(
-            [str(COMMAND), "up", "--port", str(port), "--api-port", str(api_port)],
-            env=environment(variables),
+            [str(command), "up", "--port", str(port), "--api-port", str(api_port)],
+            env=environment({}) if variables is None else variables,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

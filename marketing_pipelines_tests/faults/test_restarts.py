@@ -89,7 +89,7 @@ def test_fault_7_postgresql_restarted_again_and_again_loses_and_repeats_nothing(
     batches = [rows[n::BATCHES] for n in range(BATCHES)]
     settings = get_settings()
     embedded = EmbeddedPostgres(settings.data_dir)
-    with Running.up(**alone) as running:
+    with Running.up() as running:
         cannot_start_for_a_while(embedded, running)
         engine = create_engine(database_url(settings))
         deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SECONDS)
