@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines import addresses
+from marketing_pipelines.cli import running_up
 from marketing_pipelines.cli.session import connected, dagster_home, dagster_instance
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.operations.requests import is_partition
@@ -18,7 +19,7 @@ from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
@@ -75,7 +76,33 @@ def _sentence(error: Exception) -> str:
 def _settings() -> str:
     settings = get_settings()
     settings.require_known_engine()
-    return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
+    unknown = unknown_variables()
+    if unknown:
+        raise ConfigurationError(" ".join(map(said_of_unknown, unknown.items())))
+    return (
+        f"this shell's: {settings.env}, days of {settings.timezone}, engine {settings.engine}; "
+        f"{_settings_of_up(settings)}"
+    )
+
+
+def said_of_unknown(variable: tuple[str, str | None]) -> str:
+    """The sentence about a variable that is no setting."""
+    name, near = variable
+    return f"{name} is no setting of this release: " + (
+        f"did you mean {near}?" if near else "remove it, `docs/settings.md` lists them."
+    )
+
+
+def _settings_of_up(settings: Settings) -> str:
+    running = running_up.found(settings)
+    if running is None:
+        return "no `up` runs with this data folder"
+    if not running.differs:
+        return f"the running `up`, process {running.pid}, uses the same"
+    return (
+        f"the running `up`, process {running.pid}, uses another {', '.join(running.differs)}, so "
+        "what follows may not hold for it"
+    )
 
 
 def _data_folder(settings: Settings) -> str:

@@ -18,10 +18,12 @@ import psutil
 import typer
 
 from marketing_pipelines import policies
+from marketing_pipelines.cli import running_up
+from marketing_pipelines.cli.doctor import said_of_unknown
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
-from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines.stores.postgres import dagster_database_url
@@ -108,7 +110,9 @@ def up(
     require_free(host, port, "--port")
     require_free(host, api_port, "--api-port")
     policies.overrides()
-    with _alone(get_settings()), connected() as (settings, engine):
+    for variable in unknown_variables().items():
+        say(said_of_unknown(variable))
+    with _alone(get_settings()), connected() as (settings, engine), running_up.noted(settings):
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")

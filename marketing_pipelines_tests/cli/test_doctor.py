@@ -1,11 +1,12 @@
 """`doctor` checks everything, one line each, and never stops at the first problem."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from marketing_pipelines import locations
-from marketing_pipelines.cli import doctor
+from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.stores import marks
 from marketing_pipelines_tests.cli.console import call
@@ -36,6 +37,21 @@ def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
     done = call("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert findings(done.stdout) == dict.fromkeys([*CHECKS, "marks"], "ok")
+    assert (
+        "settings: this shell's: development, days of UTC, engine duckdb; "
+        "no `up` runs with this data folder"
+    ) in done.stdout
+
+
+def test_the_settings_of_the_running_up_are_compared_with_this_shell_s(
+    installation: Installation,
+) -> None:
+    with running_up.noted(installation.settings):
+        same = call("doctor").stdout
+        other = call("doctor", MARKETING_ALERT_URLS="json://127.0.0.1:1").stdout
+    running = f"the running `up`, process {os.getpid()}, uses"
+    assert f"{running} the same\n" in same
+    assert f"{running} another MARKETING_ALERT_URLS, so what follows may not hold for it\n" in other
 
 
 def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
@@ -54,6 +70,18 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     ("name", "value", "check", "sentence"),
     [
         ("MARKETING_ENGINE", "spark", "settings", "does not ship yet: set it to duckdb"),
+        (
+            "MARKETING_TIMEZONES",
+            "UTC",
+            "settings",
+            "MARKETING_TIMEZONES is no setting of this release: did you mean MARKETING_TIMEZONE?",
+        ),
+        (
+            "MARKETING_COLOUR",
+            "red",
+            "settings",
+            "MARKETING_COLOUR is no setting of this release: remove it, `docs/settings.md` lists",
+        ),
         ("MARKETING_LAKE_URL", "nothing://lake", "lake", "MARKETING_LAKE_URL nothing://lake"),
     ],
 )

@@ -10,7 +10,10 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.cli import running_up
+from marketing_pipelines.cli.running_up import RunningUp
 from marketing_pipelines.cli.up import SECONDS_TO_STOP
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
@@ -111,11 +114,18 @@ def locks_held(installation: Installation) -> int:
 
 
 def test_a_part_that_crashes_is_started_again_and_up_says_so(
-    installation: Installation, tmp_path: Path
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run it had started goes on; when `up` ends, nothing of the crashed part is left."""
+    monkeypatch.setenv("MARKETING_ALERT_URL", "json://127.0.0.1:1")
     with work_takes_long(installation, tmp_path), Running.up() as running:
         begins(installation)
+        assert running.said(
+            "MARKETING_ALERT_URL is no setting of this release: did you mean MARKETING_ALERT_URLS?"
+        )
+        assert running_up.found(Settings()) == RunningUp(running.process.pid, [])
+        another = Settings(log_level="info")
+        assert running_up.found(another) == RunningUp(running.process.pid, ["MARKETING_LOG_LEVEL"])
         daemon, server = running.part("dagster._daemon"), running.part("dagster_webserver")
         tree = running.tree()
         for part in (daemon, server):
@@ -128,3 +138,4 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         tree += [p for p in running.tree() if p not in tree]
         assert running.stop(signal.SIGINT) < 10
         assert [p for p in tree if is_alive(p)] == []
+        assert running_up.found(Settings()) is None
