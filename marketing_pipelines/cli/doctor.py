@@ -20,7 +20,7 @@ from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
-from marketing_pipelines.stores import marks
+from marketing_pipelines.stores import embedded_orphans, marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     clock_skew,
@@ -29,7 +29,7 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     reader_url,
 )
-from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.schema import ensure_database, installation_id
 
 LARGEST_SKEW = dt.timedelta(seconds=60)
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
@@ -58,7 +58,9 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
         return
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
+    yield "orphaned databases", _orphans
     yield "postgresql", lambda: _postgres(settings)
+    yield "lake and database", lambda: check_same_installation(settings)
     yield "dagster database", lambda: _dagster_database(settings)
     yield "dagster instance", lambda: check_dagster_instance(settings)
     yield "clock", check_clock
@@ -124,6 +126,18 @@ def _lake(settings: Settings) -> str:
     return f"{settings.effective_lake_url}, {lake.size() / 1e6:.1f} MB"
 
 
+def _orphans() -> str:
+    """Clusters of root's deleted data folders: they take space, and nothing else is wrong."""
+    found = [cluster for cluster in embedded_orphans.clusters() if cluster.is_orphan]
+    if not found:
+        return "none"
+    size = sum(cluster.size_bytes for cluster in found) / 1e6
+    return (
+        f"{len(found)} of deleted or moved data folders, {size:.0f} MB: `marketing-pipelines db "
+        "list` names them, `db destroy` deletes them"
+    )
+
+
 def _postgres(settings: Settings) -> str:
     """Version, pooler, zone (all by migrating), the reader's role, the work."""
     with connected() as (_, engine):
@@ -134,6 +148,14 @@ def _postgres(settings: Settings) -> str:
         with connecting(reader_url(settings)), create_engine(reader_url(settings)).connect():
             pass
     return f"version {version}, no transaction pooler, {numbers}"
+
+
+def check_same_installation(settings: Settings) -> str:
+    """The identity that lake and database share; a lake without one gets it."""
+    with connected() as (_, engine), engine.connect() as connection:
+        identity = installation_id(connection)
+    Lake(settings.effective_lake_url).claim(identity)
+    return f"both are installation {identity}"
 
 
 def _dagster_database(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from zoneinfo import ZoneInfo
@@ -167,6 +168,12 @@ def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
             f"{stored}: set it back, or run `marketing-pipelines migrate --rebuild` to count "
             "every day and month anew."
         )
+
+
+def installation_id(connection: sa.Connection) -> uuid.UUID:
+    """The identity that the database shares with its lake."""
+    found: uuid.UUID = connection.execute(sa.select(installation.c.installation_id)).scalar_one()
+    return found
 
 
 def run_sql_file(name: str) -> None:

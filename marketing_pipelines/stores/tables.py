@@ -65,6 +65,13 @@ installation = sa.Table(
         nullable=False,
         server_default=sa.func.now(),
     ),
+    sa.Column(
+        "installation_id",
+        sa.Uuid,
+        nullable=False,
+        server_default=sa.func.gen_random_uuid(),
+        comment="Identity that the event lake of this database carries as well",
+    ),
     sa.CheckConstraint("id = 1", name="one_row"),
     schema="ops",
     comment="What one installation decided at its first start",

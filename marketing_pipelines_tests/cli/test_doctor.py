@@ -9,8 +9,9 @@ from marketing_pipelines import locations
 from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.stores import marks
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call, refusal_here
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import event
 
 CHECKS = [
     "python",
@@ -18,7 +19,9 @@ CHECKS = [
     "settings",
     "lake",
     "data folder",
+    "orphaned databases",
     "postgresql",
+    "lake and database",
     "dagster database",
     "dagster instance",
     "clock",
@@ -60,9 +63,8 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    broken = dict.fromkeys(
-        ["postgresql", "dagster database", "dagster instance", "clock", "marks"], "problem"
-    )
+    needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
+    broken = dict.fromkeys([*needing, "clock", "marks"], "problem")
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 
@@ -145,3 +147,23 @@ def test_an_instance_of_dagster_that_is_not_ours_is_a_problem(
         doctor.check_dagster_instance(installation.settings)
     assert sentence in str(refused.value)
     assert str(tmp_path / "dagster.yaml") in str(refused.value)
+
+
+def test_a_lake_of_another_database_is_a_problem_and_takes_no_hours(
+    installation: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo's database with the lake of production, for example."""
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    lake = Path(installation.settings.effective_lake_url)
+    lake.mkdir(parents=True)
+    (lake / "installation").write_text("6f9619ff-8b86-4d01-b42d-00cf4fc964ff\n")
+    with pytest.raises(ConfigurationError, match=r"belongs to installation 6f9619ff-8b86") as said:
+        doctor.check_same_installation(installation.settings)
+    assert str(lake) in str(said.value)
+    refusal_here(capsys, "run", "analytics/contact_activity", "--partition", "2026-03-01-10:00")
+    assert installation.rows("select * from analytics.lake_hours") == []
+    assert [path.name for path in lake.rglob("*")] == ["installation"]
+    (lake / "installation").unlink()
+    assert doctor.check_same_installation(installation.settings).startswith("both are installation")
+    [outcome] = installation.run("analytics/contact_activity", "2026-03-01-10:00")
+    assert (outcome.status, outcome.rows) == ("COMPLETED", 1)
