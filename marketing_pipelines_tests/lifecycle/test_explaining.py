@@ -212,11 +212,21 @@ def test_a_contact_without_an_address_leaves_a_sequence_where_it_sends(
 
 
 def test_a_program_without_steps_says_so(world: ProgramWorld) -> None:
+    contact = enrolled(world, [])
+    assert only_stay(world, contact, at("03-02 11:00")).following == [
+        "The campaign has no steps: nothing moves until it has one."
+    ]
+
+
+def test_steps_that_are_switched_off_let_contacts_pass(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL])
     world.execute("update lifecycle.steps set enabled = false")
-    assert only_stay(world, contact, at("03-02 11:00")).following == [
-        "The campaign has no step that is switched on: nothing moves until it has one."
+    assert only_stay(world, contact, at("03-02 10:01")).following == [
+        "It is due since 2026-03-02T10:00:00Z: at the next pass it goes on to step hello "
+        "(switched off)."
     ]
+    world.move(at("03-02 10:05"))
+    assert only_stay(world, contact, at("03-02 10:06")).status == "completed"
 
 
 def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -> None:

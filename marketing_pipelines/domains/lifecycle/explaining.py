@@ -253,11 +253,8 @@ class _Future:
             return
         if self.status != "active":
             yield (f"The {self.program.kind} is {self.status}: nothing moves until it is active.")
-        elif all(one.type in (plan.ENTRANCE, plan.SWITCHED_OFF) for one in self.planned.values()):
-            yield (
-                f"The {self.program.kind} has no step that is switched on: nothing moves until it "
-                "has one."
-            )
+        elif not self.planned:
+            yield f"The {self.program.kind} has no steps: nothing moves until it has one."
             return
         one = self.planned.get(-self.program.id if row.step_id is None else row.step_id)
         if one is None:
