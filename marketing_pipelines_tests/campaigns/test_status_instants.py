@@ -177,8 +177,7 @@ def test_campaign_days_have_zeros_from_the_start_to_the_cancellation(
             {
                 "event_id": "e1",
                 "occurred_at": next_noon,
-                "source_type": "campaign",
-                "source_id": "draft",
+                "event_source": "draft",
             }
         ],
     )

@@ -5,6 +5,7 @@ local time where the time zone is another. Contacts of cancelled programs leave,
 sequences that unsubscribed or bounced, also while they wait.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,12 +78,10 @@ def _renewal(edited: Any) -> Mapping[str, Any]:
     """An edited step as `renew_at_steps` takes it; without a timeout where it cannot be read."""
     timeout = None
     if edited.type == "wait_for":
-        try:
+        with contextlib.suppress(StepError):
             step = steps.parse(edited.type, steps.read_stored(edited.config))
             assert isinstance(step, WaitFor)
             timeout = steps.length(step.timeout) / dt.timedelta(seconds=1)
-        except StepError:
-            timeout = None
     return {
         "step_id": edited.id,
         "program_id": edited.program_id,
