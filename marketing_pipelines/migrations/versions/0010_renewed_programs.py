@@ -2,11 +2,11 @@
 
 from marketing_pipelines.stores.schema import run_sql_file
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    run_sql_file("0009_renewed_programs.sql")
+    run_sql_file("0010_renewed_programs.sql")
