@@ -17,6 +17,7 @@ from typing import Any
 
 import procrastinate
 import sqlalchemy as sa
+from procrastinate import connector as procrastinate_connector
 from procrastinate import exceptions
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
@@ -27,6 +28,7 @@ from marketing_pipelines.queueing.performing import Attempt, describe, out_of_ti
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.settling import Held
 from marketing_pipelines.stores.postgres import libpq_uri
+from marketing_pipelines.stores.session_settings import prepare_async
 
 HEARTBEAT = 5.0
 # Longer than a machine that is merely busy keeps a heartbeat waiting.
@@ -86,9 +88,10 @@ class Process:
             loop.add_signal_handler(number, self._stopping.set)
         # Only now a signal ends it in order.
         print(self.greeting, flush=True)
-        connector = procrastinate.PsycopgConnector(
+        connector = _Connector(
             conninfo=libpq_uri(self.engine.url),
-            kwargs={"application_name": "marketing-pipelines worker", "options": "-c timezone=UTC"},
+            kwargs={"application_name": "marketing-pipelines worker"},
+            configure=prepare_async,
             min_size=1,
             max_size=len(self.shares) + 2,
         )
@@ -228,8 +231,25 @@ class Process:
         self._stopping.set()
 
 
+class _Connector(procrastinate.PsycopgConnector):
+    """Procrastinate's connector; it goes on listening when the server is back."""
+
+    async def listen_notify(
+        self, on_notification: procrastinate_connector.Notify, channels: Iterable[str]
+    ) -> None:
+        names = list(channels)
+        while True:
+            with contextlib.suppress(exceptions.ConnectorException):
+                await super().listen_notify(on_notification, names)
+            await asyncio.sleep(RECONNECT_AFTER)
+
+
 class _Fetching(JobManager):
-    """Procrastinate's job manager with our fetching; settling is not its business."""
+    """Procrastinate's job manager with our fetching; settling is not its business.
+
+    A server that is gone for a while ends none of the loops beside: Procrastinate notices the end
+    of one only when a worker stops. Whether a worker has to begin anew shows when it fetches.
+    """
 
     def __init__(
         self, connector: procrastinate.PsycopgConnector, share: Share, worker: Worker
@@ -264,6 +284,15 @@ class _Fetching(JobManager):
             "start_by": asked_at + self._margin if limited else None,
         }
         return Job.from_row(row | {"task_name": _ATTEMPT, "args": fetched})
+
+    async def update_heartbeat(self, worker_id: int) -> None:
+        """The next one comes when the server is back."""
+        with contextlib.suppress(exceptions.ConnectorException):
+            await super().update_heartbeat(worker_id)
+
+    async def list_jobs_to_abort_async(self, queue: str | None = None) -> Iterable[int]:
+        """None: an attempt ends by its time or with its worker."""
+        return ()
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """The attempt has settled its row itself, in one statement with its dead letter."""

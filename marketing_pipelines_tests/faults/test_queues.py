@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from marketing_pipelines.queueing import control, dead_letters, queues
 from marketing_pipelines.queueing.counts import QueueCount, queue_counts, task_state
 from marketing_pipelines.queueing.enqueue import enqueue
+from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.queueing.installed import (
     calls,
     drain,
@@ -141,6 +143,36 @@ def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
 
 def most_in_any_second(starts: list[float]) -> int:
     return max(sum(first <= start < first + 1 for start in starts) for first in starts)
+
+
+# 7
+def test_workers_listen_again_when_the_server_is_back_and_stop_without_tracebacks(
+    queue: sa.Engine, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy.before(server.socket_dir) as proxy:
+        monkeypatch.setenv("MARKETING_DATABASE_URL", proxy.url(str(queue.url.database)))
+        with workers(1, "--queue", "none", "--queue", "default") as [process]:
+            until(lambda: len(listening(queue)) == 2, what="the worker to listen")
+            proxy.cut(and_refuse=True)
+            until(lambda: not listening(queue), what="the server to notice")
+            proxy.accept_again()
+            until(lambda: len(listening(queue)) == 2, seconds=30, what="it to listen again")
+            [task_id] = put(queue, "write")
+            until(lambda: calls(queue) == [(task_id, 1)], what="the task to be done")
+            process.terminate()
+            printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in printed
+
+
+def listening(engine: sa.Engine) -> list[int]:
+    """The server processes over which workers of this database listen."""
+    query = sa.text(
+        "select pid from pg_stat_activity where datname = current_database()"
+        " and application_name = 'marketing-pipelines worker' and query ilike 'listen%'"
+    )
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
 
 
 # 16
