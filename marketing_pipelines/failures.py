@@ -33,7 +33,7 @@ class StoreUnavailableError(RetryableError):
 
 
 class UpstreamNotReadyError(RetryableError):
-    """Partitions that this work reads are not written yet."""
+    """Partitions that this work reads are not written yet; marks ask for it again."""
 
 
 class TimedOutError(RetryableError):

@@ -7,10 +7,18 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines import sentry
-from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
+from marketing_pipelines.failures import (
+    MarketingPipelinesError,
+    PermanentError,
+    TimedOutError,
+    UpstreamNotReadyError,
+)
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.redaction import redact, redacted_error
 from marketing_pipelines.stores.run_tags import SCHEDULED_TAG, TICK_TAG
+
+# What is not ready is marked, and a run is asked for when it is.
+_NOT_TRIED_AGAIN = (PermanentError, UpstreamNotReadyError, dg.Failure)
 
 
 @contextlib.contextmanager
@@ -41,7 +49,7 @@ def delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) 
     """How long to wait before the work is tried again; None where it is not."""
     if isinstance(error, dg.RetryRequested):
         return float(error.seconds_to_wait or 0)
-    if isinstance(error, (PermanentError, dg.Failure)) or not isinstance(error, Exception):
+    if isinstance(error, _NOT_TRIED_AGAIN) or not isinstance(error, Exception):
         return None
     delays = policy_of(context.asset_key.to_user_string()).retries
     return delays[context.retry_number] if context.retry_number < len(delays) else None

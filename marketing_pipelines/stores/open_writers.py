@@ -22,6 +22,23 @@ OPEN_WRITERS = sa.text(
 )
 
 
+def require_over(connection: sa.Connection, end: dt.datetime) -> None:
+    """Refuses a time that is not over by PostgreSQL's clock, give or take a difference of clocks.
+
+    Rows of such a time make no marks when they arrive, so it must not be taken as done.
+
+    Raises:
+        UpstreamNotReadyError: this machine's clock is ahead.
+    """
+    ahead = end - connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    connection.rollback()
+    if ahead > CLOCK_DIFFERENCE:
+        raise UpstreamNotReadyError(
+            f"By PostgreSQL's clock {end:%Y-%m-%d %H:%M} UTC is {ahead.total_seconds():.0f} s "
+            "ahead: set both clocks by NTP; the work is done when the time is over."
+        )
+
+
 def wait_for_writers(
     connection: sa.Connection,
     tables: Sequence[str],

@@ -319,8 +319,14 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
+def reset_peak_memory() -> None:
+    """Has the peak begin anew, where the system can: a process may do several runs."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+
+
 def peak_memory_mb() -> int:
-    """Peak resident memory of this process, MB."""
+    """Peak resident memory of this process since it was last reset, MB."""
     # Linux begins the usage of a process with the memory of the one that started it.
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
         for line in status:

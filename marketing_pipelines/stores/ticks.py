@@ -24,6 +24,7 @@ from marketing_pipelines.failures import (
     SkippedOverlapError,
     StoreUnavailableError,
     TimedOutError,
+    UpstreamNotReadyError,
 )
 from marketing_pipelines.partitions import Grain, Window
 from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
@@ -317,6 +318,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
         )
         _limit_server(connection, timeout)
         connection.commit()
+        sessions.reset_peak_memory()
         current = Tick(
             job=job,
             instant=instant,
@@ -361,6 +363,12 @@ def _session_closed(current: Tick) -> Iterator[None]:
         current.skipped = skipped.holder_run_id or "unknown"
         with time_limit(current.job, SILENCE):
             _close(current, "SKIPPED_OVERLAP", str(skipped))
+    except UpstreamNotReadyError as error:
+        with time_limit(current.job, SILENCE):
+            _leave_to_marks(current)
+            # No failure of the job: it follows by itself.
+            _close(current, "FAILED", str(error), will_retry=True)
+        raise
     except BaseException as error:
         # A connection that is silent would keep the run here for ever.
         unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
@@ -377,6 +385,17 @@ def _session_closed(current: Tick) -> Iterator[None]:
     else:
         with time_limit(current.job, SILENCE):
             _close(current, "COMPLETED", None)
+
+
+def _leave_to_marks(current: Tick) -> None:
+    """Marks the partitions that are left, and what they read where that was never done."""
+    asset = partitions.registered().get(current.job)
+    if asset is None:
+        return
+    left = [w for w in current.windows if w.key not in current.done]
+    current.connection.rollback()
+    cascade.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
+    current.connection.commit()
 
 
 def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:

@@ -4,11 +4,14 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.analytics.manifest import missing_hours
+from marketing_pipelines.failures import UpstreamNotReadyError
 from marketing_pipelines.running import RunFailedError
 from marketing_pipelines.stores import marks
+from marketing_pipelines.stores.open_writers import require_over
 from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation, instant
 
@@ -32,8 +35,21 @@ def test_a_day_alone_refuses_to_count_without_its_hours_and_marks_them(
         " group by 1 order by 1"
     ) == [("analytics/contact_activity", 24), ("analytics/event_aggregates", 1)]
     assert installation.rows("select status, count(*) from ops.job_sessions group by 1") == [
-        ("FAILED", 4)
+        ("FAILED", 1)
     ]
+    # It follows by itself: no failure that anybody is alerted of.
+    assert installation.rows("select count(*) from ops.incidents") == [(0,)]
+
+
+def test_an_hour_that_is_not_over_by_the_servers_clock_is_not_exported(
+    installation: Installation,
+) -> None:
+    """As where this machine's clock is ahead: events of such an hour make no marks."""
+    with installation.engine.connect() as connection:
+        now = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        require_over(connection, now + dt.timedelta(seconds=60))
+        with pytest.raises(UpstreamNotReadyError, match=r"By PostgreSQL's clock .* s ahead"):
+            require_over(connection, now + dt.timedelta(minutes=10))
 
 
 def test_a_refused_day_follows_by_itself_when_its_hours_are_exported(

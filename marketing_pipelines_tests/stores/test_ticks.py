@@ -408,6 +408,19 @@ def test_the_peak_of_memory_is_that_of_the_process_and_not_of_who_started_it() -
     assert 0 < int(done.stdout) < len(ballast) // (1024 * 1024)
 
 
+def test_the_peak_of_memory_is_the_runs_own_where_a_process_does_several(
+    engine: sa.Engine,
+) -> None:
+    def waste(tick: Tick) -> None:
+        len(b"x" * (400 * 1024 * 1024))
+        finish_all(tick)
+
+    assert run_probe(engine, waste, HOUR).success
+    assert run_probe(engine, finish_all, HOUR).success
+    [(first,), (second,)] = all_sessions(engine, "rss_peak_mb")
+    assert first - second > 300
+
+
 def test_shared_work_has_connections_beside_that_share_its_lock_and_limits(
     engine: sa.Engine,
 ) -> None:

@@ -21,12 +21,11 @@ from marketing_pipelines.domains.analytics.tables import (
     hourly_events,
 )
 from marketing_pipelines.engines.protocol import Engine
-from marketing_pipelines.failures import UpstreamNotReadyError
 from marketing_pipelines.partitions import PartitionedAsset, Window
 from marketing_pipelines.presentation import preview
 from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.lake import Lake
-from marketing_pipelines.stores.open_writers import wait_for_writers
+from marketing_pipelines.stores.open_writers import require_over, wait_for_writers
 from marketing_pipelines.stores.ticks import Tick
 
 # Hours are exported and counted by one statement for all, days and months by one statement each.
@@ -42,6 +41,7 @@ def do_export(tick: Tick, lake: Lake) -> list[Outcome]:
     with export.reading(tick.connection.engine) as source:
         rows_of = export.estimated_rows(tick.connection, tick.windows)
         for hours in tick.chunks(rows_of, most_rows=EVENTS_AT_ONCE):
+            require_over(tick.connection, hours[-1].end)
             wait_for_writers(
                 tick.connection,
                 ["analytics.contact_activity"],
@@ -175,7 +175,7 @@ def _count(
     span = LakeHours(tick.connection, tick.windows[0].start, tick.windows[-1].end)
     most_rows = EVENTS_AT_ONCE if asset.grain == "hour" else EVENTS_OF_DAYS_AT_ONCE
     for windows in tick.chunks({w.key: span.rows_in(w) for w in tick.windows}, most_rows=most_rows):
-        _require_exported(tick, asset, windows)
+        aggregates.require_exported(tick.connection, windows, tick.instant)
         with tick.replacing(windows) as replacement:
             connection = replacement.connection
             hours = LakeHours(connection, windows[0].start, windows[-1].end)
@@ -183,13 +183,3 @@ def _count(
             outcomes += verify(connection, windows)
             cascade.mark_above(connection, asset, windows, now=tick.instant, zone=tick.zone)
     return outcomes
-
-
-def _require_exported(tick: Tick, asset: PartitionedAsset, windows: Sequence[Window]) -> None:
-    """Where closed hours are missing, marks them and the partitions, and gives up for now."""
-    try:
-        aggregates.require_exported(tick.connection, windows, tick.instant)
-    except UpstreamNotReadyError:
-        cascade.mark(tick.connection, asset, windows, now=tick.instant, zone=tick.zone)
-        tick.connection.commit()
-        raise
