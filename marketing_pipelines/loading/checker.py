@@ -4,6 +4,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from marketing_pipelines.zones import offsets
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -26,16 +28,40 @@ def read_sql(name: str) -> str:
     return folder.joinpath("sql", *f"{name}.sql".split("/")).read_text(encoding="utf-8")
 
 
+def _local_instants(local: Any, zone: Any) -> Any:
+    """The first instants at which clocks of a zone, the same in all rows, show local times.
+
+    DuckDB has time zones of its own, which are not those of the rest.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    first, *changes = offsets(zone[0].as_py())
+    starts = np.array([change.starts_local for change in changes], "datetime64[us]")
+    ahead = np.array([one.utc_offset for one in (first, *changes)], "timedelta64[us]")
+    times = local.cast(pa.timestamp("us")).to_numpy()
+    instants = times - ahead[np.searchsorted(starts, times, side="right")]
+    return pa.array(instants.astype("int64")).cast(pa.timestamp("us", "UTC"))
+
+
 class Checker:
     """A DuckDB connection that knows this package's macros; for one thread."""
 
     def __init__(self) -> None:
         import duckdb
+        from duckdb.func import PythonUDFType
 
         self._connection = duckdb.connect(
             config={"threads": 1, "memory_limit": "256MB", "preserve_insertion_order": True}
         )
         self._connection.execute("set timezone = 'UTC'")
+        self._connection.create_function(
+            "local_instant",
+            _local_instants,
+            ["TIMESTAMP", "VARCHAR"],
+            "TIMESTAMP WITH TIME ZONE",
+            type=PythonUDFType.ARROW,
+        )
         for name in _MACROS:
             self._connection.execute(read_sql(f"macros/{name}"))
 

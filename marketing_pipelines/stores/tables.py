@@ -66,15 +66,41 @@ installation = sa.Table(
         server_default=sa.func.now(),
     ),
     sa.Column(
-        "installation_id",
-        sa.Uuid,
-        nullable=False,
-        server_default=sa.func.gen_random_uuid(),
-        comment="Identity that the event lake of this database carries as well",
+        "zones_version",
+        sa.Text,
+        comment="Version of the package tzdata from which ops.zones was written",
     ),
     sa.CheckConstraint("id = 1", name="one_row"),
     schema="ops",
     comment="What one installation decided at its first start",
+)
+
+zones = sa.Table(
+    "zones",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="IANA name"),
+    sa.Column(
+        "starts_at",
+        pg.ARRAY(sa.DateTime(timezone=True)),
+        nullable=False,
+        comment="From which instants on clocks have another offset, the first -infinity",
+    ),
+    sa.Column(
+        "starts_local",
+        pg.ARRAY(sa.DateTime()),
+        nullable=False,
+        comment="From which local times on they are read with that offset: of a time shown twice "
+        "the first counts",
+    ),
+    sa.Column(
+        "utc_offsets",
+        pg.ARRAY(pg.INTERVAL),
+        nullable=False,
+        comment="What clocks are ahead of UTC from each of them on",
+    ),
+    schema="ops",
+    comment="Time zones as the package tzdata has them: what clocks are ahead of UTC, and from "
+    "when on",
 )
 
 job_sessions = sa.Table(

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.tables import STATES
 from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.partitions import midnight, windows_between
 
 MOST_CAMPAIGNS = 2_000
 REASONS_OF_A_STEP = 5
@@ -129,11 +130,15 @@ def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> lis
         {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MOST_CAMPAIGNS},
     ).all()
     by_campaign = {row.id: Report(row) for row in rows}
+    first = today - dt.timedelta(days=DAYS)
+    days_shown = list(windows_between("day", midnight(first, zone), midnight(today, zone), zone))
     asked = {
         "campaigns": list(by_campaign),
         "tick": tick,
-        "zone": zone.key,
-        "first": today - dt.timedelta(days=DAYS),
+        "dates": [day.date for day in days_shown],
+        "starts": [day.start for day in days_shown],
+        "ends": [day.end for day in days_shown],
+        "first": first,
         "after": today,
         "reasons": REASONS_OF_A_STEP,
     }

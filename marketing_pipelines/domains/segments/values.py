@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.rules import COMPLEMENTS, Comparison
+from marketing_pipelines.stores.tables import zones
 
 Condition = sa.ColumnElement[bool]
 _AS_WRITTEN = "C"
@@ -66,7 +67,7 @@ class Document:
         return sa.func.segments.as_boolean(self.value, type_=sa.Boolean)
 
     def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
-        return sa.func.segments.as_instant(self.text(), zone.key, type_=sa.DateTime(timezone=True))
+        return _as_instant(self.text(), zone)
 
     def is_present(self) -> Condition:
         return sa.func.segments.is_present(self.value, type_=sa.Boolean)
@@ -91,7 +92,7 @@ class TextColumn:
         return sa.case((self.column == "true", sa.true()), (self.column == "false", sa.false()))
 
     def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
-        return sa.func.segments.as_instant(self.column, zone.key, type_=sa.DateTime(timezone=True))
+        return _as_instant(self.column, zone)
 
     def is_present(self) -> Condition:
         return sa.func.coalesce(self.column, "") != ""
@@ -123,6 +124,21 @@ class TypedColumn:
 
     def document(self) -> sa.ColumnElement[Any]:
         return sa.func.to_jsonb(self.column, type_=pg.JSONB)
+
+
+def _as_instant(text: sa.ColumnElement[str], zone: ZoneInfo) -> sa.ColumnElement[Any]:
+    return sa.func.segments.as_instant(
+        text,
+        _of_zone(zone, zones.c.starts_local),
+        _of_zone(zone, zones.c.utc_offsets),
+        type_=sa.DateTime(timezone=True),
+    )
+
+
+def _of_zone(zone: ZoneInfo, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
+    """An array of a zone, read and unpacked once a statement."""
+    unpacked = sa.func.array_cat(column, sa.cast([], column.type), type_=column.type)
+    return sa.select(unpacked).where(zones.c.name == zone.key).scalar_subquery()
 
 
 def column_of(name: str) -> sa.Column[Any] | None:
@@ -257,8 +273,12 @@ def _in_time(
         return _lies_in(read, first.start, last.end)
     if op == "anniversary":
         span = dates.period(given if comparison.has_value else "today", now, zone)
-        local = sa.func.timezone(zone.key, read, type_=sa.DateTime)
-        day = sa.func.to_char(local, "MMDD", type_=sa.Text)
+        day = sa.func.segments.month_day(
+            read,
+            _of_zone(zone, zones.c.starts_at),
+            _of_zone(zone, zones.c.utc_offsets),
+            type_=sa.Text,
+        )
         return day == sa.any_(sa.cast(dates.month_days(span), pg.ARRAY(sa.Text)))
     span = dates.period(given, now, zone)
     return {

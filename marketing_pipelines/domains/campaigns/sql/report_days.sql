@@ -1,6 +1,6 @@
 -- What happened in campaigns on each of the last days that are over.
 with moved as (
-    select program_id as campaign_id, (moved.at at time zone :zone)::date as date,
+    select program_id as campaign_id, day.date,
            count(*) filter (where moved.entered) as entered,
            count(*) filter (where not moved.entered) as finished
     from lifecycle.enrolments as enrolment
@@ -8,10 +8,12 @@ with moved as (
         values (enrolment.entered_at, true),
                (coalesce(enrolment.completed_at, enrolment.exited_at, enrolment.failed_at), false)
     ) as moved (at, entered)
+    join unnest(
+            cast(:dates as date[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[])
+        ) as day (date, starts_at, ends_at)
+        on moved.at >= day.starts_at and moved.at < day.ends_at
     where enrolment.program_kind = 'campaign'
         and enrolment.program_id = any(cast(:campaigns as bigint[]))
-        and moved.at >= cast(:first as date)::timestamp at time zone :zone
-        and moved.at < cast(:after as date)::timestamp at time zone :zone
     group by 1, 2
 ),
 events as (

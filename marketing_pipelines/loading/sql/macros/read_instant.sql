@@ -10,5 +10,5 @@ create macro read_instant(value, zone) as
                 regexp_replace(upper(value), '([T ]\d\d:\d\d)([Z+-])', '\1:00\2') as timestamptz)
         when zone is not null
             and regexp_full_match(value, '\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?')
-            then timezone(zone, try_cast(value as timestamp))
+            then local_instant(try_cast(value as timestamp), zone)
     end

@@ -1,4 +1,4 @@
-"""An identity that the database and its lake share."""
+"""Time zones in the database, from the package that Python reads them from."""
 
 from marketing_pipelines.stores.schema import run_sql_file
 
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql_file("0009_installation_id.sql")
+    run_sql_file("0009_zones.sql")

@@ -1,2 +1,0 @@
--- Has the days of instants counted again.
-select lifecycle.mark_days(cast(:instants as timestamptz[]))
