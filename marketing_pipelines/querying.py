@@ -21,7 +21,7 @@ from marketing_pipelines.stores.lake import Lake, schema
 from marketing_pipelines.stores.postgres import (
     connecting,
     create_engine,
-    libpq_uri,
+    fast_reader,
     reader_url,
 )
 
@@ -141,8 +141,6 @@ def _hand_over_tables(
     duck: "duckdb.DuckDBPyConnection", connection: sa.Connection, statement: str
 ) -> None:
     """The PostgreSQL tables that the statement names, as tables of the same name."""
-    import adbc_driver_postgresql.dbapi as adbc
-
     named = {name.partition(" AS ")[0] for name in duck.get_table_names(statement, qualified=True)}
     for parts in (name.split(".") for name in sorted(named)):
         relation = sa.table(parts[-1], schema=parts[0] if len(parts) == 2 else None)
@@ -150,7 +148,7 @@ def _hand_over_tables(
         exists = connection.execute(sa.select(sa.func.to_regclass(quoted))).scalar()
         if exists is None:
             continue
-        with adbc.connect(libpq_uri(connection.engine.url)) as source, source.cursor() as cursor:
+        with fast_reader(connection.engine.url) as source, source.cursor() as cursor:
             cursor.execute(f"select * from {quoted}")
             duck.register("incoming", cursor.fetch_record_batch())
             if relation.schema:

@@ -5,22 +5,24 @@ import importlib.metadata
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
 
 import sqlalchemy as sa
 import typer
 
 from marketing_pipelines import addresses
-from marketing_pipelines.cli import running_up
 from marketing_pipelines.cli.session import connected, dagster_home, dagster_instance
 from marketing_pipelines.domains.analytics.tables import lake_hours
+from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
 from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.settings import Settings, get_settings, unknown_variables
-from marketing_pipelines.stores import embedded_orphans, marks
+from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.stores import marks, zone_table
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     clock_skew,
@@ -29,7 +31,12 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     reader_url,
 )
-from marketing_pipelines.stores.schema import ensure_database, installation_id
+from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.session_settings import require_kept
+from marketing_pipelines.zones import VERSION
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 LARGEST_SKEW = dt.timedelta(seconds=60)
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
@@ -58,12 +65,11 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
         return
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
-    yield "orphaned databases", _orphans
     yield "postgresql", lambda: _postgres(settings)
-    yield "lake and database", lambda: check_same_installation(settings)
     yield "dagster database", lambda: _dagster_database(settings)
     yield "dagster instance", lambda: check_dagster_instance(settings)
     yield "clock", check_clock
+    yield "zones", check_zones
     yield "definitions", _definitions
     yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
@@ -78,33 +84,7 @@ def _sentence(error: Exception) -> str:
 def _settings() -> str:
     settings = get_settings()
     settings.require_known_engine()
-    unknown = unknown_variables()
-    if unknown:
-        raise ConfigurationError(" ".join(map(said_of_unknown, unknown.items())))
-    return (
-        f"this shell's: {settings.env}, days of {settings.timezone}, engine {settings.engine}; "
-        f"{_settings_of_up(settings)}"
-    )
-
-
-def said_of_unknown(variable: tuple[str, str | None]) -> str:
-    """The sentence about a variable that is no setting."""
-    name, near = variable
-    return f"{name} is no setting of this release: " + (
-        f"did you mean {near}?" if near else "remove it, `docs/settings.md` lists them."
-    )
-
-
-def _settings_of_up(settings: Settings) -> str:
-    running = running_up.found(settings)
-    if running is None:
-        return "no `up` runs with this data folder"
-    if not running.differs:
-        return f"the running `up`, process {running.pid}, uses the same"
-    return (
-        f"the running `up`, process {running.pid}, uses another {', '.join(running.differs)}, so "
-        "what follows may not hold for it"
-    )
+    return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
 
 
 def _data_folder(settings: Settings) -> str:
@@ -126,18 +106,6 @@ def _lake(settings: Settings) -> str:
     return f"{settings.effective_lake_url}, {lake.size() / 1e6:.1f} MB"
 
 
-def _orphans() -> str:
-    """Clusters of root's deleted data folders: they take space, and nothing else is wrong."""
-    found = [cluster for cluster in embedded_orphans.clusters() if cluster.is_orphan]
-    if not found:
-        return "none"
-    size = sum(cluster.size_bytes for cluster in found) / 1e6
-    return (
-        f"{len(found)} of deleted or moved data folders, {size:.0f} MB: `marketing-pipelines db "
-        "list` names them, `db destroy` deletes them"
-    )
-
-
 def _postgres(settings: Settings) -> str:
     """Version, pooler, zone (all by migrating), the reader's role, the work."""
     with connected() as (_, engine):
@@ -145,17 +113,10 @@ def _postgres(settings: Settings) -> str:
             version = connection.exec_driver_sql("show server_version").scalar_one()
             hours = connection.execute(sa.select(sa.func.count()).select_from(lake_hours))
             numbers = f"{hours.scalar_one()} hours exported"
-        with connecting(reader_url(settings)), create_engine(reader_url(settings)).connect():
-            pass
+        url = reader_url(settings)
+        with connecting(url), create_engine(url).connect() as reader:
+            require_kept(reader, "MARKETING_READER_DATABASE_URL")
     return f"version {version}, no transaction pooler, {numbers}"
-
-
-def check_same_installation(settings: Settings) -> str:
-    """The identity that lake and database share; a lake without one gets it."""
-    with connected() as (_, engine), engine.connect() as connection:
-        identity = installation_id(connection)
-    Lake(settings.effective_lake_url).claim(identity)
-    return f"both are installation {identity}"
 
 
 def _dagster_database(settings: Settings) -> str:
@@ -186,7 +147,13 @@ def check_dagster_instance(settings: Settings) -> str:
             )
             if not is_on
         ]
+        zone = session_zone(instance)
     file = configuration_file(INSTANCE_FILE)
+    if zone != "UTC":
+        raise ConfigurationError(
+            f"Dagster's sessions are in {zone}, and its columns have no zone: run `alter role … in "
+            "database … set timezone to 'UTC'` for its role and database."
+        )
     if elsewhere:
         raise ConfigurationError(
             f"Dagster keeps runs and events elsewhere ({', '.join(sorted(elsewhere))}) than in the "
@@ -195,6 +162,13 @@ def check_dagster_instance(settings: Settings) -> str:
     if switched_off:
         raise ConfigurationError(f"{', '.join(switched_off)} is off: switch it on in {file}.")
     return f"home {dagster_home(settings)}, runs are monitored and tried again"
+
+
+def session_zone(instance: "DagsterInstance") -> str:
+    """The time zone of the sessions in which Dagster itself writes."""
+    storage: Any = instance.run_storage
+    with storage.connect() as connection:
+        return str(connection.exec_driver_sql("show timezone").scalar_one())
 
 
 def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> str:
@@ -208,6 +182,34 @@ def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC
             "this machine's: set both by NTP, or jobs work for instants that are not over."
         )
     return f"PostgreSQL's differs by {abs(seconds)} s"
+
+
+def check_zones() -> str:
+    """Compares the zones in use with `ops.zones`, and with the server's own."""
+    named = [
+        sa.select(table.c.timezone).where(table.c.timezone.is_not(None))
+        for table in (contacts, organizations)
+    ]
+    with connected() as (settings, engine), engine.connect() as connection:
+        used = {settings.timezone, *connection.execute(sa.union(*named)).scalars()}
+        known = sorted(used & available_timezones())
+        differing = zone_table.differing(connection, known)
+        others = zone_table.read_otherwise_by_the_server(connection, known, dt.datetime.now(dt.UTC))
+    if differing:
+        raise ConfigurationError(
+            f"ops.zones does not hold what the package tzdata says of {', '.join(differing)}: run "
+            "`update ops.installation set zones_version = null`, then `marketing-pipelines "
+            "migrate`."
+        )
+    text = f"{len(known)} in use, all as in tzdata {VERSION.split()[0]}"
+    if unknown := sorted(used - set(known)):
+        text += f"; {len(unknown)} names are no zones and are passed over, such as '{unknown[0]}'"
+    if others:
+        text += (
+            f"; PostgreSQL itself reads {', '.join(others)} otherwise, which matters to SQL of "
+            "your own with `at time zone` only"
+        )
+    return text
 
 
 def _marks(settings: Settings) -> str:

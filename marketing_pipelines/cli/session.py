@@ -28,7 +28,7 @@ def server_running(settings: Settings) -> Iterator[None]:
     if settings.database_url is not None:
         yield
         return
-    with EmbeddedPostgres.of(settings).using():
+    with EmbeddedPostgres(settings.data_dir).using():
         yield
 
 
@@ -85,4 +85,8 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_STORAGE_URL": url,
         "DAGSTER_STORAGE_DIR": str(settings.data_dir),
         "DAGSTER_LOG_DIR": str(logs),
+        # Dagster's columns have no zone; libpq tells the server the session's, poolers too.
+        "PGTZ": "UTC",
+        # Dagster's own processes read zones from the package `tzdata`, as ours do.
+        "PYTHONTZPATH": "",
     }

@@ -127,10 +127,7 @@ def _number_within(
 
 
 def _clock_time(instants: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """The same instants as UTC clock times, which Arrow writes ten times faster as text.
-
-    Sessions speak UTC, so PostgreSQL reads the same instants from them.
-    """
+    """The same instants as UTC clock times, which Arrow writes ten times faster as text."""
     import pyarrow as pa
 
     return instants.cast(pa.timestamp("us"))

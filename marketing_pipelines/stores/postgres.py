@@ -18,21 +18,18 @@ from marketing_pipelines.failures import ConfigurationError, StoreUnavailableErr
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.session_settings import (
+    KEEPALIVE,
+    SET_SETTINGS,
+    UNACKNOWLEDGED_MS,
+    prepare,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST_VERSION = 15
-# A peer that is gone without a word is noticed within a minute, on both ends of the connection.
-KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-UNACKNOWLEDGED_MS = 60_000
 SECONDS_TO_CANCEL = 5.0
-SESSION_OPTIONS = {
-    "timezone": "UTC",
-    "client_connection_check_interval": "5s",
-    "tcp_user_timeout": UNACKNOWLEDGED_MS,
-    **{f"tcp_{name}": seconds for name, seconds in KEEPALIVE.items()},
-}
 
 
 def database_url(settings: Settings) -> URL:
@@ -85,7 +82,7 @@ def libpq_uri(url: URL) -> str:
 def create_engine(
     url: URL, *, application_name: str = "marketing-pipelines", pool_size: int | None = None
 ) -> sa.Engine:
-    """An engine whose sessions speak UTC and give up on an unreachable server.
+    """An engine whose sessions have our settings and give up on an unreachable server.
 
     They give up after ten seconds while connecting and after a minute later; the server notices
     within seconds when the process of a session that works is gone.
@@ -97,18 +94,35 @@ def create_engine(
     pool: dict[str, Any] = {"poolclass": sa.pool.NullPool}
     if pool_size is not None:
         pool = {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         **pool,
         hide_parameters=True,
         connect_args={
             "connect_timeout": 10,
             "application_name": application_name,
-            "options": " ".join(f"-c {name}={value}" for name, value in SESSION_OPTIONS.items()),
             "tcp_user_timeout": UNACKNOWLEDGED_MS,
             **KEEPALIVE,
         },
     )
+    # Before SQLAlchemy's own listener, which reads the settings of the first connection.
+    sa.event.listen(engine, "connect", prepare, insert=True)
+    return engine
+
+
+@contextlib.contextmanager
+def fast_reader(url: URL) -> Iterator[Any]:
+    """A connection of ADBC, which hands rows over as Arrow, with our settings.
+
+    It commits by itself unless told to begin a transaction.
+    """
+    import adbc_driver_postgresql.dbapi as adbc
+
+    with adbc.connect(libpq_uri(url), autocommit=True) as source:
+        with source.cursor() as cursor:
+            cursor.execute(SET_SETTINGS)
+            cursor.fetchall()
+        yield source
 
 
 @contextlib.contextmanager

@@ -1,10 +1,9 @@
 """Bringing a database to this release's schema, and the decisions stored in it."""
 
 import contextlib
-import re
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -13,19 +12,22 @@ from sqlalchemy.engine import URL
 
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import zone_table
 from marketing_pipelines.stores.postgres import (
     OLDEST_VERSION,
     connecting,
     create_engine,
     raw_cursor,
 )
+from marketing_pipelines.stores.session_settings import require_kept
 from marketing_pipelines.stores.tables import installation
 
 MIGRATION_LOCK = 0x6D6B7470
+POOLER_SAMPLES = 5
 
 
 def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
-    """Runs the migrations that are missing and stores or compares the reporting zone.
+    """Runs the migrations that are missing; stores or compares zones.
 
     Raises:
         ConfigurationError: the server is too old, sits behind a transaction pooler, or the stored
@@ -45,6 +47,11 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
                     .on_conflict_do_nothing()
                 )
                 connection.commit()
+        if not zone_table.is_current(connection):
+            with _only_one(connection):
+                zone_table.write(connection)
+                connection.commit()
+        connection.rollback()
         if compare_zone:
             require_same_zone(connection, settings.zone)
 
@@ -69,7 +76,7 @@ def _ours(url: URL) -> URL:
 
 def _is_current(connection: sa.Connection) -> bool:
     """Whether the newest migration has run; spares the commands the import of Alembic."""
-    return _stored_version(connection) == _head(_known_versions())
+    return _stored_version(connection) == max(_known_versions())
 
 
 def _refuse_newer(connection: sa.Connection) -> None:
@@ -89,36 +96,9 @@ def _stored_version(connection: sa.Connection) -> str | None:
     return stored
 
 
-def _known_versions() -> dict[str, str | None]:
-    """The migrations of this release, each with the one that it follows."""
-    found: dict[str, str | None] = {}
-    for file in resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir():
-        if file.name[:1].isdigit():
-            revision, follows = (_stated(file.read_text(), name) for name in _LINKS)
-            if revision is None or revision in found:
-                raise ConfigurationError(
-                    f"Migration {file.name} has no revision of its own: number it anew."
-                )
-            found[revision] = follows
-    return found
-
-
-_LINKS = ("revision", "down_revision")
-
-
-def _stated(text: str, name: str) -> str | None:
-    match = re.search(rf'^{name} = "(\w+)"$', text, re.MULTILINE)
-    return match[1] if match else None
-
-
-def _head(versions: Mapping[str, str | None]) -> str:
-    heads = sorted(set(versions) - set(versions.values()))
-    if len(heads) != 1:
-        raise ConfigurationError(
-            f"Migrations {' and '.join(heads)} both end the row of migrations: make one follow the "
-            "other by its down_revision."
-        )
-    return heads[0]
+def _known_versions() -> set[str]:
+    files = resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir()
+    return {file.name.partition("_")[0] for file in files if file.name[:1].isdigit()}
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -146,16 +126,31 @@ def require_supported_server(connection: sa.Connection) -> None:
             "MARKETING_DATABASE_URL points at a transaction pooler, which breaks the locks: "
             "name the server itself or a pool in session mode."
         )
+    require_kept(connection, "MARKETING_DATABASE_URL")
 
 
 def behind_transaction_pooler(connection: sa.Connection) -> bool:
-    """Whether two connections of ours share one server process between transactions."""
-    connection.rollback()
-    own = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
-    connection.rollback()
+    """Whether two connections of ours change or share server processes between transactions.
+
+    A pooler that hands out the last used process gives both the same; one that hands them out in
+    turn gives another to the one that asks twice.
+    """
     with connection.engine.connect() as other:
-        shared = other.exec_driver_sql("select pg_backend_pid()").scalar_one() == own
-    return bool(shared)
+        own, others = set[int](), set[int]()
+        for _ in range(POOLER_SAMPLES):
+            for asked, found in ((connection, own), (other, others)):
+                found.update(_server_process(asked) for _ in range(2))
+    return len(own) > 1 or len(others) > 1 or own == others
+
+
+def _server_process(connection: sa.Connection) -> int:
+    """The process that serves one transaction."""
+    driver: Any = connection.connection.driver_connection
+    driver.rollback()
+    # A prepared statement would be unknown to another process.
+    (process,) = driver.execute("select pg_backend_pid()", prepare=False).fetchone()
+    driver.rollback()
+    return int(process)
 
 
 def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
@@ -168,12 +163,6 @@ def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
             f"{stored}: set it back, or run `marketing-pipelines migrate --rebuild` to count "
             "every day and month anew."
         )
-
-
-def installation_id(connection: sa.Connection) -> uuid.UUID:
-    """The identity that the database shares with its lake."""
-    found: uuid.UUID = connection.execute(sa.select(installation.c.installation_id)).scalar_one()
-    return found
 
 
 def run_sql_file(name: str) -> None:

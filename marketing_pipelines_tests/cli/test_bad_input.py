@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy.engine import make_url
 
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
@@ -93,56 +92,6 @@ def test_a_database_that_refuses_the_connection(environment: dict[str, str]) -> 
 def test_a_database_that_does_not_exist(environment: dict[str, str]) -> None:
     url = environment["MARKETING_DATABASE_URL"].replace("/test_", "/no_such_")
     assert "does not exist" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
-
-
-def test_a_transaction_pooler(environment: dict[str, str]) -> None:
-    with pooled(environment["MARKETING_DATABASE_URL"], "transaction") as url:
-        assert "transaction pooler" in refusal("query", "select 1", MARKETING_DATABASE_URL=url)
-
-
-def test_a_session_pooler_is_fine(environment: dict[str, str]) -> None:
-    with pooled(environment["MARKETING_DATABASE_URL"], "session") as url:
-        done = call("migrate", MARKETING_DATABASE_URL=url)
-        assert (done.returncode, done.stderr) == (0, "")
-
-
-@contextlib.contextmanager
-def pooled(url: str, mode: str) -> Iterator[str]:
-    """PgBouncer in front of the database, and the URL through it."""
-    program = shutil.which("pgbouncer")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
-    direct = make_url(url)
-    host = Path(str(direct.query["host"]))
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        configuration = Path(folder) / "pgbouncer.ini"
-        configuration.write_text(
-            f"[databases]\n{direct.database} = host={host} user=marketing\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-            f"unix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
-            "ignore_startup_parameters = extra_float_digits, options\n"
-        )
-        process = subprocess.Popen(
-            [program, "-q", str(configuration)],
-            stderr=subprocess.DEVNULL,
-            user=host.owner() if os.geteuid() == 0 else None,
-        )
-        try:
-            until(lambda: answers(port), what="pgbouncer")
-            yield f"postgresql://marketing@127.0.0.1:{port}/{direct.database}"
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 def test_a_lake_that_cannot_be_written_stops_the_run_and_it_succeeds_later(

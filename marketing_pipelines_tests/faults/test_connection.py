@@ -98,9 +98,9 @@ def test_fault_8_both_ends_notice_within_a_minute_that_the_other_is_gone(
             assert idle + interval * count <= 60
             assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
         rows = connection.execute(
-            sa.text("select name, reset_val from pg_settings where source = 'client'")
+            sa.text("select name, setting from pg_settings where source = 'session'")
         )
-        set_by_us = {row.name: row.reset_val for row in rows}
+        set_by_us = {row.name: row.setting for row in rows}
     assert set_by_us["client_connection_check_interval"] == "5000"
     assert {name for name in set_by_us if name.startswith("tcp_")} == {
         "tcp_keepalives_count",

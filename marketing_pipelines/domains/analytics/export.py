@@ -24,8 +24,7 @@ from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.failures import ContractViolationError
 from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.lake import HourFile, Lake, schema
-from marketing_pipelines.stores.postgres import libpq_uri
-from marketing_pipelines.stores.schema import installation_id
+from marketing_pipelines.stores.postgres import fast_reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,9 +66,7 @@ def estimated_rows(connection: sa.Connection, windows: Sequence[Window]) -> dict
 @contextlib.contextmanager
 def reading(engine: sa.Engine) -> Iterator[Any]:
     """A connection of the fast driver, to read rows with; one serves a whole run."""
-    import adbc_driver_postgresql.dbapi as adbc
-
-    with adbc.connect(libpq_uri(engine.url), autocommit=True) as source:
+    with fast_reader(engine.url) as source:
         yield source
 
 
@@ -82,11 +79,9 @@ def export_hours(
         source: What `reading` gave; its rows are those of the connection's snapshot.
 
     Raises:
-        ConfigurationError: the lake is another database's.
         ContractViolationError: the rows written are not those of the table.
         StoreUnavailableError: the lake cannot be written.
     """
-    lake.claim(installation_id(connection))
     start, end = windows[0].start, windows[-1].end
     before = exported_hours(connection, start, end)
     snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.stores.lake import Lake
-from marketing_pipelines.stores.postgres import libpq_uri
+from marketing_pipelines.stores.postgres import fast_reader
 
 RELATIONS = (
     "hourly_events",
@@ -50,7 +50,6 @@ def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]
 
 
 def _write(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
-    import adbc_driver_postgresql.dbapi as adbc
     import duckdb
     import pyarrow as pa
 
@@ -59,7 +58,7 @@ def _write(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
     rows: dict[str, int] = {}
     with (
         duckdb.connect(str(path), config={"memory_limit": "1GB"}) as target,
-        adbc.connect(libpq_uri(connection.engine.url), autocommit=True) as source,
+        fast_reader(connection.engine.url) as source,
         source.cursor() as cursor,
     ):
         cursor.execute("begin isolation level repeatable read read only")

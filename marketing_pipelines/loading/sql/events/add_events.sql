@@ -9,8 +9,8 @@ select organization.id,
        loaded.event_type,
        case when campaign.id is not null then 'campaign' end,
        campaign.id,
-       loaded.occurred_at,
-       loaded.received_at,
+       loaded.occurred_at at time zone 'UTC',
+       loaded.received_at at time zone 'UTC',
        case
            when loaded.extras is null then loaded.properties
            else nullif(

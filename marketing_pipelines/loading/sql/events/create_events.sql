@@ -1,5 +1,6 @@
 -- PostgreSQL. Where one batch of events lands; organization, contact and campaign are numbers that
--- the three lists beside it explain.
+-- the three lists beside it explain. Instants are clock times of UTC, whatever the session's zone is:
+-- Arrow writes them ten times faster so.
 create temporary table if not exists loaded_events (
     line bigint,
     event_id text,
@@ -7,8 +8,8 @@ create temporary table if not exists loaded_events (
     contact integer,
     campaign integer,
     event_type text,
-    occurred_at timestamptz,
-    received_at timestamptz,
+    occurred_at timestamp,
+    received_at timestamp,
     properties jsonb,
     extras jsonb
 )

@@ -4,7 +4,8 @@
 -- one index look-up an event, whatever it believes of the table.
 with held as materialized (
     select loaded.ctid as place,
-           (loaded.received_at, loaded.occurred_at) < (taken.received_at, taken.occurred_at)
+           (loaded.received_at at time zone 'UTC', loaded.occurred_at at time zone 'UTC')
+               < (taken.received_at, taken.occurred_at)
                as is_correction
     from loaded_events as loaded
     join loaded_organizations as organization on organization.number = loaded.organization

@@ -1,0 +1,62 @@
+"""PgBouncer in front of the tests' server."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from marketing_pipelines_tests.waiting import until
+
+# What docs/operations.md names; startup options are dropped.
+SESSION = """
+pool_mode = session
+server_reset_query = DISCARD ALL
+ignore_startup_parameters = extra_float_digits, options
+default_pool_size = 40
+"""
+TRANSACTION = SESSION.replace("pool_mode = session", "pool_mode = transaction")
+IN_TURN = TRANSACTION + "server_round_robin = 1\nmin_pool_size = 3\n"
+
+
+@contextlib.contextmanager
+def pooled(url: str, settings: str, user: str = "marketing") -> Iterator[str]:
+    """The URL of the database through a PgBouncer with these settings."""
+    program = shutil.which("pgbouncer")
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    direct = make_url(url)
+    host = Path(str(direct.query["host"]))
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        configuration = Path(folder) / "pgbouncer.ini"
+        configuration.write_text(
+            f"[databases]\n{direct.database} = host={host} user={user}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            f"unix_socket_dir =\nauth_type = any\n{settings}"
+        )
+        process = subprocess.Popen(
+            [program, "-q", str(configuration)],
+            stderr=subprocess.DEVNULL,
+            user=host.owner() if os.geteuid() == 0 else None,
+        )
+        try:
+            until(lambda: _answers(port), what="pgbouncer")
+            yield f"postgresql://{user}@127.0.0.1:{port}/{direct.database}"
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
