@@ -43,7 +43,7 @@ def load(
         )
         wrong = _wrong_steps(engine) if kind == "steps" else []
     typer.echo(result.summary())
-    for sentence in wrong:
+    for sentence in [*result.notes, *wrong]:
         typer.echo(f"note: {sentence}")
     if result.rejected and not allow_rejects:
         raise typer.Exit(1)

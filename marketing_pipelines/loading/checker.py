@@ -4,11 +4,13 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.zones import offsets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MEMORY = "256MB"
 _MACROS = (
     "id_problem",
     "text_problem",
@@ -52,7 +54,7 @@ class Checker:
         from duckdb.func import PythonUDFType
 
         self._connection = duckdb.connect(
-            config={"threads": 1, "memory_limit": "256MB", "preserve_insertion_order": True}
+            config={"threads": 1, "memory_limit": _MEMORY, "preserve_insertion_order": True}
         )
         self._connection.execute("set timezone = 'UTC'")
         self._connection.create_function(
@@ -67,10 +69,17 @@ class Checker:
 
     def query(self, sql: str, tables: dict[str, "pa.Table"], parameters: Any = None) -> "pa.Table":
         """The result of a query over Arrow tables, which the SQL calls by the names given here."""
+        import duckdb
+
         for name, table in tables.items():
             self._connection.register(name, table)
         try:
             return self._connection.execute(sql, parameters).to_arrow_table()
+        except duckdb.OutOfMemoryException as error:
+            raise BadInputError(
+                f"Rows of the file take more than {_MEMORY} to check: write smaller ones; the rows"
+                " before them are loaded."
+            ) from error
         finally:
             for name in tables:
                 self._connection.unregister(name)

@@ -4,16 +4,19 @@ What the kind does not know is gathered in `extras`, one JSON object a row: a te
 JSON object or list is kept as JSON, other text stays text, typed values keep their JSON type.
 """
 
+import json
 from typing import TYPE_CHECKING
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.checker import Checker, read_sql
+from marketing_pipelines.loading.files import MAX_COLUMNS
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MAX_FURTHER = 10_000
 _JSON_TEXT = (
     "case when starts_with(ltrim({0}), '{{') or starts_with(ltrim({0}), '[') then"
     " case when json_valid({0}) and json_problem('{{\"value\":' || {0} || '}}') is null then {0}"
@@ -29,7 +32,8 @@ class ColumnPicker:
         known: columns of the kind; they come out as text, null where empty or absent.
         json: those of them that hold JSON objects.
 
-    `further` are the names of unknown columns that were met.
+    `further` are the names of unknown columns that were met, those of a batch beyond `MAX_FURTHER`
+    left out.
 
     `extras` is null where there is nothing unknown; a key whose cell is empty has the value null.
     Rows of JSON lines have `keys` too, the names that their line holds.
@@ -42,7 +46,12 @@ class ColumnPicker:
         self._known = known
         self._json = json
         self._checker = checker
+        self._met = set(reader.columns or ()) & set(known)
         self.further = set(reader.columns or ()) - set(known)
+
+    def missing(self, required: tuple[str, ...]) -> list[str]:
+        """The columns of some that no row has had so far."""
+        return [name for name in required if name not in self._met]
 
     def pick(self, batch: Batch) -> tuple["pa.Table", list[Reject]]:
         """The rows, and those refused because their line is not the JSON it should be."""
@@ -95,7 +104,13 @@ class ColumnPicker:
         picked = self._checker.query(
             read_sql("open_documents").format(values=values, looks_nested=looks_nested),
             {"batch": batch.table},
-            {"paths": paths, "plain": plain, "known": list(self._known)},
+            {
+                "paths": paths,
+                "plain": plain,
+                "known": list(self._known),
+                "nulls": json.dumps(dict.fromkeys(self._known)),
+                "max_columns": MAX_COLUMNS,
+            },
         )
         if picked["problem"].null_count < picked.num_rows:
             wrong = picked.filter(pc.is_valid(picked["problem"]))
@@ -109,7 +124,9 @@ class ColumnPicker:
         else:
             rejects = []
         keys = pc.unique(pc.list_flatten(picked["keys"])).to_pylist()
-        self.further |= set(keys) - set(self._known)
+        self._met |= set(keys) & set(self._known)
+        if len(self.further) < MAX_FURTHER:
+            self.further |= set(keys) - set(self._known)
         return picked.drop_columns(["problem"]), rejects
 
 
@@ -126,9 +143,13 @@ def _known_value(column: str, kind: "pa.DataType") -> str:
     if pa.types.is_nested(kind):
         return f"to_json({column})::varchar"
     if pa.types.is_floating(kind):
+        # Beyond, neighbours are one number: its notation tells that it may have been rounded.
+        exact = 1 << (24 if kind.bit_width <= 32 else 53)
         return (
-            f"case when {column} = trunc({column}) and abs({column}) < 1e15"
-            f" then {column}::bigint::varchar else {column}::varchar end"
+            f"case when not isfinite({column}) then null"
+            f" when {column} <> trunc({column}) then {column}::varchar"
+            f" when abs({column}) <= {exact} then {column}::bigint::varchar"
+            f" else format('{{:e}}', {column}::double) end"
         )
     return f"{column}::varchar"
 
@@ -142,5 +163,6 @@ def _extra(at: int, types: list["pa.DataType"]) -> str:
         value = f"nullif({column}, '')"
         return f"case when {value} is null then 'null' else {_JSON_TEXT.format(column)} end"
     if pa.types.is_floating(kind):
-        return f"case when isfinite({column}) then to_json({column})::varchar else 'null' end"
+        shown = f"{column}::varchar" if kind.bit_width <= 32 else f"to_json({column})::varchar"
+        return f"case when isfinite({column}) then {shown} else 'null' end"
     return f"coalesce(to_json({column})::varchar, 'null')"

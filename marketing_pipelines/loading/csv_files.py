@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.loading.csv_records import Records, read_record, split_records
+from marketing_pipelines.loading.csv_records import DELIMITERS, Records, read_record, split_records
 from marketing_pipelines.loading.files import InputFile, opened, require_columns
 from marketing_pipelines.loading.lines import Chunk, LineSource
-from marketing_pipelines.loading.readers import BATCH_ROWS, Batch
+from marketing_pipelines.loading.readers import BATCH_BYTES, BATCH_ROWS, Batch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class CsvReader:
-    """A CSV file: comma, double quotes, UTF-8 with or without a byte order mark, any line end.
+    """A CSV file: double quotes, UTF-8 with or without a byte order mark, any line end.
+
+    Columns are separated by commas, or by semicolons or tabs where only those give a header with
+    the required columns.
 
     Raises:
         BadInputError: no header, or not the header it needs.
@@ -25,8 +28,14 @@ class CsvReader:
         self.size = source.size
         self._source = source
         with opened(source) as (stream, _):
-            self.columns: list[str] = self._read_header(LineSource(stream, 1).next_chunk())
+            chunk = LineSource(stream, 1).next_chunk()
+        headers = {delimiter: self._read_header(chunk, delimiter) for delimiter in DELIMITERS}
+        fitting = [each for each, names in headers.items() if set(required) <= {*names}]
+        self._delimiter = fitting[0] if fitting else ","
+        self.columns: list[str] = headers[self._delimiter]
         require_columns(self.path, self.columns, required)
+        # An empty cell of an unknown column still costs the name of the column.
+        self._batch_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // sum(map(len, self.columns))))
 
     def batches(self) -> Iterator[Batch]:
         """The rows, about `BATCH_ROWS` at a time."""
@@ -37,23 +46,25 @@ class CsvReader:
                 if not header_seen:
                     chunk = self._without_header(chunk)
                     header_seen = True
-                records = split_records(chunk, self.columns)
+                records = split_records(chunk, self.columns, self._delimiter)
                 if records.unread:
                     lines.unread(records.unread)
                 yield from self._cut(records, raw.tell())
 
     def _cut(self, records: Records, position: int) -> Iterator[Batch]:
-        table = _parse(records, len(self.columns))
-        yield Batch(table.slice(0, BATCH_ROWS), records.rejects, position)
-        for start in range(BATCH_ROWS, table.num_rows, BATCH_ROWS):
-            yield Batch(table.slice(start, BATCH_ROWS), [], position)
+        table = _parse(records, len(self.columns), self._delimiter)
+        size = self._batch_rows
+        yield Batch(table.slice(0, size), records.rejects, position, records.remarks)
+        for start in range(size, table.num_rows, size):
+            yield Batch(table.slice(start, size), [], position)
 
-    def _read_header(self, chunk: Chunk | None) -> list[str]:
+    def _read_header(self, chunk: Chunk | None, delimiter: str) -> list[str]:
         if chunk is None or not chunk.data.strip():
             raise BadInputError(f"{self.path} is empty: a header with the column names is needed.")
         if b"\0" in chunk.data[:1000]:
             raise BadInputError(f"{self.path} is not text in UTF-8: save it as CSV in UTF-8.")
-        record = read_record(chunk.data, _header_start(chunk.data), len(chunk.data))
+        start = _header_start(chunk.data)
+        record = read_record(chunk.data, start, len(chunk.data), delimiter)
         if record.problem:
             raise BadInputError(f"{self.path}: the header, line 1, is not valid CSV.")
         try:
@@ -62,7 +73,8 @@ class CsvReader:
             raise BadInputError(f"{self.path}: the header, line 1, is not UTF-8.") from error
 
     def _without_header(self, chunk: Chunk) -> Chunk:
-        end = read_record(chunk.data, _header_start(chunk.data), len(chunk.data)).end
+        start = _header_start(chunk.data)
+        end = read_record(chunk.data, start, len(chunk.data), self._delimiter).end
         lines = chunk.data.count(b"\n", 0, end)
         return Chunk(chunk.data[end:], chunk.first_line + lines, chunk.last)
 
@@ -72,7 +84,7 @@ def _header_start(data: bytes) -> int:
     return len(data) - len(data.lstrip(b"\r\n"))
 
 
-def _parse(records: Records, cells: int) -> "pa.Table":
+def _parse(records: Records, cells: int, delimiter: str) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
@@ -85,7 +97,9 @@ def _parse(records: Records, cells: int) -> "pa.Table":
         read_options=pa_csv.ReadOptions(
             column_names=names, use_threads=False, block_size=len(records.data) + 1
         ),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False
+        ),
         convert_options=pa_csv.ConvertOptions(
             column_types={name: pa.string() for name in names},
             check_utf8=False,

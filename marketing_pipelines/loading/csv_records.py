@@ -7,21 +7,32 @@ so that a forgotten quote never swallows what follows it.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk
+from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Reject
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n][^,\r\n]*|)'
-_ONE_CELL = re.compile(
-    rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n][^,\r\n]*+|))(,|\r?\n|\r?\Z)', re.DOTALL
-)
+DELIMITERS = (",", ";", "\t")
+# Cells with a stray quote are left to the look at single lines, but for JSON without quotes around.
+_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\[{,\r\n][^",\r\n]*|[\[{][^,\r\n]*|)'
+_ONE_CELL = {
+    delimiter: re.compile(
+        rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n][^,\r\n]*+|))(,|\r?\n|\r?\Z)'.replace(
+            b",", delimiter.encode()
+        ),
+        re.DOTALL,
+    )
+    for delimiter in DELIMITERS
+}
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"', re.DOTALL)
 _MOST_CELLS_IN_PATTERN = 200
+_STRAY = "has a quote inside that is kept: quote the whole cell and double the quotes in it"
 TOO_LONG = "the line is longer than 1 MiB"
 
 
@@ -30,15 +41,17 @@ class Records(NamedTuple):
 
     Args:
         unread: the end of the chunk, if it begins a record that the next chunk may complete.
+        remarks: about valid records.
     """
 
     data: bytes
     lines: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     rejects: list[Reject]
     unread: bytes
+    remarks: Sequence[Remark] = ()
 
 
-def split_records(chunk: Chunk, header: list[str]) -> Records:
+def split_records(chunk: Chunk, header: list[str], delimiter: str = ",") -> Records:
     """Separates valid records from bad lines; blank lines are neither."""
     import numpy as np
 
@@ -47,10 +60,11 @@ def split_records(chunk: Chunk, header: list[str]) -> Records:
     if not len(ends) or ends[-1] != len(text):
         ends = np.append(ends, len(text))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
-    whole = _whole_records(chunk.data, starts, len(header)) & (ends - starts <= LONGEST_LINE)
+    whole = _whole_records(chunk.data, starts, len(header), delimiter)
+    whole &= ends - starts <= LONGEST_LINE
     if whole.all():
         return Records(chunk.data, np.arange(len(ends)) + chunk.first_line, [], b"")
-    return _Repair(chunk, header, starts, ends, whole).run()
+    return _Repair(chunk, header, delimiter, starts, ends, whole).run()
 
 
 def line_array(data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "pa.Array":
@@ -83,7 +97,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _whole_records(
-    data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]", cells: int
+    data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]", cells: int, delimiter: str
 ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Which lines are by themselves a record of so many cells in valid UTF-8."""
     import numpy as np
@@ -92,7 +106,8 @@ def _whole_records(
     if cells > _MOST_CELLS_IN_PATTERN:
         return np.zeros(len(starts), dtype=np.bool_)
     lines = line_array(data, starts)
-    pattern = rf"\A{_CELL}(?:,{_CELL}){{{cells - 1}}}\r?\n?\z"
+    cell = _CELL.replace(",", delimiter)
+    pattern = rf"\A{cell}(?:{delimiter}{cell}){{{cells - 1}}}\r?\n?\z"
     matches = pc.match_substring_regex(lines, pattern).to_numpy(zero_copy_only=False)
     whole: np.ndarray[tuple[int], np.dtype[np.bool_]] = matches.copy()
     whole[invalid_utf8(lines)] = False
@@ -108,6 +123,7 @@ class _Repair:
         self,
         chunk: Chunk,
         header: list[str],
+        delimiter: str,
         starts: "np.ndarray[tuple[int], np.dtype[np.int64]]",
         ends: "np.ndarray[tuple[int], np.dtype[np.int64]]",
         whole: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
@@ -116,11 +132,13 @@ class _Repair:
 
         self._chunk = chunk
         self._header = header
+        self._delimiter = delimiter
         self._starts = starts
         self._ends = ends
         self._odd = np.flatnonzero(~whole)
         self._whole = whole
         self._rejects: list[Reject] = []
+        self._remarks: list[Remark] = []
         self._pieces: list[bytes] = []
         self._lines: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
 
@@ -141,7 +159,7 @@ class _Repair:
             position = record_end
         self._keep(position, len(self._starts))
         lines = np.concatenate(self._lines) if self._lines else np.zeros(0, dtype=np.int64)
-        return Records(b"".join(self._pieces), lines, self._rejects, unread)
+        return Records(b"".join(self._pieces), lines, self._rejects, unread, self._remarks)
 
     def _keep(self, first: int, beyond: int) -> None:
         """Takes the whole records of lines [first, beyond)."""
@@ -160,7 +178,8 @@ class _Repair:
             return self._refuse(line, "", TOO_LONG)
         if not data[begin:end].strip(b"\r\n"):
             return line + 1
-        record = read_record(data, begin, min(len(data), begin + LONGEST_LINE))
+        limit = min(len(data), begin + LONGEST_LINE)
+        record = read_record(data, begin, limit, self._delimiter)
         if record.problem == _UNFINISHED:
             more_may_come = not self._chunk.last and len(data) - begin <= LONGEST_LINE
             return None if more_may_come else self._refuse(line, "", "the quote is never closed")
@@ -172,6 +191,11 @@ class _Repair:
         for name, cell in zip(self._header, record.cells, strict=True):
             if not _is_utf8(cell):
                 return self._refuse(line, name, "is not valid UTF-8")
+        if record.stray is not None:
+            name, cell = self._header[record.stray], record.cells[record.stray]
+            shown = cell[:60].decode("utf-8", "ignore")
+            text = f"{name} '{shown}' {_STRAY}"
+            self._remarks.append(Remark(line + self._chunk.first_line, text))
         self._pieces.append(data[begin : record.end])
         if data[record.end - 1 : record.end] != b"\n":
             self._pieces.append(b"\n")
@@ -189,31 +213,38 @@ class _Repair:
 
 
 class Record(NamedTuple):
-    """One record's cells, where it ends, and what is wrong with it (empty: nothing)."""
+    """One record's cells, where it ends, and what is wrong with it (empty: nothing).
+
+    Args:
+        stray: which cell has a quote inside although it is neither quoted nor JSON.
+    """
 
     cells: list[bytes]
     end: int
     problem: str
+    stray: int | None = None
 
 
 _UNFINISHED = "unfinished"
 
 
-def read_record(data: bytes, start: int, limit: int) -> Record:
+def read_record(data: bytes, start: int, limit: int, delimiter: str = ",") -> Record:
     """Reads one record strictly (RFC 4180), looking no further than `limit`."""
     cells: list[bytes] = []
-    position = start
+    position, stray = start, None
     while True:
-        match = _ONE_CELL.match(data, position, limit)
+        match = _ONE_CELL[delimiter].match(data, position, limit)
         if match is None:
             return Record(cells, position, _cell_problem(data, position, limit))
         quoted, plain, separator = match.groups()
+        if plain and b'"' in plain and plain[:1] not in (b"{", b"["):
+            stray = len(cells)
         cells.append(plain if quoted is None else quoted.replace(b'""', b'"'))
         position = match.end()
         if position == limit < len(data):
             return Record(cells, position, _UNFINISHED)
-        if separator != b",":
-            return Record(cells, position, "")
+        if separator != delimiter.encode():
+            return Record(cells, position, "", stray)
 
 
 def _cell_problem(data: bytes, position: int, limit: int) -> str:

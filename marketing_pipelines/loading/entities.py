@@ -14,9 +14,11 @@ from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
 from marketing_pipelines.loading.entity_checks import check_statement
 from marketing_pipelines.loading.entity_store import EntityStore
+from marketing_pipelines.loading.ids import KeysSeen, odd_ids
 from marketing_pipelines.loading.kinds import Kind
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Counts, Reject
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ class EntityTarget:
         self._kind = kind
         self._checker = checker
         self._header = reader.columns
+        self._seen = KeysSeen()
+        self._ids = [c.name for c in kind.columns if c.reference or c.name == "external_id"]
+        if not kind.tenants:
+            self._ids.append("organization_id")
         self._picker = ColumnPicker(reader, kind.known, objects, checker)
         self._statement = check_statement(kind, reader.columns)
         self._parameters: dict[str, object] = {}
@@ -53,6 +59,11 @@ class EntityTarget:
         """Attributes; kinds without any refuse unknown columns."""
         return "attributes", self._picker.further if self._kind.attributes else set()
 
+    @property
+    def missing(self) -> list[str]:
+        """Required columns that no row has had so far."""
+        return self._picker.missing(self._kind.required)
+
     def check(self, batch: Batch) -> Checked:
         """Separates good rows from bad ones and joins the rows of one entity."""
         picked, rejects = self._picker.pick(batch)
@@ -62,7 +73,22 @@ class EntityTarget:
         good, refused = split_checked(checked)
         joined = self._checker.query(self._join_statement(), {"batch": good})
         repeated = Counts(repeated=good.num_rows - joined.num_rows)
-        return Checked([joined], rejects + refused, repeated)
+        remarks = odd_ids(good, self._ids) + self._shared_keys(joined)
+        rows = joined.drop_columns(["rows", "key_hash"])
+        return Checked([rows], rejects + refused, repeated, remarks)
+
+    def _shared_keys(self, joined: "pa.Table") -> list[Remark]:
+        """Says that rows of the file name an entity that an earlier row names."""
+        import numpy as np
+
+        seen = self._seen.seen(joined["key_hash"].to_numpy())
+        again = joined["rows"].to_numpy() - 1 + seen
+        if not again.any():
+            return []
+        first = joined.slice(int(np.flatnonzero(again)[0]), 1).to_pylist()[0]
+        key = ", ".join(f"{name} '{first[name]}'" for name in self._kind.key)
+        text = f"{key} stands in an earlier row of this file too, and the last row wins"
+        return [Remark(first["line"], text, int(again.sum()))]
 
     def store(self) -> EntityStore:
         """What writes the batches."""

@@ -13,8 +13,9 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
 
     The result has `line`, `organization_id` (but for organizations), the key and reference columns
     (for each reference also `sets_<name>`: whether the row sets it), `fields` and `extras` (the
-    inside of JSON objects: what the row sets; null clears it), and `wrong_column` and
-    `refused_because` of a refused row. Parameters: zone, zones.
+    inside of JSON objects: what the row sets; null clears it), and, of a refused row,
+    `wrong_column`, the first, and `refused_because`, about it and the others. Parameters: zone,
+    zones.
     """
     ids = _id_columns(kind)
     problems = [(name, f'id_problem("{name}")') for name in ids if name in kind.required]
@@ -26,7 +27,7 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
     unknown = "json_problem(extras)" if kind.attributes else "extra_problem(extras)"
     problems.append(("", unknown))
     names = " ".join(f"when {problem} is not null then '{name}'" for name, problem in problems)
-    reasons = ", ".join(problem for _, problem in problems)
+    reasons = ", ".join(f"'{name} ' || {problem}" for name, problem in problems)
     fields = ", ".join(
         _field(column, header) for column in kind.columns if column.name not in kind.key
     )
@@ -37,7 +38,8 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
     return (
         f"select line, {listed}concat_ws(',', {fields}) as fields,"
         " substr(extras, 2, length(extras) - 2) as extras,"
-        f" case {names} end as wrong_column, coalesce({reasons}) as refused_because"
+        f" case {names} end as wrong_column,"
+        f" substr(concat_ws('; ', {reasons}), length(wrong_column) + 2) as refused_because"
         " from batch"
     )
 
@@ -68,9 +70,12 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         reason = f"'''' || left({name}, 60) || ''' is not one of {', '.join(column.choices)}'"
         problems.append(f"case when {present} and {name} not in ({allowed}) then {reason} end")
     if column.type == "instant":
-        problems.append(f"instant_problem({name}, {_instant(name)})")
+        problems.append(f"instant_problem({name}, {_instant(name)}, $zone)")
     if column.type == "integer":
-        reason = f"'''' || left({name}, 60) || ''' is not a whole number PostgreSQL can hold'"
+        decimal = f"regexp_full_match({name}, '[+-]?\\d+,\\d+')"
+        fault = f"case when {decimal} then 'has a decimal comma and ' else '' end"
+        number = "'is not a whole number PostgreSQL can hold'"
+        reason = f"'''' || left({name}, 60) || ''' ' || {fault} || {number}"
         good = f"coalesce(try_cast({name} as bigint) {_INT_RANGE}, false)"
         shape = f"regexp_full_match({name}, '[+-]?\\d+')"
         problems.append(f"case when {present} and not ({shape} and {good}) then {reason} end")

@@ -1,12 +1,12 @@
 """Stores checked entity rows: set-based statements written from the kind's declaration."""
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.kinds import Column, Kind
-from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.results import MOST_STUB_NAMES, Counts
+from marketing_pipelines.loading.stubs import Stubs
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
@@ -46,14 +46,13 @@ class EntityStore:
             connection.exec_driver_sql(f"truncate {self._stage}")
             copy_arrow(connection, self._stage, batch.to_reader())
             connection.exec_driver_sql(f"analyze {self._stage}")
-            stubs: Counter[str] = Counter()
+            stubs = Stubs()
             if not self._kind.tenants:
-                added = connection.exec_driver_sql(self._add_organizations())
-                stubs["organizations"] += added.rowcount
+                stubs.add("organizations", connection.exec_driver_sql(self._add_organizations()))
             for column in self._kind.references:
                 assert column.reference is not None
                 added = connection.exec_driver_sql(self._add_referenced(column))
-                stubs[column.reference.table.name] += added.rowcount
+                stubs.add(column.reference.table.name, added)
             inserted = connection.exec_driver_sql(self._insert()).rowcount
             if inserted >= ANALYZE_FROM:
                 # What was just stored is unknown to the planner, which then loops over rows.
@@ -62,7 +61,9 @@ class EntityStore:
             changed = 0
             if inserted < batch.num_rows:
                 changed = connection.exec_driver_sql(self._update()).rowcount
-        return Counts(inserted, changed, batch.num_rows - inserted - changed, +stubs)
+        return Counts(
+            inserted, changed, batch.num_rows - inserted - changed, stubs.numbers, stubs.names
+        )
 
     def _tables(self) -> list[sa.Table]:
         referenced = [c.reference.table for c in self._kind.references if c.reference is not None]
@@ -76,7 +77,7 @@ class EntityStore:
         )
 
     def _add_organizations(self) -> str:
-        return (
+        return _counted(
             "insert into crm.organizations (external_id)"
             f" select distinct organization_id from {self._stage} as loaded"
             " where not exists (select from crm.organizations as known"
@@ -92,7 +93,7 @@ class EntityStore:
         fixed += [(name, f"loaded.{own}") for name, own in column.reference.beside]
         names = "".join(f", {name}" for name, _ in fixed)
         values = "".join(f", {value}" for _, value in fixed)
-        return (
+        return _counted(
             f"insert into {table} (organization_id, external_id{names})"
             f" select distinct organization.id, loaded.{column.name}{values}"
             f" from {self._stage} as loaded"
@@ -189,6 +190,14 @@ class EntityStore:
             f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
             f" else known.{column.stored} end"
         )
+
+
+def _counted(insert: str) -> str:
+    """An insert of stubs that returns how many it made and the first of their ids."""
+    return (
+        f"with added as ({insert} returning external_id)"
+        f" select count(*), (array_agg(external_id))[1:{MOST_STUB_NAMES}] from added"
+    )
 
 
 def _named(alias: str, column: Column) -> str:

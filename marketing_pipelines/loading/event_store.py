@@ -4,13 +4,13 @@ Long external ids repeat in every event; they cross to PostgreSQL once a batch, 
 each is looked up once and the events carry small numbers.
 """
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import read_sql
 from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.stubs import Stubs
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
@@ -37,15 +37,12 @@ class EventStore:
             if corrections:
                 connection.exec_driver_sql(read_sql("events/take_corrections"))
                 connection.exec_driver_sql(read_sql("events/add_events"))
-        return Counts(batch.num_rows - repeats, corrections, repeats - corrections, stubs)
+        loaded, repeated = batch.num_rows - repeats, repeats - corrections
+        return Counts(loaded, corrections, repeated, stubs.numbers, stubs.names)
 
 
-def _stage(connection: sa.Connection, batch: "pa.Table") -> Counter[str]:
-    """Fills the temporary tables; makes and finds what the events name.
-
-    Returns:
-        What was made, by table.
-    """
+def _stage(connection: sa.Connection, batch: "pa.Table") -> Stubs:
+    """Fills the temporary tables; makes and finds what the events name."""
     for table in _TABLES:
         connection.exec_driver_sql(read_sql(f"events/create_{table}"))
     connection.exec_driver_sql(read_sql("events/empty_stage"))
@@ -57,15 +54,15 @@ def _stage(connection: sa.Connection, batch: "pa.Table") -> Counter[str]:
     def do(step: str) -> sa.CursorResult[Any]:
         return connection.exec_driver_sql(read_sql(f"events/{step}"))
 
-    stubs: Counter[str] = Counter()
-    stubs["organizations"] = do("add_organizations").rowcount
+    stubs = Stubs()
+    stubs.add("organizations", do("add_organizations"))
     do("find_organizations")
-    stubs["campaigns"] = do("add_campaigns").rowcount
+    stubs.add("campaigns", do("add_campaigns"))
     do("find_campaigns")
-    stubs["contacts"] = do("find_contacts").scalar_one()
+    stubs.add("contacts", do("find_contacts"))
     do("find_contacts_again")
     connection.exec_driver_sql("analyze loaded_contact_ids")
-    return +stubs
+    return stubs
 
 
 def number_names(batch: "pa.Table") -> dict[str, "pa.Table"]:

@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
 from marketing_pipelines.loading.event_store import EventStore
+from marketing_pipelines.loading.ids import odd_ids
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Counts
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import connecting
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 REQUIRED = ("event_id", "organization_id", "contact_id", "event_type", "occurred_at")
 COLUMNS = (*REQUIRED, "event_source", "received_at", "properties")
 WRITERS = 2
+_IDS = ("event_id", "organization_id", "contact_id", "event_source")
 
 
 class EventsTarget:
@@ -51,18 +54,26 @@ class EventsTarget:
         self._checker = checker
         self._picker = ColumnPicker(reader, COLUMNS, ("properties",), checker)
         self._months = _Months(engine, until=started_at + dt.timedelta(days=31))
+        self._soon = started_at + dt.timedelta(days=1)
         first_instant = dt.datetime.combine(settings.first_day, dt.time(), settings.zone)
         self._parameters = {
             "zone": timezone,
             "started_at": started_at,
             "first_day": settings.first_day.isoformat(),
             "first_instant": first_instant.astimezone(dt.UTC),
+            # The day of an event ends where the next one begins.
+            "last_instant": dt.datetime(9999, 12, 31, tzinfo=dt.UTC),
         }
 
     @property
     def kept(self) -> tuple[str, set[str]]:
         """Properties."""
         return "properties", self._picker.further
+
+    @property
+    def missing(self) -> list[str]:
+        """Required columns that no row has had so far."""
+        return self._picker.missing(REQUIRED)
 
     def check(self, batch: Batch) -> Checked:
         """Separates good events from bad ones and from repeats within the batch.
@@ -76,7 +87,19 @@ class EventsTarget:
         winners = self._without_repeats(good)
         self._months.ensure(winners["occurred_at"])
         repeated = Counts(repeated=good.num_rows - winners.num_rows)
-        return Checked(_shares(winners, self.writers), rejects + refused, repeated)
+        remarks = odd_ids(winners, _IDS) + self._in_the_future(winners)
+        return Checked(_shares(winners, self.writers), rejects + refused, repeated, remarks)
+
+    def _in_the_future(self, events: "pa.Table") -> list[Remark]:
+        """Says that events lie further ahead than clocks of senders are wrong."""
+        import pyarrow.compute as pc
+
+        latest = pc.max(events["occurred_at"]).as_py()
+        if latest is None or latest <= self._soon:
+            return []
+        ahead = events.filter(pc.greater(events["occurred_at"], self._soon))
+        text = f"occurred_at '{latest:%Y-%m-%dT%H:%M:%SZ}' lies more than a day in the future"
+        return [Remark(pc.min(ahead["line"]).as_py(), text, ahead.num_rows)]
 
     def _without_repeats(self, events: "pa.Table") -> "pa.Table":
         """Each event id once; comparing hashes finds out cheaply that nothing is to be done."""

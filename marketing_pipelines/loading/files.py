@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal, cast
 from marketing_pipelines.failures import BadInputError
 
 Format = Literal["csv", "json lines", "parquet"]
+MAX_COLUMNS = 2_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -95,13 +96,18 @@ def require_columns(path: Path, found: list[str], required: tuple[str, ...]) -> 
     """Refuses a header that is unusable.
 
     Raises:
-        BadInputError: a name is empty or repeated, or a required column is missing.
+        BadInputError: a name is empty or repeated, a required column is missing, or there are more
+            than `MAX_COLUMNS`.
     """
+    if len(found) > MAX_COLUMNS:
+        raise BadInputError(f"{path} has {len(found):,} columns, more than {MAX_COLUMNS:,}.")
+    names: set[str] = set()
     for number, name in enumerate(found, start=1):
         if not name:
             raise BadInputError(f"{path}: column {number} has no name in the header.")
-        if name in found[: number - 1]:
+        if name in names:
             raise BadInputError(f"{path}: the header names the column '{name}' twice.")
+        names.add(name)
     missing = [name for name in required if name not in found]
     if missing:
         shown = ", ".join(name[:60] for name in found[:40])

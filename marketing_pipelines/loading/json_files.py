@@ -1,16 +1,28 @@
 """JSON lines, plain or gzip: one object a line."""
 
+import contextlib
+import json
+import re
 from collections.abc import Iterator
 
+from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.csv_records import TOO_LONG, invalid_utf8, line_array
 from marketing_pipelines.loading.files import InputFile, opened
 from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk, LineSource
 from marketing_pipelines.loading.readers import BATCH_ROWS, Batch
 from marketing_pipelines.loading.results import Reject
 
+MAX_DEPTH = 1_000
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[{}\[\]]")
+
 
 class JsonLinesReader:
-    """A file of JSON objects; what is in a line is judged later, where the columns are known."""
+    """A file of JSON objects, whose content is judged later, where the columns are known.
+
+    Raises:
+        BadInputError: the file is one JSON array, or objects that run over several lines.
+    """
 
     columns: list[str] | None = None
 
@@ -18,6 +30,10 @@ class JsonLinesReader:
         self.path = source.path
         self.size = source.size
         self._source = source
+        with opened(source) as (stream, _):
+            chunk = LineSource(stream, 1).next_chunk()
+        if chunk is not None and (reason := _not_lines(chunk)):
+            raise BadInputError(f"{self.path} {reason}.")
 
     def batches(self) -> Iterator[Batch]:
         """The lines that are text, about `BATCH_ROWS` at a time; blank lines are left out."""
@@ -25,6 +41,38 @@ class JsonLinesReader:
             lines = LineSource(stream)
             while (chunk := lines.next_chunk()) is not None:
                 yield from _cut(chunk, raw.tell())
+
+
+def _not_lines(chunk: Chunk) -> str | None:
+    """Why a file cannot hold one JSON object in each line; None: it may."""
+    text = chunk.data.decode("utf-8", "replace").lstrip()
+    first, _, others = text.partition("\n")
+    alone = _is_json(first)
+    if first.startswith("[") and not (alone and (others.strip() or not chunk.last)):
+        return "is a JSON array: write one object a line, as jq -c '.[]' does"
+    if first.startswith("{") and not alone:
+        with contextlib.suppress(ValueError, RecursionError):
+            json.JSONDecoder().raw_decode(text)
+            return "holds objects that run over several lines: write one a line, as jq -c . does"
+    return None
+
+
+def _depth(line: bytes) -> int:
+    """How deep objects and lists of a line lie in each other; 0 where they are few."""
+    if line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
+        return 0
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", line)):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _is_json(text: str) -> bool:
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(text)
+        return True
+    return False
 
 
 def _cut(chunk: Chunk, position: int) -> Iterator[Batch]:
@@ -38,9 +86,13 @@ def _cut(chunk: Chunk, position: int) -> Iterator[Batch]:
     starts = starts[starts < len(data)]
     texts = line_array(data, starts)
     numbers = np.arange(len(starts)) + chunk.first_line
-    too_long = np.diff(np.append(starts, len(data))) > LONGEST_LINE
+    lengths = np.diff(np.append(starts, len(data)))
+    too_long = lengths > LONGEST_LINE
     wrong = dict.fromkeys(np.flatnonzero(too_long).tolist(), TOO_LONG)
     wrong = dict.fromkeys(invalid_utf8(texts), "the line is not valid UTF-8") | wrong
+    for at in np.flatnonzero(lengths > MAX_DEPTH).tolist():
+        if at not in wrong and _depth(texts[at].as_py()) > MAX_DEPTH:
+            wrong[at] = f"is nested more than {MAX_DEPTH:,} deep"
     kept = pc.match_substring_regex(texts, r"[^ \t\r\n]").to_numpy(zero_copy_only=False).copy()
     kept[list(wrong)] = False
     table = pa.table({"line": numbers, "document": texts}).filter(pa.array(kept))

@@ -24,7 +24,8 @@ class LineSource:
     """Cuts a stream into chunks of whole lines, at most about `CHUNK_BYTES` + `LONGEST_LINE` each.
 
     Args:
-        stream: bytes, uncompressed; a byte order mark at the start is skipped.
+        stream: bytes, uncompressed; a byte order mark at the start is skipped. Where the first
+            block has carriage returns and no line feed, lines end with carriage returns.
     """
 
     def __init__(self, stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> None:
@@ -38,6 +39,9 @@ class LineSource:
         self._begin()
 
     def _begin(self) -> None:
+        block = self._stream.read(_BLOCK_BYTES)
+        self._returns_only = b"\r" in block and b"\n" not in block
+        self._take(block)
         while len(self._buffer) < len(_UTF8_BOM) and not self._ended:
             self._fill()
         if self._buffer.startswith(_UTF8_BOM):
@@ -72,7 +76,11 @@ class LineSource:
         self._line -= tail.count(b"\n")
 
     def _fill(self) -> None:
-        block = self._stream.read(_BLOCK_BYTES)
+        self._take(self._stream.read(_BLOCK_BYTES))
+
+    def _take(self, block: bytes) -> None:
+        if self._returns_only:
+            block = block.replace(b"\r", b"\n")
         if not block:
             self._ended = True
             return

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.rejects import RejectsFile
-from marketing_pipelines.loading.results import Counts, LoadResult, Reject
+from marketing_pipelines.loading.remarks import Remark, Tally
+from marketing_pipelines.loading.results import MOST_NAMES, Counts, LoadResult, Reject
 from marketing_pipelines.loading.writers import Store, Writer
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ class Checked(NamedTuple):
         shares: the rows to write, one table for each writer.
         rejects: the rows refused.
         settled: the rows that need no writing.
+        remarks: about rows that are not refused.
     """
 
     shares: list["pa.Table"]
     rejects: list[Reject]
     settled: Counts
+    remarks: list[Remark]
 
 
 class Target(Protocol):
@@ -43,6 +46,11 @@ class Target(Protocol):
     @property
     def kept(self) -> tuple[str, set[str]]:
         """What unknown columns become, and their names as far as they were met."""
+        ...
+
+    @property
+    def missing(self) -> list[str]:
+        """Required columns that no row has had so far."""
         ...
 
     def check(self, batch: Batch) -> Checked:
@@ -80,7 +88,7 @@ def run_load(
     Args:
         on_progress: called with bytes read, bytes of the file, rows read so far.
     """
-    counts, rows = Counts(), 0
+    counts, rows, noticed = Counts(), 0, Tally()
     with _frugal_memory(), contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(contextlib.closing(Writer(engine, target.store())))
@@ -90,6 +98,7 @@ def run_load(
             checked = target.check(batch)
             rejects.add(batch.rejects)
             rejects.add(checked.rejects)
+            noticed.add([*batch.remarks, *checked.remarks])
             counts = counts + checked.settled
             for writer, share in zip(writers, checked.shares, strict=True):
                 if share.num_rows:
@@ -99,18 +108,28 @@ def run_load(
                 on_progress(batch.position, reader.size, rows)
         for writer in writers:
             counts = _settle(counts, writer.finish(), rejects)
-    path = rejects.path if rejects.count else None
     kept_as, further = target.kept
+    refusals = rejects.causes.refusals(rows)
+    if rejects.count == rows > 0 and target.missing:
+        refusals = [_other_keys(reader, target.missing, sorted(further))]
     return LoadResult(
         counts.loaded,
         counts.changed,
         counts.repeated,
         rejects.count,
-        path,
+        rejects.path if rejects.count else None,
         counts.stubs,
+        counts.stub_names,
         kept_as,
         sorted(further),
+        [*refusals, *noticed.remarks()],
     )
+
+
+def _other_keys(reader: Reader, missing: list[str], further: list[str]) -> str:
+    """Why no line of JSON is a row of the kind."""
+    keys = ", ".join(name[:60] for name in further[:MOST_NAMES]) or "none"
+    return f"{reader.path} has no key {', '.join(missing)} in any line; its other keys are {keys}."
 
 
 def _settle(

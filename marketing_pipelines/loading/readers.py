@@ -1,16 +1,18 @@
 """The one way to read an input file: CSV, JSON lines or Parquet, in batches of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from marketing_pipelines.loading.files import inspect
+from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Reject
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 40_000
+BATCH_BYTES = 16 << 20
 
 
 class Batch(NamedTuple):
@@ -21,11 +23,13 @@ class Batch(NamedTuple):
             columns as `c0`, `c1`, … in the header's order, or, for JSON lines, `document`.
         rejects: lines that are no rows.
         position: bytes of the file read so far.
+        remarks: about lines that are rows.
     """
 
     table: "pa.Table"
     rejects: list[Reject]
     position: int
+    remarks: Sequence[Remark] = ()
 
 
 class Reader(Protocol):

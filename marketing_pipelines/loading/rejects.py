@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TextIO
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.remarks import Tally
 from marketing_pipelines.loading.results import Reject
 
 HEADER = ("line", "column", "reason")
@@ -25,6 +26,7 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
+        self.causes = Tally()
         self._file: TextIO | None = None
         _refuse_another_file(path)
 
@@ -44,6 +46,8 @@ class RejectsFile:
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Writes the rejects behind those that are there."""
+        rejects = list(rejects)
+        self.causes.add_rejects(rejects)
         for reject in rejects:
             if self._file is None:
                 self._file = self._create()

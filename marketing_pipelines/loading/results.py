@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MOST_NAMES = 10
+MOST_STUB_NAMES = 5
 
 
 class Reject(NamedTuple):
@@ -26,13 +27,15 @@ class Counts:
         loaded: new events or new entities.
         changed: events that took the place of a repeat received later; entities that changed.
         repeated: rows that changed nothing.
-        stubs: what the rows name and nobody knew, by table; it is known by name only now.
+        stubs: rows made for ids that had none, by table.
+        stub_names: the first of those ids, by table.
     """
 
     loaded: int = 0
     changed: int = 0
     repeated: int = 0
     stubs: Counter[str] = field(default_factory=Counter)
+    stub_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -40,6 +43,7 @@ class Counts:
             self.changed + other.changed,
             self.repeated + other.repeated,
             self.stubs + other.stubs,
+            _join_names(self.stub_names, other.stub_names),
         )
 
 
@@ -48,9 +52,11 @@ class LoadResult:
     """The outcome of one file; every row of it is in exactly one of the four numbers.
 
     Args:
-        stubs: what the rows name and nobody knew before, by table.
+        stubs: rows made for ids that had none, by table.
+        stub_names: the first of those ids, by table.
         kept_as: what columns became that the kind does not know, attributes or properties.
         further: their names.
+        notes: sentences about the file: why rows were refused, what looks wrong in others.
     """
 
     loaded: int
@@ -59,13 +65,21 @@ class LoadResult:
     rejected: int
     rejects: Path | None
     stubs: Mapping[str, int] = field(default_factory=dict)
+    stub_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kept_as: str = ""
     further: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
         """Rows that the file holds, without its header and blank lines."""
         return self.loaded + self.changed + self.repeated + self.rejected
+
+    def _made(self, table: str) -> str:
+        number, ids = self.stubs[table], [name[:60] for name in self.stub_names[table]]
+        if number > len(ids):
+            ids.append("…")
+        return f"{table} {number:,} ({', '.join(ids)})"
 
     def summary(self) -> str:
         """One line for people."""
@@ -76,10 +90,20 @@ class LoadResult:
         if self.rejects is not None:
             text += f" (see {self.rejects})"
         if self.stubs:
-            made = ", ".join(f"{name} {number:,}" for name, number in sorted(self.stubs.items()))
+            made = ", ".join(self._made(name) for name in sorted(self.stubs))
             text += f"; named here and not known before: {made}"
         if self.further:
             text += f"; kept as {self.kept_as}: {', '.join(self.further[:MOST_NAMES])}"
             if len(self.further) > MOST_NAMES:
                 text += f" and {len(self.further) - MOST_NAMES:,} more"
         return text
+
+
+def _join_names(
+    one: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """The first ids of both, by table."""
+    return {
+        table: [*one.get(table, ()), *other.get(table, ())][:MOST_STUB_NAMES]
+        for table in {**one, **other}
+    }

@@ -17,7 +17,7 @@ def chunks_of(data: bytes, chunk_bytes: int = 1) -> list[tuple[bytes, int]]:
     return chunks
 
 
-@given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line)))
+@given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line), min_size=2))
 def test_chunks_put_together_are_the_file_and_know_their_lines(lines: list[bytes]) -> None:
     data = b"x" + b"\n".join(lines)
     chunks = chunks_of(data)
@@ -53,3 +53,8 @@ def test_what_is_given_back_comes_again_with_the_next_lines() -> None:
 
 def test_an_empty_stream_has_no_lines() -> None:
     assert chunks_of(b"") == []
+
+
+def test_carriage_returns_end_lines_where_no_line_feed_does() -> None:
+    assert chunks_of(b"a\rb\rc", 100) == [(b"a\nb\nc", 1)]
+    assert chunks_of(b"a\rb\nc", 100) == [(b"a\rb\nc", 1)]

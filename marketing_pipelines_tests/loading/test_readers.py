@@ -1,6 +1,7 @@
 """Files of every format, and one sentence for each file that cannot be used."""
 
 import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,7 @@ def test_batches_are_bounded_and_complete(tmp_path: Path) -> None:
         ("f.csv", "b;c\n1;2\n", "f.csv has no column a: its columns are b;c."),
         ("f.csv", "a,b,a\n", "f.csv: the header names the column 'a' twice."),
         ("f.csv", "a,,b\n", "f.csv: column 2 has no name in the header."),
+        ("f.csv", ",".join(f"c{n}" for n in range(2001)), "f.csv has 2,001 columns, more than"),
         ("f.csv", "a,b\n".encode("utf-16"), "f.csv is not text in UTF-8"),
         ("f.csv", b"a,\xff\n", "f.csv: the header, line 1, is not UTF-8."),
         ("f.csv", 'a,"b\n', "f.csv: the header, line 1, is not valid CSV."),
@@ -135,10 +137,13 @@ print(peak() - before)
 
 
 @pytest.mark.parametrize("quote", [b"", b'"'])
-def test_memory_stays_flat_on_a_line_that_never_ends(tmp_path: Path, quote: bytes) -> None:
+@pytest.mark.parametrize("compressed", [True, False])
+def test_memory_stays_flat_on_a_line_that_never_ends(
+    tmp_path: Path, quote: bytes, compressed: bool
+) -> None:
     small = write(tmp_path / "small.csv", b"a,b\n" + b"1,2\n" * 10)
     large = tmp_path / "large.csv"
-    with large.open("wb") as file:
+    with gzip.open(large, "wb", 1) if compressed else large.open("wb") as file:
         file.write(b"a,b\n1,2\n" + quote)
         for _ in range(128):
             file.write(b"x" * (1 << 20))
@@ -150,3 +155,144 @@ def test_memory_stays_flat_on_a_line_that_never_ends(tmp_path: Path, quote: byte
         text=True,
     )
     assert int(done.stdout) < 40
+
+
+UNPACKED = """
+import sys
+from pathlib import Path
+from marketing_pipelines.loading.checker import Checker
+from marketing_pipelines.loading.columns import ColumnPicker
+from marketing_pipelines.loading.readers import open_reader
+small, large = (Path(name) for name in sys.argv[1:])
+def read(path):
+    reader, checker, rows, rejects = open_reader(path, ()), Checker(), 0, []
+    picker = ColumnPicker(reader, ("a",), (), checker)
+    for batch in reader.batches():
+        table, refused = (batch.table, []) if path.suffix == ".parquet" else picker.pick(batch)
+        rows += table.num_rows
+        rejects += [reject.reason for reject in [*batch.rejects, *refused]]
+    return rows, rejects
+def peak():  # of this program alone: ru_maxrss begins with what the parent had
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+read(small)
+before = peak()
+rows, rejects = read(large)
+print(rows, peak() - before, *set(rejects), sep="|")
+"""
+
+
+def read_apart(small: Path, large: Path) -> tuple[int, int, list[str]]:
+    """Rows read in a process of its own, mebibytes beyond those of a small file, reasons."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNPACKED, str(small), str(large)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rows, memory, *reasons = done.stdout.strip().split("|")
+    return int(rows), int(memory), reasons
+
+
+def packed(rows: int, text: int) -> dict[str, pa.Table]:
+    """Tables that a Parquet file of some hundred kilobytes holds."""
+    long = pa.array(["x" * text])
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), long)
+    one_in = pa.array([b"y" * text if number > rows - 500 else b"" for number in range(rows * 4)])
+    ids = pa.array([f"e{number}" for number in range(rows)])
+    return {
+        "a dictionary": pa.table({"a": ids, "b": same}),
+        "many such columns": pa.table({"a": ids[:200]} | {f"b{n}": same[:200] for n in range(15)}),
+        "lists": pa.table({"a": ids, "b": pa.array([["z" * (text // 100)] * 100] * rows)}),
+        "few long texts behind short ones": pa.table({"a": one_in}),
+    }
+
+
+@pytest.mark.parametrize("shape", packed(1, 1))
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}], ids=["usual", "plain"])
+def test_memory_is_bound_by_unpacked_rows(
+    tmp_path: Path, shape: str, options: dict[str, Any]
+) -> None:
+    """Some 400 MB, unpacked, in files of less than 2 MB."""
+    table = packed(3_000, 130_000)[shape]
+    pq.write_table(table, tmp_path / "large.parquet", compression="zstd", **options)
+    pq.write_table(table.slice(0, 10), tmp_path / "small.parquet")
+    assert (tmp_path / "large.parquet").stat().st_size < 2_000_000
+    rows, memory, _ = read_apart(tmp_path / "small.parquet", tmp_path / "large.parquet")
+    assert rows == table.num_rows
+    assert memory < 250
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"b": ["x" * (17 << 20)]}, "one row of row group 1 can take 17 MiB of memory"),
+        ({"b": [[0] * (40 << 20)]}, "the lists of row group 1 can take 640 MiB of memory"),
+    ],
+)
+def test_a_parquet_file_with_a_row_beyond_memory_is_refused(
+    tmp_path: Path, table: dict[str, Any], sentence: str
+) -> None:
+    pq.write_table(pa.table(table), tmp_path / "f.parquet", compression="zstd")
+    with pytest.raises(BadInputError, match=sentence):
+        open_reader(tmp_path / "f.parquet", ())
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "lz4", "zstd", "brotli"])
+def test_pages_of_every_kind_are_read(
+    tmp_path: Path, encoding: str, version: str, codec: str
+) -> None:
+    texts = [f"text {number}" for number in range(3_000)]
+    coded = pa.table({"a": texts, "b": ["x", None, "y"] * 1_000, "c": [[1], None, []] * 1_000})
+    pq.write_table(
+        coded,
+        tmp_path / "f.parquet",
+        compression=codec,
+        use_dictionary=["b"],
+        column_encoding={"a": encoding},
+        data_page_version=version,
+        data_page_size=1_000,
+        row_group_size=1_100,
+    )
+    rows = rows_of(tmp_path / "f.parquet")
+    assert [row["c0"] for row in rows] == texts
+    assert [row["c1"] for row in rows[:3]] == ["x", None, "y"]
+    assert [row["c2"] for row in rows[-3:]] == [[1], None, []]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({f"k{number}": number for number in range(90_000)}, "has 90000 keys, more than 2000"),
+        ('{"a": ' + "[" * 500_000 + "]" * 500_000 + "}", "is nested more than 1,000 deep"),
+        ('{"a": ' + '{"b":' * 150_000 + "1" + "}" * 150_001, "is nested more than 1,000 deep"),
+    ],
+    ids=["keys", "lists", "objects"],
+)
+def test_json_beyond_all_measure_is_refused_alone(tmp_path: Path, line: Any, reason: str) -> None:
+    small = write(tmp_path / "small.jsonl", '{"a": "1"}\n')
+    odd = line if isinstance(line, str) else json.dumps(line)
+    large = write(tmp_path / "large.jsonl", f'{{"a": "[[["}}\n{odd}\n{{"a": "3"}}\n')
+    rows, memory, reasons = read_apart(small, large)
+    assert (rows, reasons) == (2, [reason])
+    assert memory < 150
+
+
+def test_many_keys_beside_long_texts_cost_no_more_than_the_line(tmp_path: Path) -> None:
+    small = write(tmp_path / "small.jsonl", '{"a": "1"}\n')
+    row = json.dumps({f"k{number}": "x" * 100 for number in range(200)})
+    large = write(tmp_path / "large.jsonl", f"{row}\n" * 2_000)
+    rows, memory, reasons = read_apart(small, large)
+    assert (rows, reasons) == (2_000, [])
+    assert memory < 350
+
+
+def test_long_names_of_empty_columns_are_no_memory(tmp_path: Path) -> None:
+    small = write(tmp_path / "small.csv", "a,b\n1,2\n")
+    names = ",".join(f"{number:0500}" for number in range(1_900))
+    large = write(tmp_path / "large.csv", f"a,{names}\n" + ("1" + "," * 1_900 + "\n") * 2_000)
+    rows, memory, _ = read_apart(small, large)
+    assert rows == 2_000
+    assert memory < 350

@@ -1,5 +1,6 @@
 -- DuckDB. Lines of JSON as rows: the known columns as text, `extras` one JSON object of the other
--- keys, `keys` all keys of the line, `problem` why the line is no row (null: it is one).
+-- keys, `keys` all keys of the line, `problem` why the line is no row (null: it is one). `$nulls`
+-- is an object in which each known column is null: as a merge patch it removes them.
 with judged as (
     select line, document_problem(document) as problem,
            case when problem is null then document end as document
@@ -18,17 +19,14 @@ with judged as (
                            json_type(case when {looks_nested} then document end, $plain),
                            ['OBJECT', 'ARRAY'])
                        then 'a column that is text holds an object or a list'
+                   when len(keys) > $max_columns
+                       then 'has ' || len(keys) || ' keys, more than ' || $max_columns
                    else problem
                end as problem),
-           list_filter(keys, key -> not list_contains($known, key)) as others
+           not list_has_all($known, keys) as has_others
     from opened
 )
 select line, {values},
-       case when len(others) > 0 then
-           '{{' || array_to_string(list_transform(others, key ->
-               to_json(key)::varchar || ':' ||
-               json_extract(document, '/' || replace(replace(key, '~', '~0'), '/', '~1'))::varchar
-           ), ',') || '}}'
-       end as extras,
+       case when has_others then json_merge_patch(document, $nulls)::varchar end as extras,
        keys, problem
 from unknown

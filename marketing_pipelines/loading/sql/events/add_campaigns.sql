@@ -1,12 +1,18 @@
--- PostgreSQL. Stubs of campaigns that only the batch knows; no clock touches their status.
-insert into campaigns.campaigns (organization_id, external_id, status)
-select organization.id, loaded.external_id, 'imported'
-from loaded_campaigns as loaded
-join loaded_organizations as organization on organization.number = loaded.organization
-where not exists (
-    select
-    from campaigns.campaigns as known
-    where known.organization_id = organization.id and known.external_id = loaded.external_id
+-- PostgreSQL. Stubs of campaigns that only the batch knows; no clock touches their status. Returns
+-- how many, and the first five ids.
+with added as (
+    insert into campaigns.campaigns (organization_id, external_id, status)
+    select organization.id, loaded.external_id, 'imported'
+    from loaded_campaigns as loaded
+    join loaded_organizations as organization on organization.number = loaded.organization
+    where not exists (
+        select
+        from campaigns.campaigns as known
+        where known.organization_id = organization.id
+          and known.external_id = loaded.external_id
+    )
+    order by organization.id, loaded.external_id
+    on conflict do nothing
+    returning external_id
 )
-order by organization.id, loaded.external_id
-on conflict do nothing
+select count(*), (array_agg(external_id))[1:5] from added

@@ -23,7 +23,9 @@ with parsed as (
                    or starts_with(event_type, 'monthly:') then 'event_type'
                when event_source is not null
                    and id_problem(event_source) is not null then 'event_source'
-               when occurred_at is null or occurred_at < $first_instant then 'occurred_at'
+               when occurred_at is null
+                   or occurred_at < $first_instant or occurred_at >= $last_instant
+                   then 'occurred_at'
                when received_text is not null and received_at is null then 'received_at'
                when json_problem(properties) is not null or json_problem(extras) is not null
                    then 'properties'
@@ -42,10 +44,13 @@ select line, event_id, organization_id, contact_id, event_type, event_source, oc
            when 'occurred_at' then
                case
                    when occurred_text is null then 'is missing'
-                   when occurred_at is null then instant_problem(occurred_text, occurred_at)
+                   when occurred_at is null
+                       then instant_problem(occurred_text, occurred_at, $zone)
+                   when occurred_at >= $last_instant
+                       then instant_problem(occurred_text, null::timestamptz, $zone)
                    else 'lies before the first day, ' || $first_day || ': set MARKETING_FIRST_DAY earlier to keep such events'
                end
-           when 'received_at' then instant_problem(received_text, received_at)
+           when 'received_at' then instant_problem(received_text, received_at, $zone)
            when 'properties' then coalesce(json_problem(properties), json_problem(extras))
        end as refused_because,
        hash(organization_id, event_id) as id_hash

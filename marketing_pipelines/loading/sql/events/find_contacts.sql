@@ -1,5 +1,5 @@
 -- PostgreSQL. The ids of the batch's contacts, with stubs made for those that only the batch knows;
--- returns how many.
+-- returns how many, and the first five of their ids.
 -- `offset 0` keeps the planner at one index look-up a contact, whatever it believes of the table.
 with found as materialized (
     select loaded.number, organization.id as organization_id, loaded.external_id, known.id
@@ -26,4 +26,5 @@ with found as materialized (
     from found
     left join added using (organization_id, external_id)
 )
-select count(*) from added
+select (select count(*) from added),
+       (select array_agg(external_id) from (select external_id from added limit 5) as first)
