@@ -16,7 +16,7 @@ test: .venv/test.installed
 
 # The heavy faults, which `test` does in short, in full: some hours.
 soak: .venv/test.installed
-	MARKETING_SOAK=1 $(BIN)/python -m pytest -m soak
+	SOAK=1 $(BIN)/python -m pytest -m soak
 
 check: .venv/test.installed
 	$(BIN)/ruff check .

@@ -5,6 +5,8 @@ named as a secret, and in `MARKETING_ALERT_URLS` every part that apprise keeps p
 random. Host names, path words and addresses are not credentials.
 """
 
+import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -107,13 +109,24 @@ def _private_to_apprise(url: str) -> Iterator[str]:
     """The parts that apprise leaves out of an address that it prints; all of one unknown to it."""
     import apprise
 
-    receiver = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    with _apprise_silent():
+        receiver = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if not isinstance(receiver, apprise.NotifyBase):
-        user_info = url.rpartition("://")[2].rpartition("@")[0]
-        yield from re.split("[/:]", user_info)
+        yield from _parts(url)
         return
     address: Any = receiver  # its methods have no types
     yield from _differing(address.url(privacy=False), address.url(privacy=True), "/?&@", "=:")
+
+
+@contextlib.contextmanager
+def _apprise_silent() -> Iterator[None]:
+    """What it logs of an address is redacted, which asks it about the address."""
+    logger = logging.getLogger("apprise")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _differing(whole: str, masked: str, *separators: str) -> Iterator[str]:

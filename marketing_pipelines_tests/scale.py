@@ -2,6 +2,6 @@
 
 import os
 
-SOAK = bool(os.environ.get("MARKETING_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 # Seconds for one test that tries very many random cases.
 PATIENCE = 7_200 if SOAK else 300

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -136,13 +135,20 @@ def test_an_installed_wheel_works_from_any_folder(wheel: Wheel) -> None:
     assert {line.split()[0] for line in findings.splitlines()} == {"ok"}
     assert f"dagster instance: home {wheel.folder}/data/dagster" in findings
     token = wheel.call("token", "create", "--name", "test", "--scope", "admin").split()[-1]
-    asked = time.monotonic()
-    with Running.up(command=wheel.command, folder=wheel.folder, variables=wheel.variables) as up:
-        until(lambda: is_ready(up), seconds=HEALTHY_SECONDS, what="the API")
-        assert time.monotonic() - asked < HEALTHY_SECONDS
-        session = up.trigger("development/sample_job", token)
-        until(lambda: has_ended(up, token, session), what="the job to end")
-        assert len(daemons(wheel)) == 1
-        up.stop(signal.SIGTERM)
+    for _ in range(2):
+        asked = time.monotonic()
+        with Running.up(
+            command=wheel.command, folder=wheel.folder, variables=wheel.variables
+        ) as up:
+            until(lambda up=up: is_ready(up), seconds=HEALTHY_SECONDS, what="the API")
+            seconds = time.monotonic() - asked
+            print(f"healthy after {seconds:.1f} s")
+            assert seconds < HEALTHY_SECONDS
+            session = up.trigger("development/sample_job", token)
+            until(lambda up=up, s=session: has_ended(up, token, s), what="the job to end")
+            assert len(daemons(wheel)) == 1
+            up.process.kill()
+            up.process.wait(30)
+    until(lambda: not daemons(wheel), what="the daemon to end with its supervisor")
     assert wheel.files() == installed
     assert not (wheel.folder / ".env").exists()

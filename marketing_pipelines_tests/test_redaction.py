@@ -1,7 +1,10 @@
 """Redaction hides credentials and leaves the words around them."""
 
+import logging
+
 import pytest
 
+from marketing_pipelines.observability import logs
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import get_settings
 
@@ -20,6 +23,15 @@ def set_to(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
     monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     return value
+
+
+def test_an_address_that_apprise_complains_of_in_the_log_is_redacted_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_to(monkeypatch, "MARKETING_ALERT_URLS", "json://host/a,carrier-pigeon://T0KEN8f/b")
+    logs.configure()
+    logging.getLogger("apprise").error("Cannot use carrier-pigeon://T0KEN8f/b")
+    assert "Cannot use carrier-pigeon://…/…" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("alert_urls", [DOCUMENTED], indirect=True)
@@ -56,7 +68,7 @@ def test_the_credentials_of_the_documented_alert_urls_are_hidden_alone_and_in_pl
         ),
         ("tgram://123456789:abcdefg_hijklmnop/12315544/", "tgram://…/12315544/"),
         ("ntfys://ntfy.example.org/marketing", None),
-        ("nosuchkind://user:tiger%2Dtank@host/path", "nosuchkind://…:…@host/path"),
+        ("nosuchkind://user:tiger%2Dtank@host/path", "nosuchkind://…:…@…/…"),
     ],
     indirect=["alert_urls"],
 )

@@ -17,12 +17,12 @@ def api(
     import uvicorn
 
     from marketing_pipelines.api.app import build_app
-    from marketing_pipelines.cli.up import require_free
+    from marketing_pipelines.cli.up import address, require_free
 
     require_free(host, port, "--port")
     with connected() as (settings, engine), dagster_instance() as instance:
         app = build_app(settings=settings, engine=engine, instance=instance)
-        print(f"api: http://{host}:{port}/admin, Ctrl-C stops", flush=True)
+        print(f"api: {address(host, port)}/admin, Ctrl-C stops", flush=True)
         uvicorn.run(
             app,
             host=host,

@@ -13,6 +13,7 @@ from marketing_pipelines.env_file import remove_block, require_writable, write_b
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.locations import checkout
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores import embedded_orphans
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, dagster_database_url, database_url
 from marketing_pipelines.stores.schema import ensure_database
@@ -85,6 +86,35 @@ def status() -> None:
     )
 
 
+@app.command("list")
+def list_clusters() -> None:
+    """List the clusters that root's data folders have in the system's state directory."""
+    print_table(
+        ["folder", "data folder", "version", "MB", "state"],
+        [
+            [
+                cluster.folder,
+                cluster.data_dir,
+                cluster.version,
+                f"{cluster.size_bytes / 1e6:.0f}",
+                ("orphan" if cluster.is_orphan else "in use")
+                + (", running" if cluster.running else ""),
+            ]
+            for cluster in embedded_orphans.clusters()
+        ],
+    )
+
+
+@app.command()
+def destroy(
+    folders: Annotated[list[Path], typer.Argument(help="Orphans as `db list` names them.")],
+) -> None:
+    """Delete clusters whose data folder is gone."""
+    for folder in folders:
+        gone = embedded_orphans.destroy(folder)
+        print(f"{gone.folder} of {gone.data_dir} is deleted ({gone.size_bytes / 1e6:.0f} MB).")
+
+
 @app.command()
 def upgrade(
     old_binaries: Annotated[
@@ -103,7 +133,7 @@ def _embedded() -> EmbeddedPostgres:
             "MARKETING_DATABASE_URL names a server, so there is no embedded one: unset it, or use "
             "that server's own tools."
         )
-    return EmbeddedPostgres(settings.data_dir)
+    return EmbeddedPostgres.of(settings)
 
 
 def _env_file() -> Path | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from marketing_pipelines.autoload import load_tasks
-from marketing_pipelines.cli.output import print_json, print_records
+from marketing_pipelines.cli.output import print_json, print_table
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import dead_letters as letters
@@ -31,7 +31,10 @@ def list_(
     _check(queue)
     with connected() as (_, engine), engine.begin() as connection:
         found = letters.dead_letters(connection, queue, None if state == "all" else state, limit)
-    print_records([{name: getattr(letter, name) for name in COLUMNS} for letter in found])
+    print_table(
+        [name.replace("_", " ") for name in COLUMNS],
+        [[getattr(letter, name) for name in COLUMNS] for letter in found],
+    )
 
 
 @app.command()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines import addresses
+from marketing_pipelines.cli import running_up
 from marketing_pipelines.cli.session import connected, dagster_home, dagster_instance
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.crm.tables import contacts, organizations
@@ -21,8 +22,8 @@ from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
 from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.settings import Settings, get_settings
-from marketing_pipelines.stores import marks, zone_table
+from marketing_pipelines.settings import Settings, get_settings, unknown_variables
+from marketing_pipelines.stores import embedded_orphans, marks, zone_table
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     clock_skew,
@@ -31,7 +32,7 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     reader_url,
 )
-from marketing_pipelines.stores.schema import ensure_database
+from marketing_pipelines.stores.schema import ensure_database, installation_id
 from marketing_pipelines.stores.session_settings import require_kept
 from marketing_pipelines.zones import VERSION
 
@@ -65,7 +66,9 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
         return
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
+    yield "orphaned databases", _orphans
     yield "postgresql", lambda: _postgres(settings)
+    yield "lake and database", lambda: check_same_installation(settings)
     yield "dagster database", lambda: _dagster_database(settings)
     yield "dagster instance", lambda: check_dagster_instance(settings)
     yield "clock", check_clock
@@ -84,7 +87,33 @@ def _sentence(error: Exception) -> str:
 def _settings() -> str:
     settings = get_settings()
     settings.require_known_engine()
-    return f"{settings.env}, days of {settings.timezone}, engine {settings.engine}"
+    unknown = unknown_variables()
+    if unknown:
+        raise ConfigurationError(" ".join(map(said_of_unknown, unknown.items())))
+    return (
+        f"this shell's: {settings.env}, days of {settings.timezone}, engine {settings.engine}; "
+        f"{_settings_of_up(settings)}"
+    )
+
+
+def said_of_unknown(variable: tuple[str, str | None]) -> str:
+    """The sentence about a variable that is no setting."""
+    name, near = variable
+    return f"{name} is no setting of this release: " + (
+        f"did you mean {near}?" if near else "remove it, `docs/settings.md` lists them."
+    )
+
+
+def _settings_of_up(settings: Settings) -> str:
+    running = running_up.found(settings)
+    if running is None:
+        return "no `up` runs with this data folder"
+    if not running.differs:
+        return f"the running `up`, process {running.pid}, uses the same"
+    return (
+        f"the running `up`, process {running.pid}, uses another {', '.join(running.differs)}, so "
+        "what follows may not hold for it"
+    )
 
 
 def _data_folder(settings: Settings) -> str:
@@ -106,6 +135,18 @@ def _lake(settings: Settings) -> str:
     return f"{settings.effective_lake_url}, {lake.size() / 1e6:.1f} MB"
 
 
+def _orphans() -> str:
+    """Clusters of root's deleted data folders: they take space, and nothing else is wrong."""
+    found = [cluster for cluster in embedded_orphans.clusters() if cluster.is_orphan]
+    if not found:
+        return "none"
+    size = sum(cluster.size_bytes for cluster in found) / 1e6
+    return (
+        f"{len(found)} of deleted or moved data folders, {size:.0f} MB: `marketing-pipelines db "
+        "list` names them, `db destroy` deletes them"
+    )
+
+
 def _postgres(settings: Settings) -> str:
     """Version, pooler, zone (all by migrating), the reader's role, the work."""
     with connected() as (_, engine):
@@ -117,6 +158,14 @@ def _postgres(settings: Settings) -> str:
         with connecting(url), create_engine(url).connect() as reader:
             require_kept(reader, "MARKETING_READER_DATABASE_URL")
     return f"version {version}, no transaction pooler, {numbers}"
+
+
+def check_same_installation(settings: Settings) -> str:
+    """The identity that lake and database share; a lake without one gets it."""
+    with connected() as (_, engine), engine.connect() as connection:
+        identity = installation_id(connection)
+    Lake(settings.effective_lake_url).claim(identity)
+    return f"both are installation {identity}"
 
 
 def _dagster_database(settings: Settings) -> str:

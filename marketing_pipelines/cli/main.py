@@ -1,5 +1,6 @@
 """Entry point of `marketing-pipelines`: the commands, and how errors end."""
 
+import importlib.metadata
 import sys
 from typing import Annotated
 
@@ -60,9 +61,20 @@ app.add_typer(organization.app, name="settings", help="What one organization set
 app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
 
 
+def print_version(asked: bool) -> None:
+    """Prints the version of the release and ends."""
+    if asked:
+        print(f"marketing-pipelines {importlib.metadata.version('marketing-pipelines')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+    ] = False,
 ) -> None:
     """Options that come before the command."""
     _Debug.on = debug

@@ -8,8 +8,10 @@ from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.crm import organization_settings
 from marketing_pipelines.domains.crm.names import organization_number
+from marketing_pipelines.failures import WrongUsageError
 
 app = typer.Typer(no_args_is_help=True)
+NO_EFFECT = "no effect in this release"
 Organization = Annotated[str, typer.Option("--organization", help="External id, or number.")]
 
 
@@ -23,16 +25,38 @@ def show(organization: Organization) -> None:
     defaults = organization_settings.flat(organization_settings.OrganizationSettings())
     meaning = organization_settings.described()
     rows = [
-        [key, value, "default" if value == defaults[key] else "set", meaning[key]]
+        [
+            key,
+            value,
+            "default" if value == defaults[key] else "set",
+            meaning[key] if organization_settings.is_used(key) else f"{meaning[key]}; {NO_EFFECT}",
+        ]
         for key, value in organization_settings.flat(found).items()
     ]
     print_table(["setting", "value", "from", "meaning"], rows)
 
 
 @app.command("set")
-def set_(key: str, value: str, organization: Organization) -> None:
-    """Set one, e.g. `intent.decay_rate 3`; `null` takes the default again."""
+def set_(
+    organization: Organization,
+    values: Annotated[list[str], typer.Argument(metavar="KEY VALUE…", show_default=False)],
+) -> None:
+    """Set one or several at once, e.g. `intent.decay_rate 3` or `quiet_hours 22:00-07:00`.
+
+    `null` takes the default again.
+    """
+    keys, texts = values[::2], values[1::2]
+    if len(keys) != len(texts):
+        raise WrongUsageError(f"{keys[-1]} has no value: write KEY VALUE, for each setting.")
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise WrongUsageError(f"{twice} stands there twice: give it one value.")
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
-        organization_settings.set_value(connection, number, key, value)
-    print(f"{key} of organization {organization} is set.")
+        organization_settings.set_values(connection, number, dict(zip(keys, texts, strict=True)))
+    verb = "is" if len(keys) == 1 else "are"
+    print(f"{', '.join(keys)} of organization {organization} {verb} set.")
+    unused = [key for key in keys if not organization_settings.is_used(key)]
+    if unused:
+        verb = "has" if len(unused) == 1 else "have"
+        print(f"{', '.join(unused)} {verb} no effect in this release.")

@@ -42,16 +42,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str
         print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def print_records(records: Sequence[dict[str, Any]]) -> None:
-    """A table on a terminal, a JSON array otherwise."""
-    if not is_terminal():
-        print_json(list(records))
-    elif records:
-        print_table(list(records[0]), [list(record.values()) for record in records])
-    else:
-        print("Nothing.")
-
-
 def print_json(value: Any) -> None:
     """A value as indented JSON."""
     import json

@@ -2,16 +2,17 @@
 
 import datetime as dt
 import re
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 
 from marketing_pipelines.autoload import load_tasks
-from marketing_pipelines.cli.output import print_records
+from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import control
-from marketing_pipelines.queueing.counts import queue_counts
+from marketing_pipelines.queueing.counts import QueueCount, queue_counts
 
 app = typer.Typer(no_args_is_help=True)
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE")]
@@ -23,7 +24,8 @@ def list_() -> None:
     """Print what waits, is worked on, has ended, of every queue."""
     load_tasks()
     with connected() as (_, engine), engine.begin() as connection:
-        print_records([vars(count) for count in queue_counts(connection)])
+        rows = [list(vars(count).values()) for count in queue_counts(connection)]
+    print_table([field.name.replace("_", " ") for field in fields(QueueCount)], rows)
 
 
 @app.command()

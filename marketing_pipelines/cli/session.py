@@ -28,7 +28,7 @@ def server_running(settings: Settings) -> Iterator[None]:
     if settings.database_url is not None:
         yield
         return
-    with EmbeddedPostgres(settings.data_dir).using():
+    with EmbeddedPostgres.of(settings).using():
         yield
 
 

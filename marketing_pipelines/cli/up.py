@@ -8,27 +8,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import psutil
 import typer
 
 from marketing_pipelines import policies
+from marketing_pipelines.cli import running_up
+from marketing_pipelines.cli.doctor import said_of_unknown
 from marketing_pipelines.cli.session import connected, dagster_environment
+from marketing_pipelines.cli.supervision import Guard, end_marked, mark
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
-from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
-from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.schema import ensure_database
 from marketing_pipelines.stores.sessions import close_abandoned
 
-SECONDS_TO_STOP = 7.0
 FIRST_BACK_OFF = 1.0
 LONGEST_BACK_OFF = 60.0
 STEADY_AFTER = 60.0
@@ -44,8 +44,6 @@ class Part:
     started: float = 0.0
     back_off: float = FIRST_BACK_OFF
     start_at: float = field(default_factory=time.monotonic)
-    # What the part started and left behind when it crashed: runs, which go on with their work.
-    orphans: list[psutil.Process] = field(default_factory=list)
 
     def keep_running(self, environment: dict[str, str], folder: Path) -> None:
         """Starts it if it is due; notes its end and when to start it again."""
@@ -57,7 +55,6 @@ class Part:
                 f"{self.name} ended with code {self.process.returncode}: "
                 f"starting it again in {self.back_off:.0f} s"
             )
-            self.orphans = [p for p in self.orphans if p.is_running()] + self._members()
             self.start_at = now + self.back_off
             self.back_off = min(self.back_off * 2, LONGEST_BACK_OFF)
             self.process = None
@@ -66,33 +63,6 @@ class Part:
             self.process = subprocess.Popen(
                 self.command, env=environment, cwd=folder, start_new_session=True
             )
-
-    def signal(self, number: signal.Signals) -> None:
-        """Signals the whole group: code servers and run workers too."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-        for orphan in self.orphans:
-            with suppress(psutil.NoSuchProcess):
-                orphan.send_signal(number)
-
-    def has_ended(self) -> bool:
-        """Whether nothing of it is left."""
-        self.orphans = [orphan for orphan in self.orphans if is_alive(orphan)]
-        if self.process is None:
-            return not self.orphans
-        return self.process.poll() is not None and not self.orphans and not self._members()
-
-    def _members(self) -> list[psutil.Process]:
-        """The processes of its session; it started one of its own."""
-        assert self.process is not None
-        return [p for p in psutil.process_iter() if is_alive(p) and _session(p) == self.process.pid]
-
-
-def _session(process: psutil.Process) -> int | None:
-    with suppress(OSError):
-        return os.getsid(process.pid)
-    return None
 
 
 def up(
@@ -105,16 +75,21 @@ def up(
     ),
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
-    require_free(host, port, "--port")
-    require_free(host, api_port, "--api-port")
     policies.overrides()
-    with _alone(get_settings()), connected() as (settings, engine):
+    for variable in unknown_variables().items():
+        say(said_of_unknown(variable))
+    with _alone(get_settings()), connected() as (settings, engine), running_up.noted(settings):
+        if left := end_marked(settings.data_dir):
+            say(f"{len(left)} processes of an `up` that was killed are ended")
+        require_free(host, port, "--port")
+        require_free(host, api_port, "--api-port")
         with engine.begin() as connection:
             for session_id in close_abandoned(connection):
                 say(f"session {session_id} was abandoned by a process that is gone")
         ensure_database(dagster_database_url(settings))
         environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
-        say(f"Dagster UI on http://{host}:{port}, API on http://{host}:{api_port}/admin")
+        environment |= mark(settings.data_dir)
+        say(f"Dagster UI on {address(host, port)}, API on {address(host, api_port)}/admin")
         say(f"data in {settings.data_dir}, Ctrl-C stops")
         _supervise(_parts(host, port, api_port), environment, settings)
 
@@ -140,26 +115,32 @@ def require_free(host: str, port: int, option: str) -> None:
     Raises:
         ConfigurationError: it cannot be used; the text says why.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"Port {port} on {host} cannot be used ({error.strerror}): choose another with "
-                f"{option}."
-            ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"Port {port} on {host} cannot be used ({error.strerror}): choose another with "
+            f"{option}, or another address with --host."
+        ) from error
+
+
+def address(host: str, port: int) -> str:
+    """The URL of a server; an IPv6 address stands in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     workspace = str(configuration_file(WORKSPACE_FILE))
     quiet = ["-w", workspace, "--code-server-log-level", "error"]
-    address = ["-h", host, "-p", str(port)]
+    listen = ["-h", host, "-p", str(port)]
     return [
         Part(
             "web server",
-            [*python, "dagster_webserver", *quiet, *address, "--dagster-log-level", "warning"],
+            [*python, "dagster_webserver", *quiet, *listen, "--dagster-log-level", "warning"],
         ),
         Part("daemon", [*python, "dagster._daemon", "run", *quiet, "--log-level", "warning"]),
         Part(
@@ -181,7 +162,7 @@ class Server:
         if self.settings.database_url is not None:
             return
         try:
-            EmbeddedPostgres(self.settings.data_dir).ensure_running()
+            EmbeddedPostgres.of(self.settings).ensure_running()
             trouble = ""
         except (StoreUnavailableError, ConfigurationError) as error:
             trouble = str(error)
@@ -191,10 +172,11 @@ class Server:
 
 
 def _supervise(parts: list[Part], environment: dict[str, str], settings: Settings) -> None:
-    server = Server(settings)
+    server, guard = Server(settings), Guard(settings.data_dir)
     try:
         with _stop_requested() as stopping:
             while not stopping:
+                guard.keep_running()
                 server.keep_running()
                 for part in parts:
                     # Not the checkout: Dagster would let its `.env` win over our environment.
@@ -202,21 +184,8 @@ def _supervise(parts: list[Part], environment: dict[str, str], settings: Setting
                 time.sleep(0.5)
     finally:
         say("stopping")
-        _stop(parts)
-
-
-def _stop(parts: list[Part]) -> None:
-    """Ends them with everything they started, by force what does not end by itself."""
-    for number, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, 1.0)):
-        for part in parts:
-            part.signal(number)
-        deadline = time.monotonic() + patience
-        while not all(part.has_ended() for part in parts):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        else:
-            return
+        end_marked(settings.data_dir)
+        guard.dismiss()
 
 
 @contextmanager

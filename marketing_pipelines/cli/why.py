@@ -66,15 +66,15 @@ def _tell(stay: "Stay", *, is_one_of_several: bool) -> None:
     if is_one_of_several:
         print(f"Time {stay.rotation}:")
     by = f", let in by trigger {stay.trigger}" if stay.trigger else ""
-    print(f"It entered at {iso(stay.entered_at)}{by}.")
+    print(f"It entered at {_second(stay.entered_at)}{by}.")
     for one in stay.happened:
         because = f"  ← {one.because}" if one.because else ""
-        print(f"  {iso(one.at)}  {one.step}: {one.outcome}{because}")
+        print(f"  {_second(one.at)}  {one.step}: {one.outcome}{because}")
     if stay.ended_at is not None:
         ended = "was canceled" if stay.status == "canceled" else stay.status
-        print(f"It {ended} at {iso(stay.ended_at)}{f': {stay.reason}' if stay.reason else ''}.")
+        print(f"It {ended} at {_second(stay.ended_at)}{f': {stay.reason}' if stay.reason else ''}.")
     else:
-        print(f"It stands at {stay.step} since {iso(stay.since)}.")
+        print(f"It stands at {stay.step} since {_second(stay.since)}.")
     for sentence in stay.following:
         print(sentence)
 
@@ -96,9 +96,9 @@ def _of_segment(
         reporting_zone=settings.zone,
     )
     if found.entered_at:
-        print(f"{contact} is a member of {found.segment} since {iso(found.entered_at)}.")
+        print(f"{contact} is a member of {found.segment} since {_second(found.entered_at)}.")
     elif found.left_at:
-        print(f"{contact} is no member of {found.segment}; it left at {iso(found.left_at)}.")
+        print(f"{contact} is no member of {found.segment}; it left at {_second(found.left_at)}.")
     else:
         print(f"{contact} is no member of {found.segment} and never was.")
     if found.manual is not None:
@@ -110,7 +110,12 @@ def _of_segment(
             "Its members are not those of the rule: it is new, waits for a confirmation or failed."
         )
     else:
-        print(f"Members are right up to {iso(found.evaluated_at)}.")
+        print(f"Members are right up to {_second(found.evaluated_at)}.")
     for line in found.lines:
         because = f"  ← {line.because}" if line.because else ""
         print(f"{'  ' * line.depth}{'true ' if line.holds else 'false'} {line.condition}{because}")
+
+
+def _second(value: dt.datetime) -> str:
+    """An instant without the microseconds that nobody asked about."""
+    return iso(value.replace(microsecond=0))

@@ -160,6 +160,17 @@ def _trigger_config_problem(row: Row) -> str | None:
     return trigger_configs.problem_of_date(row.get("config") or "{}")
 
 
+def _status_instant(name: str) -> Column:
+    """An instant of a program's status, which the database writes where no file names it: an empty
+    cell clears it only before the program starts."""
+    return Column(
+        name,
+        "instant",
+        only_if=f"changed.{name} is not null"
+        " or changed.status in ('draft', 'scheduled', 'imported')",
+    )
+
+
 def _programs(name: str, table: sa.Table) -> Kind:
     return Kind(
         name,
@@ -169,9 +180,9 @@ def _programs(name: str, table: sa.Table) -> Kind:
             _EXTERNAL_ID,
             Column("name"),
             Column("status", choices=("draft", "active", "paused", "cancelled"), empty="'draft'"),
-            Column("started_at", "instant"),
-            Column("paused_at", "instant"),
-            Column("cancelled_at", "instant"),
+            _status_instant("started_at"),
+            _status_instant("paused_at"),
+            _status_instant("cancelled_at"),
             _CREATED_AT,
         ),
     )
@@ -292,10 +303,10 @@ KINDS = {
                 _EXTERNAL_ID,
                 Column("name"),
                 Column("status", choices=_CAMPAIGN_STATUSES, empty="'draft'"),
-                Column("started_at", "instant"),
-                Column("paused_at", "instant"),
-                Column("completed_at", "instant"),
-                Column("cancelled_at", "instant"),
+                _status_instant("started_at"),
+                _status_instant("paused_at"),
+                _status_instant("completed_at"),
+                _status_instant("cancelled_at"),
                 Column("audience", choices=("closed", "open"), empty="'closed'"),
                 _CREATED_AT,
             ),

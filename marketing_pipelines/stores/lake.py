@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "contact_activity"
+# The identity of the database whose manifest names the files.
+OWNER_FILE = "installation"
 TEMPORARY_PREFIX = ".writing-"
 ROW_GROUP_ROWS = 262_144
 
@@ -105,6 +108,28 @@ class Lake:
             return int(self.filesystem.du(f"{self.root}/{TABLE}"))
         except FileNotFoundError:
             return 0
+
+    def claim(self, installation_id: uuid.UUID) -> None:
+        """Writes the database's identity into a lake that has none; one lake serves one database.
+
+        Raises:
+            ConfigurationError: the lake is another database's.
+            StoreUnavailableError: it cannot be written.
+        """
+        path = f"{self.root}/{OWNER_FILE}"
+        try:
+            owner = str(self.filesystem.cat_file(path).decode()).strip()
+        except FileNotFoundError:
+            with _unwritable_said(self.url):
+                self.filesystem.makedirs(self.root, exist_ok=True)
+                self.filesystem.pipe_file(path, f"{installation_id}\n".encode())
+            return
+        if owner != str(installation_id):
+            raise ConfigurationError(
+                f"The event lake at {self.url} belongs to installation {owner} and this database "
+                f"is {installation_id}: check MARKETING_LAKE_URL and MARKETING_DATABASE_URL, or "
+                f"delete '{OWNER_FILE}' there to give the lake to this database."
+            )
 
     def check_writable(self) -> None:
         """Writes and removes a file.

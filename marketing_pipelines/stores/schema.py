@@ -1,7 +1,9 @@
 """Bringing a database to this release's schema, and the decisions stored in it."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+import uuid
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -76,7 +78,7 @@ def _ours(url: URL) -> URL:
 
 def _is_current(connection: sa.Connection) -> bool:
     """Whether the newest migration has run; spares the commands the import of Alembic."""
-    return _stored_version(connection) == max(_known_versions())
+    return _stored_version(connection) == _head(_known_versions())
 
 
 def _refuse_newer(connection: sa.Connection) -> None:
@@ -96,9 +98,36 @@ def _stored_version(connection: sa.Connection) -> str | None:
     return stored
 
 
-def _known_versions() -> set[str]:
-    files = resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir()
-    return {file.name.partition("_")[0] for file in files if file.name[:1].isdigit()}
+def _known_versions() -> dict[str, str | None]:
+    """The migrations of this release, each with the one that it follows."""
+    found: dict[str, str | None] = {}
+    for file in resources.files("marketing_pipelines.migrations").joinpath("versions").iterdir():
+        if file.name[:1].isdigit():
+            revision, follows = (_stated(file.read_text(), name) for name in _LINKS)
+            if revision is None or revision in found:
+                raise ConfigurationError(
+                    f"Migration {file.name} has no revision of its own: number it anew."
+                )
+            found[revision] = follows
+    return found
+
+
+_LINKS = ("revision", "down_revision")
+
+
+def _stated(text: str, name: str) -> str | None:
+    match = re.search(rf'^{name} = "(\w+)"$', text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _head(versions: Mapping[str, str | None]) -> str:
+    heads = sorted(set(versions) - set(versions.values()))
+    if len(heads) != 1:
+        raise ConfigurationError(
+            f"Migrations {' and '.join(heads)} both end the row of migrations: make one follow the "
+            "other by its down_revision."
+        )
+    return heads[0]
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -163,6 +192,12 @@ def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
             f"{stored}: set it back, or run `marketing-pipelines migrate --rebuild` to count "
             "every day and month anew."
         )
+
+
+def installation_id(connection: sa.Connection) -> uuid.UUID:
+    """The identity that the database shares with its lake."""
+    found: uuid.UUID = connection.execute(sa.select(installation.c.installation_id)).scalar_one()
+    return found
 
 
 def run_sql_file(name: str) -> None:

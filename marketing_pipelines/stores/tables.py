@@ -66,6 +66,13 @@ installation = sa.Table(
         server_default=sa.func.now(),
     ),
     sa.Column(
+        "installation_id",
+        sa.Uuid,
+        nullable=False,
+        server_default=sa.func.gen_random_uuid(),
+        comment="Identity that the event lake of this database carries as well",
+    ),
+    sa.Column(
         "zones_version",
         sa.Text,
         comment="Version of the package tzdata from which ops.zones was written",

@@ -1,15 +1,17 @@
 """`doctor` checks everything, one line each, and never stops at the first problem."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from marketing_pipelines import locations
-from marketing_pipelines.cli import doctor
+from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.stores import marks
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call, refusal_here
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import event
 
 CHECKS = [
     "python",
@@ -17,7 +19,9 @@ CHECKS = [
     "settings",
     "lake",
     "data folder",
+    "orphaned databases",
     "postgresql",
+    "lake and database",
     "dagster database",
     "dagster instance",
     "clock",
@@ -36,6 +40,21 @@ def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
     done = call("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert findings(done.stdout) == dict.fromkeys([*CHECKS, "marks"], "ok")
+    assert (
+        "settings: this shell's: development, days of UTC, engine duckdb; "
+        "no `up` runs with this data folder"
+    ) in done.stdout
+
+
+def test_the_settings_of_the_running_up_are_compared_with_this_shell_s(
+    installation: Installation,
+) -> None:
+    with running_up.noted(installation.settings):
+        same = call("doctor").stdout
+        other = call("doctor", MARKETING_ALERT_URLS="json://127.0.0.1:1").stdout
+    running = f"the running `up`, process {os.getpid()}, uses"
+    assert f"{running} the same\n" in same
+    assert f"{running} another MARKETING_ALERT_URLS, so what follows may not hold for it\n" in other
 
 
 def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
@@ -44,9 +63,8 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    broken = dict.fromkeys(
-        ["postgresql", "dagster database", "dagster instance", "clock", "marks"], "problem"
-    )
+    needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
+    broken = dict.fromkeys([*needing, "clock", "marks"], "problem")
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 
@@ -54,6 +72,18 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     ("name", "value", "check", "sentence"),
     [
         ("MARKETING_ENGINE", "spark", "settings", "does not ship yet: set it to duckdb"),
+        (
+            "MARKETING_TIMEZONES",
+            "UTC",
+            "settings",
+            "MARKETING_TIMEZONES is no setting of this release: did you mean MARKETING_TIMEZONE?",
+        ),
+        (
+            "MARKETING_COLOUR",
+            "red",
+            "settings",
+            "MARKETING_COLOUR is no setting of this release: remove it, `docs/settings.md` lists",
+        ),
         ("MARKETING_LAKE_URL", "nothing://lake", "lake", "MARKETING_LAKE_URL nothing://lake"),
     ],
 )
@@ -117,3 +147,23 @@ def test_an_instance_of_dagster_that_is_not_ours_is_a_problem(
         doctor.check_dagster_instance(installation.settings)
     assert sentence in str(refused.value)
     assert str(tmp_path / "dagster.yaml") in str(refused.value)
+
+
+def test_a_lake_of_another_database_is_a_problem_and_takes_no_hours(
+    installation: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo's database with the lake of production, for example."""
+    installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
+    lake = Path(installation.settings.effective_lake_url)
+    lake.mkdir(parents=True)
+    (lake / "installation").write_text("6f9619ff-8b86-4d01-b42d-00cf4fc964ff\n")
+    with pytest.raises(ConfigurationError, match=r"belongs to installation 6f9619ff-8b86") as said:
+        doctor.check_same_installation(installation.settings)
+    assert str(lake) in str(said.value)
+    refusal_here(capsys, "run", "analytics/contact_activity", "--partition", "2026-03-01-10:00")
+    assert installation.rows("select * from analytics.lake_hours") == []
+    assert [path.name for path in lake.rglob("*")] == ["installation"]
+    (lake / "installation").unlink()
+    assert doctor.check_same_installation(installation.settings).startswith("both are installation")
+    [outcome] = installation.run("analytics/contact_activity", "2026-03-01-10:00")
+    assert (outcome.status, outcome.rows) == ("COMPLETED", 1)

@@ -1,6 +1,7 @@
 """`queues`, `dead-letters` and `worker` as an operator calls them."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -22,16 +23,24 @@ def printed(*arguments: str) -> Any:
     return json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else done.stdout.strip()
 
 
+def listed(*arguments: str) -> list[dict[str, str]]:
+    """The lines of the table that the command prints when it is piped, by column."""
+    header, *lines = printed(*arguments).splitlines()
+    starts = [0, *(match.end() for match in re.finditer(r" {2,}", header))]
+    columns = list(zip(starts, [*starts[1:], None], strict=True))
+    return [{header[a:b].strip(): line[a:b].strip() for a, b in columns} for line in lines]
+
+
 def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
     put(queue, "write", 2)
-    assert [count["queue"] for count in printed("queues", "list")] == [
+    assert [count["queue"] for count in listed("queues", "list")] == [
         "crm-events", "default", "send-email", "send-push", "send-sms", "send-webhook",
     ]  # fmt: skip
     assert printed("queues", "pause", "default") == "default is paused."
     assert printed("queues", "pause", "default") == "default was paused already."
-    count = printed("queues", "list")[1]
-    assert (count["waiting"], count["paused"]) == (2, True)
-    assert count["oldest_seconds"] >= 0
+    count = listed("queues", "list")[1]
+    assert (count["waiting"], count["paused"]) == ("2", "true")
+    assert float(count["oldest seconds"]) >= 0
     assert printed("queues", "resume", "default") == "default goes on."
     drain("--queue", "default")
     assert printed("queues", "clean", "default") == "0 finished tasks of default are removed."
@@ -43,9 +52,9 @@ def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
 def test_dead_letters_are_listed_shown_sent_back_and_discarded(queue: sa.Engine) -> None:
     put(queue, "refuse_early", 3)
     drain("--queue", "default")
-    newest, middle, oldest = printed("dead-letters", "list", "--queue", "default")
+    newest, middle, oldest = listed("dead-letters", "list", "--queue", "default")
     assert (newest["state"], newest["error"]) == ("dead", "The address is suppressed.")
-    shown = printed("dead-letters", "show", str(oldest["id"]))
+    shown = printed("dead-letters", "show", oldest["id"])
     assert shown["payload"]["number"] in (0, 1, 2)
     assert "PermanentError" in shown["traceback"]
     assert printed("dead-letters", "redrive", str(oldest["id"])) == "1 dead letters are sent back."
@@ -53,8 +62,8 @@ def test_dead_letters_are_listed_shown_sent_back_and_discarded(queue: sa.Engine)
     discarded = printed("dead-letters", "discard", str(middle["id"]))
     assert discarded == "1 dead letters are discarded."
     assert printed("dead-letters", "redrive", "--all") == "1 dead letters are sent back."
-    assert printed("dead-letters", "list") == []
-    states = [letter["state"] for letter in printed("dead-letters", "list", "--state", "all")]
+    assert listed("dead-letters", "list") == []
+    states = [letter["state"] for letter in listed("dead-letters", "list", "--state", "all")]
     assert states == ["redriven", "discarded", "redriven"]
 
 

@@ -138,14 +138,18 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
         "active",
         {
             "all": [
-                {"any": [IN_BERN, {"attribute": "plan.tier", "op": "=", "value": 2}]},
-                {"event": "opened", "times": 1},
+                {"any": [IN_BERN, {"attribute": "plan.tier", "op": "=", "value": 2.50}]},
+                {
+                    "event": "opened",
+                    "times": 1,
+                    "where": [{"property": "client", "op": "not_exists"}],
+                },
                 {"not": {"segment": "base"}},
             ]
         },
     )
-    segments.contacts({"external_id": "eve", "plan": {"tier": 2}})
-    segments.event("eve", "opened", "2026-03-09T10:00:00Z")
+    segments.contacts({"external_id": "eve", "plan": {"tier": 2.5}})
+    segments.event("eve", "opened", "2026-03-09T10:00:00.123456Z")
     segments.manual("active", "bob", "add")
     segments.evaluate(NOW)
     said = call("why", "--contact", "ann", "--segment", "active").stdout.splitlines()
@@ -155,9 +159,10 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
     assert said[3:] == [
         "false all",
         "  true  any",
-        '    true  {"op": "=", "value": "Bern", "attribute": "city"}  ← city is "Bern"',
-        '    false {"op": "=", "value": 2, "attribute": "plan.tier"}  ← plan.tier is missing',
-        '  true  {"event": "opened", "times": 1}  ← 1 event e1 at 2026-03-10T10:00:00Z',
+        '    true  {"attribute": "city", "op": "=", "value": "Bern"}  ← city is "Bern"',
+        '    false {"attribute": "plan.tier", "op": "=", "value": 2.5}  ← plan.tier is missing',
+        '  true  {"event": "opened", "times": 1, "where": [{"property": "client", '
+        '"op": "not_exists"}]}  ← 1 event e1 at 2026-03-10T10:00:00Z',
         "  false not",
         '    true  {"segment": "base"}  ← a member since 2026-03-10T12:00:00Z',
     ]

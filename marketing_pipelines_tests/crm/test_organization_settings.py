@@ -1,5 +1,7 @@
 """Settings of one organization: shown, set, refused; a broken one stops that organization only."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from marketing_pipelines.domains.crm import organization_settings as settings
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.ticks import Tick
-from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import run_probe
 
@@ -42,7 +44,10 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
 ) -> None:
     assert shown()["intent.decay_rate"][0] == "2"
     done = call("settings", "set", "--organization", "acme", "intent.decay_rate", "3.5")
-    assert done.stdout == "intent.decay_rate of organization acme is set.\n"
+    assert done.stdout.splitlines() == [
+        "intent.decay_rate of organization acme is set.",
+        "intent.decay_rate has no effect in this release.",
+    ]
     call("settings", "set", "--organization", str(numbers["acme"]), "quiet_hours",
          '{"start": "21:00", "end": "08:00"}')  # fmt: skip
     assert stored(installation) == {
@@ -86,10 +91,74 @@ def test_what_cannot_be_is_refused_and_nothing_is_stored(
         pytest.raises(BadInputError) as refused,
         installation.engine.begin() as connection,
     ):
-        settings.set_value(connection, numbers["acme"], key, value)
+        settings.set_values(connection, numbers["acme"], {key: value})
     start = "The settings of organization acme cannot be used: "
     assert str(refused.value).startswith(f"{start}{sentence}")
     assert stored(installation) == {}
+
+
+def test_settings_that_make_sense_together_are_set_together(
+    installation: Installation, numbers: dict[str, int]
+) -> None:
+    done = call("settings", "set", "--organization", "acme", "quiet_hours", "22:00-07:00",
+                "intent.high_above", "15", "intent.medium_above", "10",
+                "journeys.stale_after_days", "9")  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "quiet_hours, intent.high_above, intent.medium_above, journeys.stale_after_days of "
+        "organization acme are set.",
+        "quiet_hours, intent.high_above, intent.medium_above have no effect in this release.",
+    ]
+    assert stored(installation) == {
+        "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "intent": {"high_above": 15, "medium_above": 10},
+        "journeys": {"stale_after_days": 9},
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            ["intent.decay_rate"],
+            "intent.decay_rate has no value: write KEY VALUE, for each setting.",
+        ),
+        (
+            ["intent.decay_rate", "1", "intent.decay_rate", "2"],
+            "intent.decay_rate stands there twice: give it one value.",
+        ),
+    ],
+)
+def test_settings_without_a_value_or_with_two_are_refused(
+    installation: Installation,
+    numbers: dict[str, int],
+    capsys: pytest.CaptureFixture[str],
+    values: list[str],
+    sentence: str,
+) -> None:
+    asked = ("settings", "set", "--organization", "acme", *values)
+    assert refusal_here(capsys, *asked, code=2) == sentence
+    assert stored(installation) == {}
+
+
+def test_of_several_settings_all_are_stored_or_none(
+    installation: Installation, numbers: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("settings", "set", "--organization", "acme", "journeys.stale_after_days", "9")
+    assert "quiet_hours.start: String should match pattern" in refusal_here(
+        capsys, *asked, "quiet_hours", "22:00-25:00".replace("22:00", "24:00")
+    )
+    assert stored(installation) == {}
+
+
+def test_the_settings_said_to_have_no_effect_are_those_that_nothing_reads() -> None:
+    package = Path(settings.__file__).parents[2]
+    code = "".join(
+        path.read_text()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".sql") and path != Path(settings.__file__)
+    )
+    read = set(re.findall(r"settings_of\([^()]*\)\.(\w+)", code))
+    assert read == set(settings.OrganizationSettings.model_fields) - settings.UNUSED
 
 
 def test_an_organization_that_does_not_exist_is_refused(installation: Installation) -> None:

@@ -51,6 +51,7 @@ class Running:
         command: Path = COMMAND,
         folder: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        ports: tuple[int, int] | None = None,
     ) -> Iterator["Running"]:
         """Started, its web server answering; killed with everything below it at the end.
 
@@ -58,8 +59,9 @@ class Running:
             command: The console script of the environment to use.
             folder: Where it is started.
             variables: Its whole environment; None: that of the test.
+            ports: Those of the web server and the API; None: free ones.
         """
-        port, api_port = free_port(), free_port()
+        port, api_port = ports or (free_port(), free_port())
         process = subprocess.Popen(
             [str(command), "up", "--port", str(port), "--api-port", str(api_port)],
             env=environment({}) if variables is None else variables,

@@ -1,16 +1,23 @@
 """`up` dies, loses a part, or is told to stop, while a run works."""
 
 import contextlib
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.cli.up import SECONDS_TO_STOP
+from marketing_pipelines.cli import running_up, supervision
+from marketing_pipelines.cli.running_up import RunningUp
+from marketing_pipelines.cli.supervision import SECONDS_TO_STOP, end_marked, mark, marked
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
@@ -111,11 +118,18 @@ def locks_held(installation: Installation) -> int:
 
 
 def test_a_part_that_crashes_is_started_again_and_up_says_so(
-    installation: Installation, tmp_path: Path
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run it had started goes on; when `up` ends, nothing of the crashed part is left."""
+    monkeypatch.setenv("MARKETING_ALERT_URL", "json://127.0.0.1:1")
     with work_takes_long(installation, tmp_path), Running.up() as running:
         begins(installation)
+        assert running.said(
+            "MARKETING_ALERT_URL is no setting of this release: did you mean MARKETING_ALERT_URLS?"
+        )
+        assert running_up.found(Settings()) == RunningUp(running.process.pid, [])
+        another = Settings(log_level="info")
+        assert running_up.found(another) == RunningUp(running.process.pid, ["MARKETING_LOG_LEVEL"])
         daemon, server = running.part("dagster._daemon"), running.part("dagster_webserver")
         tree = running.tree()
         for part in (daemon, server):
@@ -128,3 +142,71 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         tree += [p for p in running.tree() if p not in tree]
         assert running.stop(signal.SIGINT) < 10
         assert [p for p in tree if is_alive(p)] == []
+        assert running_up.found(Settings()) is None
+
+
+def test_the_parts_of_a_killed_up_end_with_it_and_the_next_one_starts_at_once(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """A run that works ends with the others; its partition is done by the next `up`."""
+    folder = installation.settings.data_dir
+    with work_takes_long(installation, tmp_path), Running.up() as running:
+        killed = begins(installation)
+        tree = running.tree()
+        assert {p.pid for p in marked(folder)} >= {p.pid for p in tree[1:] if not is_guard(p)}
+        running.process.kill()
+        running.process.wait(30)
+        with Running.up(ports=(running.port, running.api_port)) as following:
+            until(lambda: not [p for p in tree if is_alive(p)], what="the parts to end")
+            assert [p.ppid() for p in daemons(folder)] == [following.process.pid]
+            assert following.said(f"session {killed} was abandoned")
+
+
+def test_a_new_up_ends_what_is_left_where_the_guard_was_killed_too(
+    installation: Installation,
+) -> None:
+    folder = installation.settings.data_dir
+    with Running.up() as running:
+        tree = running.tree()
+        [guard] = [p for p in tree if is_guard(p)]
+        for process in (psutil.Process(running.process.pid), guard):
+            process.suspend()
+        for process in (guard, psutil.Process(running.process.pid)):
+            process.kill()
+        running.process.wait(30)
+        left = marked(folder)
+        assert len(left) > 4
+        with Running.up(ports=(running.port, running.api_port)) as following:
+            assert following.said("processes of an `up` that was killed are ended")
+            assert not [p for p in left if is_alive(p)]
+            assert [p.ppid() for p in daemons(folder)] == [following.process.pid]
+
+
+def test_only_the_processes_of_one_data_folder_are_ended(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    sleepers = [
+        subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            env=os.environ | mark(folder),
+        )
+        for folder in folders
+    ]
+    try:
+        until(lambda: all(marked(folder) for folder in folders), what="both to start")
+        assert [p.pid for p in end_marked(folders[0])] == [sleepers[0].pid]
+        assert sleepers[0].wait(30) == -signal.SIGTERM
+        assert sleepers[1].poll() is None
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.communicate()
+
+
+def is_guard(process: psutil.Process) -> bool:
+    return supervision.__name__ in process.cmdline()
+
+
+def daemons(folder: Path) -> list[psutil.Process]:
+    """Dagster's daemons of a data folder."""
+    return [p for p in marked(folder) if "dagster._daemon" in p.cmdline()]

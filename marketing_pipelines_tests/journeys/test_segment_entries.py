@@ -114,15 +114,19 @@ def test_those_whom_the_first_evaluation_of_a_segment_finds_were_there_before(
     assert feed.names == expected.split()
 
 
-def test_a_program_without_a_start_begins_with_its_first_evaluation(programs: Programs) -> None:
-    feed = Feed(programs, started_at=None)
+def test_a_program_whose_file_names_no_start_begins_when_it_is_activated(
+    programs: Programs,
+) -> None:
+    feed = Feed(programs, status="draft", started_at=None)
     feed.evaluate(DAY[0], "")
     feed.evaluate(DAY[1], "ann")
-    feed.evaluate(DAY[2], "ann bob")
-    feed.start(DAY[3])
+    programs.set_status("journey", feed.journey, "active")
+    [(now,)] = programs.installation.rows("select started_at from journey.journeys")
+    feed.evaluate(now + dt.timedelta(minutes=1), "ann bob")
+    feed.start(now + dt.timedelta(minutes=2))
     assert feed.names == ["bob"]
-    feed.evaluate(DAY[3], "ann bob cid")
-    feed.start(DAY[4])
+    feed.evaluate(now + dt.timedelta(minutes=3), "ann bob cid")
+    feed.start(now + dt.timedelta(minutes=4))
     assert feed.names == ["bob", "cid"]
 
 

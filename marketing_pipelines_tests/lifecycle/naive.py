@@ -45,7 +45,7 @@ class Result(NamedTuple):
 @dataclass
 class Contact:
     """A contact; `suppressed` holds since when, channel and reason, the earliest first, `bounces`
-    when a mail to it bounced."""
+    when a mail to it bounced, `moved` the kinds whose next pass finds it in another zone."""
 
     name: str
     zone: ZoneInfo
@@ -55,17 +55,19 @@ class Contact:
     events: list[Event] = field(default_factory=list)
     suppressed: list[tuple[dt.datetime, str, str]] = field(default_factory=list)
     bounces: list[dt.datetime] = field(default_factory=list)
+    moved: set[str] = field(default_factory=set)
 
 
 @dataclass
 class Step:
-    """A step; `broken` where its object cannot be done as it is written."""
+    """A step; `broken` where its object cannot be done as it is written, `edited` since a pass."""
 
     name: str
     type: str
     config: dict[str, Any]
     enabled: bool = True
     broken: bool = False
+    edited: bool = False
 
 
 @dataclass
@@ -76,6 +78,7 @@ class Program:
     kind: str
     steps: list[Step]
     status: str = "active"
+    cancelled_at: dt.datetime | None = None
 
 
 @dataclass
@@ -96,6 +99,7 @@ class Enrolment:
     Attributes:
         let_in_by: The event that let the contact in.
         until: When its wait ends, from the arrival on; None: it is not known, or does not wait.
+        awaits: Whether it waits for an event.
         was_held: Whether it was left at a broken step, so that the next pass has it in hand.
     """
 
@@ -109,6 +113,7 @@ class Enrolment:
     step: str | None = None
     arrived_at: dt.datetime | None = None
     until: dt.datetime | None = None
+    awaits: bool = False
     was_held: bool = False
     ended_at: dt.datetime | None = None
     results: dict[str, Result] = field(default_factory=dict)
@@ -150,30 +155,63 @@ class World:
 
     def move(self, kind: str, tick: dt.datetime) -> None:
         """Moves everybody in the active programs of a kind."""
-        for enrolment in self.enrolments:
+        own = [each for each in self.enrolments if each.program.kind == kind]
+        for enrolment in own:
+            if enrolment.status == "active" and enrolment.step is not None:
+                self._renew(enrolment, step_of(enrolment), tick)
+        for program in self.programs:
+            if program.kind == kind:
+                for step in program.steps:
+                    step.edited = False
+        for contact in self.contacts:
+            contact.moved.discard(kind)
+        for enrolment in own:
             program = enrolment.program
-            is_on = program.status == "active" and bool(program.steps)
-            if program.kind == kind and is_on:
+            if program.status == "cancelled":
+                self._cancel(enrolment, tick)
+            elif program.status == "active" and program.steps:
                 self._move(enrolment, tick)
 
+    def _renew(self, enrolment: Enrolment, step: Step, tick: dt.datetime) -> None:
+        """Derives again what it remembers of a step that is another now, or of another zone."""
+        waits = enrolment.until is not None and enrolment.until > tick
+        if step.edited and enrolment.awaits:
+            enrolment.awaits, enrolment.until = False, None
+            if step.type == "wait_for" and not step.enabled and not step.broken:
+                assert enrolment.arrived_at is not None
+                enrolment.until = enrolment.arrived_at + length(step.config["timeout"])
+        elif step.edited and step.enabled and step.type != "wait" and waits:
+            enrolment.until = None
+        if enrolment.program.kind in enrolment.contact.moved and is_local(step):
+            waits = enrolment.until is not None and enrolment.until > tick
+            enrolment.until = None if waits else enrolment.until
+
+    def _cancel(self, enrolment: Enrolment, tick: dt.datetime) -> None:
+        if enrolment.status == "active":
+            assert enrolment.program.cancelled_at is not None
+            since = enrolment.arrived_at or enrolment.entered_at
+            ended_at = max(since, min(enrolment.program.cancelled_at, tick))
+            self._end(enrolment, "exited", "cancelled", ended_at)
+
     def _move(self, enrolment: Enrolment, tick: dt.datetime) -> None:
-        is_due = enrolment.was_held or self._is_due(enrolment, tick)
-        if enrolment.status != "active" or not is_due:
+        if enrolment.status != "active":
             return
-        enrolment.was_held = False
-        if enrolment.program.kind == "sequence":
+        if enrolment.program.kind == "sequence" and enrolment.entered_at <= tick:
             reasons = suppressions(enrolment.contact, "email")
             if any(enrolment.entered_at <= bounce < tick for bounce in enrolment.contact.bounces):
                 reasons.append("bounced")
             for reason in reasons:
                 self._end(enrolment, "exited", reason, tick)
                 return
+        if not enrolment.was_held and not self._is_due(enrolment, tick):
+            return
+        enrolment.was_held = False
         while enrolment.status == "active" and self._is_due(enrolment, tick):
             if enrolment.step is None:
                 self._arrive(enrolment, enrolment.program.steps[0].name, begin_of(enrolment, tick))
                 continue
             step = step_of(enrolment)
-            if step.enabled and is_broken(enrolment.program, step):
+            if is_broken(enrolment.program, step):
                 enrolment.was_held = True
                 return
             self._perform(enrolment, step, tick)
@@ -182,9 +220,10 @@ class World:
         if enrolment.step is None:
             return enrolment.entered_at <= tick
         step = step_of(enrolment)
-        if is_of(enrolment, step, "wait_for"):
+        if awaits_event(enrolment, step):
             assert enrolment.arrived_at is not None
             ends_at = enrolment.arrived_at + length(step.config["timeout"])
+            enrolment.awaits = True
             return ends_at <= tick or any(self._events(enrolment, step, tick))
         if is_of(enrolment, step, "wait") and enrolment.until is None:
             enrolment.until = end_of_wait(enrolment, step)
@@ -213,6 +252,9 @@ class World:
         elif step.type in CHANNELS:
             channel = CHANNELS[step.type]
             reason = refusal(enrolment.contact, channel)
+            if reason is not None and enrolment.program.kind == "sequence":
+                self._end(enrolment, "exited", reason, tick)
+                return
             if reason is not None:
                 outcome = "skipped"
             elif not any(self._same_message(enrolment, step)):
@@ -251,9 +293,9 @@ class World:
     def _lead_on(self, enrolment: Enrolment, step: Step, outcome: str, tick: dt.datetime) -> None:
         names = [each.name for each in enrolment.program.steps]
         place = names.index(step.name)
-        target = None
+        target = step.config.get("next")
         if step.enabled:
-            target = step.config.get(outcome) or step.config.get("next")
+            target = step.config.get(outcome) or target
         if target is None and place + 1 < len(names):
             target = names[place + 1]
         if target is None or target == "end":
@@ -264,6 +306,9 @@ class World:
 
     def _arrive(self, enrolment: Enrolment, step: str, tick: dt.datetime) -> None:
         enrolment.step, enrolment.arrived_at, enrolment.until = step, tick, None
+        target = step_of(enrolment)
+        is_read = target.enabled and not target.broken
+        enrolment.awaits = target.type == "wait_for" and is_read
 
     def _end(self, enrolment: Enrolment, status: str, reason: str, tick: dt.datetime) -> None:
         enrolment.status, enrolment.reason, enrolment.ended_at = status, reason, tick
@@ -289,13 +334,27 @@ def is_of(enrolment: Enrolment, step: Step, step_type: str) -> bool:
     return step.type == step_type and step.enabled and is_whole
 
 
+def is_local(step: Step) -> bool:
+    """Whether contacts wait there by their clocks."""
+    by_clock = "until" in step.config or "weekday" in step.config
+    return step.type == "wait" and step.enabled and by_clock
+
+
+def awaits_event(enrolment: Enrolment, step: Step) -> bool:
+    """Whether it waits for an event there, or would begin to; also where it is held afterwards."""
+    is_read = step.type == "wait_for" and step.enabled and not step.broken
+    return is_read and (enrolment.awaits or not is_broken(enrolment.program, step))
+
+
 def is_broken(program: Program, step: Step) -> bool:
-    """Whether it cannot be done as it is written, or leads to no later step."""
+    """Whether it cannot be done as it is written, or leads to no later step; of one that is
+    switched off only `next` matters."""
     names = [each.name for each in program.steps]
     later = names[names.index(step.name) + 1 :]
-    targets = [step.config.get(way) for way in ("next", "yes", "no")]
+    ways = ("next", "yes", "no") if step.enabled else ("next",)
+    targets = [step.config.get(way) for way in ways]
     astray = [name for name in targets if name not in (None, "end", *later)]
-    return step.broken or bool(astray)
+    return (step.enabled and step.broken) or bool(astray)
 
 
 def length(text: str) -> dt.timedelta:

@@ -92,41 +92,28 @@ def test_who_cannot_be_written_to_passes_with_the_reason(world: ProgramWorld, ki
 def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
     world: ProgramWorld,
 ) -> None:
-    """Without an address, nobody unsubscribed: the mail is skipped there as elsewhere."""
+    """What concerns mail ends it at once, what concerns another channel at its first step."""
     program = world.program([MAIL, SMS, PUSH, HOOK], kind="sequence")
     contacts = people(world)
     world.enrol(program, list(contacts), at("03-02 10:00"), kind="sequence")
     world.move(TICK, kind="sequence")
-    mail_reasons = [mail for mail, _, _ in contacts.values()]
-    left = [reason for reason in mail_reasons if reason not in (None, "no_address")]
+    first = [next(filter(None, reasons), None) for reasons in contacts.values()]
+    left = [reason for reason in first if reason is not None]
     assert world.left(program, kind="sequence") == [
         ("completed", None, len(contacts) - len(left)),
         *(("exited", reason, left.count(reason)) for reason in sorted(set(left))),
     ]
     assert world.messages()["hook"] == len(contacts) - len(left)
-
-
-def test_who_unsubscribes_on_the_way_leaves_a_sequence_when_next_looked_at(
-    world: ProgramWorld,
-) -> None:
-    program = world.program([MAIL, PAUSE, SMS], kind="sequence")
-    contacts = world.contacts(3)
-    world.enrol(program, contacts, at("03-02 10:00"), kind="sequence")
-    world.move(TICK, kind="sequence")
-    world.event(contacts[:1], "unsubscribed", at("03-02 12:00"))
-    world.event(contacts[1:2], "bounced", at("03-02 12:00"), properties={"bounce_type": "hard"})
-    world.move(at("03-03 10:05"), kind="sequence")
-    assert world.left(program, kind="sequence") == [
-        ("completed", None, 1),
-        ("exited", "hard_bounce", 1),
-        ("exited", "unsubscribed", 1),
-    ]
-    assert world.messages() == {"mail": 3, "sms": 1}
-    # Whoever left is asked for nothing more.
-    assert outcomes(world, contacts[0], program) == [
-        ("mail", "done", None),
-        ("pause", "exited", "unsubscribed"),
-    ]
+    mails = [mail for mail, _, _ in contacts.values()]
+    assert world.messages()["mail"] == mails.count(None)
+    for contact, (mail, sms, push) in contacts.items():
+        at_step = [("sms", "exited", sms)] if sms else [("push", "exited", push)] if push else []
+        if mail is None:
+            assert outcomes(world, contact, program)[-1:] == (at_step or [("hook", "done", None)])
+        else:
+            # Nobody leaves at a step who never came there.
+            gone = [("mail", "exited", mail)] if mail == "no_address" else []
+            assert outcomes(world, contact, program) == gone
 
 
 # How a mail of the second contact bounced and when, and whether the contact leaves for it.

@@ -170,7 +170,7 @@ def test_who_waits_for_an_event_is_told_both_ways_and_that_it_came(world: Progra
     ]
 
 
-@pytest.mark.parametrize("status", ["paused", "draft", "cancelled"])
+@pytest.mark.parametrize("status", ["paused", "draft"])
 def test_nothing_moves_while_the_program_is_not_active(world: ProgramWorld, status: str) -> None:
     contact = enrolled(world, [MAIL, PAUSE])
     world.move(at("03-02 10:05"))
@@ -186,12 +186,47 @@ def test_nothing_moves_while_the_program_is_not_active(world: ProgramWorld, stat
     ]
 
 
+def test_what_is_under_way_in_a_cancelled_program_leaves_at_the_next_pass(
+    world: ProgramWorld,
+) -> None:
+    contact = enrolled(world, [MAIL, PAUSE])
+    world.move(at("03-02 10:05"))
+    world.set_status(1, "cancelled")
+    assert only_stay(world, contact, at("03-02 10:06")).following == [
+        "The campaign is cancelled: it leaves at the next pass."
+    ]
+    world.move(at("03-02 10:10"))
+    stay = only_stay(world, contact, at("03-02 10:11"))
+    assert (stay.status, stay.reason) == ("exited", "the program was cancelled")
+
+
+def test_a_contact_without_an_address_leaves_a_sequence_where_it_sends(
+    world: ProgramWorld,
+) -> None:
+    contact = enrolled(world, [MAIL, PAUSE, TEXT], kind="sequence", phone=None)
+    world.move(at("03-02 10:05"), kind="sequence")
+    assert only_stay(world, contact, at("03-02 10:06"), kind="sequence").following == [
+        "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms).",
+        "It leaves where it comes to text: it has no address for that.",
+    ]
+
+
 def test_a_program_without_steps_says_so(world: ProgramWorld) -> None:
+    contact = enrolled(world, [])
+    assert only_stay(world, contact, at("03-02 11:00")).following == [
+        "The campaign has no steps: nothing moves until it has one."
+    ]
+
+
+def test_steps_that_are_switched_off_let_contacts_pass(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL])
     world.execute("update lifecycle.steps set enabled = false")
-    assert only_stay(world, contact, at("03-02 11:00")).following == [
-        "The campaign has no step that is switched on: nothing moves until it has one."
+    assert only_stay(world, contact, at("03-02 10:01")).following == [
+        "It is due since 2026-03-02T10:00:00Z: at the next pass it goes on to step hello "
+        "(switched off)."
     ]
+    world.move(at("03-02 10:05"))
+    assert only_stay(world, contact, at("03-02 10:06")).status == "completed"
 
 
 def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -> None:
@@ -250,10 +285,10 @@ def test_who_unsubscribed_or_bounced_leaves_a_sequence(
     world.move(at("03-02 10:05"), kind="sequence")
     world.event([contact], event, at("03-02 11:00"))
     assert only_stay(world, contact, at("03-02 12:00"), kind="sequence").following == [
-        f"It leaves when its wait is over at 2026-03-03T10:05:00Z: {why} at 2026-03-02T11:00:00Z."
+        f"It leaves at the next pass: {why} at 2026-03-02T11:00:00Z."
     ]
-    world.move(at("03-03 10:05"), kind="sequence")
-    stay = only_stay(world, contact, at("03-03 12:00"), kind="sequence")
+    world.move(at("03-02 12:05"), kind="sequence")
+    stay = only_stay(world, contact, at("03-02 12:10"), kind="sequence")
     assert (stay.status, stay.reason, stay.following) == (
         "exited",
         why,

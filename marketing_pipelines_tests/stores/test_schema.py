@@ -1,6 +1,7 @@
 """What the migrations build is what the SQLAlchemy tables declare."""
 
 import importlib
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,32 @@ def test_a_schema_of_a_newer_release_is_refused(
     settings = Settings()
     with pytest.raises(ConfigurationError, match="schema 9999, which this release does not know"):
         migrate(database_url(settings), settings)
+
+
+def test_two_heads_of_migrations_are_refused_where_one_of_them_has_run(
+    engine: sa.Engine, environment: dict[str, str], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(
+        PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    newest = max((copy / "migrations" / "versions").glob("0*.py"))
+    with engine.connect() as connection:
+        [head] = connection.exec_driver_sql("select version_num from public.alembic_version").one()
+    second = newest.read_text().replace(f'revision = "{head}"', 'revision = "0000x"', 1)
+    newest.with_name("0000x_second.py").write_text(second)
+    migrated = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", PACKAGE.name, "migrate"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (migrated.returncode, migrated.stdout, migrated.stderr) == (
+        1,
+        "",
+        f"marketing-pipelines: Migrations 0000x and {head} both end the row of migrations: make "
+        "one follow the other by its down_revision.\n",
+    )
 
 
 def test_another_zone_than_the_stored_one_is_refused(

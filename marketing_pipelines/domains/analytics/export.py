@@ -25,6 +25,7 @@ from marketing_pipelines.failures import ContractViolationError
 from marketing_pipelines.partitions import Window
 from marketing_pipelines.stores.lake import HourFile, Lake, schema
 from marketing_pipelines.stores.postgres import fast_reader
+from marketing_pipelines.stores.schema import installation_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,9 +80,11 @@ def export_hours(
         source: What `reading` gave; its rows are those of the connection's snapshot.
 
     Raises:
+        ConfigurationError: the lake is another database's.
         ContractViolationError: the rows written are not those of the table.
         StoreUnavailableError: the lake cannot be written.
     """
+    lake.claim(installation_id(connection))
     start, end = windows[0].start, windows[-1].end
     before = exported_hours(connection, start, end)
     snapshot = connection.exec_driver_sql("select pg_export_snapshot()").scalar_one()

@@ -28,11 +28,11 @@ campaigns = sa.Table(
         comment="draft, scheduled, active, paused, completed, cancelled; imported = known only by "
         "name, no clock touches it",
     ),
-    instant("started_at", "When it was activated, as far as its file says"),
-    instant("paused_at", "When it was last paused, as far as its file says"),
+    instant("started_at", "When it was activated: by its file, else when its status changed"),
+    instant("paused_at", "When it was last paused: by its file, else when its status changed"),
     instant("resumed_at", "When it was last activated after that; a trigger writes it"),
-    instant("completed_at", "When its last contact finished"),
-    instant("cancelled_at", "When it was cancelled, as far as its file says"),
+    instant("completed_at", "When its last contact finished, or as its file says"),
+    instant("cancelled_at", "When it was cancelled: by its file, else when its status changed"),
     sa.Column(
         "audience",
         sa.Text,

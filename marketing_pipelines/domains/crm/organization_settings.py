@@ -5,6 +5,8 @@ otherwise is found when the organization's item is worked on, and stops that ite
 """
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -58,7 +60,10 @@ class QuietHours(_Group):
     @model_validator(mode="after")
     def _both_or_none(self) -> "QuietHours":
         if (self.start is None) != (self.end is None) or (self.start and self.start == self.end):
-            raise ValueError("quiet_hours needs a start and another end, or neither")
+            raise ValueError(
+                "quiet_hours needs a start and another end, or neither: set both with "
+                "`quiet_hours 22:00-07:00`"
+            )
         return self
 
 
@@ -100,6 +105,10 @@ class Segmentation(_Group):
         description="Share of the members that a rebuild may remove without a confirmation; "
         "1 = all of them",
     )
+
+
+# These are kept and checked, and nothing reads them in this release.
+UNUSED = frozenset({"intent", "frequency_caps", "quiet_hours", "warmup", "deals"})
 
 
 class OrganizationSettings(_Group):
@@ -148,12 +157,12 @@ def validated(stored: Any, organization: str) -> OrganizationSettings:
         ) from error
 
 
-def set_value(connection: sa.Connection, organization_id: int, key: str, text: str) -> None:
-    """Stores one value; the whole is validated first.
+def set_values(connection: sa.Connection, organization_id: int, texts: Mapping[str, str]) -> None:
+    """Stores values; the whole is validated when all are in place, and nothing is kept otherwise.
 
     Args:
-        key: As shown, e.g. `intent.decay_rate`.
-        text: JSON, or plain text where it is none; `null` takes the default again.
+        texts: By key as shown, e.g. `intent.decay_rate`: JSON, or plain text where it is none;
+            `null` takes the default again.
 
     Raises:
         BadInputError: no such setting, or a value that it cannot have.
@@ -163,13 +172,20 @@ def set_value(connection: sa.Connection, organization_id: int, key: str, text: s
         .where(organizations.c.id == organization_id)
         .with_for_update()
     ).one()
-    changed = _with_value(row.settings, key.split("."), _value(text), row.external_id)
+    changed = row.settings
+    for key, text in texts.items():
+        changed = _with_value(changed, key.split("."), _value(key, text), row.external_id)
     validated(changed, row.external_id)
     connection.execute(
         sa.update(organizations)
         .where(organizations.c.id == organization_id)
         .values(settings=changed)
     )
+
+
+def is_used(key: str) -> bool:
+    """Whether anything in this release reads the setting."""
+    return key.partition(".")[0] not in UNUSED
 
 
 def flat(settings: BaseModel, before: str = "") -> dict[str, Any]:
@@ -199,7 +215,9 @@ def _model(annotation: Any) -> type[BaseModel]:
     return annotation
 
 
-def _value(text: str) -> Any:
+def _value(key: str, text: str) -> Any:
+    if key == "quiet_hours" and (hours := re.fullmatch(r"([\d:]+)\s*-\s*([\d:]+)", text)):
+        return {"start": hours[1], "end": hours[2]}
     try:
         return json.loads(text)
     except json.JSONDecodeError:

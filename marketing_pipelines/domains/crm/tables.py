@@ -128,6 +128,7 @@ tasks = sa.Table(
     instant("created_at", "Tick at which it was made", nullable=False),
     sa.UniqueConstraint("organization_id", "job", "subject", "period"),
     sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),
+    sa.Index("ix_tasks_contact_id", "contact_id", postgresql_where=sa.text("state = 'open'")),
     schema="crm",
     comment="What people have to do",
 )

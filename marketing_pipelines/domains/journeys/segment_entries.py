@@ -90,10 +90,7 @@ def _entered(trigger: Any, segment: Any) -> sa.Select[Any]:
         tests.append(entered_at >= trigger.evaluated_at)
     if trigger.policy != "backfill":
         tests.append(entered_at > segment.first_evaluated_at)
-        if trigger.started_at is not None:
-            tests.append(entered_at >= trigger.started_at)
-        elif trigger.evaluated_at is None:
-            tests.append(entered_at >= segment.evaluated_at)
+        tests.append(entered_at >= trigger.started_at)
     entry = sa.func.to_char(entered_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"', type_=sa.Text)
     return sa.select(memberships.c.contact_id, entered_at.label("at"), entry.label("entry")).where(
         *tests

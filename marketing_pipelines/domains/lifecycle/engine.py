@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle.changes import Changes
 from marketing_pipelines.domains.lifecycle.movers import (
     BATCH,
     CHANNELS,
@@ -75,8 +76,8 @@ class Pass:
         begin: Opens a transaction at read committed; all of them on one connection.
         tick: What is due at it is moved.
         zone: The reporting zone.
-        suppressed_exit: Whether an unsubscribed contact leaves the program; otherwise it passes
-            steps that send.
+        suppressed_exit: Whether a contact that cannot be written to leaves the program; otherwise
+            it passes steps that send.
         job: Asset key, for what names it.
         beside: Opens another connection, for a thread of its own; gives what `begin` is for it.
         connections: How many there may be where more than a batch is due.
@@ -101,6 +102,7 @@ class Pass:
         Raises:
             DBAPIError: the database is in the way; batches before it are done.
         """
+        self._take_up_changes()
         self._wake()
         with self.begin() as connection:
             programs = self._due_programs(connection)
@@ -115,6 +117,17 @@ class Pass:
             with self.begin() as connection:
                 self._conclude(connection, programs, work.planned)
         return self.report
+
+    def _take_up_changes(self) -> None:
+        """Does what changed since the last pass asks for."""
+        changes = Changes(self.begin, self.kind, self.tick)
+        changes.renew()
+        left = changes.end_cancelled()
+        if self.suppressed_exit:
+            left += changes.end_unreachable()
+        if left:
+            self.report.ended["exited"] += left
+            self.report.moved_on += left
 
     def _wake(self) -> None:
         """Has the contacts looked at whose awaited event has arrived."""

@@ -32,6 +32,7 @@ REASONS = {
     "complaint": "the contact complained",
     "do_not_contact": "somebody said that the contact is not to be written to",
     "exit step": "it came to an exit",
+    "cancelled": "the program was cancelled",
     "time is out": "the time was out",
 }
 _POLICIES = {
@@ -247,13 +248,13 @@ class _Future:
 
     def of(self, row: Any) -> Iterator[str]:
         """Sentences about what is next for an enrolment that is under way."""
+        if self.status == "cancelled":
+            yield f"The {self.program.kind} is cancelled: it leaves at the next pass."
+            return
         if self.status != "active":
             yield (f"The {self.program.kind} is {self.status}: nothing moves until it is active.")
-        elif all(one.type in (plan.ENTRANCE, plan.SWITCHED_OFF) for one in self.planned.values()):
-            yield (
-                f"The {self.program.kind} has no step that is switched on: nothing moves until it "
-                "has one."
-            )
+        elif not self.planned:
+            yield f"The {self.program.kind} has no steps: nothing moves until it has one."
             return
         one = self.planned.get(-self.program.id if row.step_id is None else row.step_id)
         if one is None:
@@ -291,8 +292,7 @@ class _Future:
         leaves = self.leaves(row)
         if leaves is not None:
             since = written_instant(leaves.since)
-            at = moved if due else f"when its wait is over at {when}"
-            yield f"It leaves {at}: {_in_words(leaves.reason)} at {since}."
+            yield f"It leaves {moved}: {_in_words(leaves.reason)} at {since}."
         elif isinstance(one.step, WaitFor) and not due:
             yield from self._waits_for(row, one, one.step, moved)
         elif not due and one.problem:
@@ -339,8 +339,10 @@ class _Future:
             return self._leads(one, "next")
         if one.type == "exit":
             return "it leaves by the exit"
-        channel = CHANNELS.get(one.type)
-        does = "is skipped" if channel in self.unreachable else "is done"
+        is_unreachable = CHANNELS.get(one.type) in self.unreachable
+        if is_unreachable and self.program.kind == "sequence":
+            return f"it leaves at step {one.name} ({one.type})"
+        does = "is skipped" if is_unreachable else "is done"
         return f"step {one.name} ({one.type}) {does}, and {self._leads(one, 'next')}"
 
     def _leads(self, one: PlannedStep, outcome: str) -> str:
@@ -357,10 +359,11 @@ class _Future:
             steps = [one.name for one in ahead if CHANNELS.get(one.type) == channel]
             if steps:
                 since = f" at {written_instant(row.since)}" if row.since else ""
-                yield (
-                    f"Of the steps ahead, {', '.join(steps)} will be skipped: "
-                    f"{_in_words(row.reason)}{since}."
-                )
+                reason = f"{_in_words(row.reason)}{since}."
+                if self.program.kind == "sequence":
+                    yield f"It leaves where it comes to {' or '.join(steps)}: {reason}"
+                else:
+                    yield f"Of the steps ahead, {', '.join(steps)} will be skipped: {reason}"
 
 
 def _entrances(

@@ -60,7 +60,7 @@ class Work:
         tick: What is due at it is moved.
         zone: The reporting zone.
         job: Asset key, for what names it.
-        suppressed_exit: Whether an unsubscribed contact leaves the program.
+        suppressed_exit: Whether a contact that cannot be written to leaves the program.
         batch: Contacts in hand at once.
         programs: Numbers of those with contacts who are due, ascending.
         planned: Their steps; what one mover finds wrong with a step, the others see at their next
@@ -344,7 +344,14 @@ class Mover:
         if step_type in CHANNELS:
             channel = CHANNELS[step_type]
             self._channels.add(channel)
-            self._do(connection, "send", channel=channel, kind=self.work.kind, **of_type)
+            self._do(
+                connection,
+                "send",
+                channel=channel,
+                kind=self.work.kind,
+                leaves=self.work.suppressed_exit,
+                **of_type,
+            )
         elif step_type == "wait":
             self._do(connection, "begin_wait", zone=self.work.zone.key, **of_type)
             self._do(connection, "pass", **of_type)

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,30 +78,23 @@ def _linked(program: Program, rows: Sequence[Any]) -> Iterator[PlannedStep]:
             {},
             targets={"next": following},
         )
-        if row.enabled:
-            try:
-                planned.config = _object(row.config)
+        try:
+            if row.enabled:
+                planned.config = steps.read_stored(row.config)
                 planned.step = steps.parse(row.type, planned.config)
                 _require_own_events(planned)
-                for outcome, name in planned.step.targets.items():
-                    if name is not None:
-                        planned.targets[outcome] = _target(name, place, places, rows)
-                    else:
-                        planned.targets[outcome] = following
-            except StepError as error:
-                planned.problem = str(error)
+                targets = planned.step.targets
+            else:
+                # Nothing else that is wrong with it matters while it is switched off.
+                targets = {"next": steps.next_of(row.config)}
+            for outcome, name in targets.items():
+                if name is not None:
+                    planned.targets[outcome] = _target(name, place, places, rows)
+                else:
+                    planned.targets[outcome] = following
+        except StepError as error:
+            planned.problem = str(error)
         yield planned
-
-
-def _object(text: str) -> Mapping[str, Any]:
-    # The database takes numbers and nestings that Python does not read.
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise StepError("What it does is no object that can be read.")
-    return config
 
 
 def _require_own_events(planned: PlannedStep) -> None:

@@ -25,6 +25,7 @@ programs = sa.table(
     sa.column("status", sa.Text),
     sa.column("started_at", sa.DateTime(timezone=True)),
     sa.column("resumed_at", sa.DateTime(timezone=True)),
+    sa.column("cancelled_at", sa.DateTime(timezone=True)),
     schema="lifecycle",
 )
 
@@ -58,7 +59,7 @@ class Program:
 def read_sql(name: str) -> sa.TextClause:
     """The statement in `sql/<name>.sql`."""
     statement = sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
-    if name == "fill_planned_steps":
+    if name in ("fill_planned_steps", "renew_at_steps"):
         return statement.bindparams(sa.bindparam("rows", type_=pg.JSONB))
     return statement
 
@@ -85,10 +86,10 @@ def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
             server_default="draft",
             comment="draft, active, paused or cancelled",
         ),
-        instant("started_at", "When it was activated, as far as its file says"),
-        instant("paused_at", "When it was last paused, as far as its file says"),
+        instant("started_at", "When it was activated: by its file, else when its status changed"),
+        instant("paused_at", "When it was last paused: by its file, else when its status changed"),
         instant("resumed_at", "When it was last activated after that; a trigger writes it"),
-        instant("cancelled_at", "When it was cancelled, as far as its file says"),
+        instant("cancelled_at", "When it was cancelled: by its file, else when its status changed"),
         json_object("attributes", "Columns of loaded files that have no column here"),
         instant(
             "created_at", "When the row came to be", nullable=False, server_default=sa.func.now()

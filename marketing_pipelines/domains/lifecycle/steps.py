@@ -258,6 +258,38 @@ def parse(kind: str, config: Mapping[str, Any]) -> Step:
         raise StepError(f"{sentence(error, 'step', TYPES[kind])}.") from None
 
 
+def read_stored(text: str) -> dict[str, Any]:
+    """The object of a stored step.
+
+    Raises:
+        StepError: it is none, or has numbers and nestings that Python does not read.
+    """
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise StepError("What it does is no object that can be read.")
+    return config
+
+
+def next_of(text: str) -> str | None:
+    """Name of the step that a stored step leads to by `next`, whatever else it says; None: the one
+    after it.
+
+    Raises:
+        StepError: it is no name.
+    """
+    try:
+        config = read_stored(text)
+    except StepError:
+        return None
+    try:
+        return Step.model_validate({"next": config.get("next")}).next
+    except ValidationError as error:
+        raise StepError(f"{sentence(error, 'step', Step)}.") from None
+
+
 def problem_of(kind: str, text: str) -> str | None:
     """What is wrong with a step's object given as JSON text; None: nothing, or no such type."""
     if kind not in TYPES:

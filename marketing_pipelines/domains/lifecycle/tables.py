@@ -68,9 +68,17 @@ steps = sa.Table(
         comment="Whether contacts stop here; otherwise they pass it",
     ),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
+    sa.Column(
+        "is_edited",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="Whether it changed since a pass last looked; a trigger writes it",
+    ),
     sa.UniqueConstraint("program_kind", "program_id", "external_id"),
     of_a_kind(),
     sa.CheckConstraint(one_of("type", STEP_TYPES), name="type"),
+    sa.Index("ix_steps_is_edited", "program_kind", postgresql_where=sa.text("is_edited")),
     schema="lifecycle",
     comment="What programs do with their contacts, step by step",
 )
@@ -263,4 +271,27 @@ event_arrivals = sa.Table(
     sa.Index("ix_event_arrivals_purpose", "purpose", "id"),
     schema="lifecycle",
     comment="Awaited events since the last pass; triggers write it in the event's own transaction",
+)
+
+contact_changes = sa.Table(
+    "contact_changes",
+    metadata,
+    identity("Row number"),
+    sa.Column("program_kind", sa.Text, nullable=False, comment="campaign, sequence or journey"),
+    sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact; null = all of the organization"),
+    sa.Column(
+        "change",
+        sa.Text,
+        nullable=False,
+        comment="zone = its time zone is another; unreachable = it unsubscribed, complained or "
+        "bounced",
+    ),
+    instant("at", "Passes of ticks after this look at it; null = every pass"),
+    of_a_kind(),
+    sa.CheckConstraint("change in ('zone', 'unreachable')", name="change"),
+    sa.Index("ix_contact_changes_program_kind", "program_kind", "change", "id"),
+    schema="lifecycle",
+    comment="Changes of contacts that passes of the step engine have yet to look at; triggers "
+    "write it",
 )

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,8 @@ from marketing_pipelines.domains.segments.rules import (
 from marketing_pipelines.domains.segments.tables import manual_members, memberships
 from marketing_pipelines.domains.segments.values import stored
 from marketing_pipelines.failures import BadInputError
+
+_COMPARED = ("attribute", "event", "property", "segment")
 
 
 @dataclass(frozen=True)
@@ -163,12 +166,9 @@ def _evidence(
     condition: Any,
 ) -> str:
     if isinstance(condition, Attribute):
-        value = connection.execute(
-            sa.select(stored(contacts, condition.attribute).document()).where(
-                contacts.c.id == contact_id
-            )
-        ).scalar()
-        return f"{condition.attribute} is {_as_json(value) if value is not None else 'missing'}"
+        document = sa.cast(stored(contacts, condition.attribute).document(), sa.Text)
+        value = connection.execute(sa.select(document).where(contacts.c.id == contact_id)).scalar()
+        return f"{condition.attribute} is {'missing' if value in (None, 'null') else value}"
     if isinstance(condition, InSegment):
         definition = catalogue.require(condition.segment, "segment")
         since = _membership(connection, definition, contact_id)["entered_at"]
@@ -198,18 +198,21 @@ def _evidence(
 def _written(condition: Any) -> str:
     if children(condition) or not isinstance(condition, (Attribute, EventCondition, InSegment)):
         return {"All": "all", "AnyOf": "any", "Not": "not"}[type(condition).__name__]
-    return _as_json(condition.model_dump(exclude_unset=True))
+    return _as_json(condition.model_dump(exclude_unset=True, by_alias=True))
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_number)
-
-
-def _number(value: Any) -> Any:
-    assert isinstance(value, Decimal)
-    return int(value) if value == value.to_integral_value() else float(value)
+    """JSON as people write rules: what is compared comes first, and numbers keep their digits."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        ordered = sorted(value.items(), key=lambda item: item[0] not in _COMPARED)
+        return f"{{{', '.join(f'{_as_json(k)}: {_as_json(v)}' for k, v in ordered)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_json, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def written_instant(value: dt.datetime) -> str:
-    """`2026-03-01T13:00:00Z`, as all commands print it."""
-    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    """`2026-03-01T13:00:00Z`, to the second."""
+    return value.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

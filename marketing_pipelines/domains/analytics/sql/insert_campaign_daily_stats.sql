@@ -11,6 +11,7 @@ running as (
     from days
     join campaigns.campaigns as campaign
         on campaign.started_at < days.ends_at
+        and campaign.status not in ('draft', 'scheduled', 'imported')
         and (campaign.cancelled_at is null or campaign.cancelled_at >= days.starts_at)
 ),
 -- Counted by campaign alone, so that each index suffices and no row of the table is read.

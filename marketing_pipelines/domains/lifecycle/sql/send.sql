@@ -1,4 +1,4 @@
--- Writes messages, except to those who must not or cannot be written to.
+-- Writes messages, except to those who must not or cannot be written to: they pass the step, or leave.
 with judged as materialized (
     select moving.*, step.content_id,
            coalesce(
@@ -36,5 +36,6 @@ written as (
     on conflict (step_id, contact_id, rotation) do nothing
 )
 insert into outcomes
-select enrolment_id, step_id, case when problem is null then 'done' else 'skipped' end, problem
+select enrolment_id, step_id,
+       case when problem is null then 'done' when :leaves then 'exited' else 'skipped' end, problem
 from judged

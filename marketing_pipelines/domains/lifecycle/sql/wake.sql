@@ -3,7 +3,7 @@
 -- and the last of them. A pass that was under way when an event was committed may have brought a
 -- contact to its wait without seeing either; so an arrival stays until every transaction that was
 -- open when it was first looked at has ended. It stays too while somebody else has its contact in
--- hand.
+-- hand. At a step that was edited, contacts no longer wait for the event: its next pass looks anew.
 with arrived as materialized (
     select id, contact_id, event_type, occurred_at, seen_by
     from lifecycle.event_arrivals
@@ -18,6 +18,7 @@ awaited as materialized (
     from arrived
     join lifecycle.enrolments as enrolment
         on enrolment.contact_id = arrived.contact_id and enrolment.awaits = arrived.event_type
+    join lifecycle.steps as step on step.id = enrolment.step_id and not step.is_edited
     where enrolment.status = 'active'
         and enrolment.next_step_at > :tick
         and arrived.occurred_at >= enrolment.arrived_at

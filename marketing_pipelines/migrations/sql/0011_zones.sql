@@ -108,25 +108,9 @@ begin
     on conflict do nothing;
 end $$;
 
-create or replace function campaigns.mark_campaign_days() returns trigger
+create or replace function campaigns.mark_days_from(changed_from timestamptz) returns void
 language plpgsql as $$
-declare
-    changed_from timestamptz;
 begin
-    if tg_op = 'UPDATE' then
-        select min(case
-                       when before.started_at is distinct from after.started_at
-                           then least(before.started_at, after.started_at)
-                       else least(before.cancelled_at, after.cancelled_at)
-                   end)
-        into changed_from
-        from before_change as before
-        join after_change as after using (id)
-        where (before.started_at, before.cancelled_at)
-            is distinct from (after.started_at, after.cancelled_at);
-    else
-        select min(started_at) into changed_from from touched;
-    end if;
     insert into analytics.stale_partitions (asset, partition, xid)
     select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint
     from ops.installation
@@ -142,5 +126,4 @@ begin
     where day >= to_char(
         ops.local_time(changed_from, zone.starts_at, zone.utc_offsets), 'YYYY-MM-DD')
     on conflict do nothing;
-    return null;
 end $$;

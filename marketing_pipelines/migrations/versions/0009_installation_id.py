@@ -1,4 +1,4 @@
-"""Time zones in the database, from the package that Python reads them from."""
+"""An identity that the database and its lake share."""
 
 from marketing_pipelines.stores.schema import run_sql_file
 
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql_file("0009_zones.sql")
+    run_sql_file("0009_installation_id.sql")
