@@ -29,6 +29,7 @@ from marketing_pipelines.observability import logs
 from marketing_pipelines.partitions import registered
 from marketing_pipelines.resources import EventLake, Postgres
 from marketing_pipelines.scheduling import partitioned_jobs
+from marketing_pipelines.unloaded import unloaded
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -59,6 +60,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             for kind, types in _KINDS.items():
                 if isinstance(value, types) and all(value is not known for known in found[kind]):
                     found[kind].append(value)
+    _name_unloaded()
     catalog.fill(_catalogued(found["assets"]))
     if not left_out:
         policies.require_known(
@@ -84,6 +86,16 @@ def _rooms() -> Iterator[ModuleType]:
                 del partitioned_jobs()[jobs_before:]
                 left_out[name] = f"{type(error).__name__}: {error}"
                 _logger.exception("%s cannot be imported and is left out.", name)
+
+
+def _name_unloaded() -> None:
+    catalog.unloaded[:] = unloaded(PACKAGE / "domains", ROOMS)
+    for file in catalog.unloaded:
+        _logger.warning(
+            "domains/%s is not loaded: move its definitions into the %s.py of a domain.",
+            file,
+            ".py or ".join(ROOMS),
+        )
 
 
 def _catalogued(assets: Sequence[Any]) -> list[catalog.Job]:

@@ -73,7 +73,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "dagster instance", lambda: check_dagster_instance(settings)
     yield "clock", check_clock
     yield "zones", check_zones
-    yield "definitions", _definitions
+    yield "definitions", check_definitions
     yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
 
@@ -289,16 +289,21 @@ def _alerts(settings: Settings) -> str:
     return f"apprise can use each address of MARKETING_ALERT_URLS ({len(found)})"
 
 
-def _definitions() -> str:
+def check_definitions() -> str:
     import time
 
     started = time.monotonic()
-    from marketing_pipelines.catalog import left_out
+    from marketing_pipelines.catalog import left_out, unloaded
     from marketing_pipelines.definitions import defs
 
     if left_out:
         reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())
         raise ConfigurationError(f"Files that cannot be imported are left out: {reasons}")
+    if unloaded:
+        raise ConfigurationError(
+            f"Definitions in domains/{', domains/'.join(unloaded)} are not loaded: move them into "
+            "the sources.py, jobs.py or sensors.py of a domain."
+        )
     keys = defs.resolve_all_asset_keys()
     changed = f", {len(overrides())} changed by jobs.toml" if overrides() else ""
     return f"{len(keys)} assets in {time.monotonic() - started:.2f} s{changed}"
