@@ -2,23 +2,34 @@
 
 A statement over tables alone runs in PostgreSQL: as a cursor (which only a query can open), in a
 read-only transaction, by a role that may read the analysts' tables and nothing else. A statement
-that names `lake.` runs in DuckDB with access to files, network and settings switched off; the lake
-is handed to it as a dataset of exactly the manifest's files, and the tables it names as Arrow.
+that names `lake.contact_activity` runs in DuckDB, where access to files, network and settings is
+off before the statement is so much as parsed; the lake is a dataset of exactly the manifest's
+files there, and the tables that the statement names are Arrow.
+
+A watchdog outside both sessions ends a statement that takes too long, because a statement can lift
+the limits of its own session.
 """
 
+import contextlib
+import datetime as dt
+import json
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.manifest import all_files
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.failures import BadInputError, TimedOutError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.lake import Lake, schema
 from marketing_pipelines.stores.postgres import (
+    cancel,
     connecting,
     create_engine,
     fast_reader,
@@ -30,8 +41,16 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 MEMORY_LIMIT = "2GB"
-_LAKE = re.compile(r"\blake\s*\.", re.IGNORECASE)
+TIME_LIMIT = dt.timedelta(minutes=5)
+_LAKE = (b"lake", b".", b"contact_activity")
+_WORD = re.compile(rb'"(\w+)"|(\w+)|\.')
 _PARTITION_COLUMNS = ("dt", "hr")
+_LOCKED: dict[str, Any] = {
+    "memory_limit": MEMORY_LIMIT,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
 
 
 @dataclass(frozen=True)
@@ -42,27 +61,57 @@ class Answer:
     rows: Iterator[Sequence[Any]]
 
 
-def ask(settings: Settings, statement: str) -> Iterator[Answer]:
+def ask(
+    settings: Settings, statement: str, *, time_limit: dt.timedelta = TIME_LIMIT
+) -> Iterator[Answer]:
     """Runs one query; yields its answer once, with the connection open meanwhile.
+
+    Args:
+        time_limit: How long the query may take, reading its rows included.
 
     Raises:
         BadInputError: it is not a query, it would write, or it fails.
+        TimedOutError: it took longer than the time limit.
     """
-    if _LAKE.search(statement):
-        yield from _ask_duckdb(settings, statement)
+    if _names_lake(statement):
+        yield from _ask_duckdb(settings, statement, time_limit)
     else:
-        yield from _ask_postgres(settings, statement)
+        yield from _ask_postgres(settings, statement, time_limit)
 
 
-def _ask_postgres(settings: Settings, statement: str) -> Iterator[Answer]:
+def _names_lake(statement: str) -> bool:
+    """Whether the statement itself, not a text or comment in it, names the lake's table."""
+    if "lake" not in statement.lower():
+        return False
+    import duckdb
+
+    text = statement.encode()
+    starts = [start for start, kind in duckdb.tokenize(statement) if kind != _text_token()]
+    found = [_WORD.match(text, start) for start in starts]
+    words = [(match[1] or match[2] or match[0]).lower() if match else b"" for match in found]
+    return _LAKE in zip(words, words[1:], words[2:], strict=False)
+
+
+def _text_token() -> Any:
+    import duckdb
+
+    return duckdb.token_type.string_const
+
+
+def _ask_postgres(settings: Settings, statement: str, time_limit: dt.timedelta) -> Iterator[Answer]:
     import psycopg
+    from psycopg.types.json import set_json_loads
 
     url = reader_url(settings)
     with connecting(url), create_engine(url, application_name="query").connect() as connection:
         connection.exec_driver_sql("set transaction read only")
         driver: Any = connection.connection.driver_connection
+        set_json_loads(partial(json.loads, parse_float=Decimal), driver)
         try:
-            with driver.cursor(name="query") as cursor:
+            with (
+                _ended_after(time_limit, partial(cancel, driver)),
+                driver.cursor(name="query") as cursor,
+            ):
                 cursor.execute(statement.strip().rstrip(";"))
                 columns = _told_apart([column.name for column in cursor.description or ()])
                 cursor.itersize = BATCH_ROWS
@@ -71,7 +120,7 @@ def _ask_postgres(settings: Settings, statement: str) -> Iterator[Answer]:
             raise _refused(error) from error
 
 
-def _ask_duckdb(settings: Settings, statement: str) -> Iterator[Answer]:
+def _ask_duckdb(settings: Settings, statement: str, time_limit: dt.timedelta) -> Iterator[Answer]:
     import adbc_driver_manager
     import duckdb
 
@@ -80,22 +129,60 @@ def _ask_duckdb(settings: Settings, statement: str) -> Iterator[Answer]:
     with (
         connecting(url),
         create_engine(url, application_name="query").connect() as connection,
-        duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as duck,
+        duckdb.connect(config=_LOCKED) as duck,
     ):
         duck.execute("set TimeZone = 'UTC'")
-        _hand_over_lake(duck, connection, lake)
+        duck.execute("set enable_external_access = false")
+        duck.execute("set lock_configuration = true")
         try:
-            _hand_over_tables(duck, connection, statement)
-            duck.execute("set enable_external_access = false")
-            duck.execute("set lock_configuration = true")
-            parsed = duck.extract_statements(statement)
-            if len(parsed) != 1 or parsed[0].type not in _reading_types():
-                raise BadInputError("`query` takes one statement that reads: select, with, from.")
-            answer = duck.execute(parsed[0])
-            columns = _told_apart([column[0] for column in answer.description or ()])
-            yield Answer(columns, _batches(answer))
+            with _ended_after(time_limit, duck.interrupt):
+                parsed = duck.extract_statements(statement)
+                if len(parsed) != 1 or parsed[0].type not in _reading_types():
+                    raise BadInputError(
+                        "`query` takes one statement that reads: select, with, from."
+                    )
+                _hand_over_lake(duck, connection, lake)
+                _hand_over_tables(duck, connection, statement)
+                answer = duck.execute(parsed[0])
+                columns = _told_apart([column[0] for column in answer.description or ()])
+                yield Answer(columns, _batches(answer))
         except (duckdb.Error, adbc_driver_manager.Error, sa.exc.ProgrammingError) as error:
             raise _refused(error) from error
+
+
+@contextlib.contextmanager
+def _ended_after(limit: dt.timedelta, end: Callable[[], object]) -> Iterator[None]:
+    """Ends the statements of a session from outside, from when its time is up.
+
+    Args:
+        end: Ends the statement that the session is doing, if any; called from another thread.
+
+    Raises:
+        TimedOutError: the time was up.
+    """
+    is_over, is_done = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if is_done.wait(limit.total_seconds()):
+            return
+        is_over.set()
+        end()
+        while not is_done.wait(1):
+            end()
+
+    watchdog = threading.Thread(target=watch, name="query-watchdog", daemon=True)
+    watchdog.start()
+    try:
+        yield
+    except Exception as error:
+        if not is_over.is_set():
+            raise
+        raise TimedOutError(
+            f"The query was stopped after {limit.total_seconds():g} s, the time it may take."
+        ) from error
+    finally:
+        is_done.set()
+        watchdog.join()
 
 
 def _reading_types() -> tuple[Any, ...]:
@@ -141,9 +228,8 @@ def _hand_over_tables(
     duck: "duckdb.DuckDBPyConnection", connection: sa.Connection, statement: str
 ) -> None:
     """The PostgreSQL tables that the statement names, as tables of the same name."""
-    named = {name.partition(" AS ")[0] for name in duck.get_table_names(statement, qualified=True)}
-    for parts in (name.split(".") for name in sorted(named)):
-        relation = sa.table(parts[-1], schema=parts[0] if len(parts) == 2 else None)
+    for schema_name, name in sorted(_named_tables(duck, statement)):
+        relation = sa.table(name, schema=schema_name or None)
         quoted = connection.dialect.identifier_preparer.format_table(relation)
         exists = connection.execute(sa.select(sa.func.to_regclass(quoted))).scalar()
         if exists is None:
@@ -155,6 +241,26 @@ def _hand_over_tables(
                 duck.execute(f'create schema if not exists "{relation.schema}"')
             duck.execute(f"create table {quoted} as from incoming")
             duck.unregister("incoming")
+
+
+def _named_tables(duck: "duckdb.DuckDBPyConnection", statement: str) -> set[tuple[str, str]]:
+    """Schema (or nothing) and name of each table that a statement names, from its parse tree:
+    binding it would want the tables' columns."""
+    [(text,)] = duck.execute("select json_serialize_sql($1::varchar)", [statement]).fetchall()
+    tree = json.loads(text)
+    if tree["error"]:
+        # Of `explain` there is no tree.
+        names = (name.rpartition(".") for name in duck.get_table_names(statement, qualified=True))
+        return {(schema_name, name.partition(" AS ")[0]) for schema_name, _, name in names}
+    return set(_tables_of(tree["statements"]))
+
+
+def _tables_of(node: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict) and node.get("type") == "BASE_TABLE":
+        yield node["schema_name"], node["table_name"]
+    if isinstance(node, (dict, list)):
+        for below in node.values() if isinstance(node, dict) else node:
+            yield from _tables_of(below)
 
 
 def _batches(answer: "duckdb.DuckDBPyConnection") -> Iterator[Sequence[Any]]:

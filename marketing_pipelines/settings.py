@@ -95,6 +95,12 @@ class Settings(BaseSettings):
         description="Connection of the role `marketing_reader` that `query` uses, where "
         "`MARKETING_DATABASE_URL` names a server that asks for a password.",
     )
+    analyst_attributes: Literal["on", "off"] | None = Field(
+        default=None,
+        description="Whether analysts may read names and attributes of contacts "
+        "(`analytics.contact_attributes`, also in `warehouse.duckdb`). The database keeps it: "
+        "unset, it stays as it was set last, on in a new installation.",
+    )
     lake_url: str | None = Field(
         default=None,
         description="Event lake: a folder or any fsspec URL (`s3://`, `gs://`, `abfs://`). "

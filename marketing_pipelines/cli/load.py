@@ -41,20 +41,25 @@ def load(
             rejects=rejects,
             on_progress=on_progress,
         )
-        wrong = _wrong_steps(engine) if kind == "steps" else []
+        notes = _notes(engine, kind)
     typer.echo(result.summary())
-    for sentence in [*result.notes, *wrong]:
+    for sentence in [*result.notes, *notes]:
         typer.echo(f"note: {sentence}")
     if result.rejected and not allow_rejects:
         raise typer.Exit(1)
 
 
-def _wrong_steps(engine: sa.Engine) -> list[str]:
-    """What contacts will be held by, unless later rows of other files mend it."""
+def _notes(engine: sa.Engine, kind: str) -> list[str]:
+    """Sentences on steps that hold contacts, and on rules about events that never came, unless
+    later rows of other files mend it."""
     from marketing_pipelines.domains.lifecycle.checking import problems
+    from marketing_pipelines.domains.segments.asking import notes_on_segments
 
+    of_kind = {"steps": problems, "segments": notes_on_segments}
+    if kind not in of_kind:
+        return []
     with engine.connect() as connection:
-        return list(itertools.islice(problems(connection), MOST_NOTES))
+        return list(itertools.islice(of_kind[kind](connection), MOST_NOTES))
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ app.command()(api.api)
 app.command()(db.migrate)
 app.command()(load.load)
 app.command()(run.run)
-app.command()(query.query)
+app.command(context_settings=query.CONTEXT)(query.query)
 app.add_typer(
     segment.app, name="segment", help="Rules by hand: check them, count and list their members."
 )

@@ -1,19 +1,21 @@
 """`query`: read-only SQL over the analytics tables and the lake."""
 
+import contextlib
 import csv
-import json
+import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
 
-from marketing_pipelines.cli.output import plain, print_table, text_of
+from marketing_pipelines.cli.output import is_terminal, json_text, print_table, text_of
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.querying import Answer, ask
 
 Format = Literal["table", "csv", "json", "parquet"]
+# A statement may begin with a comment, which looks like an option.
+CONTEXT = {"ignore_unknown_options": True}
 
 
 def query(
@@ -25,7 +27,7 @@ def query(
         _WRITERS[format](answer)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _asked(settings: Any, sql: str) -> Iterator[Answer]:
     yield from ask(settings, sql)
 
@@ -40,9 +42,14 @@ def _write_csv(answer: Answer) -> None:
     writer.writerows([_csv_cell(value) for value in row] for row in answer.rows)
 
 
+def _csv_cell(value: Any) -> str:
+    is_plain = isinstance(value, float) and math.isfinite(value)
+    return repr(value) if is_plain else text_of(value)
+
+
 def _write_json(answer: Answer) -> None:
-    rows = [dict(zip(answer.columns, map(plain, row), strict=True)) for row in answer.rows]
-    print(json.dumps(rows, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    print(json_text(rows, indent=2 if is_terminal() else None))
 
 
 def _write_parquet(answer: Answer) -> None:
@@ -50,20 +57,18 @@ def _write_parquet(answer: Answer) -> None:
     import pyarrow.parquet as pq
 
     columns = list(zip(*answer.rows, strict=True)) or [()] * len(answer.columns)
-    arrays = [pa.array(map(_arrow_value, column)) for column in columns]
-    pq.write_table(pa.table(arrays, names=answer.columns), sys.stdout.buffer)
+    table = pa.table([_arrow_column(column) for column in columns], names=answer.columns)
+    pq.write_table(table, sys.stdout.buffer)
 
 
-def _csv_cell(value: Any) -> str:
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, (dict, list)):
-        return json.dumps(plain(value), ensure_ascii=False)
-    return text_of(value)
+def _arrow_column(values: Sequence[Any]) -> Any:
+    """Values of one type as that type; objects, and values that share no type, as text."""
+    import pyarrow as pa
 
-
-def _arrow_value(value: Any) -> Any:
-    return plain(value) if isinstance(value, (dict, list)) or not hasattr(value, "year") else value
+    if not any(isinstance(value, dict) for value in values):
+        with contextlib.suppress(pa.ArrowInvalid, TypeError, OverflowError):
+            return pa.array(values)
+    return pa.array([None if value is None else text_of(value) for value in values])
 
 
 _WRITERS = {

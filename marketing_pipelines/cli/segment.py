@@ -88,6 +88,7 @@ def _ask(
     Returns:
         Whether nothing was wrong.
     """
+    from marketing_pipelines.domains.segments import asking
     from marketing_pipelines.domains.segments.rules import RuleError, parse
 
     now = _instant(at)
@@ -99,6 +100,8 @@ def _ask(
             try:
                 rule = parse(_read(file))
                 with _reading(connection):
+                    for note in asking.notes(connection, number, rule):
+                        typer.echo(f"note: {file}: {note}", err=True)
                     for line in answer(
                         connection, number, rule, now=now, reporting_zone=settings.zone
                     ):

@@ -114,6 +114,8 @@ def _of_segment(
     for line in found.lines:
         because = f"  ← {line.because}" if line.because else ""
         print(f"{'  ' * line.depth}{'true ' if line.holds else 'false'} {line.condition}{because}")
+    for note in found.notes:
+        print(f"note: {note}")
 
 
 def _second(value: dt.datetime) -> str:

@@ -54,8 +54,28 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
                 zone_table.write(connection)
                 connection.commit()
         connection.rollback()
+        if settings.analyst_attributes is not None:
+            show_attributes(connection, allowed=settings.analyst_attributes == "on")
         if compare_zone:
             require_same_zone(connection, settings.zone)
+
+
+def show_attributes(connection: sa.Connection, *, allowed: bool) -> None:
+    """Lets the role of the analysts read names and attributes of contacts, or hides them."""
+    if analysts_see_attributes(connection) is not allowed:
+        verb, preposition = ("grant", "to") if allowed else ("revoke", "from")
+        connection.exec_driver_sql(
+            f"{verb} select on analytics.contact_attributes {preposition} marketing_reader"
+        )
+    connection.commit()
+
+
+def analysts_see_attributes(connection: sa.Connection) -> bool:
+    """Whether the role of the analysts may read names and attributes of contacts."""
+    may_read = sa.func.has_table_privilege(
+        "marketing_reader", "analytics.contact_attributes", "select"
+    )
+    return bool(connection.execute(sa.select(may_read)).scalar_one())
 
 
 def ensure_database(url: URL) -> None:

@@ -57,6 +57,18 @@ def refusal_here(capsys: pytest.CaptureFixture[str], *arguments: str, code: int 
     return only_sentence(capsys.readouterr().err)
 
 
+def printed_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the command prints, of its entry point in this process: it must succeed."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["marketing-pipelines", *arguments])
+        with contextlib.suppress(SystemExit):
+            main()
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
+
+
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return os.environ | variables
 

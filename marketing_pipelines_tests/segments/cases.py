@@ -62,7 +62,12 @@ def error_world() -> World:
     """The world in which the rules of `errors` are wrong."""
     rule = {"attribute": "plan", "op": "exists"}
     contact = Contact("c", {"plan": "x", "born": "2000-01-01", "a": {"b": 1}})
-    return replace(_world("UTC", NOON, [contact]), segments={"s": events.Segment(rule)})
+    return replace(
+        _world("UTC", NOON, [contact]),
+        segments={"s": events.Segment(rule)},
+        events={"c": [events.at("30T12:00", properties={"p": 1, "a": {"b": 2}}, source="k1")]},
+        any_name=False,
+    )
 
 
 def _rule(name: str, op: str, value: Any) -> dict[str, Any]:

@@ -194,6 +194,27 @@ class _Check:
         for key in ("where", "last"):
             if key in rule:
                 self._predicates(rule[key], _under(path, key))
+        if not self._world.any_name:
+            self._event_names(rule, path)
+
+    def _event_names(self, rule: Mapping[str, Any], path: str) -> None:
+        events = [event for each in self._world.events.values() for event in each]
+        source = rule.get("source", [])
+        for place, name in enumerate(source if isinstance(source, list) else [source]):
+            here = f"source[{place}]" if isinstance(source, list) else "source"
+            _require(name in {event.source for event in events}, _under(path, here))
+        kind = rule["event"]
+        ours = [
+            event
+            for event in events
+            if event.event_type == kind
+            or (kind.endswith("*") and event.event_type.startswith(kind[:-1]))
+        ]
+        known = {name for event in ours for name in _paths(event.properties or {})}
+        for key in ("where", "last"):
+            for place, predicate in enumerate(rule.get(key, [])):
+                here = _under(path, f"{key}[{place}].property")
+                _require(not ours or predicate["property"] in known, here)
 
     def _predicates(self, predicates: Any, path: str) -> None:
         _require(isinstance(predicates, list), path)
@@ -204,6 +225,14 @@ class _Check:
                 _require(key in ("property", "op", "value"), _under(here, key))
             _require(isinstance(predicate["property"], str), _under(here, "property"))
             self._operator(predicate, here)
+
+
+def _paths(document: Mapping[str, Any]) -> Iterator[str]:
+    """Keys, and dotted paths into objects."""
+    for key, value in document.items():
+        yield key
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{below}" for below in _paths(value))
 
 
 def _type(value: Any) -> str | None:

@@ -1,7 +1,8 @@
 """Rules that cannot be, with the path of the smallest wrong thing.
 
 The organization's contacts have the attributes `plan`, `born`, `a` and, in it, `b`; it has one
-segment, `s`. Only what the specification calls an error is here.
+segment, `s`, and one event `opened` of campaign `k1` with the properties `p`, `a` and `a.b`. Only
+what the specification calls an error is here.
 """
 
 from decimal import Decimal
@@ -344,4 +345,30 @@ SEGMENTS: list[tuple[Any, str]] = [
     ({"all": [TRUE, {"not": {"segment": "nobody's"}}]}, "all[1].not.segment"),
 ]
 
-ERRORS: list[tuple[Any, str]] = [*SHAPES, *ATTRIBUTES, *DATES, *COLUMNS, *EVENTS, *SEGMENTS]
+_ABSENT = {"property": "q", "op": "not_exists"}
+
+NAMES: list[tuple[Any, str]] = [
+    (_event(source="k9"), "source"),
+    (_event(source="K1", times=0), "source"),
+    (_event(source=["k1", "k9"]), "source[1]"),
+    ({"event": "never received", "source": "k9"}, "source"),
+    (_event(where=[_ABSENT]), "where[0].property"),
+    (_event(where=[_property("=", 1), _ABSENT], times=0), "where[1].property"),
+    (_event(last=[_ABSENT]), "last[0].property"),
+    (_event(where=[{"property": "P", "op": "exists"}]), "where[0].property"),
+    (_event(where=[{"property": "b", "op": "exists"}]), "where[0].property"),
+    (_event(where=[{"property": "a.c", "op": "exists"}]), "where[0].property"),
+    (_event(where=[{"property": "p.b", "op": "exists"}]), "where[0].property"),
+    ({"event": "open*", "where": [_ABSENT]}, "where[0].property"),
+    ({"any": [TRUE, {"not": _event(source="k9")}]}, "any[1].not.source"),
+]
+
+ERRORS: list[tuple[Any, str]] = [
+    *SHAPES,
+    *ATTRIBUTES,
+    *DATES,
+    *COLUMNS,
+    *EVENTS,
+    *SEGMENTS,
+    *NAMES,
+]

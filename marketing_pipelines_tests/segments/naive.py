@@ -110,6 +110,8 @@ class World:
     Args:
         events: By external id of the contact.
         segments: By external id of the segment.
+        any_name: Events have had so many properties, and so many campaigns are known, that rules
+            may name any.
     """
 
     zone: ZoneInfo
@@ -117,6 +119,7 @@ class World:
     contacts: Sequence[Contact] = ()
     events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     segments: Mapping[str, Segment] = field(default_factory=dict)
+    any_name: bool = True
 
 
 def members(rule: Any, world: World) -> set[str]:

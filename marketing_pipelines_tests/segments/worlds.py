@@ -60,6 +60,18 @@ join crm.contacts as contact
 left join campaigns.campaigns as campaign
     on campaign.organization_id = :organization_id and campaign.external_id = given.source
 """
+_MANY_FIELDS = """
+insert into segments.event_fields (organization_id, event_type, field)
+select organization_id, event_type, 'field ' || number
+from (
+    select organization_id, event_type from segments.event_fields
+    where organization_id = :organization_id
+    group by 1, 2 having count(*) <= 500
+) as types
+cross join generate_series(1, 501) as number
+"""
+# Campaigns that the rules of the tables and of the random tests name without an event of theirs.
+RULED_CAMPAIGNS = ["K1", "k1", "k2", "k3", "k9", "17", "o'k", "nobody's", "never seen"]
 _SEGMENTS = """
 insert into segments.segments (organization_id, external_id, rule)
 select :organization_id, external_id, rule
@@ -120,17 +132,28 @@ def store(connection: sa.Connection, world: World) -> int:
         ),
     ]
     _fill(connection, organization_id, tables)
-    add_events(connection, organization_id, world.events)
+    add_events(connection, organization_id, world.events, any_name=world.any_name)
     return organization_id
 
 
 def add_events(
-    connection: sa.Connection, organization_id: int, events: Mapping[str, Sequence[Event]]
+    connection: sa.Connection,
+    organization_id: int,
+    events: Mapping[str, Sequence[Event]],
+    *,
+    any_name: bool = True,
 ) -> None:
-    """Stores events of contacts that are there, and the campaigns that they name."""
+    """Stores events of contacts that are there, and the campaigns that they name.
+
+    Args:
+        any_name: As of a world.
+    """
     rows = [_event_row(contact, event) for contact, each in events.items() for event in each]
     campaigns = sorted({row["source"] for row in rows if row["source"] is not None})
-    _fill(connection, organization_id, [(_CAMPAIGNS, campaigns), (_EVENTS, rows)])
+    named = [*campaigns, *RULED_CAMPAIGNS] if any_name else campaigns
+    _fill(connection, organization_id, [(_CAMPAIGNS, named), (_EVENTS, rows)])
+    if any_name:
+        connection.execute(sa.text(_MANY_FIELDS), {"organization_id": organization_id})
 
 
 def _fill(

@@ -10,6 +10,7 @@ from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import fast_reader
+from marketing_pipelines.stores.schema import analysts_see_attributes
 
 RELATIONS = (
     "hourly_events",
@@ -20,13 +21,15 @@ RELATIONS = (
     "organizations",
     "campaigns",
 )
+ATTRIBUTES = "contact_attributes"
 
 
 def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
     """Writes a new file beside the old one and puts it in its place.
 
     Returns:
-        Rows by table. The view `contact_activity` reads the lake's files, those of the manifest.
+        Rows by table; names and attributes of contacts are among them where analysts may read
+        them. The view `contact_activity` reads the lake's files, those of the manifest.
 
     Raises:
         StoreUnavailableError: the folder cannot be written.
@@ -63,11 +66,13 @@ def _write(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
     ):
         cursor.execute("begin isolation level repeatable read read only")
         cursor.execute(f"set transaction snapshot '{snapshot}'")
-        for relation in RELATIONS:
+        shown = (ATTRIBUTES,) if analysts_see_attributes(connection) else ()
+        for relation in (*RELATIONS, *shown):
             cursor.execute(f"select * from analytics.{relation}")
             incoming = cursor.fetch_record_batch()
             target.register("incoming", incoming)
-            target.execute(f"create table {relation} as from incoming")
+            columns = "* replace (attributes::json as attributes)" if relation in shown else "*"
+            target.execute(f"create table {relation} as select {columns} from incoming")
             target.unregister("incoming")
             (rows[relation],) = target.sql(f"select count(*) from {relation}").fetchall()[0]
         hours = connection.execute(sa.select(lake_hours.c.hour).where(lake_hours.c.rows > 0))

@@ -1,6 +1,8 @@
 """What is wrong with the steps of programs, told before contacts come to them."""
 
-from collections.abc import Iterator, Mapping
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -8,11 +10,18 @@ from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.tables import KINDS
+from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.rules import RuleError
+
+# Names are the same in every zone and at every instant.
+_ZONE, _NOW = ZoneInfo("UTC"), dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 def problems(connection: sa.Connection) -> Iterator[str]:
     """One sentence for each step of a program that is not over and that could not be done: it
-    cannot be read, or names a step, campaign or segment that is not there."""
+    cannot be read, or names a step, campaign, segment, attribute or event property that is not
+    there."""
     for kind in KINDS:
         rows = connection.execute(read_sql("programs_with_steps"), {"kind": kind})
         programs = [Program(kind, *row) for row in rows]
@@ -22,10 +31,32 @@ def problems(connection: sa.Connection) -> Iterator[str]:
             read_sql("unknown_segments"), {"steps": [one.id for one, _ in plan.branches(planned)]}
         )
         segments = {row.step_id: row.segment for row in found}
+        rules = _wrong_rules(connection, planned)
         for one in planned:
-            reason = one.problem or _unknown(one, campaigns, segments)
+            reason = one.problem or _unknown(one, campaigns, segments) or rules.get(one.id)
             if reason is not None:
                 yield f"{one.program}, {one}: {reason}"
+
+
+def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> dict[int, str]:
+    """What is wrong with the names in the rules of branches, by step."""
+    branches = plan.branches(planned)
+    wrong: dict[int, str] = {}
+    for organization_id in {one.program.organization_id for one, _ in branches}:
+        frame = definitions.frame(
+            connection,
+            organization_id,
+            zone=_ZONE,
+            now=_NOW,
+            segments=definitions.Published(definitions.read(connection, organization_id)),
+        )
+        for one, rule in branches:
+            if one.program.organization_id == organization_id:
+                try:
+                    Compiler(frame).condition(rule, "rule")
+                except RuleError as error:
+                    wrong[one.id] = str(error)
+    return wrong
 
 
 def _unknown(

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments import definitions, event_names
 from marketing_pipelines.domains.segments.compiler import Compiler, patterns
-from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.rules import RuleError, parse
 
 
 def members(
@@ -81,6 +81,19 @@ def check(
     """
     with patiently(connection, patience_of(connection, organization_id)):
         _compiled(connection, organization_id, rule, now, reporting_zone)
+
+
+def notes(connection: sa.Connection, organization_id: int, rule: Any) -> list[str]:
+    """One sentence for each type of event in a rule that the organization never received."""
+    return list(event_names.notes(rule, definitions.event_fields(connection, organization_id)))
+
+
+def notes_on_segments(connection: sa.Connection) -> Iterator[str]:
+    """The same of the rules of all segments, each with the segment's name."""
+    for row in connection.execute(definitions.read_sql("unreceived")):
+        with contextlib.suppress(RuleError):
+            for note in notes(connection, row.organization_id, parse(row.rule_text)):
+                yield f"segment {row.segment} of {row.organization}: {note}"
 
 
 def require_patterns(connection: sa.Connection, rule: Any) -> None:

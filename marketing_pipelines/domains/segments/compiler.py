@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.domains.segments.event_names import EventFields, require_names
 from marketing_pipelines.domains.segments.rules import (
     All,
     AnyOf,
@@ -82,6 +83,7 @@ class Frame:
         zone: The organization's.
         now: Events at or after it are not seen.
         fields: Attributes that a contact of the organization has or has had.
+        event_fields: Properties that events of each type have or have had.
         campaigns: Numbers of its campaigns by external id.
     """
 
@@ -89,6 +91,7 @@ class Frame:
     zone: ZoneInfo
     now: dt.datetime
     fields: frozenset[str]
+    event_fields: EventFields
     campaigns: Mapping[str, int]
     segments: Segments
 
@@ -136,6 +139,7 @@ class Compiler:
                 self, rule.segment, f"{path}.segment" if path else "segment"
             )
         assert isinstance(rule, EventCondition)
+        require_names(rule, self.frame.event_fields, self.frame.campaigns, path)
         return self._event(rule)
 
     def _attribute(self, rule: Attribute, path: str) -> Condition:

@@ -19,6 +19,7 @@ from marketing_pipelines.domains.segments.compiler import (
     Segments,
     references,
 )
+from marketing_pipelines.domains.segments.event_names import EventFields
 from marketing_pipelines.domains.segments.rules import RuleError, parse
 from marketing_pipelines.domains.segments.tables import manual_members, memberships
 from marketing_pipelines.domains.segments.values import Condition
@@ -241,4 +242,18 @@ def frame(
     campaigns = {
         row.external_id: row.id for row in connection.execute(read_sql("campaigns"), organization)
     }
-    return Frame(organization_id, zone, now, frozenset(fields), campaigns, segments)
+    return Frame(
+        organization_id,
+        zone,
+        now,
+        frozenset(fields),
+        event_fields(connection, organization_id),
+        campaigns,
+        segments,
+    )
+
+
+def event_fields(connection: sa.Connection, organization_id: int) -> EventFields:
+    """The types of events that the organization has received, with their properties."""
+    found = connection.execute(read_sql("event_fields"), {"organization_id": organization_id})
+    return {row.event_type: frozenset(row.fields) for row in found}

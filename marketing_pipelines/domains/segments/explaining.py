@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
-from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments import definitions, event_names
 from marketing_pipelines.domains.segments.asking import patience_of, patiently, require_patterns
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
 from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
@@ -60,6 +60,7 @@ class Explanation:
         holds: Whether the rule is true of it now.
         evaluated_at: Tick up to which the segment's members are right; None: its rule is new, waits
             or failed.
+        notes: Types of events in the rule that were never received.
     """
 
     segment: str
@@ -69,6 +70,7 @@ class Explanation:
     holds: bool
     evaluated_at: dt.datetime | None
     lines: list[Line]
+    notes: list[str]
 
 
 def explain(
@@ -129,6 +131,7 @@ def explain(
             definition.evaluated_at if definition.evaluated_version == definition.version else None
         ),
         lines=lines,
+        notes=list(event_names.notes(definition.rule, frame.event_fields)),
         **_membership(connection, definition, contact_id),
     )
 

@@ -265,7 +265,7 @@ def walk(rule: Any, path: str = "", depth: int = 0) -> Iterator[tuple[Any, str, 
     """Every condition of a rule with its path and the number of groups around it."""
     yield rule, path, depth
     for below, key in children(rule):
-        yield from walk(below, _join(path, key), depth + 1)
+        yield from walk(below, join(path, key), depth + 1)
 
 
 def children(rule: Any) -> list[tuple[Any, str]]:
@@ -381,7 +381,7 @@ def _check(condition: Any, path: str) -> None:
     elif isinstance(condition, InSegment):
         name = condition.segment
         if not name or isinstance(name, bool) or not isinstance(name, (int, str)):
-            raise RuleError(_join(path, "segment"), "takes an external id or a number")
+            raise RuleError(join(path, "segment"), "takes an external id or a number")
     elif isinstance(condition, EventCondition):
         _check_event(condition, path)
 
@@ -390,7 +390,7 @@ def _check_comparison(comparison: Comparison, path: str) -> None:
     try:
         comparison.kind  # noqa: B018
     except ValueError as error:
-        at = _join(path, "value") if comparison.has_value else path
+        at = join(path, "value") if comparison.has_value else path
         raise RuleError(at, str(error)) from None
 
 
@@ -398,7 +398,7 @@ def _check_event(condition: EventCondition, path: str) -> None:
     given = condition.model_fields_set
     for key in ("op", "times"):
         if condition.last is not None and key in given:
-            raise RuleError(_join(path, key), "cannot stand beside last")
+            raise RuleError(join(path, key), "cannot stand beside last")
     for key, check in (
         ("within", dates.length),
         ("since", dates.require_date),
@@ -406,22 +406,22 @@ def _check_event(condition: EventCondition, path: str) -> None:
     ):
         value = getattr(condition, key)
         if key in given and value is None:
-            raise RuleError(_join(path, key), "is null: leave it out")
+            raise RuleError(join(path, key), "is null: leave it out")
         if value is not None:
             try:
                 check(value)
             except ValueError as error:
-                raise RuleError(_join(path, key), str(error)) from None
+                raise RuleError(join(path, key), str(error)) from None
     if "source" in given:
         named = condition.source if isinstance(condition.source, list) else [condition.source]
         if not named or not all(
             isinstance(name, (str, int)) and not isinstance(name, bool) for name in named
         ):
-            raise RuleError(_join(path, "source"), "takes external ids of campaigns")
+            raise RuleError(join(path, "source"), "takes external ids of campaigns")
     if "last" in given and not condition.last:
-        raise RuleError(_join(path, "last"), "takes at least one predicate")
+        raise RuleError(join(path, "last"), "takes at least one predicate")
     for predicate, key in predicates(condition):
-        _check_comparison(predicate, _join(path, key))
+        _check_comparison(predicate, join(path, key))
 
 
 def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
@@ -438,7 +438,7 @@ def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
     elif isinstance(raw, Mapping):
         for key, value in raw.items():
             _refuse_text(str(key), path)
-            _refuse_unusable(value, _join(path, str(key)), depth + 1)
+            _refuse_unusable(value, join(path, str(key)), depth + 1)
     elif isinstance(raw, list):
         for place, value in enumerate(raw):
             _refuse_unusable(value, f"{path}[{place}]", depth + 1)
@@ -464,7 +464,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _join(path: str, key: str) -> str:
+def join(path: str, key: str) -> str:
+    """The path of a key under a condition."""
     return f"{path}.{key}" if path else key
 
 
@@ -474,7 +475,7 @@ def _path(loc: Sequence[int | str]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif not part.startswith("<"):
-            path = _join(path, part)
+            path = join(path, part)
     return path
 
 

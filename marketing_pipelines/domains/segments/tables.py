@@ -174,6 +174,23 @@ contact_fields = sa.Table(
     comment="What a contact of the organization has or has had; a trigger collects it",
 )
 
+event_fields = sa.Table(
+    "event_fields",
+    metadata,
+    sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
+    sa.Column("event_type", sa.Text, nullable=False, comment="Event type as received"),
+    sa.Column(
+        "field",
+        sa.Text,
+        nullable=False,
+        comment="Key of properties, or dotted path; empty = events of the type were received",
+    ),
+    sa.Index("ix_event_fields_organization_id_event_type", "organization_id", "event_type"),
+    schema="segments",
+    comment="Which properties events of a type have or have had, the first 500 of each; a trigger "
+    "collects them",
+)
+
 daily_sizes = sa.Table(
     "daily_sizes",
     metadata,

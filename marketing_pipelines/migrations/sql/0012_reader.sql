@@ -1,0 +1,50 @@
+-- What the role of the analysts may do: read, and nothing else.
+
+-- Contacts by name, with all that is known of them; MARKETING_ANALYST_ATTRIBUTES hides it.
+create view analytics.contact_attributes as
+select id as contact_id, organization_id, external_id, first_name, last_name, phone, timezone,
+       attributes
+from crm.contacts;
+comment on view analytics.contact_attributes is
+    'Names and attributes of contacts, to join; absent for analysts where MARKETING_ANALYST_ATTRIBUTES is off';
+comment on column analytics.contact_attributes.contact_id is 'Contact number';
+comment on column analytics.contact_attributes.organization_id is 'Organization (tenant)';
+comment on column analytics.contact_attributes.external_id is
+    'Id in the system the row comes from';
+comment on column analytics.contact_attributes.first_name is 'First name';
+comment on column analytics.contact_attributes.last_name is 'Last name';
+comment on column analytics.contact_attributes.phone is 'Phone number';
+comment on column analytics.contact_attributes.timezone is
+    'IANA zone; null = the organization''s zone';
+comment on column analytics.contact_attributes.attributes is
+    'Columns of loaded files that have no column of their own, as JSON';
+grant select on analytics.contact_attributes to marketing_reader;
+
+-- PostgreSQL lets every role lock, notify, write large objects and messages into the log of
+-- changes, and end the sessions of its own name. Where this role is no superuser the server keeps
+-- these rights and says so in a warning; `doctor` names them.
+do $$
+declare
+    routine regprocedure;
+begin
+    for routine in
+        select oid::regprocedure
+        from pg_proc
+        where pronamespace = 'pg_catalog'::regnamespace
+            and (proname ~ '^pg_(try_)?advisory_'
+                or proname in ('pg_notify', 'pg_logical_emit_message', 'pg_cancel_backend',
+                               'pg_terminate_backend', 'lo_creat', 'lo_create', 'lo_from_bytea',
+                               'lo_put', 'lo_open', 'lowrite', 'lo_truncate', 'lo_truncate64',
+                               'lo_unlink', 'lo_import'))
+        order by 1
+    loop
+        execute format('grant execute on function %s to current_user', routine);
+        execute format('revoke execute on function %s from public', routine);
+    end loop;
+end $$;
+
+-- Nor are functions of this project for others to call, those of later releases included.
+revoke all on all functions in schema
+    public, crm, ops, journey, analytics, campaigns, segments, lifecycle, delivery
+    from public;
+alter default privileges revoke execute on functions from public;
