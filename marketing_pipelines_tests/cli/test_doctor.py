@@ -25,6 +25,7 @@ CHECKS = [
     "dagster database",
     "dagster instance",
     "clock",
+    "zones",
     "definitions",
     "alerts",
 ]
@@ -64,7 +65,7 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
-    broken = dict.fromkeys([*needing, "clock", "marks"], "problem")
+    broken = dict.fromkeys([*needing, "clock", "zones", "marks"], "problem")
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 
