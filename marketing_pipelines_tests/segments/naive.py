@@ -262,7 +262,7 @@ def read_true_or_false(stored: Any) -> bool | None:
     """True or false, also from their names."""
     if isinstance(stored, bool):
         return stored
-    return {"true": True, "false": False}.get(stored) if isinstance(stored, str) else None
+    return {"true": True, "false": False}.get(stored.lower()) if isinstance(stored, str) else None
 
 
 def read_number(stored: Any) -> int | Decimal | None:

@@ -89,7 +89,8 @@ class TextColumn:
         return sa.func.segments.text_as_number(self.column, type_=sa.Numeric)
 
     def boolean(self) -> Condition:
-        return sa.case((self.column == "true", sa.true()), (self.column == "false", sa.false()))
+        text = sa.func.lower(self.column)
+        return sa.case((text == "true", sa.true()), (text == "false", sa.false()))
 
     def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
         return _as_instant(self.column, zone)
