@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.loading import load_file
-from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
 ARRIVAL = at("03-02 10:00")
@@ -99,7 +97,7 @@ def by_file(world: ProgramWorld, _: int, folder: Path) -> None:
         "organization_id,program_kind,program,external_id,position,type,enabled\n"
         f"{world.name},campaign,welcome,link,10,wait_for,false\n"
     )
-    assert load_file(world.engine, "steps", path, settings=Settings()).changed == 1
+    assert world.load("steps", path).changed == 1
 
 
 def by_sql(world: ProgramWorld, program: int, _: Path) -> None:

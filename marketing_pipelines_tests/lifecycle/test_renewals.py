@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.loading import load_file
-from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.lifecycle.world import JOBS, ProgramWorld, at
 
 BERLIN, NEW_YORK, KATHMANDU = "Europe/Berlin", "America/New_York", "Asia/Kathmandu"
@@ -28,7 +26,7 @@ def correct(world: ProgramWorld, folder: Path, entered_at: dt.datetime) -> int:
         "organization_id,campaign_id,contact_id,entered_at\n"
         f"{world.name},welcome,{contact},{entered_at.isoformat()}\n"
     )
-    changed = load_file(world.engine, "campaign_contacts", path, settings=Settings()).changed
+    changed = world.load("campaign_contacts", path).changed
     return int(changed)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,10 @@ from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.domains.journeys.entries import start_due
 from marketing_pipelines.domains.lifecycle.engine import Pass, Report
 from marketing_pipelines.domains.lifecycle.movers import Begin
+from marketing_pipelines.loading import LoadResult, load_file
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.items import ItemFailures
+from marketing_pipelines.stores.postgres import create_engine
 
 JOBS = {
     "campaign": "campaigns/step_progress",
@@ -326,6 +330,14 @@ class ProgramWorld:
             program=program,
             status=status,
         )
+
+    def load(self, kind: str, path: Path) -> LoadResult:
+        """Loads a file over connections of its own, since a load sets what memory they use."""
+        engine = create_engine(self.engine.url)
+        try:
+            return load_file(engine, kind, path, settings=Settings())
+        finally:
+            engine.dispose()
 
     def retire(self) -> None:
         """Has no pass ever look at this organization's programs again."""
