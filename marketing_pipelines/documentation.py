@@ -183,8 +183,26 @@ def timetable() -> str:
             "## Without a clock",
             "",
             *_table(["asset", "runs", "owner"], _unclocked({clock.job for clock in found})),
+            "## Sensors",
+            "",
+            *_table(["sensor", "looks every", "what it does", "while it is off"], _sensors()),
         ]
     )
+
+
+def _sensors() -> Iterator[list[str]]:
+    """Every sensor; they are on unless somebody stops them in the Dagster UI."""
+    from marketing_pipelines.definitions import defs
+    from marketing_pipelines.scheduling import WHILE_OFF
+
+    for sensor in sorted(defs.sensors or (), key=lambda sensor: sensor.name):
+        description = " ".join((sensor.description or "").partition("\n\n")[0].split())
+        yield [
+            f"`{sensor.name}`",
+            f"{sensor.minimum_interval_seconds} s",
+            description,
+            str(sensor.metadata[WHILE_OFF].value),
+        ]
 
 
 def _unclocked(clocked: set[str]) -> Iterator[list[str]]:

@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.clocks import Clock
+from marketing_pipelines.observability.lag import GRACE
 from marketing_pipelines.partitions import PartitionedAsset, registered
+from marketing_pipelines.scheduling import job_name, schedule_name, stopped_clocks
 from marketing_pipelines.stores.cascade import partition_of_tick
 from marketing_pipelines.stores.sessions import DID_NOT_END_WELL, close_abandoned
 from marketing_pipelines.stores.tables import (
@@ -20,6 +23,12 @@ from marketing_pipelines.stores.tables import (
     stale_partitions,
 )
 
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+WAITING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+]
 Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
 
 
@@ -59,6 +68,32 @@ class Session:
         return self.tick == tick or tick <= self.started_at < following
 
 
+Span = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What Dagster knows of jobs that have not begun to work.
+
+    Attributes:
+        stopped: Schedules that somebody stopped in the UI.
+        queued: The runs that wait for their turn: first and last partition, by job name.
+    """
+
+    stopped: frozenset[str] = frozenset()
+    queued: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance) -> "Standing":
+        """Asks Dagster's storage."""
+        queued: dict[str, tuple[Span, ...]] = {}
+        for run in instance.get_runs(dg.RunsFilter(statuses=WAITING)):
+            own = run.tags.get("dagster/partition", "")
+            first, last = (run.tags.get(tag, own) for tag in RANGE_TAGS)
+            queued[run.job_name] = (*queued.get(run.job_name, ()), (first, last))
+        return cls(frozenset(stopped_clocks(instance)), queued)
+
+
 @dataclass(frozen=True)
 class Record:
     """What is known of one job.
@@ -66,11 +101,20 @@ class Record:
     Attributes:
         finished: When each partition was last done.
         marked: Partitions that wait to be done.
+        queued: First and last partition of each run that waits for its turn; empty texts where
+            the job has no partitions.
+        is_stopped: Whether its schedule is stopped in the Dagster UI.
     """
 
     sessions: Sequence[Session] = ()
     finished: Mapping[str, dt.datetime] = field(default_factory=dict)
     marked: frozenset[str] = frozenset()
+    queued: tuple[Span, ...] = ()
+    is_stopped: bool = False
+
+    def waits(self, partition: str | None) -> bool:
+        """Whether a run that is to do the partition waits for its turn."""
+        return any(partition is None or first <= partition <= last for first, last in self.queued)
 
     def done_since(self, tick: dt.datetime, partition: str | None) -> dt.datetime | None:
         """When what the tick is for was done, if that was at or after the tick."""
@@ -89,6 +133,7 @@ def occurrences(
     until: dt.datetime,
     now: dt.datetime,
     zone: ZoneInfo,
+    standing: Standing,
 ) -> list[Occurrence]:
     """Every instant between `since` (but not before the first start) and `until`, oldest first."""
     close_abandoned(connection)
@@ -96,7 +141,7 @@ def occurrences(
     since = max(since, started_at.astimezone(dt.UTC))
     found: list[Occurrence] = []
     for clock in clocks:
-        record = _record(connection, clock.job, since)
+        record = _record(connection, clock.job, since, standing)
         asset = registered().get(clock.job)
         found += _of_clock(clock, asset, record, since=since, until=until, now=now, zone=zone)
     return sorted(found, key=lambda o: (o.tick, o.job))
@@ -144,12 +189,18 @@ def judge(
             return "failed", session.error or session.status
         if session.status == "SKIPPED_OVERLAP":
             return "skipped", session.error or ""
+    if (partition is not None or following > now) and record.waits(partition):
+        return "running", "its run waits in Dagster's queue"
+    if record.is_stopped:
+        return "missed", "its schedule is stopped in the Dagster UI: start it there"
+    if now - tick <= GRACE:
+        return "not due", "late by less than ten minutes"
     if partition in record.marked:
         return "missed", "is marked: waits for partitions that it reads, or for the daemon"
-    return "missed", "nothing ran: the daemon was off or the schedule was stopped"
+    return "missed", "nothing ran: the daemon was off, or the schedule was stopped then"
 
 
-def _record(connection: sa.Connection, job: str, since: dt.datetime) -> Record:
+def _record(connection: sa.Connection, job: str, since: dt.datetime, standing: Standing) -> Record:
     session, done, mark = job_sessions.c, finished_partitions.c, stale_partitions.c
     sessions = connection.execute(
         sa.select(
@@ -168,4 +219,6 @@ def _record(connection: sa.Connection, job: str, since: dt.datetime) -> Record:
         sessions=[Session(*row) for row in sessions],
         finished={row.partition: row.finished_at for row in finished},
         marked=frozenset(marked),
+        queued=standing.queued.get(job_name(job), ()),
+        is_stopped=schedule_name(job) in standing.stopped,
     )

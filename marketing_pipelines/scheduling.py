@@ -2,6 +2,7 @@
 policy as tags; nothing more. Also the partition definitions that all assets share."""
 
 import datetime as dt
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
+from dagster._core.scheduler.instigation import InstigatorStatus
 
 from marketing_pipelines import policies
 from marketing_pipelines.partitions import PartitionedAsset, clock_zone
@@ -82,9 +84,45 @@ def job_name(asset_key: str) -> str:
     return asset_key.replace("/", "__") + "_job"
 
 
+def schedule_name(asset_key: str) -> str:
+    """`analytics/hourly_events` → `analytics__hourly_events_schedule`."""
+    return job_name(asset_key).removesuffix("_job") + "_schedule"
+
+
+def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
+    """The schedules and sensors that somebody stopped in the Dagster UI."""
+    stopped = instance.all_instigator_state(instigator_statuses={InstigatorStatus.STOPPED})
+    return {state.instigator_name for state in stopped}
+
+
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Whether a run of the job waits or works."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
+
+
+WHILE_OFF = "while_off"
+
+
+def sensor(
+    *, seconds: int, while_off: str, **options: Any
+) -> Callable[[Callable[..., Any]], dg.SensorDefinition]:
+    """A sensor that is on unless somebody stops it; its docstring is its description in the UI.
+
+    Args:
+        seconds: How long it rests between two looks.
+        while_off: The consequence of stopping it, in a sentence.
+    """
+
+    def declare(function: Callable[..., Any]) -> dg.SensorDefinition:
+        return dg.sensor(
+            minimum_interval_seconds=seconds,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            description=inspect.getdoc(function),
+            metadata={WHILE_OFF: while_off},
+            **options,
+        )(function)
+
+    return declare
 
 
 def request_if(
@@ -171,12 +209,13 @@ def scheduled(
     own_cron = str(policy.cron)
 
     @dg.schedule(
-        name=job_name(name).removesuffix("_job") + "_schedule",
+        name=schedule_name(name),
         job=job,
         cron_schedule=own_cron,
         execution_timezone=clock_zone(own_cron, settings.zone).key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         metadata={"catch_up": policy.catch_up},
+        description=f"{_first_sentence(asset)} {_CAUGHT_UP[policy.catch_up]}",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
@@ -196,6 +235,18 @@ def scheduled(
         return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
     return schedule
+
+
+_CAUGHT_UP = {
+    "all": "Of ticks that were missed, every partition is done.",
+    "once": "Ticks that were missed are covered by one run.",
+    "skip": "Ticks that were missed are left out.",
+}
+
+
+def _first_sentence(asset: dg.AssetsDefinition) -> str:
+    described = asset.descriptions_by_key.get(asset.key) or ""
+    return " ".join(described.partition("\n\n")[0].split())
 
 
 def _own_partition(

@@ -3,10 +3,21 @@
 import datetime as dt
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 
+from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.clocks import clocks
-from marketing_pipelines.occurrences import Record, Session, judge, occurrences
+from marketing_pipelines.observability import health
+from marketing_pipelines.occurrences import Record, Session, Standing, judge, occurrences
+from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
 TICK = dt.datetime(2026, 3, 1, 10, 5, tzinfo=dt.UTC)
@@ -68,6 +79,63 @@ def test_a_tick_to_come_is_not_due() -> None:
     assert judge(Record(), TICK, NEXT, KEY, TICK - MINUTE) == ("not due", "")
 
 
+def test_a_late_tick_has_ten_minutes_before_it_is_missed() -> None:
+    late = judge(Record(), TICK, NEXT, KEY, TICK + 10 * MINUTE)
+    assert late == ("not due", "late by less than ten minutes")
+    assert judge(Record(), TICK, NEXT, KEY, TICK + 11 * MINUTE)[0] == "missed"
+    assert judge(Record([session("FAILED")]), TICK, NEXT, KEY, TICK + 2 * MINUTE)[0] == "failed"
+
+
+def test_a_run_that_waits_in_the_queue_is_seen_before_nothing_ran() -> None:
+    waiting = ("running", "its run waits in Dagster's queue")
+    other = Record(queued=(("2026-03-01-07:00", "2026-03-01-08:00"),))
+    own = Record(queued=(("2026-03-01-07:00", "2026-03-01-10:00"),))
+    assert judge(own, TICK, NEXT, KEY, NOW) == waiting
+    assert judge(other, TICK, NEXT, KEY, NOW)[0] == "missed"
+    unpartitioned = Record(queued=(("", ""),))
+    assert judge(unpartitioned, TICK, NEXT, None, TICK + 30 * MINUTE) == waiting
+    # The run that waits is the latest tick's.
+    assert judge(unpartitioned, TICK, NEXT, None, NOW)[0] == "missed"
+
+
+def test_a_stopped_schedule_is_the_reason_of_a_missed_tick() -> None:
+    assert judge(Record(is_stopped=True), TICK, NEXT, KEY, TICK + MINUTE) == (
+        "missed",
+        "its schedule is stopped in the Dagster UI: start it there",
+    )
+
+
+def stop(instance: dg.DagsterInstance, name: str) -> None:
+    """Stops a schedule as the UI does."""
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(
+            RegisteredCodeLocationOrigin("marketing_pipelines.definitions"), "__repository__"
+        ),
+        name,
+    )
+    state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED)
+    instance.add_instigator_state(state)
+
+
+def test_a_stopped_schedule_is_shown_by_timetable_missed_and_health(
+    installation: Installation,
+) -> None:
+    with dagster_instance() as instance:
+        stop(instance, "operations__metrics_schedule")
+        with installation.engine.begin() as connection:
+            found = health.report(connection, instance, NOW)
+        standing = Standing.of(instance)
+    assert found.stopped == ["operations__metrics_schedule"]
+    assert "Stopped in the Dagster UI: operations__metrics_schedule." in found.reasons
+    assert standing.stopped == {"operations__metrics_schedule"}
+    rows = [line.split() for line in call("timetable").stdout.splitlines()]
+    assert {row[-4] for row in rows if "stopped" in row} == {"operations/metrics"}
+    installation.execute("update ops.installation set started_at = now() - interval '3 hours'")
+    missed = [line for line in call("missed").stdout.splitlines() if "operations/metrics" in line]
+    assert missed
+    assert all("its schedule is stopped in the Dagster UI" in line for line in missed)
+
+
 def test_the_reason_of_a_failure_is_its_error() -> None:
     failed = Record([session("FAILED", error="No space left.")])
     assert judge(failed, TICK, NEXT, KEY, NOW) == ("failed", "No space left.")
@@ -94,10 +162,11 @@ def test_the_calendar_begins_with_the_installation_and_names_what_ran(
             until=NEXT + HOUR,
             now=NEXT,
             zone=ZoneInfo("UTC"),
+            standing=Standing(),
         )
     assert [(o.tick.hour, o.partition, o.status) for o in found] == [
         (9, "2026-03-01-08:00", "missed"),
         (10, "2026-03-01-09:00", "ran"),
-        (11, "2026-03-01-10:00", "missed"),
+        (11, "2026-03-01-10:00", "not due"),
         (12, "2026-03-01-11:00", "not due"),
     ]

@@ -36,6 +36,7 @@ class Health(BaseModel):
     failures_24h: int
     abandoned_24h: int
     overdue: list[str] = Field(description="Jobs")
+    stopped: list[str] = Field(description="Schedules and sensors stopped in the Dagster UI")
     queue_age_seconds: float
     heartbeat_seconds: float | None = Field(description="Age of the scheduler's last sign of life")
     reasons: list[str] = Field(description="Why it is not healthy, one sentence each")

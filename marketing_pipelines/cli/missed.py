@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from marketing_pipelines.cli.output import print_table
-from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.session import connected, dagster_instance
 
 WANTED = ("failed", "skipped", "missed")
 
@@ -19,10 +19,14 @@ def missed(
 ) -> None:
     """List what did not run, and why."""
     from marketing_pipelines.clocks import clocks
-    from marketing_pipelines.occurrences import occurrences
+    from marketing_pipelines.occurrences import Standing, occurrences
 
     now = dt.datetime.now(dt.UTC)
-    with connected() as (settings, engine), engine.begin() as connection:
+    with (
+        connected() as (settings, engine),
+        dagster_instance() as instance,
+        engine.begin() as connection,
+    ):
         found = occurrences(
             connection,
             clocks(),
@@ -30,6 +34,7 @@ def missed(
             until=now + dt.timedelta(days=1) if everything else now,
             now=now,
             zone=settings.zone,
+            standing=Standing.of(instance),
         )
     rows = [
         [o.tick, o.job, o.partition, o.status, o.reason]

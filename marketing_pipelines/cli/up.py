@@ -23,6 +23,7 @@ from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.cli.supervision import Guard, end_marked, mark
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
+from marketing_pipelines.observability.alerts import UI_VARIABLE
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import dagster_database_url
@@ -89,6 +90,7 @@ def up(
         ensure_database(dagster_database_url(settings))
         environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
         environment |= mark(settings.data_dir)
+        environment[UI_VARIABLE] = address(host, port)
         say(f"Dagster UI on {address(host, port)}, API on {address(host, api_port)}/admin")
         say(f"data in {settings.data_dir}, Ctrl-C stops")
         _supervise(_parts(host, port, api_port), environment, settings)

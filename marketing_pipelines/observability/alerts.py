@@ -5,6 +5,7 @@ the alert arrived; it becomes `unknown` and is not repeated, because an incident
 """
 
 import datetime as dt
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.incidents import alerts
 from marketing_pipelines.stores.tables import incidents
 
+UI_VARIABLE = "DAGSTER_UI_URL"
 LEASE = dt.timedelta(minutes=2)
 # A sensor that takes longer than 60 s is killed.
 SECONDS_PER_ROUND = 20.0
@@ -124,20 +126,45 @@ def _notify(address: Address, kind: str, told: Any) -> bool:
 
 def title(kind: str, told: Any) -> str:
     """One line: what happened to what."""
+    subject, _, rest = told.subject.partition(" ")
+    if subject in _STATES and rest:
+        began, ended = _STATES[subject]
+        return f"{rest} {ended if kind == 'recovery' else began}"
     what = f"{told.subject}, {told.item}" if told.item else told.subject
     return {
         "first": f"{what} failed",
-        "third": f"{what} failed {told.failures} times in a row",
+        "third": f"{what} failed {_times(told.failures)} in a row",
         "recovery": f"{what} is well again",
     }[kind]
+
+
+# What health alone sees: how an incident begins and how it ends.
+_STATES = {
+    "overdue": ("is overdue", "is on time again"),
+    "file": ("cannot be imported", "is imported again"),
+    "dead-letters": ("has dead letters", "has no dead letters any more"),
+}
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def body(kind: str, told: Any) -> str:
     """What is known, and where to read what to do."""
     since = f"{told.opened_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
     if kind == "recovery":
-        return f"It failed {told.failures} times since {since}."
+        is_state = told.subject.partition(" ")[0] in _STATES
+        return (
+            f"Since {since}." if is_state else f"It failed {_times(told.failures)} since {since}."
+        )
     lines = [str(redact(told.error)), f"Since {since}."]
     if told.run_id is not None:
-        lines.append(f"Latest run: {told.run_id}.")
+        lines.append(f"Latest run: {link_to_run(told.run_id)}.")
     return "\n".join([*lines, "What to do: docs/operations.md."])
+
+
+def link_to_run(run_id: str) -> str:
+    """The run's page in the Dagster UI of `up`; its id where no `up` says where that is."""
+    address = os.environ.get(UI_VARIABLE)
+    return f"{address}/runs/{run_id}" if address else run_id

@@ -12,8 +12,9 @@ from marketing_pipelines.clocks import clocks
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.queueing.tables import dead_letters
+from marketing_pipelines.scheduling import stopped_clocks
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.stores.sessions import close_abandoned, failed_since
 from marketing_pipelines.stores.tables import job_sessions
 
 if TYPE_CHECKING:
@@ -25,15 +26,21 @@ HEARTBEAT_WITHIN = dt.timedelta(minutes=5)
 SCHEDULER = "SCHEDULER"
 
 
+_RUNNING = (
+    sa.select(sa.func.count()).select_from(job_sessions).where(job_sessions.c.status == "RUNNING")
+)
+
+
 @dataclass(frozen=True)
 class Health:
     """The verdict.
 
     Attributes:
         running: Sessions at work.
-        failures_24h: Sessions that failed for good in the last 24 hours.
-        abandoned_24h: Sessions whose process died in the last 24 hours.
+        failures_24h: Runs of jobs that failed for good in the last 24 hours, by any end.
+        abandoned_24h: Those among them whose process died.
         overdue: Jobs whose tick was not done ten minutes later and that nothing works on.
+        stopped: Schedules and sensors that somebody stopped in the Dagster UI.
         queue_age_seconds: How long the oldest waiting task has waited.
         heartbeat_seconds: Age of the scheduler's last sign of life; None: there is none.
         reasons: Why it is not healthy, one sentence each.
@@ -44,6 +51,7 @@ class Health:
     failures_24h: int = 0
     abandoned_24h: int = 0
     overdue: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
     queue_age_seconds: float = 0.0
     heartbeat_seconds: float | None = None
     reasons: list[str] = field(default_factory=list)
@@ -75,13 +83,16 @@ def report(
     """The verdict at `now`.
 
     Unhealthy: the scheduler shows no sign of life, or files of a domain cannot be imported.
-    Degraded: more than five sessions failed in 24 hours, or a job is overdue.
+    Degraded: more than five runs failed in 24 hours, a job is overdue, or a
+    schedule or sensor is stopped.
 
     Args:
         instance: Dagster's storage; None where it does not answer.
     """
     close_abandoned(connection)
-    numbers = _counts(connection, now)
+    running = connection.scalar(_RUNNING) or 0
+    failed = failed_since(connection, now - dt.timedelta(hours=24))
+    abandoned = sum(session.status == "ABANDONED" for session in failed)
     overdue = [
         lag.job
         for lag in lags(connection, clocks(), now, get_settings().zone)
@@ -89,16 +100,18 @@ def report(
     ]
     try:
         heartbeat = heartbeat_age(instance, now)
+        stopped = sorted(stopped_clocks(instance)) if instance is not None else []
     except Exception:  # whatever Dagster's storage raises while it does not answer
-        heartbeat = None
+        heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)
-    worrying = _worrying(numbers.failed, numbers.abandoned, overdue)
+    worrying = _worrying(len(failed), overdue, stopped)
     return Health(
         status="unhealthy" if wrong else "degraded" if worrying else "healthy",
-        running=numbers.running,
-        failures_24h=numbers.failed,
-        abandoned_24h=numbers.abandoned,
+        running=running,
+        failures_24h=len(failed),
+        abandoned_24h=abandoned,
         overdue=overdue,
+        stopped=stopped,
         queue_age_seconds=max(
             (q.oldest_seconds or 0.0 for q in queue_counts(connection)), default=0
         ),
@@ -140,24 +153,12 @@ def _wrong(heartbeat: float | None) -> list[str]:
     return found
 
 
-def _worrying(failed: int, abandoned: int, overdue: Sequence[str]) -> list[str]:
+def _worrying(failed: int, overdue: Sequence[str], stopped: Sequence[str]) -> list[str]:
     found = []
-    if failed + abandoned > FAILURES_ALLOWED:
-        found.append(f"{failed} sessions failed and {abandoned} were abandoned in 24 hours.")
+    if failed > FAILURES_ALLOWED:
+        found.append(f"{failed} runs failed in 24 hours.")
     if overdue:
         found.append(f"Overdue: {', '.join(overdue)}.")
+    if stopped:
+        found.append(f"Stopped in the Dagster UI: {', '.join(stopped)}.")
     return found
-
-
-def _counts(connection: sa.Connection, now: dt.datetime) -> sa.Row[int, int, int]:
-    session = job_sessions.c
-    since = now - dt.timedelta(hours=24)
-    recent = session.ended_at > since
-    failed = session.status.in_(("FAILED", "TIMED_OUT")) & ~session.will_retry & recent
-    return connection.execute(
-        sa.select(
-            sa.func.count().filter(session.status == "RUNNING").label("running"),
-            sa.func.count().filter(failed).label("failed"),
-            sa.func.count().filter((session.status == "ABANDONED") & recent).label("abandoned"),
-        ).where(sa.or_(session.status.in_(("RUNNING", "QUEUED")), recent))
-    ).one()

@@ -28,7 +28,7 @@ from marketing_pipelines.observability.health import dead_letter_counts
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.incidents import alerts
+from marketing_pipelines.stores.incidents import OF_THE_JOB, alerts
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting
 from marketing_pipelines.stores.sessions import FAILURES, close_abandoned
@@ -251,8 +251,10 @@ def _waiting(connection: sa.Connection) -> Families:
         "Final failures since the latest success",
         labels=["job"],
     )
-    failing = sa.select(incidents.c.subject, incidents.c.failures).where(
-        lasts, incidents.c.item == "", incidents.c.subject.in_(catalog.jobs())
+    failing = (
+        sa.select(incidents.c.subject, sa.func.max(incidents.c.failures))
+        .where(lasts, sa.text(OF_THE_JOB), incidents.c.subject.in_(catalog.jobs()))
+        .group_by(incidents.c.subject)
     )
     for job, number in _with_zeros(catalog.jobs(), connection.execute(failing)).items():
         in_a_row.add_metric([job], number)

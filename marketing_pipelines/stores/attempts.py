@@ -63,6 +63,20 @@ def failed_status(error: BaseException) -> str:
     return "TIMED_OUT" if of_statement or isinstance(error, TimedOutError) else "FAILED"
 
 
+def why_canceled(context: dg.AssetExecutionContext, error: BaseException) -> str:
+    """Who or what ended a run that did not end by itself."""
+    if isinstance(error, KeyboardInterrupt):
+        return "It was stopped by Ctrl-C."
+    run = context.instance.get_run_by_id(context.run.run_id)
+    if run is None or run.status is not dg.DagsterRunStatus.CANCELING:
+        return "Its process was told to end: `up`, the daemon or the machine stopped."
+    asked = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
+    reason = asked[-1].message if asked else ""
+    if "maximum runtime" in reason:
+        return f"Dagster canceled its run: {reason.rstrip('.')}."
+    return "Somebody canceled its run in the Dagster UI, on its command line or by its API."
+
+
 def sentence_of(error: BaseException) -> str:
     """One sentence for the session; secrets may be in it."""
     if isinstance(error, MarketingPipelinesError):

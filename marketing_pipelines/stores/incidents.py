@@ -6,9 +6,10 @@ their unique key is the incident and the kind, whoever records them.
 """
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -54,26 +55,56 @@ alerts = sa.Table(
 
 @dataclass(frozen=True)
 class Failure:
-    """One final failure of a subject."""
+    """One final failure of a subject.
+
+    Attributes:
+        partition: Partition key, or first...last of a range; None for a job without partitions.
+    """
 
     subject: str
     error: str | None
     run_id: str | None = None
+    partition: str | None = None
+
+
+# An incident of the job itself or of partitions of it, not of one of its items.
+OF_THE_JOB = r"(item = '' or item ~ '^\d{4}-\d\d')"
+_PARTITION = re.compile(r"\d{4}-\d\d[-\d:]*")
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A partition, or a range of them; keys of one grain sort like their times."""
+
+    first: str
+    last: str
+
+    def overlaps(self, other: "_Span") -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+    def covers(self, other: "_Span") -> bool:
+        return self.first <= other.first and other.last <= self.last
+
+
+def _span(item: str) -> _Span | None:
+    first, _, last = item.partition("...")
+    return _Span(first, last or first) if _PARTITION.fullmatch(first) else None
 
 
 _FAILED = sa.text("""
     with failed as (
-        select subject, count(*)::integer as failures,
+        select subject, item, count(*)::integer as failures,
                (array_agg(error order by number desc))[1] as error,
                (array_agg(run_id order by number desc))[1] as run_id
         from unnest(
-            cast(:subjects as text[]), cast(:errors as text[]), cast(:runs as text[])
-        ) with ordinality as given (subject, error, run_id, number)
-        group by subject
-        order by subject
+            cast(:subjects as text[]), cast(:items as text[]), cast(:errors as text[]),
+            cast(:runs as text[])
+        ) with ordinality as given (subject, item, error, run_id, number)
+        group by subject, item
+        order by subject, item
     ), incident as (
-        insert into ops.incidents as known (subject, failures, error, run_id)
-        select subject, failures, error, run_id from failed
+        insert into ops.incidents as known (subject, item, failures, error, run_id)
+        select subject, item, failures, error, run_id from failed
         on conflict (subject, item) where recovered_at is null do update
         set failures = known.failures + excluded.failures, error = excluded.error,
             run_id = excluded.run_id, last_failed_at = now()
@@ -120,7 +151,30 @@ _RECOVERED = sa.text("""
     insert into ops.alerts (incident_id, kind) select id, 'recovery' from ended
     on conflict do nothing
 """)
-_FAILING = sa.text("select subject from ops.incidents where recovered_at is null and item = ''")
+_ENDED = sa.text("""
+    with ended as (
+        update ops.incidents set recovered_at = now()
+        where id = any(:ids) and recovered_at is null
+        returning id
+    )
+    insert into ops.alerts (incident_id, kind) select id, 'recovery' from ended order by id
+    on conflict do nothing
+""")
+_OPEN = sa.text(f"""
+    select id, subject, item from ops.incidents
+    where recovered_at is null and subject = any(:subjects) and {OF_THE_JOB}
+    order by id
+""")
+_IS_MARKED = sa.text("""
+    select exists (
+        select from analytics.stale_partitions
+        where asset = :job
+        and partition collate "C" between cast(:first as text) and cast(:last as text)
+    )
+""")
+_FAILING = sa.text(f"""
+    select distinct subject from ops.incidents where recovered_at is null and {OF_THE_JOB}
+""")
 _LASTING = sa.text("""
     select subject from ops.incidents
     where recovered_at is null and item = '' and starts_with(subject, :start)
@@ -131,10 +185,12 @@ def failed(connection: sa.Connection, failures: Sequence[Failure]) -> None:
     """Counts final failures; the first opens an incident."""
     if not failures:
         return
+    known = _open(connection, [failure.subject for failure in failures])
     connection.execute(
         _FAILED,
         {
             "subjects": [failure.subject for failure in failures],
+            "items": [_incident_item(failure, known) for failure in failures],
             "errors": [failure.error or "no reason given" for failure in failures],
             "runs": [failure.run_id for failure in failures],
         },
@@ -161,13 +217,54 @@ def item_failed(
     connection.execute(_ITEM_FAILED, values | {"since": since})
 
 
+def _open(connection: sa.Connection, subjects: Sequence[str]) -> list[sa.Row[Any]]:
+    return list(connection.execute(_OPEN, {"subjects": list(subjects)}))
+
+
+def _incident_item(failure: Failure, known: Sequence[sa.Row[Any]]) -> str:
+    """The partitions as the open incident names them that has some of them."""
+    item = failure.partition or ""
+    span = _span(item)
+    for row in known:
+        other = _span(row.item)
+        if span and other and row.subject == failure.subject and span.overlaps(other):
+            return str(row.item)
+    return item
+
+
+def succeeded(connection: sa.Connection, job: str, partition: str | None) -> None:
+    """Ends what a success of the job ends: its own incident and those of the partitions done.
+
+    An incident of a range ends when the whole range is done, or when nothing in it is marked after
+    a part of it is done.
+
+    Args:
+        partition: Partition key, or first...last of a range.
+    """
+    done = _span(partition or "")
+
+    def is_over(item: str) -> bool:
+        span = _span(item)
+        if span is None:
+            return True
+        if done is None or not done.overlaps(span):
+            return False
+        return done.covers(span) or not connection.scalar(
+            _IS_MARKED, {"job": job, "first": span.first, "last": span.last}
+        )
+
+    ended = [row.id for row in _open(connection, [job]) if is_over(row.item)]
+    if ended:
+        connection.execute(_ENDED, {"ids": ended})
+
+
 def recovered(connection: sa.Connection, subject: str, item: str = "") -> None:
     """Ends the incident of the subject, if it has one."""
     connection.execute(_RECOVERED, {"subjects": [subject], "item": item})
 
 
 def failing(connection: sa.Connection) -> set[str]:
-    """The subjects whose own incident lasts."""
+    """The jobs and others whose own incident lasts, or one of a partition."""
     return set(connection.execute(_FAILING).scalars())
 
 

@@ -139,12 +139,24 @@ def close_session(
             ended_at=sa.func.clock_timestamp(),
             duration_ms=MILLISECONDS_SO_FAR,
         )
-        .returning(job_sessions.c.job, job_sessions.c.run_id, job_sessions.c.error)
+        .returning(*_OF_A_FAILURE)
     ).one()
     if status == "COMPLETED":
-        incidents.recovered(connection, closed.job)
+        incidents.succeeded(connection, closed.job, closed.partition)
     elif status in FAILURES and not will_retry:
-        incidents.failed(connection, [incidents.Failure(closed.job, closed.error, closed.run_id)])
+        incidents.failed(connection, [_failure(closed)])
+
+
+_OF_A_FAILURE = (
+    job_sessions.c.job,
+    job_sessions.c.error,
+    job_sessions.c.run_id,
+    job_sessions.c.partition,
+)
+
+
+def _failure(closed: sa.Row[Any]) -> incidents.Failure:
+    return incidents.Failure(closed.job, closed.error, closed.run_id, closed.partition)
 
 
 def close_abandoned(connection: sa.Connection) -> list[int]:
@@ -157,11 +169,9 @@ def close_abandoned(connection: sa.Connection) -> list[int]:
             ended_at=sa.func.clock_timestamp(),
             error="The process ended without closing its session.",
         )
-        .returning(
-            job_sessions.c.id, job_sessions.c.job, job_sessions.c.error, job_sessions.c.run_id
-        )
+        .returning(job_sessions.c.id, *_OF_A_FAILURE)
     ).all()
-    incidents.failed(connection, [incidents.Failure(r.job, r.error, r.run_id) for r in closed])
+    incidents.failed(connection, [_failure(row) for row in closed])
     return [row.id for row in closed]
 
 
@@ -184,15 +194,18 @@ def latest(
 
 
 def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.Row[Any]]:
-    """Sessions that began at or after the instant and did not end well, newest first, at most
-    100."""
+    """The failures that ended after the instant, newest first: each run of a job once, by its last
+    session, where that is not tried again."""
     session = job_sessions.c
-    return connection.execute(
+    run = sa.func.coalesce(session.run_id, sa.cast(session.id, sa.Text))
+    last = (
         sa.select(job_sessions)
-        .where(session.status.in_(DID_NOT_END_WELL), session.started_at >= since)
-        .order_by(session.id.desc())
-        .limit(LATEST)
-    ).all()
+        .distinct(session.job, run)
+        .where(session.status.in_(FAILURES), ~session.will_retry, session.ended_at > since)
+        .order_by(session.job, run, session.id.desc())
+        .subquery()
+    )
+    return connection.execute(sa.select(last).order_by(last.c.id.desc())).all()
 
 
 def under_way(connection: sa.Connection, job: str, partition: str | None) -> sa.Row[Any] | None:
@@ -239,12 +252,9 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
             ended_at=sa.func.clock_timestamp(),
             error="Its run ended before it began to work.",
         )
-        .returning(session.job, session.error, session.run_id, session.status)
+        .returning(session.status, *_OF_A_FAILURE)
     ).all()
-    incidents.failed(
-        connection,
-        [incidents.Failure(r.job, r.error, r.run_id) for r in closed if r.status in FAILURES],
-    )
+    incidents.failed(connection, [_failure(row) for row in closed if row.status in FAILURES])
 
 
 def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> None:

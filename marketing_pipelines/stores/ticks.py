@@ -29,12 +29,13 @@ from marketing_pipelines.failures import (
 from marketing_pipelines.partitions import Grain, Window
 from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores import cascade, lineage, locks, marks, sessions
+from marketing_pipelines.stores import cascade, lineage, locks, marks, row_counts, sessions
 from marketing_pipelines.stores.attempts import (
     delay_before_retry,
     failed_status,
     retrying,
     sentence_of,
+    why_canceled,
 )
 from marketing_pipelines.stores.items import Item, ItemFailures
 from marketing_pipelines.stores.postgres import connecting
@@ -89,6 +90,12 @@ class Tick:
         """Whether the same run does this asset, too."""
         assets = self.context.job_def.asset_layer.selected_asset_keys
         return dg.AssetKey(key.split("/")) in assets
+
+    @property
+    def progress(self) -> str:
+        """How many of a range's partitions are done, and which; they are done from the first on."""
+        done = f"{len(self.done)} of {len(self.windows)} partitions are done"
+        return f"{done}: {min(self.done)} to {max(self.done)}." if self.done else f"{done}."
 
     @property
     def date(self) -> dt.date:
@@ -192,6 +199,8 @@ class Tick:
                 action()
         self.done |= replacement.rows_of
         self.rows += sum(replacement.rows_of.values())
+        if len(self.windows) > 1:
+            self.context.log.info(self.progress)
 
     def items(
         self, connection: sa.Connection, items: Iterable[Any], name: Callable[[Any], str] = str
@@ -203,14 +212,18 @@ class Tick:
         """What the asset returns: rows, seconds, CPU seconds, peak memory, and its own."""
         seconds = time.monotonic() - self.started
         numbers: dict[str, Any] = {
-            "dagster/row_count": self.rows,
-            "partitions": len(self.done),
+            "rows": self.rows,
             "seconds": round(seconds, 3),
             "rows_per_second": round(self.rows / seconds) if seconds > 0 else 0,
             "cpu_seconds": self.cpu_seconds,
             "peak_memory_mb": sessions.peak_memory_mb(),
             "session": self.session_id,
         }
+        if self.windows:
+            numbers["partitions"] = len(self.done)
+        rows_of_table = self._rows_of_table()
+        if rows_of_table is not None:
+            numbers["dagster/row_count"] = rows_of_table
         if self.skipped is not None:
             numbers["skipped_overlap"] = self.skipped
         if self.failures.ok or self.failures.failed:
@@ -219,6 +232,12 @@ class Tick:
         if lineage.is_deferred(self.context.run.tags):
             lineage.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
+
+    def _rows_of_table(self) -> int | None:
+        """How many rows the asset's table holds; None for an asset that is no table."""
+        metadata = self.context.assets_def.metadata_by_key.get(self.context.asset_key, {})
+        table = metadata.get("dagster/table_name")
+        return None if table is None else row_counts.of_table(self.connection, self.job, table)
 
     def _lock(self, ordinals: Sequence[int]) -> None:
         if self.waits:
@@ -376,7 +395,7 @@ def _session_closed(current: Tick) -> Iterator[None]:
             _close(
                 current,
                 failed_status(error),
-                sentence_of(error),
+                _reason(current, error),
                 will_retry=delay_before_retry(current.context, error) is not None,
             )
         if lineage.is_deferred(current.context.run.tags) and current.done:
@@ -396,6 +415,15 @@ def _leave_to_marks(current: Tick) -> None:
     current.connection.rollback()
     cascade.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
     current.connection.commit()
+
+
+def _reason(current: Tick, error: BaseException) -> str:
+    """One sentence, and of a range how much of it is done."""
+    status = failed_status(error)
+    sentence = why_canceled(current.context, error) if status == "CANCELED" else sentence_of(error)
+    if len(current.windows) < 2:
+        return sentence
+    return f"{sentence.rstrip('.')}. {current.progress}"
 
 
 def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:

@@ -10,7 +10,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from marketing_pipelines import catalog
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import Health
-from marketing_pipelines.stores import incidents
+from marketing_pipelines.stores import incidents, sessions
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import abandon, alerts
 
@@ -61,17 +61,31 @@ def test_more_than_five_failures_in_a_day_degrade_it(well: Installation) -> None
     ended(well, "FAILED", 9, at=NOW - 25 * HOUR)
     ended(well, "CANCELED", 9)
     found = report(well)
-    assert (found.status, found.failures_24h, found.abandoned_24h) == ("healthy", 4, 1)
+    assert (found.status, found.failures_24h, found.abandoned_24h) == ("healthy", 5, 1)
     ended(well, "FAILED")
     found = report(well)
-    assert (found.status, found.failures_24h, found.abandoned_24h) == ("degraded", 5, 1)
-    assert found.reasons == ["5 sessions failed and 1 were abandoned in 24 hours."]
+    assert (found.status, found.failures_24h, found.abandoned_24h) == ("degraded", 6, 1)
+    assert found.reasons == ["6 runs failed in 24 hours."]
+
+
+def test_a_run_counts_once_however_many_attempts_it_makes(well: Installation) -> None:
+    for status, run in (("FAILED", "r1"), ("ABANDONED", "r1"), ("TIMED_OUT", "r2")):
+        ended(well, status)
+        well.execute("update ops.job_sessions set run_id = :run where run_id is null", run=run)
+    found = report(well)
+    assert (found.failures_24h, found.abandoned_24h) == (2, 1)
+    with well.engine.connect() as connection:
+        failed = sessions.failed_since(connection, NOW - 24 * HOUR)
+    assert [(row.run_id, row.status) for row in failed] == [
+        ("r2", "TIMED_OUT"),
+        ("r1", "ABANDONED"),
+    ]
 
 
 def test_a_dead_process_is_abandoned_and_not_running(well: Installation) -> None:
     abandon(well.engine, "a/b")
     found = report(well, dt.datetime.now(dt.UTC))
-    assert (found.running, found.failures_24h, found.abandoned_24h) == (0, 0, 1)
+    assert (found.running, found.failures_24h, found.abandoned_24h) == (0, 1, 1)
 
 
 def test_a_tick_that_was_not_done_in_ten_minutes_is_overdue(well: Installation) -> None:

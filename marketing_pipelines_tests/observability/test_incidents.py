@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.stores import incidents, sessions
+from marketing_pipelines.stores import incidents, marks, sessions
 from marketing_pipelines.stores.run_tags import TICK_TAG
 from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.probe import KEY, run_probe
@@ -166,6 +166,54 @@ def test_what_lasts_is_told_once_and_its_end_once(engine: sa.Engine) -> None:
         ("overdue a/b", "", "recovery"),
         ("overdue c/d", "", "recovery"),
     ]
+
+
+def ends(engine: sa.Engine, partition: str, status: str) -> None:
+    with engine.begin() as connection:
+        number = sessions.open_session(
+            connection,
+            job="a/b",
+            trigger="manual",
+            tick=FIRST_TICK,
+            partition=partition,
+            run_id="r",
+        )
+        sessions.close_session(connection, number, status=status, error="gone")
+
+
+def test_the_success_of_another_partition_ends_no_incident(engine: sa.Engine) -> None:
+    ends(engine, "2026-03-01", "FAILED")
+    ends(engine, "2026-03-02", "COMPLETED")
+    assert alerts(engine) == [("a/b", "2026-03-01", "first")]
+    ends(engine, "2026-03-03", "FAILED")
+    ends(engine, "2026-03-01", "COMPLETED")
+    assert open_incidents(engine) == [("a/b", "2026-03-03", 1, "gone")]
+    ends(engine, "2026-03-01...2026-03-04", "COMPLETED")
+    assert [kind for _, _, kind in alerts(engine)] == ["first", "first", "recovery", "recovery"]
+
+
+def test_a_range_that_fails_at_other_ends_is_one_incident_until_nothing_in_it_is_marked(
+    engine: sa.Engine,
+) -> None:
+    for last in ("02", "03", "04"):
+        ends(engine, f"2026-03-01...2026-03-{last}", "FAILED")
+    [(_, item, failures, _)] = open_incidents(engine)
+    assert (item, failures) == ("2026-03-01...2026-03-02", 3)
+    with engine.begin() as connection:
+        marks.add(connection, "a/b", ["2026-03-02"])
+    ends(engine, "2026-03-01", "COMPLETED")
+    assert open_incidents(engine) != []
+    with engine.begin() as connection:
+        marks.remove(connection, marks.seen(connection, "a/b", ["2026-03-02"]))
+    ends(engine, "2026-03-02", "COMPLETED")
+    assert open_incidents(engine) == []
+
+
+def test_an_incident_without_a_partition_ends_with_any_success(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        incidents.failed(connection, [incidents.Failure("a/b", "gone")])
+    ends(engine, "2026-03-02", "COMPLETED")
+    assert open_incidents(engine) == []
 
 
 @given(st.lists(st.sampled_from(["fails", "works"]), max_size=12))

@@ -19,7 +19,7 @@ from marketing_pipelines.api.site import Here
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.observability import health
-from marketing_pipelines.occurrences import occurrences
+from marketing_pipelines.occurrences import Standing, occurrences
 from marketing_pipelines.partitions import registered
 from marketing_pipelines.running import job_keys
 from marketing_pipelines.stores import sessions
@@ -82,7 +82,13 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
     day_ago = now - dt.timedelta(hours=24)
     with site.engine.begin() as connection:
         ticks = occurrences(
-            connection, clocks(), since=day_ago, until=now, now=now, zone=site.settings.zone
+            connection,
+            clocks(),
+            since=day_ago,
+            until=now,
+            now=now,
+            zone=site.settings.zone,
+            standing=Standing.of(site.instance),
         )
         verdict = health.report(connection, site.instance, now)
         running = sessions.latest(connection, running=True)
@@ -113,7 +119,15 @@ def show_calendar(
     since = dt.datetime.combine(first, dt.time(), zone).astimezone(dt.UTC)
     until = dt.datetime.combine(tomorrow, dt.time.max, zone).astimezone(dt.UTC)
     with site.engine.begin() as connection:
-        found = occurrences(connection, clocks(), since=since, until=until, now=now, zone=zone)
+        found = occurrences(
+            connection,
+            clocks(),
+            since=since,
+            until=until,
+            now=now,
+            zone=zone,
+            standing=Standing.of(site.instance),
+        )
     return page(
         site,
         visit,

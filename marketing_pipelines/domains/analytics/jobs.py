@@ -116,7 +116,7 @@ def event_aggregates(
     context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
 ) -> Results:
     """Events and distinct contacts per organization, type and day; the running day up to its last
-    closed hour. [001]"""
+    closed hour."""
     outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_days(tick, lake.open(), engine)
@@ -141,7 +141,7 @@ event_aggregates_schedule = scheduled(
 def campaign_daily_stats(
     context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
 ) -> Results:
-    """What happened in each campaign on each day, zeros included. [000][001]"""
+    """What happened in each campaign on each day, zeros included."""
     outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_campaign_days(tick, lake.open(), engine)
@@ -169,7 +169,7 @@ campaign_daily_stats_schedule = scheduled(
 def monthly_usage(
     context: dg.AssetExecutionContext, postgres: Postgres, lake: EventLake
 ) -> Results:
-    """Events and distinct contacts per organization, type and month, for billing. [001]"""
+    """Events and distinct contacts per organization, type and month, for billing."""
     outcomes: list[Outcome] = []
     with postgres.tick(context) as tick, lake.engine() as engine:
         outcomes = do_months(tick, lake.open(), engine)

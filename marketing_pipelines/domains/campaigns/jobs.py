@@ -35,7 +35,7 @@ COMMON: dict[str, Any] = {"group_name": "campaigns", "owners": ["team:lifecycle"
 def step_progress(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Contacts of active campaigns who are due, moved on: mails, waits, branches. [000]"""
+    """Contacts of active campaigns who are due, moved on: mails, waits, branches."""
     with postgres.tick(context) as tick:
         do_progress(tick, "campaign", connections=postgres.settings.step_connections)
     yield with_items_checked(tick)
@@ -54,7 +54,7 @@ step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="
 def sequence_progress(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Contacts of active sequences who are due, moved on; who unsubscribes leaves. [004]"""
+    """Contacts of active sequences who are due, moved on; who unsubscribes leaves."""
     with postgres.tick(context) as tick:
         do_progress(
             tick, "sequence", connections=postgres.settings.step_connections, suppressed_exit=True
@@ -76,7 +76,7 @@ sequence_progress_schedule = scheduled(sequence_progress, cron="*/5 * * * *", ca
 def completions(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Campaigns that are over become completed, as of their last contact's finish. [000]"""
+    """Campaigns that are over become completed, as of their last contact's finish."""
     with postgres.tick(context) as tick:
         done: list[completing.Completion] = []
         with tick.begin(isolation="read committed") as connection:

@@ -7,9 +7,13 @@ import dagster as dg
 from marketing_pipelines.domains.delivery.doorbell import ring
 from marketing_pipelines.domains.delivery.due import due_channels
 from marketing_pipelines.resources import Postgres
+from marketing_pipelines.scheduling import sensor
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@sensor(
+    seconds=30,
+    while_off="Messages of a program that was resumed stay in the queue.",
+)
 def due_messages_sensor(postgres: Postgres) -> dg.SkipReason:
     """Rings where messages are due: of programs that go on, or whose task has failed for good."""
     with postgres.begin() as connection:

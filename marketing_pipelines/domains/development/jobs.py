@@ -18,7 +18,7 @@ from marketing_pipelines.scheduling import scheduled
     kinds={"postgres"},
 )
 def sample_job(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
-    """Contacts per organization, counted: the template of a job. [002]"""
+    """Contacts per organization, counted: the template of a job."""
     counted: dict[str, int] = {}
     with postgres.tick(context) as tick, tick.begin() as connection:
         counted = count_contacts(connection)

@@ -39,7 +39,7 @@ COMMON: dict[str, Any] = {
 def segment_entries(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Contacts that entered a segment enter the programs that it feeds. [001]"""
+    """Contacts that entered a segment enter the programs that it feeds."""
     with postgres.tick(context) as tick:
         begin = functools.partial(tick.begin, isolation="read committed")
         tick.rows = by_segments.start_by_segments(begin, tick.instant, tick.items)
@@ -58,7 +58,7 @@ segment_entries_schedule = scheduled(segment_entries, cron="5 * * * *", catch_up
 def step_progress(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Executions of active journeys that are due, moved on; events and dates begin others. [001]"""
+    """Executions of active journeys that are due, moved on; events and dates begin others."""
     with postgres.tick(context) as tick:
         begun = entries.start_due(tick.sharing, tick.instant, tick.zone, tick.items)
         do_progress(tick, "journey", connections=postgres.settings.step_connections)
@@ -78,7 +78,7 @@ step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="
 def stale_executions(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Executions that nothing moved for more than a week are canceled. [001]"""
+    """Executions that nothing moved for more than a week are canceled."""
     with postgres.tick(context) as tick:
         with tick.begin() as connection:
             passed = last_tick_done(connection, stale.MOVER)

@@ -4,13 +4,13 @@ import dagster as dg
 
 from marketing_pipelines.domains.journeys import segment_entries
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import job_name, request_if
+from marketing_pipelines.scheduling import job_name, request_if, sensor
 
 
-@dg.sensor(
+@sensor(
     job_name=job_name(segment_entries.JOB),
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    seconds=30,
+    while_off="Contacts enter by segments at the clock of the job only.",
 )
 def evaluated_segments_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres

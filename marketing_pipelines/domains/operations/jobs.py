@@ -28,7 +28,7 @@ SHORT: dict[str, Any] = {
 
 @dg.asset(key=["operations", "health"], **COMMON)
 def health(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
-    """Whether the machinery does its work, in one word, with the numbers behind it. [002]"""
+    """Whether the machinery does its work, in one word, with the numbers behind it."""
     report: dict[str, Any] = {}
     with postgres.tick(context) as tick, tick.begin() as connection:
         found = verdict.report(connection, context.instance, tick.instant)
@@ -43,7 +43,7 @@ health_schedule = scheduled(health, cron="*/5 * * * *", **SHORT)
 
 @dg.asset(key=["operations", "metrics"], **COMMON)
 def metrics(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
-    """Queues, lags and sizes of this hour, kept for charts over months. [002]"""
+    """Queues, lags and sizes of this hour, kept for charts over months."""
     with postgres.tick(context) as tick, tick.begin() as connection:
         samples = measured.samples(connection, tick.instant)
         tick.rows = keep_samples(connection, tick.instant, samples)

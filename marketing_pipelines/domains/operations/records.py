@@ -10,6 +10,7 @@ from marketing_pipelines import catalog
 from marketing_pipelines.observability.health import Health, dead_letter_counts
 from marketing_pipelines.observability.metrics import Sample
 from marketing_pipelines.observability.tables import health_reports, metric_samples
+from marketing_pipelines.scheduling import schedule_name
 from marketing_pipelines.stores import incidents
 
 KEEP_REPORTS = dt.timedelta(days=90)
@@ -37,7 +38,9 @@ def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) ->
 def _overdue(health: Health, failing: Set[str]) -> dict[str, str]:
     """Jobs that are overdue, without those that somebody was told of because they fail."""
     return {
-        job: "Its tick was not done in ten minutes."
+        job: "Its schedule is stopped in the Dagster UI: start it there."
+        if schedule_name(job) in health.stopped
+        else "Its tick was not done in ten minutes."
         for job in health.overdue
         if job not in failing or f"overdue {job}" in failing
     }

@@ -14,9 +14,11 @@ from marketing_pipelines.policies import policy_of
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.scheduling import (
     UNDER_WAY,
+    WHILE_OFF,
     is_under_way,
     job_name,
     partitioned_jobs,
+    sensor,
 )
 from marketing_pipelines.stores import cascade, lineage, marks, sessions
 from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
@@ -24,10 +26,10 @@ from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
 _ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 
 
-@dg.sensor(
+@sensor(
     jobs=partitioned_jobs(),
-    minimum_interval_seconds=5,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    seconds=5,
+    while_off="Marked partitions stay stale: late events are in no count.",
 )
 def stale_partitions_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres
@@ -67,7 +69,10 @@ def stale_partitions_sensor(
     ]
 
 
-@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@sensor(
+    seconds=15,
+    while_off="A run whose process was killed stays STARTED until its time is up.",
+)
 def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SkipReason:
     """Ends runs whose process was killed, so that Dagster starts them again.
 
@@ -130,7 +135,10 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=queued), limit=1))
 
 
-@dg.sensor(minimum_interval_seconds=15, default_status=dg.DefaultSensorStatus.RUNNING)
+@sensor(
+    seconds=15,
+    while_off="Alerts wait in ops.alerts and reach nobody.",
+)
 def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
     """Delivers the alerts that are due to those who own what they tell of."""
     recipients = alerts.Recipients(
@@ -147,4 +155,7 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
+    description="Asks for a run of each asset whose automation condition holds: "
+    "`analytics/warehouse` when what it is built from has changed.",
+    metadata={WHILE_OFF: "The warehouse file keeps its last state until somebody runs it."},
 )

@@ -4,13 +4,13 @@ import dagster as dg
 
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import job_name, request_if
+from marketing_pipelines.scheduling import job_name, request_if, sensor
 
 
-@dg.sensor(
+@sensor(
     job_name=job_name(evaluation.JOB),
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    seconds=60,
+    while_off="Segments change at the full hour only.",
 )
 def touched_contacts_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres

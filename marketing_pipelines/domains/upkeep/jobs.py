@@ -18,7 +18,7 @@ PRODUCTION = ("production",)
 def queue_history(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> dg.MaterializeResult[Any]:
-    """Finished tasks, as long and as many as their queue keeps; dead letters stay. [004]"""
+    """Finished tasks, as long and as many as their queue keeps; dead letters stay."""
     removed: dict[str, int] = {}
     with postgres.tick(context) as tick:
         for queue in queues.declared().values():
