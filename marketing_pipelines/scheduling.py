@@ -91,6 +91,8 @@ def schedule_name(asset_key: str) -> str:
 
 def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
     """The schedules and sensors that somebody stopped in the Dagster UI."""
+    if instance.schedule_storage is None:  # an instance in memory, which has no daemon
+        return set()
     stopped = instance.all_instigator_state(instigator_statuses={InstigatorStatus.STOPPED})
     return {state.instigator_name for state in stopped}
 

@@ -11,7 +11,11 @@ from dagster._core.remote_origin import (
     RemoteInstigatorOrigin,
     RemoteRepositoryOrigin,
 )
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    ScheduleInstigatorData,
+)
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.clocks import clocks
@@ -113,7 +117,12 @@ def stop(instance: dg.DagsterInstance, name: str) -> None:
         ),
         name,
     )
-    state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.STOPPED)
+    state = InstigatorState(
+        origin,
+        InstigatorType.SCHEDULE,
+        InstigatorStatus.STOPPED,
+        ScheduleInstigatorData("0 * * * *"),
+    )
     instance.add_instigator_state(state)
 
 

@@ -12,17 +12,16 @@ MAX_COUNTED = 100_000
 def of_table(connection: sa.Connection, job: str, table: str) -> int:
     """Rows of the table: of a partitioned asset the sum of its partitions, else counted, or, above
     100,000, as the server estimates."""
-    with connection.begin():
-        if job in registered():
-            rows = sa.func.coalesce(sa.func.sum(finished_partitions.c.rows), 0)
-            of_asset = sa.select(rows).where(finished_partitions.c.asset == job)
-            return int(connection.execute(of_asset).scalar_one())
-        estimate = connection.execute(_ESTIMATE, {"table": table}).scalar_one()
-        if estimate > MAX_COUNTED:
-            return int(estimate)
-        schema, _, name = table.rpartition(".")
-        counted = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema or None))
-        return int(connection.execute(counted).scalar_one())
+    if job in registered():
+        rows = sa.func.coalesce(sa.func.sum(finished_partitions.c.rows), 0)
+        of_asset = sa.select(rows).where(finished_partitions.c.asset == job)
+        return int(connection.execute(of_asset).scalar_one())
+    estimate = connection.execute(_ESTIMATE, {"table": table}).scalar_one()
+    if estimate > MAX_COUNTED:
+        return int(estimate)
+    schema, _, name = table.rpartition(".")
+    counted = sa.select(sa.func.count()).select_from(sa.table(name, schema=schema or None))
+    return int(connection.execute(counted).scalar_one())
 
 
 _ESTIMATE = sa.text("""

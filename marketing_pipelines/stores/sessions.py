@@ -199,13 +199,13 @@ def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.R
     session = job_sessions.c
     run = sa.func.coalesce(session.run_id, sa.cast(session.id, sa.Text))
     last = (
-        sa.select(job_sessions)
-        .distinct(session.job, run)
+        sa.select(sa.func.max(session.id))
         .where(session.status.in_(FAILURES), ~session.will_retry, session.ended_at > since)
-        .order_by(session.job, run, session.id.desc())
-        .subquery()
+        .group_by(session.job, run)
     )
-    return connection.execute(sa.select(last).order_by(last.c.id.desc())).all()
+    return connection.execute(
+        sa.select(job_sessions).where(session.id.in_(last)).order_by(session.id.desc())
+    ).all()
 
 
 def under_way(connection: sa.Connection, job: str, partition: str | None) -> sa.Row[Any] | None:

@@ -221,9 +221,6 @@ class Tick:
         }
         if self.windows:
             numbers["partitions"] = len(self.done)
-        rows_of_table = self._rows_of_table()
-        if rows_of_table is not None:
-            numbers["dagster/row_count"] = rows_of_table
         if self.skipped is not None:
             numbers["skipped_overlap"] = self.skipped
         if self.failures.ok or self.failures.failed:
@@ -233,11 +230,14 @@ class Tick:
             lineage.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
 
-    def _rows_of_table(self) -> int | None:
-        """How many rows the asset's table holds; None for an asset that is no table."""
+    def count_table(self) -> None:
+        """Notes how many rows the asset's table holds, where it is one."""
         metadata = self.context.assets_def.metadata_by_key.get(self.context.asset_key, {})
         table = metadata.get("dagster/table_name")
-        return None if table is None else row_counts.of_table(self.connection, self.job, table)
+        if table is not None:
+            self.connection.rollback()
+            rows = row_counts.of_table(self.connection, self.job, table)
+            self.metadata["dagster/row_count"] = rows
 
     def _lock(self, ordinals: Sequence[int]) -> None:
         if self.waits:
@@ -356,6 +356,7 @@ def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -
             yield current
             current.failures.note_failing(connection)
             current.failures.raise_if_all_failed()
+            current.count_table()
 
 
 def _limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:

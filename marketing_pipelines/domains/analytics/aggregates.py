@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -67,6 +67,35 @@ def count_hours(
         connection, hourly_events, sa.and_(column >= whole.start, column < whole.end), rows
     )
     return _rows_per_key(rows, "hour", {w.start: w.key for w in windows})
+
+
+def hours_hold(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, Any]:
+    """A digest of each hour's rows of `hourly_events`, by partition key; none where it has none."""
+    hour = hourly_events.c.hour
+    span = sa.and_(hour >= windows[0].start, hour < windows[-1].end)
+    return _digests(connection, hourly_events, hour, span, {w.start: w.key for w in windows})
+
+
+def days_hold(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, Any]:
+    """A digest of each day's rows of `event_aggregates`, by partition key; none where it has
+    none."""
+    date, kind = event_aggregates.c.date, event_aggregates.c.event_type
+    keys = {w.date: w.key for w in windows}
+    days = sa.and_(date.in_(list(keys)), ~kind.startswith(MONTHLY_PREFIX))
+    return _digests(connection, event_aggregates, date, days, keys)
+
+
+def _digests(
+    connection: sa.Connection,
+    table: sa.Table,
+    column: sa.Column[Any],
+    where: sa.ColumnElement[bool],
+    keys: Mapping[Any, str],
+) -> dict[str, Any]:
+    row = sa.literal_column(f"{table.name}::text", sa.Text)
+    digest = sa.func.sum(sa.func.hashtextextended(row, 0))
+    found = connection.execute(sa.select(column, digest).where(where).group_by(column))
+    return {keys[value]: number for value, number in found}
 
 
 def count_days(

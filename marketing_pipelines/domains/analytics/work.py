@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ from marketing_pipelines.domains.analytics.tables import (
 from marketing_pipelines.engines.protocol import Engine
 from marketing_pipelines.partitions import PartitionedAsset, Window
 from marketing_pipelines.presentation import preview
-from marketing_pipelines.stores import cascade
+from marketing_pipelines.stores import cascade, marks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.open_writers import require_over, wait_for_writers
 from marketing_pipelines.stores.ticks import Tick
@@ -32,6 +33,7 @@ from marketing_pipelines.stores.ticks import Tick
 EVENTS_AT_ONCE = 2_000_000
 EVENTS_OF_DAYS_AT_ONCE = 20_000_000
 Count = Callable[..., dict[str, int]]
+Hold = Callable[[sa.Connection, Sequence[Window]], dict[str, Any]]
 Verify = Callable[[sa.Connection, Sequence[Window]], list[Outcome]]
 
 
@@ -87,7 +89,9 @@ def do_hours(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
         span = {"start": hours[0].start, "end": hours[-1].end}
         return [contracts.uniques_within_events(connection, "hourly", span)]
 
-    outcomes = _count(tick, HOURLY_EVENTS, lake, engine, aggregates.count_hours, verify)
+    outcomes = _count(
+        tick, HOURLY_EVENTS, lake, engine, aggregates.count_hours, verify, aggregates.hours_hold
+    )
     if tick.windows:
         hour = hourly_events.c.hour == tick.windows[-1].start
         tick.metadata["preview"] = preview(tick.connection, hourly_events, hour)
@@ -106,7 +110,9 @@ def do_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
             ),
         ]
 
-    outcomes = _count(tick, EVENT_AGGREGATES, lake, engine, aggregates.count_days, verify)
+    outcomes = _count(
+        tick, EVENT_AGGREGATES, lake, engine, aggregates.count_days, verify, aggregates.days_hold
+    )
     if tick.windows:
         day = event_aggregates.c.date == tick.windows[-1].date
         tick.metadata["preview"] = preview(tick.connection, event_aggregates, day)
@@ -166,9 +172,20 @@ def do_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> list[Outcome]:
 
 
 def _count(
-    tick: Tick, asset: PartitionedAsset, lake: Lake, engine: Engine, count: Count, verify: Verify
+    tick: Tick,
+    asset: PartitionedAsset,
+    lake: Lake,
+    engine: Engine,
+    count: Count,
+    verify: Verify,
+    hold: Hold | None = None,
 ) -> list[Outcome]:
-    """Replaces the tick's partitions by what `count` counts and `verify` lets pass."""
+    """Replaces the tick's partitions by what `count` counts and `verify` lets pass.
+
+    Args:
+        hold: A digest of the rows of each partition, where others read them: those whose rows are
+            as before make nothing stale.
+    """
     outcomes: list[Outcome] = []
     if not tick.windows:
         return outcomes
@@ -179,7 +196,31 @@ def _count(
         with tick.replacing(windows) as replacement:
             connection = replacement.connection
             hours = LakeHours(connection, windows[0].start, windows[-1].end)
-            replacement.finished(count(connection, windows, hours, lake, engine))
+            held = _held(connection, asset, windows, hold)
+            rows_of = count(connection, windows, hours, lake, engine)
+            replacement.finished(rows_of)
             outcomes += verify(connection, windows)
-            cascade.mark_above(connection, asset, windows, now=tick.instant, zone=tick.zone)
+            now_held = hold(connection, windows) if hold and held else {}
+            changed = [
+                w
+                for w in windows
+                if (
+                    held[w.key] != now_held.get(w.key)
+                    if w.key in held
+                    # What an hour without rows makes stale, its export has marked.
+                    else asset.grain != "hour" or rows_of.get(w.key)
+                )
+            ]
+            cascade.mark_above(connection, asset, changed, now=tick.instant, zone=tick.zone)
     return outcomes
+
+
+def _held(
+    connection: sa.Connection, asset: PartitionedAsset, windows: Sequence[Window], hold: Hold | None
+) -> dict[str, Any]:
+    """The digest of each of the partitions that was done before; None where it has no rows."""
+    if hold is None:
+        return {}
+    done = marks.finished(connection, asset.key, [w.key for w in windows])
+    digests = hold(connection, windows) if done else {}
+    return {key: digests.get(key) for key in done}
