@@ -42,8 +42,8 @@ UNTIL: list[tuple[dict[str, Any], str, str, str]] = [
     ({"until": "02:15"}, "Australia/Lord_Howe", "10-03 10:00", "10-03 15:45"),
     # A weekday alone is its midnight, where that is left out, and where it comes twice.
     ({"weekday": "sunday"}, "Asia/Beirut", "03-28 10:00", "03-28 22:00"),
-    ({"weekday": "sunday"}, "America/Havana", "10-31 10:00", "11-01 04:00"),
-    ({"weekday": "sunday"}, "America/Havana", "11-01 04:30", "11-08 05:00"),
+    ({"weekday": "sunday"}, "Atlantic/Azores", "10-24 10:00", "10-25 00:00"),
+    ({"weekday": "sunday"}, "Atlantic/Azores", "10-25 00:30", "11-01 01:00"),
 ]
 # Waits that are over when they begin.
 NONE = [
