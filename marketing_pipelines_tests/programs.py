@@ -71,9 +71,10 @@ class Programs:
         return self._insert("lifecycle.steps", **given)
 
     def trigger(self, kind: str, program: int, type_: str, **columns: Any) -> int:
-        """What lets contacts in; returns its number."""
+        """Lets contacts in since March began; returns its number."""
         given = {"organization_id": self.organization, "external_id": f"{type_} {program}"}
-        given |= {"program_kind": kind, "program_id": program, "type": type_} | columns
+        given |= {"program_kind": kind, "program_id": program, "type": type_}
+        given |= {"created_at": STARTED} | columns
         if "config" in given:
             given["config"] = json.dumps(given["config"])
         return self._insert("lifecycle.triggers", **given)

@@ -39,15 +39,27 @@ def why(
         if kind == "segment":
             _of_segment(connection, settings, contact, place, name)
         else:
-            _of_program(connection, contact, place, kind, name)
+            _of_program(connection, settings, contact, place, kind, name)
 
 
 def _of_program(
-    connection: sa.Connection, contact: str, place: tuple[int, int], kind: str, name: str
+    connection: sa.Connection,
+    settings: Settings,
+    contact: str,
+    place: tuple[int, int],
+    kind: str,
+    name: str,
 ) -> None:
     from marketing_pipelines.domains.lifecycle.explaining import explain
 
-    found = explain(connection, *place, kind, name, now=dt.datetime.now(dt.UTC))
+    found = explain(
+        connection,
+        *place,
+        kind,
+        name,
+        now=dt.datetime.now(dt.UTC),
+        reporting_zone=settings.zone,
+    )
     if not found.stays:
         print(f"{contact} never was in {found.program}, which is {found.status}.")
     elif found.stays[-1].status == "active":

@@ -144,20 +144,35 @@ def _step_problem(row: Row) -> str | None:
 def _trigger_segment_problem(row: Row) -> str | None:
     if row.get("type") == "segment" and not row.get("segment"):
         return "is missing: a trigger of type segment names one"
-    return None
+    return _unused(row, "segment")
 
 
 def _trigger_event_problem(row: Row) -> str | None:
     if row.get("type") != "event":
-        return None
+        return _unused(row, "event_type")
     event = row.get("event_type")
     return steps.event_problem(event) if event else "is missing: a trigger of type event names one"
 
 
 def _trigger_config_problem(row: Row) -> str | None:
-    if row.get("type") != "date":
-        return None
-    return trigger_configs.problem_of_date(row.get("config") or "{}")
+    config = row.get("config") or "{}"
+    if row.get("type") == "date":
+        return trigger_configs.problem_of_date(config)
+    if row.get("type") == "event":
+        return trigger_configs.problem_of_event(config)
+    return None if _is_empty(config) else _unused(row, "config")
+
+
+def _is_empty(config: str) -> bool:
+    try:
+        return steps.read_object(config) == {}
+    except ValueError:
+        # The column's type says what is wrong with it.
+        return True
+
+
+def _unused(row: Row, column: str) -> str | None:
+    return trigger_configs.unused(row.get("type") or "", column) if row.get(column) else None
 
 
 def _status_instant(name: str) -> Column:
@@ -234,7 +249,7 @@ def _triggers(name: str, program: str, reference: Reference) -> Kind:
             ),
             Column("event_type", problem=_trigger_event_problem),
             Column("config", "object", empty="'{}'", problem=_trigger_config_problem),
-            Column("policy", choices=("once", "each_entry", "backfill"), empty="'once'"),
+            Column("policy", choices=lifecycle.POLICIES, empty="'once'"),
             _ENABLED,
             _CREATED_AT,
         ),

@@ -1,9 +1,11 @@
 """Dates of contacts let them in on their local day, once a day, read as rules read dates."""
 
+import datetime as dt
 import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
 
 from marketing_pipelines.domains.journeys import date_entries
@@ -30,8 +32,8 @@ class Dated:
             "journey", self.journey, "date", config=config, policy=policy
         )
 
-    def contact(self, name: str, due: Any) -> None:
-        self.programs.contact(name, attributes=json.dumps({"due": due}))
+    def contact(self, name: str, due: Any, **columns: Any) -> None:
+        self.programs.contact(name, attributes=json.dumps({"due": due}), **columns)
 
     def start(self, at: str) -> int:
         return start(self.programs, at)
@@ -41,10 +43,14 @@ class Dated:
         return self.programs.entered("journey", self.journey)
 
 
-def start(programs: Programs, at: str) -> int:
+def entries(programs: Programs, at: str) -> date_entries.DateEntries:
     tick = instant(at)
     begin = programs.installation.engine.begin
     return date_entries.start_by_dates(begin, tick, UTC, items(tick).attempts)
+
+
+def start(programs: Programs, at: str) -> int:
+    return entries(programs, at).begun
 
 
 def test_a_contact_enters_on_its_day_and_not_before(programs: Programs) -> None:
@@ -77,6 +83,68 @@ def test_the_day_is_that_of_the_organization(programs: Programs) -> None:
     dated.contact("ann", "2026-03-05")
     assert [dated.start(at) for at in ("2026-03-04T12:59Z", "2026-03-04T13:00Z")] == [0, 1]
     assert dated.entered == [("ann", 1, "2026-03-05")]
+
+
+ZONES = {
+    "Pacific/Auckland": "2026-03-04T20:00Z",
+    "Asia/Kathmandu": "2026-03-05T03:15Z",
+    "Europe/Berlin": "2026-03-05T08:00Z",
+    "America/New_York": "2026-03-05T14:00Z",
+    # Unknown and none: the organization's.
+    "Mars/Olympus": "2026-03-05T08:00Z",
+    None: "2026-03-05T08:00Z",
+}
+
+
+@pytest.mark.parametrize("config", [{}, {"yearly": True}], ids=["once", "yearly"])
+def test_the_day_and_its_time_are_those_of_the_contact(
+    programs: Programs, config: dict[str, Any]
+) -> None:
+    programs.organization = programs.new_organization("berlin", timezone="Europe/Berlin")
+    dated = Dated(programs, at="09:00", **config)
+    for zone in ZONES:
+        dated.contact(str(zone), "2026-03-05", timezone=zone)
+    seen: dict[str, str] = {}
+    for at in sorted(set(ZONES.values())):
+        just_before = f"{instant(at) - dt.timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+        for moment in (just_before, at):
+            dated.start(moment)
+            seen |= {name: moment for name, _, _ in dated.entered if name not in seen}
+    assert seen == {str(zone): at for zone, at in ZONES.items()}
+
+
+def test_an_instant_is_read_in_the_zone_of_its_contact(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "2026-03-05T23:30:00Z", timezone="Europe/Berlin")
+    dated.contact("bob", "2026-03-05T23:30:00Z", timezone="America/New_York")
+    dated.start("2026-03-07T00:00Z")
+    assert dated.entered == [("ann", 1, "2026-03-06"), ("bob", 1, "2026-03-05")]
+
+
+def test_days_of_all_zones_are_caught_up_once(programs: Programs) -> None:
+    dated = Dated(programs, "each_entry", at="09:00", yearly=True)
+    for zone in ZONES:
+        dated.contact(str(zone), "2026-03-05", timezone=zone)
+    assert dated.start("2026-03-05T07:00Z") == 2
+    assert dated.start("2026-03-08T00:00Z") == 4
+    assert dated.start("2026-03-09T00:00Z") == 0
+
+
+def test_values_that_are_no_dates_are_counted(programs: Programs) -> None:
+    dated = Dated(programs)
+    for name, due in {
+        "ann": "2026-03-05",
+        "bob": "5.3.2026",
+        "cid": 20260305,
+        "dan": "2026-02-30",
+        "none": None,
+        "empty": "",
+    }.items():
+        dated.contact(name, due, timezone="Asia/Tokyo" if name == "dan" else None)
+    found = entries(programs, "2026-03-05T00:00Z")
+    assert found.begun == 1
+    assert found.not_dates == {f"trigger date {dated.journey} of journey dated of acme": 3}
+    assert entries(programs, "2026-03-05T00:05Z").not_dates == {}
 
 
 def test_a_birthday_comes_every_year_and_on_the_28th_where_there_is_no_29_february(
@@ -186,7 +254,7 @@ def test_two_passes_at_once_start_each_once(programs: Programs) -> None:
     tick = instant("2026-03-05T00:00Z")
     with programs.installation.engine.begin() as one:
         held = one.execute(read_sql("hold_trigger"), {"id": dated.trigger}).one_or_none()
-        assert date_entries.evaluate(one, held, tick, UTC) == 1
+        assert date_entries.evaluate(one, held, tick, UTC).begun == 1
         assert dated.start("2026-03-05T00:00Z") == 0
     assert dated.start("2026-03-05T00:00Z") == 0
 
@@ -201,3 +269,28 @@ def test_events_and_dates_are_started_before_a_pass(programs: Programs) -> None:
     assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=1, by_dates=1)
     assert start_due(begin, tick, UTC, items(tick).attempts) == Begun(by_events=0, by_dates=0)
     assert dated.entered == [("ann", 1, "2026-03-05"), ("bob", 1, "e1")]
+
+
+def test_a_pass_says_how_many_events_and_values_let_nobody_in(programs: Programs) -> None:
+    dated = Dated(programs)
+    dated.contact("ann", "5.3.2026")
+    event = programs.trigger("journey", dated.journey, "event", event_type="signed_up")
+    programs.installation.execute("update lifecycle.triggers set external_id = type")
+    assert event != dated.trigger
+    tick = instant("2026-03-05T08:00Z")
+    happen(programs, "e1", "bob", instant("2026-03-01T08:00Z"), age=dt.timedelta(hours=73))
+    happen(programs, "e2", "bob", instant("2026-03-01T08:00Z"), age=dt.timedelta(hours=72))
+    programs.installation.run("journeys/step_progress", at=tick)
+    event_log = programs.installation.instance.get_latest_materialization_event(
+        dg.AssetKey(["journeys", "step_progress"])
+    )
+    assert event_log is not None
+    assert event_log.asset_materialization is not None
+    metadata = event_log.asset_materialization.metadata
+    assert {
+        name: metadata[name].value
+        for name in ("begun_by_events", "begun_by_dates", "events_left_out", "not_dates")
+    } == {"begun_by_events": 1, "begun_by_dates": 0, "events_left_out": 1, "not_dates": 1}
+    of = "of journey dated of acme"
+    assert f"| trigger event {of} | 1 |" in str(metadata["events_left_out_by_trigger"].value)
+    assert f"| trigger date {of} | 1 |" in str(metadata["not_dates_by_trigger"].value)

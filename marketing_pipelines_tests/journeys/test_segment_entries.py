@@ -156,6 +156,37 @@ def test_who_has_left_again_does_not_start(programs: Programs, policy: str) -> N
     assert feed.names == ["bob"]
 
 
+def test_unless_active_lets_in_again_when_no_execution_is_under_way(programs: Programs) -> None:
+    feed = Feed(programs, "unless_active")
+    feed.evaluate(BEFORE, "")
+    feed.evaluate(DAY[1], "ann")
+    assert feed.start(DAY[1]) == 1
+    feed.evaluate(DAY[2], "")
+    feed.evaluate(DAY[3], "ann")
+    assert feed.start(DAY[3]) == 0
+    programs.installation.execute(
+        "update lifecycle.enrolments set status = 'exited', exited_at = :at", at=DAY[4]
+    )
+    assert feed.start(DAY[4]) == 0
+    feed.evaluate(DAY[4], "")
+    feed.evaluate(DAY[5], "ann")
+    assert feed.start(DAY[5]) == 1
+    assert feed.entered == [("ann", 1, iso(DAY[1])), ("ann", 2, iso(DAY[5]))]
+
+
+def test_a_segment_trigger_with_what_it_does_not_use_says_so(programs: Programs) -> None:
+    feed = Feed(programs)
+    feed.evaluate(BEFORE, "")
+    feed.evaluate(DAY[1], "ann")
+    programs.installation.execute("""update lifecycle.triggers set config = '{"a": 1}'""")
+    assert feed.start(DAY[2]) == 0
+    assert [error for _, _, error in failures(programs)] == [
+        "config: is not used by a trigger of type segment: leave it empty."
+    ]
+    programs.installation.execute("update lifecycle.triggers set config = '{}'")
+    assert feed.start(DAY[3]) == 1
+
+
 def test_each_entry_starts_an_execution_also_if_the_contact_left_before_anybody_looked(
     programs: Programs,
 ) -> None:

@@ -10,17 +10,21 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+LATEST = dt.timedelta(hours=72)
 UNITS = {"min": "minutes", "h": "hours", "d": "days"}
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 
 
 class Event(NamedTuple):
-    """What a contact did; `campaign` is the campaign it came from."""
+    """What a contact did; `campaign` is the campaign it came from, `age` how old it was when it
+    arrived, `plan` a property."""
 
     type: str
     at: dt.datetime
     campaign: str | None
     id: str
+    age: dt.timedelta
+    plan: str
 
 
 class Message(NamedTuple):
@@ -83,12 +87,14 @@ class Program:
 
 @dataclass
 class Trigger:
-    """Events of a type let their contacts into a program; `seen` holds those that did."""
+    """Events of a type, or those of a plan, let their contacts into a program; `seen` holds those
+    that did."""
 
     program: Program
     event: str
     policy: str
     created_at: dt.datetime
+    plan: str | None
     seen: list[Event] = field(default_factory=list)
 
 
@@ -140,9 +146,18 @@ class World:
 
     def _let_in(self, trigger: Trigger, contact: Contact, event: Event, tick: dt.datetime) -> None:
         before = self.enrolments_of(trigger.program, contact)
-        is_in_time = trigger.created_at <= event.at < tick
-        is_new = event not in trigger.seen if trigger.policy == "each_entry" else not before
-        if event.type == trigger.event and is_in_time and is_new:
+        is_young = trigger.created_at <= event.at and event.age <= LATEST
+        if (
+            event.type == trigger.event
+            and trigger.plan in (None, event.plan)
+            and event.at < tick
+            and (is_young or trigger.policy == "backfill")
+            and event not in trigger.seen
+            and not (before and trigger.policy in ("once", "backfill"))
+            and not (
+                trigger.policy == "unless_active" and any(is_after(it, event) for it in before)
+            )
+        ):
             trigger.seen.append(event)
             rotation = len(before) + 1
             self.enrolments.append(Enrolment(trigger.program, contact, rotation, event.at, event))
@@ -314,6 +329,13 @@ class World:
         enrolment.status, enrolment.reason, enrolment.ended_at = status, reason, tick
         if enrolment.step is not None:
             enrolment.results.setdefault(enrolment.step, Result(status, reason, tick))
+
+
+def is_after(enrolment: Enrolment, event: Event) -> bool:
+    """Whether it is under way, or ended after an event."""
+    return enrolment.status == "active" or (
+        enrolment.ended_at is not None and enrolment.ended_at > event.at
+    )
 
 
 def begin_of(enrolment: Enrolment, tick: dt.datetime) -> dt.datetime:

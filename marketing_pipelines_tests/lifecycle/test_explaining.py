@@ -1,7 +1,10 @@
 """Why a contact stands where it does: each way of standing in a program, in words."""
 
 import datetime as dt
+import json
+import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +29,15 @@ def explained(
 ) -> Explanation:
     kind = options.get("kind", "campaign")
     with world.engine.connect() as connection:
-        return explain(connection, world.organization_id, contact, kind, name, now=now)
+        return explain(
+            connection,
+            world.organization_id,
+            contact,
+            kind,
+            name,
+            now=now,
+            reporting_zone=ZoneInfo("UTC"),
+        )
 
 
 def only_stay(world: ProgramWorld, contact: int, now: dt.datetime, **options: Any) -> Stay:
@@ -352,20 +363,73 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
         "Trigger birthday lets in 3 days before the date in 'born' of every year at 09:00,"
         " each time."
     )
+    no_date = "The contact has no 'born'."
     bought = "Trigger bought lets in whom an event 'purchase' happens to, each time."
     vip = "Trigger new-vip lets in who enters segment vip, once ever; the contact is"
     old = "Trigger old is switched off."
     found = explained(world, other, at("03-02 10:00"), kind="journey")
     assert found.stays == []
-    assert found.entrances == [birthday, bought, f"{vip} no member.", old]
+    assert found.entrances == [birthday, no_date, bought, f"{vip} no member.", old]
     world.execute("update journey.journeys set status = 'paused'")
     assert explained(world, member, at("03-02 10:00"), kind="journey").entrances == [
         "The journey is paused: its triggers let nobody in until it is active.",
         birthday,
+        no_date,
         bought,
         f"{vip} a member since 2026-03-01T00:00:00Z.",
         old,
     ]
+
+
+def test_an_event_that_was_left_out_and_a_value_that_is_no_date_are_named(
+    world: ProgramWorld,
+) -> None:
+    journey = world.program([MAIL], kind="journey", started_at=at("03-01 00:00"))
+    where = [{"property": "plan", "op": "=", "value": "pro"}]
+    world.trigger(journey, "signed_up", policy="unless_active", where=where)
+    world.execute(
+        "insert into lifecycle.triggers (organization_id, program_kind, program_id, external_id,"
+        " type, config) values (:organization, 'journey', :journey, 'a date', 'date',"
+        """ '{"attribute": "due"}')""",
+        organization=world.organization_id,
+        journey=journey,
+    )
+    [early, late, other, none] = world.contacts(4, attributes=json.dumps({"due": "5.3.2026"}))
+    pro, hour = {"plan": "pro"}, dt.timedelta(hours=1)
+    world.event([early], "signed_up", at("02-28 23:00"), properties=pro)
+    world.event([late], "signed_up", at("03-02 10:00"), properties=pro, age=73 * hour)
+    world.event([other], "signed_up", at("03-02 10:00"), age=73 * hour)
+    date = [
+        "Trigger a date lets in on the date in 'due', once ever.",
+        """The contact's 'due' is "5.3.2026", which is no date.""",
+    ]
+    trigger = (
+        "Trigger signed_up lets in whom an event 'signed_up' happens to where"
+        ' [{"op": "=", "value": "pro", "property": "plan"}], each time but while it is in it.'
+    )
+    found = {
+        contact: [
+            re.sub(r"Event e[0-9]+ ", "Event e ", sentence)
+            for sentence in explained(world, contact, at("03-09 10:00"), kind="journey").entrances
+        ]
+        for contact in (early, late, other, none)
+    }
+    assert found == {
+        early: [
+            *date,
+            trigger,
+            "Event e of 2026-02-28T23:00:00Z let nobody in: the trigger lets in since"
+            " 2026-03-01T00:00:00Z.",
+        ],
+        late: [
+            *date,
+            trigger,
+            "Event e of 2026-03-02T10:00:00Z let nobody in: it arrived at 2026-03-05T11:00:00Z,"
+            " more than 72 hours after it happened (triggers.latest_event_hours).",
+        ],
+        other: [*date, trigger],
+        none: [*date, trigger],
+    }
 
 
 def test_a_program_is_found_by_its_name_before_its_number(world: ProgramWorld) -> None:

@@ -39,6 +39,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 # Mondays: among them those before the clocks change.
 STARTS = [dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 28), dt.datetime(2026, 10, 24)]
 EVENTS = ["opened", "clicked"]
+AGES = [dt.timedelta(), dt.timedelta(), naive.LATEST, naive.LATEST + dt.timedelta(seconds=1)]
 SUPPRESSIONS = [
     ("unsubscribed", {}, "unsubscribed"),
     ("complained", {}, "complaint"),
@@ -134,8 +135,9 @@ class Life:
             self._add_trigger(dice, program, begins_at)
 
     def _add_trigger(self, dice: Random, program: Program, created_at: dt.datetime) -> None:
-        policy = dice.choice(["once", "each_entry"])
-        trigger = Trigger(program, dice.choice(EVENTS), policy, created_at)
+        policy = dice.choice(["once", "each_entry", "unless_active", "backfill"])
+        plan = dice.choice([None, None, "pro"])
+        trigger = Trigger(program, dice.choice(EVENTS), policy, created_at, plan)
         self.world.triggers.append(trigger)
         self.stored.trigger(
             self.numbers[program.name],
@@ -143,6 +145,7 @@ class Life:
             kind=program.kind,
             policy=policy,
             created_at=created_at,
+            where=[{"property": "plan", "op": "=", "value": plan}] if plan else [],
         )
 
     def _step(self, dice: Random, name: str, program: Program) -> Step:
@@ -210,13 +213,17 @@ class Life:
             event_type = dice.choice(EVENTS)
             happened_at = self.now + dt.timedelta(minutes=late)
             campaign = dice.choice([None, None, *campaigns])
+            age, plan = dice.choice(AGES), dice.choice(["pro", "free"])
             [event_id] = self.stored.event(
                 [self.numbers[contact.name]],
                 event_type,
                 happened_at,
                 campaign=self.numbers[campaign] if campaign else None,
+                properties={"plan": plan},
+                age=age,
             )
-            contact.events.append(Event(event_type, happened_at, campaign, event_id))
+            event = Event(event_type, happened_at, campaign, event_id, age, plan)
+            contact.events.append(event)
 
     def suppress(self, dice: Random) -> None:
         """A contact unsubscribes, complains or bounces."""

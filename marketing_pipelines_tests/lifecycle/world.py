@@ -191,16 +191,19 @@ class ProgramWorld:
         kind: str = "journey",
         policy: str = "once",
         created_at: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        where: Sequence[dict[str, Any]] = (),
     ) -> None:
         """Events of a type let their contacts into a program."""
         self.execute(
             "insert into lifecycle.triggers (organization_id, program_kind, program_id,"
-            " external_id, type, event_type, policy, created_at) values (:organization, :kind,"
-            " :program, :event_type, 'event', :event_type, :policy, :created_at)",
+            " external_id, type, event_type, config, policy, created_at) values (:organization,"
+            " :kind, :program, :event_type, 'event', :event_type, cast(:config as jsonb), :policy,"
+            " :created_at)",
             organization=self.organization_id,
             kind=kind,
             program=program,
             event_type=event_type,
+            config=json.dumps({"where": list(where)} if where else {}),
             policy=policy,
             created_at=created_at,
         )
@@ -219,14 +222,16 @@ class ProgramWorld:
         *,
         campaign: int | None = None,
         properties: dict[str, Any] | None = None,
+        age: dt.timedelta = dt.timedelta(),
     ) -> list[str]:
-        """An event of each contact; returns their ids."""
+        """An event of each contact, so old when it arrives; returns their ids."""
         statement = (
             "insert into analytics.contact_activity (organization_id, event_id, contact_id,"
-            " event_type, source_type, source_id, occurred_at, received_at, properties)"
+            " event_type, source_type, source_id, occurred_at, received_at, inserted_at,"
+            " properties)"
             " select :organization, 'e' || nextval('analytics.contact_activity_id_seq'), contact,"
             " :type, case when cast(:campaign as bigint) is not null then 'campaign' end,"
-            " cast(:campaign as bigint), :at, :at, cast(:properties as jsonb)"
+            " cast(:campaign as bigint), :at, :at, :inserted_at, cast(:properties as jsonb)"
             " from unnest(cast(:contacts as bigint[])) as contact returning event_id"
         )
         values = {
@@ -235,6 +240,7 @@ class ProgramWorld:
             "contacts": list(contacts),
             "campaign": campaign,
             "at": occurred_at,
+            "inserted_at": occurred_at + age,
             "properties": json.dumps(properties) if properties is not None else None,
         }
         with self.engine.begin() as connection:

@@ -37,6 +37,11 @@ contact_activity = sa.Table(
     ),
     instant("received_at", "When the platform learnt of it", nullable=False),
     sa.Column("properties", pg.JSONB, comment="Whatever else the sender told"),
+    instant(
+        "inserted_at",
+        "When the row was stored, which no file can say; null = before it was kept",
+        server_default=sa.func.now(),
+    ),
     sa.CheckConstraint("event_type not like 'monthly:%'", name="event_type"),
     sa.Index(
         "ix_contact_activity_occurred_at",

@@ -96,6 +96,14 @@ class Journeys(_Group):
     stale_after_days: Days = Field(default=7, description="Without progress, outside a wait")
 
 
+class Triggers(_Group):
+    """Which events let contacts into programs."""
+
+    latest_event_hours: Count = Field(
+        default=72, description="Oldest that an event may be when it arrives; 0 = any age"
+    )
+
+
 class Segmentation(_Group):
     """How segments are evaluated."""
 
@@ -120,6 +128,7 @@ class OrganizationSettings(_Group):
     warmup: Warmup = Warmup()
     deals: Deals = Deals()
     journeys: Journeys = Journeys()
+    triggers: Triggers = Triggers()
     segments: Segmentation = Segmentation()
 
 

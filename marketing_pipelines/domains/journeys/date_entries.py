@@ -1,60 +1,93 @@
 """Dates of contacts, such as a birthday or the end of a contract, let them into programs.
 
-A trigger is evaluated once for each local day of its organization, as soon as its time of day has
-come; `evaluated_at` is that instant of the last day. Dates are read as segment rules read them.
+A local day of a contact is due when its time of day has come in the contact's zone (else the
+organization's, else the reporting zone), as in a `wait`. A trigger looks at the days that became
+due since its `evaluated_at`. Dates are read as segment rules read them, in that zone.
 """
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.journeys.enrolling import (
     Begin,
     Items,
     enrol,
     evaluate_each,
     live,
+    name_of,
     note_evaluated,
 )
 from marketing_pipelines.domains.lifecycle.trigger_configs import DateTrigger, parse_date
 from marketing_pipelines.domains.segments import definitions
 from marketing_pipelines.domains.segments.asking import patience_of, patiently
-from marketing_pipelines.domains.segments.compiler import Compiler
+from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.rules import Attribute
+from marketing_pipelines.domains.segments.values import stored
 
 MOST_DAYS = 7
 ONE_DAY = dt.timedelta(days=1)
 MIDNIGHT = "00:00"
+Condition = sa.ColumnElement[bool]
 
 
-def start_by_dates(begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items) -> int:
-    """Lets in those whose day has come, each day once; up to seven missed days are caught up.
+@dataclass
+class DateEntries:
+    """What dates did in one pass.
+
+    Attributes:
+        begun: Enrolments.
+        not_dates: Contacts whose value is no date, by trigger, of those whose day was looked at.
+    """
+
+    begun: int = 0
+    not_dates: Counter[str] = field(default_factory=Counter)
+
+
+def start_by_dates(
+    begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items
+) -> DateEntries:
+    """Lets in contacts whose day has come, each day once; up to seven missed days are caught up.
 
     Args:
         begin: A transaction of read committed.
         reporting_zone: The zone of organizations that have none.
         items: As `Tick.items`.
-
-    Returns:
-        How many enrolments were begun.
     """
+    found = DateEntries()
     with begin() as connection:
         triggers = live(connection, "date")
-    return evaluate_each(
-        begin,
-        items,
-        triggers,
-        lambda connection, trigger: evaluate(connection, trigger, tick, reporting_zone),
-    )
+    names = {trigger.id: name_of(trigger) for trigger in triggers}
+
+    def start(connection: sa.Connection, trigger: Any) -> int:
+        own = evaluate(connection, trigger, tick, reporting_zone)
+        if own.not_dates:
+            found.not_dates[names[trigger.id]] += own.not_dates
+        return own.begun
+
+    found.begun = evaluate_each(begin, items, triggers, start)
+    return found
+
+
+@dataclass
+class Evaluated:
+    """What one trigger did."""
+
+    begun: int = 0
+    not_dates: int = 0
 
 
 def evaluate(
     connection: sa.Connection, trigger: Any, tick: dt.datetime, reporting_zone: ZoneInfo
-) -> int:
-    """Lets in whom one trigger, which the transaction holds, finds on the days that are due.
+) -> Evaluated:
+    """Lets in the contacts that one trigger, held by the transaction, finds on the due days.
 
     Raises:
         BadInputError: the organization's zone cannot be used.
@@ -62,24 +95,57 @@ def evaluate(
         RuleError: no contact has the attribute, or it holds no dates.
     """
     config = parse_date(trigger.config)
-    zone = definitions.zone_of(connection, trigger.organization_id, reporting_zone)
-    at = config.at or MIDNIGHT
-    days = list(_due_days(trigger, at, tick, zone))
-    if not days:
-        return 0
-    begun = 0
-    with patiently(connection, patience_of(connection, trigger.organization_id)):
+    organization_id = trigger.organization_id
+    zone = definitions.zone_of(connection, organization_id, reporting_zone)
+    due = {
+        (own, whose): days
+        for own, whose in _zones(connection, organization_id, zone).items()
+        if (days := list(_due_days(trigger, config.at or MIDNIGHT, tick, own)))
+    }
+    found = Evaluated()
+    if not due:
+        return found
+    with patiently(connection, patience_of(connection, organization_id)):
         frame = definitions.frame(
             connection,
-            trigger.organization_id,
+            organization_id,
             zone=zone,
             now=tick,
             segments=definitions.Published(definitions.Catalogue([])),
         )
-        for day in days:
-            begun += enrol(connection, trigger, tick, _found(Compiler(frame), config, day))
-    note_evaluated(connection, trigger, _instant(days[-1], at, zone))
-    return begun
+        for (own, whose), days in due.items():
+            there = dataclasses.replace(frame, zone=own)
+            for day in days:
+                select = _found(Compiler(there), config, day).where(whose)
+                found.begun += enrol(connection, trigger, tick, select)
+            unreadable = _not_dates(there, config.attribute).where(whose)
+            found.not_dates += connection.execute(unreadable).scalar_one()
+    note_evaluated(connection, trigger, tick)
+    return found
+
+
+def _zones(
+    connection: sa.Connection, organization_id: int, default: ZoneInfo
+) -> Mapping[ZoneInfo, Condition]:
+    """The zones of an organization's contacts, each with the condition that a contact is there;
+    contacts whose zone is not known are in the default one."""
+    names = connection.execute(
+        sa.select(contacts.c.timezone)
+        .where(contacts.c.organization_id == organization_id, contacts.c.timezone.is_not(None))
+        .distinct()
+        .order_by(contacts.c.timezone)
+    ).scalars()
+    found: dict[ZoneInfo, Condition] = {}
+    for name in names:
+        try:
+            zone = ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            continue
+        if zone != default:
+            found[zone] = contacts.c.timezone == name
+    elsewhere = [zone.key for zone in found]
+    found[default] = sa.func.coalesce(contacts.c.timezone, "").not_in(elsewhere)
+    return found
 
 
 def _due_days(trigger: Any, at: str, tick: dt.datetime, zone: ZoneInfo) -> Iterator[dt.date]:
@@ -89,7 +155,9 @@ def _due_days(trigger: Any, at: str, tick: dt.datetime, zone: ZoneInfo) -> Itera
         last -= ONE_DAY
     first = last
     if trigger.evaluated_at is not None:
-        first = trigger.evaluated_at.astimezone(zone).date() + ONE_DAY
+        first = trigger.evaluated_at.astimezone(zone).date()
+        if _instant(first, at, zone) <= trigger.evaluated_at:
+            first += ONE_DAY
     elif trigger.started_at is not None:
         first = trigger.started_at.astimezone(zone).date()
     first = max(first, last - (MOST_DAYS - 1) * ONE_DAY)
@@ -103,7 +171,7 @@ def _instant(day: dt.date, at: str, zone: ZoneInfo) -> dt.datetime:
 
 
 def _found(compiler: Compiler, config: DateTrigger, day: dt.date) -> sa.Select[Any]:
-    """Those whose date is so many days after the day."""
+    """The contacts whose date is so many days after the day."""
     rule = Attribute(
         attribute=config.attribute,
         op="anniversary" if config.yearly else "on",
@@ -119,4 +187,14 @@ def _found(compiler: Compiler, config: DateTrigger, day: dt.date) -> sa.Select[A
         )
         .select_from(compiler.source)
         .where(contact.c.organization_id == compiler.frame.organization_id, holds)
+    )
+
+
+def _not_dates(frame: Frame, attribute: str) -> sa.Select[Any]:
+    """How many contacts have a value that is no date."""
+    value = stored(contacts, attribute)
+    return sa.select(sa.func.count()).where(
+        contacts.c.organization_id == frame.organization_id,
+        value.is_present(),
+        value.instant(frame.zone).is_(None),
     )

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.lifecycle.tables import enrolments
+from marketing_pipelines.domains.lifecycle.trigger_configs import require_used
 
 Begin = Callable[[], contextlib.AbstractContextManager[sa.Connection]]
 Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]
@@ -59,10 +60,21 @@ def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate:
                     held = connection.execute(
                         read_sql("hold_trigger"), {"id": trigger.id}
                     ).one_or_none()
-                    # Whoever holds it does what is due.
+                    # Another pass that holds it does what is due.
                     if held is not None and holds_program(connection, held):
+                        refuse_unused(held)
                         begun += evaluate(connection, held)
     return begun
+
+
+def refuse_unused(trigger: Any) -> None:
+    """Refuses a trigger with a value that its type does not use.
+
+    Raises:
+        StepError: it names the column of the file.
+    """
+    given = {"segment": trigger.segment_id, "event_type": trigger.event_type}
+    require_used(trigger.type, given | {"config": trigger.config})
 
 
 def holds_program(connection: sa.Connection, trigger: Any) -> bool:
@@ -88,7 +100,8 @@ def enrol(
 ) -> int:
     """Begins enrolments, each once, however often it is asked for; they are due at the tick.
 
-    With the policy `each_entry` every entry is an enrolment, also beside one that is under way;
+    With the policy `each_entry` every entry is an enrolment, beside any that is under way. With
+    `unless_active` it is one unless an enrolment of the contact is under way or ended after it;
     otherwise a contact that was ever in the program does not enter again.
 
     Args:
@@ -99,22 +112,30 @@ def enrol(
         How many were begun.
     """
     each = trigger.policy == "each_entry"
+    again = each or trigger.policy == "unless_active"
     seen = found.cte("seen")
     earlier = enrolments.alias("earlier")
-    of_program = (
+    own = (
         earlier.c.program_kind == trigger.program_kind,
         earlier.c.program_id == trigger.program_id,
+        earlier.c.contact_id == seen.c.contact_id,
     )
-    if each:
-        same = (
-            earlier.c.trigger_id == trigger.id,
-            earlier.c.contact_id == seen.c.contact_id,
-            earlier.c.entry == seen.c.entry,
+    same_entry = (
+        earlier.c.trigger_id == trigger.id,
+        earlier.c.contact_id == seen.c.contact_id,
+        earlier.c.entry == seen.c.entry,
+    )
+    hindrances: list[tuple[sa.ColumnElement[bool], ...]] = [same_entry if again else own]
+    if trigger.policy == "unless_active":
+        ended_at = sa.func.coalesce(
+            earlier.c.completed_at, earlier.c.exited_at, earlier.c.failed_at
         )
-    else:
-        same = (*of_program, earlier.c.contact_id == seen.c.contact_id)
+        hindrances.append((*own, sa.or_(earlier.c.status == "active", ended_at > seen.c.at)))
     # Each by index: of what is new the planner knows nothing, and would compare all with all.
-    known = sa.select(earlier.c.id).where(*same).limit(1).scalar_subquery()
+    is_new = [
+        sa.select(earlier.c.id).where(*tests).limit(1).scalar_subquery().is_(None)
+        for tests in hindrances
+    ]
     order = (seen.c.at, sa.collate(seen.c.entry, "C"))
     new = (
         sa.select(
@@ -126,12 +147,12 @@ def enrol(
             .label("number"),
         )
         .join(contacts, contacts.c.id == seen.c.contact_id)
-        .where(contacts.c.organization_id == trigger.organization_id, known.is_(None))
+        .where(contacts.c.organization_id == trigger.organization_id, *is_new)
         .cte("new")
     )
     last = (
         sa.select(sa.func.max(earlier.c.rotation))
-        .where(*of_program, earlier.c.contact_id == new.c.contact_id)
+        .where(*own[:2], earlier.c.contact_id == new.c.contact_id)
         .scalar_subquery()
     )
     beginning = {
@@ -139,7 +160,7 @@ def enrol(
         "program_kind": trigger.program_kind,
         "program_id": trigger.program_id,
         "contact_id": new.c.contact_id,
-        "rotation": sa.func.coalesce(last, 0) + new.c.number if each else new.c.number,
+        "rotation": sa.func.coalesce(last, 0) + new.c.number if again else new.c.number,
         "entered_at": new.c.at if begins_at_entry else tick,
         "next_step_at": tick,
         "trigger_id": trigger.id,
@@ -151,8 +172,8 @@ def enrol(
     if not each:
         rows = rows.where(new.c.number == 1)
     insert = pg.insert(enrolments).from_select(list(beginning), rows)
-    # Whoever enters once may have entered by another way just now. Of many times none may be lost:
-    # a rotation that was just taken fails, and all of it is done again later.
+    # A contact that enters once may have entered by another way just now. Of many times none may be
+    # lost: a rotation that was just taken fails, and all of it is done again later.
     key = _ENTRY_KEY if each else {}
     counted = insert.on_conflict_do_nothing(**key).execution_options(preserve_rowcount=True)
     return connection.execute(counted).rowcount

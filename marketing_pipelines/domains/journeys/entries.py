@@ -1,7 +1,8 @@
-"""What lets contacts in before each pass of the step engine: events and dates."""
+"""The entries of each pass of the step engine: events and dates let contacts in."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from marketing_pipelines.domains.journeys.date_entries import start_by_dates
@@ -11,10 +12,17 @@ from marketing_pipelines.domains.journeys.event_entries import start_by_events
 
 @dataclass(frozen=True)
 class Begun:
-    """How many enrolments events and dates began."""
+    """How many enrolments events and dates began.
+
+    Attributes:
+        events_left_out: Events that let nobody in because they arrived too late, by trigger.
+        not_dates: Contacts whose value is no date, by trigger.
+    """
 
     by_events: int
     by_dates: int
+    events_left_out: Mapping[str, int] = field(default_factory=dict)
+    not_dates: Mapping[str, int] = field(default_factory=dict)
 
 
 def start_due(begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items) -> Begun:
@@ -27,7 +35,11 @@ def start_due(begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: 
         reporting_zone: The zone of organizations that have none.
         items: As `Tick.items`.
     """
+    by_events = start_by_events(begin, tick, reporting_zone, items)
+    by_dates = start_by_dates(begin, tick, reporting_zone, items)
     return Begun(
-        by_events=start_by_events(begin, tick, items),
-        by_dates=start_by_dates(begin, tick, reporting_zone, items),
+        by_events=by_events.begun,
+        by_dates=by_dates.begun,
+        events_left_out=by_events.left_out,
+        not_dates=by_dates.not_dates,
     )

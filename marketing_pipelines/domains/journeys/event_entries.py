@@ -3,11 +3,15 @@
 Awaited events are noted in their own transaction, so that none is missed however late it commits; a
 pass takes what was noted. A trigger that did not see an event, because its program is paused or
 because it failed, loses its `evaluated_at`: as soon as it can it reads all its events anew, each of
-which starts something once.
+which starts something once. Both ways ask the same of an event (`lifecycle.event_triggers`).
 """
 
+import contextlib
 import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -22,8 +26,11 @@ from marketing_pipelines.domains.journeys.enrolling import (
     name_of,
     note_evaluated,
     read_sql,
+    refuse_unused,
 )
+from marketing_pipelines.domains.lifecycle import event_triggers
 from marketing_pipelines.domains.lifecycle.tables import event_arrivals
+from marketing_pipelines.domains.segments.asking import patience_of, patiently
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.open_writers import CLOCK_DIFFERENCE, OPEN_WRITERS
 from marketing_pipelines.stores.temporary import create_temporary
@@ -31,30 +38,44 @@ from marketing_pipelines.stores.temporary import create_temporary
 PAGE = 10_000
 _LOCK = "lifecycle/event_arrivals"
 _arrived = sa.table(
-    "arrived",
-    sa.column("organization_id", sa.BigInteger),
-    sa.column("contact_id", sa.BigInteger),
-    sa.column("event_type", sa.Text),
-    sa.column("event_id", sa.Text),
-    sa.column("occurred_at", sa.DateTime(timezone=True)),
+    "arrived", *(sa.column(column.name, column.type) for column in contact_activity.columns)
 )
 
 
-def start_by_events(begin: Begin, tick: dt.datetime, items: Items) -> int:
-    """Lets in the contacts of events before the tick that happened since a program was started;
-    those that happened while it was paused, as soon as it goes on.
+@dataclass
+class EventEntries:
+    """What events did in one pass.
+
+    Attributes:
+        begun: Enrolments.
+        left_out: Events that let nobody in because of their age or because they happened before
+            the trigger was created, by trigger.
+    """
+
+    begun: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def start_by_events(
+    begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items
+) -> EventEntries:
+    """Lets in the contacts of events before the tick; those that happened while a program was
+    paused, as soon as it goes on.
 
     Args:
         begin: A transaction of read committed.
+        reporting_zone: The zone of organizations that have none.
         items: As `Tick.items`.
-
-    Returns:
-        How many enrolments were begun.
     """
+    entries = _Entries(tick, reporting_zone)
     with begin() as connection:
         anew = [trigger for trigger in live(connection, "event") if trigger.evaluated_at is None]
-    begun = evaluate_each(
-        begin, items, anew, lambda connection, trigger: _read_anew(connection, trigger, tick)
+    names = {trigger.id: name_of(trigger) for trigger in anew}
+    evaluate_each(
+        begin,
+        items,
+        anew,
+        lambda connection, held: entries.read_anew(connection, held, names[held.id]),
     )
     taken = PAGE
     while taken == PAGE:
@@ -64,27 +85,82 @@ def start_by_events(begin: Begin, tick: dt.datetime, items: Items) -> int:
                 break
             taken = _take(connection, tick)
             if taken:
-                begun += _start(connection, tick, items)
-    return begun
+                entries.start(connection, items)
+    return entries.found
 
 
-def _read_anew(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
-    """Lets in whom the events of its type let in; with backfill also those of before."""
-    if trigger.evaluated_at is not None or not locks.try_lock_in_transaction(connection, _LOCK):
-        return 0
-    occurred_at = contact_activity.c.occurred_at
-    unaware = _is_written_unaware(connection, trigger)
-    events = _seen(contact_activity, trigger).where(occurred_at < tick)
-    if trigger.policy != "backfill":
-        events = events.where(occurred_at >= _since(trigger))
-    begun = enrol(connection, trigger, tick, events, begins_at_entry=True)
-    if not unaware:
-        note_evaluated(connection, trigger, tick)
-    return begun
+@dataclass
+class _Entries:
+    tick: dt.datetime
+    reporting_zone: ZoneInfo
+    found: EventEntries = field(default_factory=EventEntries)
+    read: set[int] = field(default_factory=set)
+
+    def read_anew(self, connection: sa.Connection, trigger: Any, name: str) -> int:
+        """Lets in the contacts of all events of a trigger's type."""
+        if trigger.evaluated_at is not None or not locks.try_lock_in_transaction(connection, _LOCK):
+            return 0
+        unaware = _is_written_unaware(connection, trigger)
+        begun = self._let_in(connection, trigger, name, contact_activity)
+        self.read.add(trigger.id)
+        if not unaware:
+            note_evaluated(connection, trigger, self.tick)
+        return begun
+
+    def start(self, connection: sa.Connection, items: Items) -> None:
+        """Lets in the contacts of the events that arrived."""
+        arrived = sa.select(_arrived.c.organization_id, _arrived.c.event_type).distinct()
+        types = {(row.organization_id, row.event_type) for row in connection.execute(arrived)}
+        wanting = [
+            trigger
+            for trigger in live(connection, "event")
+            if (trigger.organization_id, trigger.event_type) in types
+        ]
+        seen: list[int] = []
+        for item in items(connection, wanting, name_of):
+            with item as trigger:
+                if holds_program(connection, trigger):
+                    refuse_unused(trigger)
+                    self._let_in(connection, trigger, name_of(trigger), _arrived)
+                    seen.append(trigger.id)
+        connection.execute(read_sql("note_events_seen"), {"ids": seen, "at": self.tick})
+        connection.execute(read_sql("note_events_missed"), {"seen": seen})
+
+    def _let_in(self, connection: sa.Connection, trigger: Any, name: str, events: Any) -> int:
+        with _patience(connection, trigger):
+            asked = event_triggers.matches(
+                connection, trigger, events, now=self.tick, reporting_zone=self.reporting_zone
+            )
+            is_in_time = event_triggers.is_in_time(connection, trigger, events)
+            found = sa.select(
+                events.c.contact_id,
+                events.c.occurred_at.label("at"),
+                events.c.event_id.label("entry"),
+            ).where(asked, is_in_time)
+            begun = enrol(connection, trigger, self.tick, found, begins_at_entry=True)
+            left_out = 0
+            # What a trigger has just read anew arrives once more.
+            if trigger.policy != "backfill" and trigger.id not in self.read:
+                late = sa.select(sa.func.count()).where(asked, sa.not_(is_in_time))
+                if events is contact_activity:
+                    # Of history only what is young enough to be looked for.
+                    late = late.where(events.c.occurred_at >= event_triggers.since(trigger))
+                left_out = connection.execute(late).scalar_one()
+        self.found.begun += begun
+        if left_out:
+            self.found.left_out[name] += left_out
+        return begun
+
+
+def _patience(connection: sa.Connection, trigger: Any) -> contextlib.AbstractContextManager[None]:
+    """Stops a `where` that takes too long; other triggers may read as many events as there are."""
+    if not trigger.config:
+        return contextlib.nullcontext()
+    return patiently(connection, patience_of(connection, trigger.organization_id))
 
 
 def _is_written_unaware(connection: sa.Connection, trigger: Any) -> bool:
-    """Whether events are being written by somebody who could not know that they are awaited."""
+    """Whether a transaction writes events that began before the trigger was created."""
     asked = {
         "tables": [contact_activity.fullname],
         "end": trigger.created_at + CLOCK_DIFFERENCE,
@@ -93,51 +169,30 @@ def _is_written_unaware(connection: sa.Connection, trigger: Any) -> bool:
 
 
 def _take(connection: sa.Connection, tick: dt.datetime) -> int:
-    """Moves the oldest arrivals to the temporary table `arrived`; returns how many."""
-    query = (
+    """Moves the events of the oldest arrivals to the temporary table `arrived`.
+
+    Returns:
+        How many arrivals were taken; the row of one whose event was corrected since is empty.
+    """
+    arrivals = (
         sa.select(event_arrivals)
         .where(event_arrivals.c.purpose == "trigger", event_arrivals.c.occurred_at < tick)
         .order_by(event_arrivals.c.id)
         .limit(PAGE)
+        .subquery("arrivals")
+    )
+    same = ("organization_id", "contact_id", "event_type", "event_id", "occurred_at")
+    # Each by index: `limit` keeps the planner from reading all events.
+    event = (
+        sa.select(contact_activity)
+        .where(*(contact_activity.c[name] == arrivals.c[name] for name in same))
+        .limit(1)
+        .lateral("event")
+    )
+    query = sa.select(arrivals.c.id.label("arrival_id"), event).select_from(
+        arrivals.outerjoin(event, sa.true())
     )
     taken = create_temporary(connection, "arrived", query)
     if taken:
         connection.execute(read_sql("forget_arrived"))
     return taken
-
-
-def _start(connection: sa.Connection, tick: dt.datetime, items: Items) -> int:
-    arrived = sa.select(_arrived.c.organization_id, _arrived.c.event_type).distinct()
-    types = {(row.organization_id, row.event_type) for row in connection.execute(arrived)}
-    wanting = [
-        trigger
-        for trigger in live(connection, "event")
-        if (trigger.organization_id, trigger.event_type) in types
-    ]
-    begun = 0
-    seen: list[int] = []
-    for item in items(connection, wanting, name_of):
-        with item as trigger:
-            if not holds_program(connection, trigger):
-                continue
-            since = _arrived.c.occurred_at >= _since(trigger)
-            found = _seen(_arrived, trigger).where(since)
-            begun += enrol(connection, trigger, tick, found, begins_at_entry=True)
-            seen.append(trigger.id)
-    connection.execute(read_sql("note_events_seen"), {"ids": seen, "at": tick})
-    connection.execute(read_sql("note_events_missed"), {"seen": seen})
-    return begun
-
-
-def _since(trigger: Any) -> Any:
-    """Since when events let contacts in; what happened before is history, however late it comes."""
-    return trigger.started_at or trigger.created_at
-
-
-def _seen(events: Any, trigger: Any) -> sa.Select[Any]:
-    return sa.select(
-        events.c.contact_id, events.c.occurred_at.label("at"), events.c.event_id.label("entry")
-    ).where(
-        events.c.organization_id == trigger.organization_id,
-        events.c.event_type == trigger.event_type,
-    )

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -16,6 +15,7 @@ from marketing_pipelines.domains.segments.jobs import memberships
 from marketing_pipelines.presentation import (
     column_descriptions,
     every_item_done,
+    table_of,
     with_items_checked,
 )
 from marketing_pipelines.resources import Postgres
@@ -62,7 +62,14 @@ def step_progress(
     with postgres.tick(context) as tick:
         begun = entries.start_due(tick.sharing, tick.instant, tick.zone, tick.items)
         do_progress(tick, "journey", connections=postgres.settings.step_connections)
-        tick.metadata |= {f"begun_{name}": number for name, number in asdict(begun).items()}
+        tick.metadata |= {"begun_by_events": begun.by_events, "begun_by_dates": begun.by_dates}
+        for name, counted in (
+            ("events_left_out", begun.events_left_out),
+            ("not_dates", begun.not_dates),
+        ):
+            tick.metadata[name] = sum(counted.values())
+            if counted:
+                tick.metadata[f"{name}_by_trigger"] = table_of(("trigger", name), counted.items())
     yield with_items_checked(tick)
 
 

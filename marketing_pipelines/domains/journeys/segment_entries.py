@@ -84,7 +84,7 @@ def _entered(trigger: Any, segment: Any) -> sa.Select[Any]:
         memberships.c.segment_id == trigger.segment_id,
         entered_at <= segment.evaluated_at,
     ]
-    if trigger.policy != "each_entry":
+    if trigger.policy in ("once", "backfill"):
         tests.append(memberships.c.left_at.is_(None))
     if trigger.evaluated_at is not None:
         tests.append(entered_at >= trigger.evaluated_at)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle.entrances import entrances
 from marketing_pipelines.domains.lifecycle.movers import CHANNELS
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
@@ -34,11 +36,6 @@ REASONS = {
     "exit step": "it came to an exit",
     "cancelled": "the program was cancelled",
     "time is out": "the time was out",
-}
-_POLICIES = {
-    "once": "once ever",
-    "each_entry": "each time",
-    "backfill": "once ever, those included who were there before",
 }
 
 
@@ -108,12 +105,14 @@ def explain(
     name: str,
     *,
     now: dt.datetime,
+    reporting_zone: ZoneInfo,
 ) -> Explanation:
     """Tells what happened to a contact in a program, and what will.
 
     Args:
         kind: campaign, sequence or journey.
         name: External id of the program, or its number.
+        reporting_zone: The zone of organizations that have none.
 
     Raises:
         BadInputError: the organization has no such program.
@@ -143,7 +142,13 @@ def explain(
         status=status,
         stays=stays,
         earlier=rows[0].number - len(rows) if rows else 0,
-        entrances=[] if rows else list(_entrances(connection, program, status, who)),
+        entrances=[]
+        if rows
+        else list(
+            entrances(
+                connection, program, status, contact_id, now=now, reporting_zone=reporting_zone
+            )
+        ),
     )
 
 
@@ -364,44 +369,3 @@ class _Future:
                     yield f"It leaves where it comes to {' or '.join(steps)}: {reason}"
                 else:
                     yield f"Of the steps ahead, {', '.join(steps)} will be skipped: {reason}"
-
-
-def _entrances(
-    connection: sa.Connection, program: Program, status: str, who: Mapping[str, Any]
-) -> Iterator[str]:
-    rows = connection.execute(read_sql("entrances"), who).all()
-    if not rows:
-        yield f"No trigger lets contacts into the {program.kind}: somebody has to enrol it."
-    elif status != "active":
-        yield f"The {program.kind} is {status}: its triggers let nobody in until it is active."
-    for row in rows:
-        if not row.enabled:
-            yield f"Trigger {row.name} is switched off."
-        elif row.type == "segment" and row.segment is None:
-            yield f"Trigger {row.name} lets nobody in: its segment is gone."
-        elif row.type == "segment":
-            since = (
-                f"a member since {written_instant(row.member_since)}" if row.member_since else ""
-            )
-            yield (
-                f"Trigger {row.name} lets in who enters segment {row.segment}, "
-                f"{_POLICIES[row.policy]}; the contact is {since or 'no member'}."
-            )
-        elif row.type == "event":
-            yield (
-                f"Trigger {row.name} lets in whom an event '{row.event_type}' happens to, "
-                f"{_POLICIES[row.policy]}."
-            )
-        else:
-            yield (
-                f"Trigger {row.name} lets in {_on_which_day(row.config)}, {_POLICIES[row.policy]}."
-            )
-
-
-def _on_which_day(config: Mapping[str, Any]) -> str:
-    days = int(config.get("days_before") or 0)
-    number = f"{abs(days)} day{'s' if abs(days) != 1 else ''}"
-    when = f"{number} before" if days > 0 else f"{number} after" if days < 0 else "on"
-    yearly = " of every year" if config.get("yearly") else ""
-    at = f" at {config['at']}" if config.get("at") else ""
-    return f"{when} the date in '{config.get('attribute')}'{yearly}{at}"

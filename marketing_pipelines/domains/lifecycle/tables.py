@@ -26,6 +26,7 @@ STEP_TYPES = (
     "webhook",
     "exit",
 )
+POLICIES = ("once", "each_entry", "unless_active", "backfill")
 
 
 def program_columns() -> list[sa.Column[Any]]:
@@ -113,10 +114,10 @@ enrolments = sa.Table(
     sa.Column(
         "step_id", sa.BigInteger, comment="Step where the contact stands; null = before the first"
     ),
-    instant("arrived_at", "Tick at which it came there"),
+    instant("arrived_at", "Tick at which it came there, or the event that let the contact in"),
     instant("next_step_at", "Not to be moved on before this"),
     sa.Column("awaits", sa.Text, comment="Event type for which it waits there; null = none"),
-    instant("entered_at", "When the contact entered", nullable=False),
+    instant("entered_at", "When the contact entered: the event, else the tick", nullable=False),
     instant("completed_at", "When the contact went through the last step"),
     instant("exited_at", "When the contact left before the last step"),
     instant("failed_at", "When a step could not be done for the contact"),
@@ -211,14 +212,14 @@ triggers = sa.Table(
         comment="Segment whose new members it lets in",
     ),
     sa.Column("event_type", sa.Text, comment="Events that let their contact in"),
-    json_object("config", "Of a date: which attribute, how many days before, yearly or not"),
+    json_object("config", "Of an event: where; of a date: attribute, days before, yearly, at"),
     sa.Column(
         "policy",
         sa.Text,
         nullable=False,
         server_default="once",
-        comment="once = a contact enters once ever; each_entry = every time; backfill = once, "
-        "those included who were there before",
+        comment="once = a contact enters once ever; each_entry = every time; unless_active = every "
+        "time but while it is in the program; backfill = once, those of before included",
     ),
     sa.Column(
         "enabled", sa.Boolean, nullable=False, server_default=sa.true(), comment="Whether it works"
@@ -232,7 +233,7 @@ triggers = sa.Table(
     sa.UniqueConstraint("program_kind", "program_id", "external_id"),
     of_a_kind(),
     sa.CheckConstraint("type in ('segment', 'event', 'date')", name="type"),
-    sa.CheckConstraint("policy in ('once', 'each_entry', 'backfill')", name="policy"),
+    sa.CheckConstraint(one_of("policy", POLICIES), name="policy"),
     schema="lifecycle",
     comment="What lets contacts into programs by itself",
 )

@@ -1,6 +1,6 @@
-"""What a trigger of type `date` may say; those of other types say all in their columns."""
+"""What the `config` of a trigger may say, by its type, and the columns that each type uses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -12,8 +12,16 @@ from marketing_pipelines.domains.lifecycle.steps import (
     read_object,
     sentence,
 )
+from marketing_pipelines.domains.segments import rules
+from marketing_pipelines.domains.segments.rules import EventCondition, RuleError
 
 MOST_DAYS = 36_600
+# The columns that say what lets contacts in.
+USES: Mapping[str, tuple[str, ...]] = {
+    "segment": ("segment",),
+    "event": ("event_type", "config"),
+    "date": ("config",),
+}
 
 
 class DateTrigger(BaseModel):
@@ -52,10 +60,60 @@ def parse_date(config: Mapping[str, Any]) -> DateTrigger:
         raise StepError(f"{sentence(error, 'config', DateTrigger)}.") from None
 
 
+def parse_event(event_type: str, config: Mapping[str, Any]) -> EventCondition:
+    """The events that let their contact in, as the condition of a rule.
+
+    Args:
+        config: `where`, comparisons with properties of the event, or nothing.
+
+    Raises:
+        StepError: it says what is wrong where.
+    """
+    for key in config:
+        if key != "where":
+            raise StepError(f"{key}: is an unknown key: use where.")
+    try:
+        condition: EventCondition = rules.parse_value({"event": event_type, **config})
+    except RuleError as error:
+        raise StepError(str(error)) from None
+    return condition
+
+
 def problem_of_date(text: str) -> str | None:
     """What is wrong with such an object given as JSON text; None: nothing."""
+    return _problem(text, parse_date)
+
+
+def problem_of_event(text: str) -> str | None:
+    """What is wrong with such an object given as JSON text; None: nothing."""
+    return _problem(text, lambda config: parse_event("any", config))
+
+
+def unused(trigger_type: str, column: str) -> str | None:
+    """What is wrong with a value in a column that a type of trigger does not use; None: it does."""
+    if column in USES.get(trigger_type, (column,)):
+        return None
+    return f"is not used by a trigger of type {trigger_type}: leave it empty"
+
+
+def require_used(trigger_type: str, given: Mapping[str, Any]) -> None:
+    """Refuses a stored trigger with a value that would have no effect.
+
+    Args:
+        given: Values by column of a file.
+
+    Raises:
+        StepError: it names the column.
+    """
+    for column, value in given.items():
+        problem = unused(trigger_type, column)
+        if problem is not None and value not in (None, {}):
+            raise StepError(f"{column}: {problem}.")
+
+
+def _problem(text: str, parse: Callable[[Mapping[str, Any]], object]) -> str | None:
     try:
-        parse_date(read_object(text))
+        parse(read_object(text))
     except ValueError as error:
         return str(error)
     except StepError as error:

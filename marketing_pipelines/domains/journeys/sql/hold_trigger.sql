@@ -1,6 +1,6 @@
 -- One live trigger, locked; none where somebody else evaluates it, or it is no longer live.
 select trigger.id, trigger.organization_id, trigger.program_kind, trigger.program_id,
-       trigger.segment_id, trigger.event_type, trigger.config, trigger.policy,
+       trigger.type, trigger.segment_id, trigger.event_type, trigger.config, trigger.policy,
        trigger.evaluated_at, trigger.created_at, program.started_at
 from lifecycle.triggers as trigger
 join lifecycle.programs as program

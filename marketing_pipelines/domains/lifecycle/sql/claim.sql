@@ -1,14 +1,16 @@
 -- Takes contacts that are due, from the last place on; those that another pass has are passed over.
 -- Program by program: a place is behind all that are smaller, and nothing of a paused one is locked.
 -- Contacts before the first step stand at the pseudo-step of their program. A contact that an event
--- let in begins at the event's instant: its first wait counts from there.
+-- let in begins at the event's instant: its first wait counts from there. Triggers are not joined: a
+-- join may change the order, and the limit would pass over contacts.
 insert into moving
 select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.contact_id,
        enrolment.rotation, coalesce(enrolment.step_id, -enrolment.program_id),
        coalesce(enrolment.arrived_at, enrolment.entered_at), enrolment.next_step_at,
        enrolment.next_step_at, enrolment.awaits, enrolment.status, null, false,
-       case when trigger.id is not null then enrolment.entry end,
-       case when trigger.id is not null
+       case when enrolment.trigger_id in (select id from lifecycle.triggers where type = 'event')
+           then enrolment.entry end,
+       case when enrolment.trigger_id in (select id from lifecycle.triggers where type = 'event')
            and coalesce(enrolment.arrived_at, enrolment.entered_at) = enrolment.entered_at
            then enrolment.entered_at end
 from (
@@ -35,6 +37,4 @@ cross join lateral (
     limit :size
     for no key update skip locked
 ) as enrolment
-left join lifecycle.triggers as trigger
-    on trigger.id = enrolment.trigger_id and trigger.type = 'event'
 limit :size

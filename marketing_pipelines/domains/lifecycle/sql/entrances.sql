@@ -1,8 +1,10 @@
 -- What lets contacts into a program by itself, and whether a contact is in its segment.
-select trigger.external_id as name, trigger.type, trigger.event_type, trigger.config,
-       trigger.policy, trigger.enabled, segment.external_id as segment,
-       membership.entered_at as member_since
+select trigger.external_id as name, trigger.organization_id, trigger.type, trigger.event_type,
+       trigger.config, trigger.policy, trigger.enabled, trigger.created_at, program.started_at,
+       segment.external_id as segment, membership.entered_at as member_since
 from lifecycle.triggers as trigger
+join lifecycle.programs as program
+    on program.kind = trigger.program_kind and program.id = trigger.program_id
 left join segments.segments as segment on segment.id = trigger.segment_id
 left join segments.memberships as membership
     on membership.segment_id = segment.id

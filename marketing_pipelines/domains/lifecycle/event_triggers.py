@@ -1,0 +1,83 @@
+"""The events that a trigger lets in: one rule, for events that arrive and for those of before.
+
+A trigger is a row of `lifecycle.triggers` with `started_at` of its program.
+"""
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.organization_settings import settings_of
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.lifecycle.trigger_configs import parse_event
+from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments.asking import require_patterns
+from marketing_pipelines.domains.segments.compiler import Compiler, Sources
+
+Condition = sa.ColumnElement[bool]
+
+
+def matches(
+    connection: sa.Connection,
+    trigger: Any,
+    events: Any,
+    *,
+    now: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> Condition:
+    """Whether an event before `now` is of the trigger's type and passes its `where`.
+
+    Args:
+        events: Rows with the columns of `analytics.contact_activity`.
+
+    Raises:
+        StepError: the trigger's `config` cannot be used.
+        RuleError: `where` has a pattern that PostgreSQL cannot read.
+    """
+    asked = parse_event(trigger.event_type, trigger.config)
+    tests = [
+        events.c.organization_id == trigger.organization_id,
+        events.c.event_type == trigger.event_type,
+        events.c.occurred_at < now,
+    ]
+    if asked.where:
+        require_patterns(connection, asked)
+        frame = definitions.frame(
+            connection,
+            trigger.organization_id,
+            zone=definitions.zone_of(connection, trigger.organization_id, reporting_zone),
+            now=now,
+            segments=definitions.Published(definitions.Catalogue([])),
+        )
+        tests.append(Compiler(frame, Sources(contacts, events)).matches(asked, events))
+    return sa.and_(*tests)
+
+
+def is_in_time(connection: sa.Connection, trigger: Any, events: Any) -> Condition:
+    """Whether an event lets in by its instants: since the trigger was created and its program
+    started, and not too old when it arrived; with the policy `backfill` any.
+
+    Raises:
+        BadInputError: the organization's settings cannot be used.
+    """
+    if trigger.policy == "backfill":
+        return sa.true()
+    hours = latest_hours(connection, trigger)
+    is_since: Condition = events.c.occurred_at >= since(trigger)
+    if hours == 0:
+        return is_since
+    age = events.c.inserted_at - events.c.occurred_at
+    return sa.and_(is_since, sa.func.coalesce(age <= dt.timedelta(hours=hours), sa.true()))
+
+
+def since(trigger: Any) -> dt.datetime:
+    """The instant from which on events let in, unless the policy is `backfill`."""
+    created_at: dt.datetime = trigger.created_at
+    return max(created_at, trigger.started_at or created_at)
+
+
+def latest_hours(connection: sa.Connection, trigger: Any) -> int:
+    """Hours after which an event that arrives lets nobody in; 0: it always does."""
+    return settings_of(connection, trigger.organization_id).triggers.latest_event_hours
