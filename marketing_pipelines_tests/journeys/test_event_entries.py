@@ -283,6 +283,10 @@ UNUSABLE: list[tuple[dict[str, Any], str]] = [
         {"config": {"where": [{"property": "plan", "op": "matches", "value": "("}]}},
         "where[0].value: is no regular expression (parentheses () not balanced).",
     ),
+    (
+        {"config": {"where": [{"property": "misspelt", "op": "!=", "value": "x"}]}},
+        "where[0].property: no event of type 'signed_up' has or has had 'misspelt'.",
+    ),
     ({"segment_id": 0}, "segment: is not used by a trigger of type event: leave it empty."),
 ]
 

@@ -15,6 +15,7 @@ from marketing_pipelines.domains.lifecycle.trigger_configs import parse_event
 from marketing_pipelines.domains.segments import definitions
 from marketing_pipelines.domains.segments.asking import require_patterns
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources
+from marketing_pipelines.domains.segments.event_names import require_names
 
 Condition = sa.ColumnElement[bool]
 
@@ -34,7 +35,8 @@ def matches(
 
     Raises:
         StepError: the trigger's `config` cannot be used.
-        RuleError: `where` has a pattern that PostgreSQL cannot read.
+        RuleError: `where` names a property that no such event has or has had, or has a pattern
+            that PostgreSQL cannot read.
     """
     asked = parse_event(trigger.event_type, trigger.config)
     tests = [
@@ -51,6 +53,7 @@ def matches(
             now=now,
             segments=definitions.Published(definitions.Catalogue([])),
         )
+        require_names(asked, frame.event_fields, frame.campaigns, "")
         tests.append(Compiler(frame, Sources(contacts, events)).matches(asked, events))
     return sa.and_(*tests)
 
