@@ -115,7 +115,8 @@ def window(grain: Grain, key: str, zone: ZoneInfo) -> Window:
         if grain == "hour":
             return _hour(dt.datetime.combine(day, dt.time(int(key[11:13])), dt.UTC))
         return _labelled(grain, day, zone)
-    except ValueError:
+    # A zone moves the first and the last days of the calendar out of it.
+    except (ValueError, OverflowError):
         raise BadInputError(
             f"'{key}' is not a partition: {grain}s look like {_EXAMPLES[grain]}."
         ) from None

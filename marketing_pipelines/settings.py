@@ -8,7 +8,9 @@ import difflib
 import io
 import os
 import re
+from contextlib import suppress
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -134,8 +136,23 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         default=None,
         description="Where browsers reach the API when a proxy is in front of it, as "
-        "`https://marketing.example.org`; forms of that origin are accepted. Unset: of the host "
-        "that requests name.",
+        "`https://marketing.example.org`. A server that listens on loopback answers only under "
+        "the names of loopback and of this URL; forms of this origin are accepted.",
+    )
+    ui_url: str | None = Field(
+        default=None,
+        description="The same for the Dagster UI, where a proxy gives it a name of its own.",
+    )
+    ui_auth: bool | None = Field(
+        default=None,
+        description="Whether the Dagster UI asks for a sign-in with a token, as `/admin` does: "
+        "`on` or `off`. Unset: on where the UI listens beyond loopback.",
+    )
+    trusted_proxies: str | None = Field(
+        default=None,
+        description="Addresses or networks of proxies, comma separated, whose headers "
+        "`X-Forwarded-For` and `X-Forwarded-Proto` are believed, as `127.0.0.1,10.0.0.0/8`. "
+        "Unset: no proxy's.",
     )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
@@ -190,11 +207,19 @@ class Settings(BaseSettings):
             raise ValueError("it does not look like https://key@host/number")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "ui_url")
     @classmethod
     def _names_an_origin(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/@?#\s]+(/[^?#\s]*)?", value):
             raise ValueError("it does not look like https://host or https://host:port")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _names_networks(cls, value: str | None) -> str | None:
+        for network in (value or "").split(","):
+            if value is not None and not _is_network(network.strip()):
+                raise ValueError(f"'{network.strip()}' is not an IP address or network")
         return value
 
     @field_validator("first_day")
@@ -232,12 +257,20 @@ class Settings(BaseSettings):
         return self.lake_url or str(self.data_dir / "lake")
 
     @property
-    def public_origin(self) -> str | None:
-        """What browsers send as `Origin` with forms of the public address."""
-        if self.public_url is None:
-            return None
-        url = urlsplit(self.public_url.lower())
-        return f"{url.scheme}://{url.netloc}"
+    def public_urls(self) -> list[str]:
+        """Where browsers reach the API and the Dagster UI through proxies."""
+        return [url for url in (self.public_url, self.ui_url) if url is not None]
+
+    @property
+    def public_origins(self) -> set[str]:
+        """What browsers send as `Origin` with forms of the public addresses."""
+        urls = [urlsplit(url.lower()) for url in self.public_urls]
+        return {f"{url.scheme}://{url.netloc}" for url in urls}
+
+    @property
+    def proxy_networks(self) -> list[str]:
+        """The proxies whose headers are believed."""
+        return [one.strip() for one in (self.trusted_proxies or "").split(",") if one.strip()]
 
     @property
     def spill_folder(self) -> Path:
@@ -260,6 +293,12 @@ class Settings(BaseSettings):
     @property
     def warehouse_path(self) -> Path:
         return self.data_dir / "warehouse.duckdb"
+
+
+def _is_network(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_network(text))
+    return False
 
 
 @cache

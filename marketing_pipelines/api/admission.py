@@ -16,11 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketing_pipelines.api import audit, tokens
+from marketing_pipelines.api import audit, tokens, user_sessions
 from marketing_pipelines.api.answers import Refusal, answer
-from marketing_pipelines.api.pages.rendering import COOKIE, SIGN_IN, is_page
+from marketing_pipelines.api.pages.rendering import SIGN_IN, is_page
 from marketing_pipelines.api.pages.signing import SignIn
 from marketing_pipelines.api.site import Site
+from marketing_pipelines.api.strangers import Strangers
 
 GUARDED = ("/admin", "/cron")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -32,13 +33,18 @@ _cron_bearer = HTTPBearer(
 
 @dataclass(frozen=True)
 class Visit:
-    """One call: who makes it, and its entry in the audit log."""
+    """One call: who makes it, and its entry in the audit log.
+
+    Attributes:
+        is_one_of_many: Whether the entry stands for other calls without a valid token, too.
+    """
 
     entry: int
     token: tokens.Token | None = None
     sign_in: SignIn | None = None
     is_cron: bool = False
     refusal: Refusal | None = None
+    is_one_of_many: bool = False
 
 
 class Admission:
@@ -50,6 +56,7 @@ class Admission:
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
         self._site = site
+        self._strangers = Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,26 +97,33 @@ class Admission:
         is_cron, refusal = False, None
         with self._site.engine.begin() as connection:
             if _is_below(path, "/cron"):
-                is_cron, refusal = self._cron(_bearer_of(headers))
+                is_cron, refusal = self._cron(bearer_of(headers))
             elif is_page(path):
-                sign_in = self._site.signer.read(_cookie_of(headers), self._site.now())
-                token = tokens.find(connection, sign_in.token_id) if sign_in else None
+                sign_in, token = signed_in_as(self._site, connection, headers)
             else:
-                token = tokens.verify(connection, _bearer_of(headers))
+                token = tokens.verify(connection, bearer_of(headers))
             if not _is_below(path, "/cron") and not token and not tokens.any_valid(connection):
                 refusal = Refusal(
                     503, "No token has been made: `marketing-pipelines token create` makes one."
                 )
+            address, now = client[0] if client else "", self._site.now()
+            is_stranger = token is None and not is_cron
+            shared = self._strangers.shared_entry(address, now) if is_stranger else None
+            if shared is not None:
+                audit.note_another(connection, shared)
+                return Visit(shared, refusal=refusal, is_one_of_many=True)
             entry = audit.note(
                 connection,
-                at=self._site.now(),
+                at=now,
                 actor=token.name if token else "cron secret" if is_cron else "unknown",
                 token_id=token.id if token else None,
-                address=client[0] if client else None,
+                address=address or None,
                 method=scope["method"],
                 path=path,
             )
-        return Visit(entry, token, sign_in if token else None, is_cron, refusal)
+        if is_stranger:
+            self._strangers.noted(address, entry, now)
+        return Visit(entry, token, sign_in, is_cron, refusal)
 
     def _cron(self, given: str) -> tuple[bool, Refusal | None]:
         secret = self._site.settings.cron_secret
@@ -127,6 +141,18 @@ class Admission:
             self._site.engine.begin() as connection,
         ):
             audit.answered(connection, visit.entry, status)
+
+
+def signed_in_as(
+    site: Site, connection: sa.Connection, headers: Headers
+) -> tuple[SignIn, tokens.Token] | tuple[None, None]:
+    """The sign-in that a request's cookie stands for, while it and its token are valid."""
+    now = site.now()
+    sign_in = site.signer.read(_cookie_of(headers, site.front.cookie), now)
+    if sign_in is None or not user_sessions.is_open(connection, sign_in.id, sign_in.token_id, now):
+        return None, None
+    token = tokens.find(connection, sign_in.token_id)
+    return (sign_in, token) if token else (None, None)
 
 
 def is_guarded(path: str) -> bool:
@@ -193,14 +219,14 @@ def _is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
 
 
-def _bearer_of(headers: Headers) -> str:
+def bearer_of(headers: Headers) -> str:
     kind, _, credentials = headers.get("authorization", "").partition(" ")
     return credentials.strip() if kind.lower() == "bearer" else ""
 
 
-def _cookie_of(headers: Headers) -> str:
+def _cookie_of(headers: Headers, name: str) -> str:
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""

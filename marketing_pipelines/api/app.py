@@ -10,7 +10,9 @@ from fastapi import FastAPI
 
 from marketing_pipelines.api import answers, health, jobs, queues
 from marketing_pipelines.api.admission import Admission
+from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
+from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.pages.signing import Signer, secret_key
@@ -18,7 +20,14 @@ from marketing_pipelines.api.site import Site
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.settings import Settings
 
-ROUTERS = (health.router, jobs.router, queues.router, pages.router, queue_pages.router)
+ROUTERS = (
+    health.router,
+    jobs.router,
+    queues.router,
+    door.router,
+    pages.router,
+    queue_pages.router,
+)
 
 
 def utc_now() -> dt.datetime:
@@ -32,10 +41,15 @@ def build_app(
     engine: sa.Engine,
     instance: dg.DagsterInstance,
     now: Callable[[], dt.datetime] = utc_now,
+    host: str | None = None,
 ) -> FastAPI:
     """The application that `marketing-pipelines api` serves.
 
     Its description is at `/openapi.json`; pages for people below `/admin` are not part of it.
+
+    Args:
+        host: Address it listens on. On loopback, requests under an unknown name are refused:
+            beyond it a token is all that opens an address.
     """
     load_tasks()
     site = Site(settings, engine, instance, Signer(secret_key(settings)), now)
@@ -51,4 +65,6 @@ def build_app(
     answers.install(app)
     app.add_middleware(Limits)
     app.add_middleware(Admission, site=site)
+    if host is not None and is_loopback(host):
+        app.add_middleware(OwnHosts, hosts=KnownHosts(host, settings.public_urls))
     return app

@@ -35,6 +35,33 @@ def note(
     return number
 
 
+def note_another(connection: sa.Connection, number: int) -> None:
+    """Counts one more call in an entry that stands for many."""
+    connection.execute(
+        sa.update(audit_log).where(audit_log.c.id == number).values(calls=audit_log.c.calls + 1)
+    )
+
+
+def note_signing_in(connection: sa.Connection, shared: int, *, at: dt.datetime, path: str) -> int:
+    """Writes an entry of its own for a sign-in that an entry of many calls counted."""
+    log = audit_log.c
+    connection.execute(sa.update(audit_log).where(log.id == shared).values(calls=log.calls - 1))
+    address = sa.select(log.address).where(log.id == shared)
+    number: int = connection.execute(
+        sa.insert(audit_log)
+        .values(
+            asked_at=at,
+            actor="unknown",
+            address=address.scalar_subquery(),
+            method="POST",
+            path=path,
+            status=303,
+        )
+        .returning(log.id)
+    ).scalar_one()
+    return number
+
+
 def identified(connection: sa.Connection, number: int, *, actor: str, token_id: int) -> None:
     """Completes the entry with who it turned out to be."""
     connection.execute(

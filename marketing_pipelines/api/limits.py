@@ -1,11 +1,13 @@
-"""What is refused before anybody reads it: bodies that are too long, addresses with a NUL."""
+"""Bodies that are too long or come too slowly, and addresses with a NUL, are refused unread."""
+
+import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketing_pipelines.api.answers import Refusal, answer
 
 LONGEST_BODY = 1_000_000
-LONGEST_LENGTH = len(str(LONGEST_BODY))
+SECONDS_FOR_BODY = 30.0
 
 
 class Limits:
@@ -19,44 +21,65 @@ class Limits:
             await self._app(scope, receive, send)
             return
         try:
-            _refuse_nul(scope)
-            body = await _read(scope, receive)
+            refuse_nul(scope)
+            body = await read_body(scope, receive)
         except Refusal as refusal:
             await answer(scope["path"], refusal)(scope, receive, send)
             return
-        messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return messages.pop() if messages else await receive()
-
-        await self._app(scope, replay, send)
+        await self._app(scope, replay(body, receive), send)
 
 
-def _refuse_nul(scope: Scope) -> None:
+def refuse_nul(scope: Scope) -> None:
+    """Refuses an address that PostgreSQL could not store."""
     if "\0" in scope["path"] or b"%00" in scope["query_string"]:
         raise Refusal(400, "An address cannot contain the character NUL: leave it out.")
 
 
-async def _read(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive, longest: int = LONGEST_BODY) -> bytes:
+    """The body of a request.
+
+    Raises:
+        Refusal: it is longer, or is not whole after `SECONDS_FOR_BODY`.
+    """
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    if not all(_is_short(length) for length in lengths):
-        raise _too_long()
+    if not all(_is_short(length, longest) for length in lengths):
+        raise _too_long(longest)
     body = bytearray()
     more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > LONGEST_BODY:
-            raise _too_long()
+    try:
+        async with asyncio.timeout(SECONDS_FOR_BODY):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > longest:
+                    raise _too_long(longest)
+    except TimeoutError:
+        seconds = f"{SECONDS_FOR_BODY:.0f}"
+        raise Refusal(
+            408, f"The body was not whole after {seconds} seconds: send it at once.", _CLOSE
+        ) from None
     return bytes(body)
 
 
-def _is_short(length: bytes) -> bool:
-    return length.isdigit() and len(length) <= LONGEST_LENGTH and int(length) <= LONGEST_BODY
+_CLOSE = {"Connection": "close"}
 
 
-def _too_long() -> Refusal:
-    return Refusal(413, f"The body is longer than {LONGEST_BODY:,} bytes: send less at once.")
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Hands a body on that was read already."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
+
+
+def _is_short(length: bytes, longest: int) -> bool:
+    return length.isdigit() and len(length) <= len(str(longest)) and int(length) <= longest
+
+
+def _too_long(longest: int) -> Refusal:
+    return Refusal(413, f"The body is longer than {longest:,} bytes: send less at once.")

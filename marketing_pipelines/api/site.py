@@ -14,11 +14,29 @@ from marketing_pipelines.settings import Settings
 
 
 @dataclass(frozen=True)
+class Front:
+    """What people sign in to.
+
+    Attributes:
+        cookie: Name of the cookie that stands for a sign-in.
+        home: The page after signing in; the cookie is sent to what is below it.
+    """
+
+    cookie: str
+    home: str
+
+
+ADMIN = Front("marketing_admin", "/admin")
+UI = Front("marketing_ui", "/")
+
+
+@dataclass(frozen=True)
 class Site:
     """One installation as the API sees it.
 
     Attributes:
         now: The clock; a test's stands still.
+        front: What people sign in to here.
     """
 
     settings: Settings
@@ -26,6 +44,7 @@ class Site:
     instance: dg.DagsterInstance
     signer: Signer
     now: Callable[[], dt.datetime]
+    front: Front = ADMIN
 
 
 def _site(request: Request) -> Site:

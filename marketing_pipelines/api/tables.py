@@ -29,6 +29,26 @@ tokens = sa.Table(
     comment="Bearer tokens of the API",
 )
 
+user_sessions = sa.Table(
+    "user_sessions",
+    metadata,
+    identity("Number of the sign-in"),
+    sa.Column(
+        "token_id",
+        sa.BigInteger,
+        sa.ForeignKey("ops.tokens.id"),
+        nullable=False,
+        comment="Token that was shown",
+    ),
+    instant("created_at", "Time of the sign-in", nullable=False),
+    instant("last_seen_at", "Time of a late call, to the minute", nullable=False),
+    instant("expires_at", "End of the sign-in, 12 hours after it", nullable=False),
+    sa.Index("ix_user_sessions_token_id", "token_id"),
+    schema="ops",
+    comment="Sign-ins to the pages and the Dagster UI; signing out and revoking the token delete "
+    "them",
+)
+
 audit_log = sa.Table(
     "audit_log",
     metadata,
@@ -47,6 +67,14 @@ audit_log = sa.Table(
         "status",
         sa.SmallInteger,
         comment="HTTP status of the answer; null: the process ended before it answered",
+    ),
+    sa.Column(
+        "calls",
+        sa.Integer,
+        nullable=False,
+        server_default="1",
+        comment="Calls that the entry stands for; more than one: calls without a valid token, "
+        "beyond the first of their minute",
     ),
     sa.Index("ix_audit_log_asked_at", "asked_at"),
     schema="ops",

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
+from marketing_pipelines.api import user_sessions
 from marketing_pipelines.api.tables import tokens
 from marketing_pipelines.failures import BadInputError
 
@@ -90,6 +91,7 @@ def revoke(connection: sa.Connection, number: int) -> None:
         raise BadInputError(
             f"There is no valid token {number}: `marketing-pipelines token list` lists them."
         )
+    user_sessions.end_all(connection, number)
 
 
 def _valid(connection: sa.Connection, number: int) -> sa.Row[Any] | None:

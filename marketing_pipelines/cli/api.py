@@ -6,29 +6,18 @@ import typer
 
 from marketing_pipelines.cli.session import connected, dagster_instance
 
-SECONDS_TO_FINISH = 3
-
 
 def api(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the API and the pages under /admin."""
-    import uvicorn
-
     from marketing_pipelines.api.app import build_app
+    from marketing_pipelines.api.serving import serve
     from marketing_pipelines.cli.up import address, require_free
 
     require_free(host, port, "--port")
     with connected() as (settings, engine), dagster_instance() as instance:
-        app = build_app(settings=settings, engine=engine, instance=instance)
+        app = build_app(settings=settings, engine=engine, instance=instance, host=host)
         print(f"api: {address(host, port)}/admin, Ctrl-C stops", flush=True)
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SECONDS_TO_FINISH,
-        )
+        serve(app, settings, host=host, port=port)

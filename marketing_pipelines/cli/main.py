@@ -1,6 +1,7 @@
 """Entry point of `marketing-pipelines`: the commands, and how errors end."""
 
 import importlib.metadata
+import os
 import sys
 from typing import Annotated
 
@@ -22,12 +23,14 @@ from marketing_pipelines.cli import (
     sessions,
     timetable,
     token,
+    ui,
     up,
     why,
     worker,
 )
 from marketing_pipelines.failures import MarketingPipelinesError, WrongUsageError
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores.private import UMASK
 
 app = typer.Typer(
     name="marketing-pipelines",
@@ -39,6 +42,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(up.up)
 app.command()(api.api)
+app.command()(ui.ui)
 app.command()(db.migrate)
 app.command()(load.load)
 app.command()(run.run)
@@ -86,6 +90,7 @@ class _Debug:
 
 def main() -> None:
     """Runs a command; an error is one sentence on stderr and exit code 1; 2: wrong usage."""
+    os.umask(UMASK)
     try:
         app()
     except KeyboardInterrupt:

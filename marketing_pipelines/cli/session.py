@@ -16,6 +16,7 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     database_url,
 )
+from marketing_pipelines.stores.private import make_private
 from marketing_pipelines.stores.schema import ensure_database, migrate
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def server_running(settings: Settings) -> Iterator[None]:
 def connected() -> Iterator[tuple[Settings, sa.Engine]]:
     """The settings, and an engine on a running server whose schema is current."""
     settings = get_settings()
+    # The step that needs the folder says what is wrong with it.
+    with contextlib.suppress(OSError):
+        make_private(settings.data_dir)
     with server_running(settings):
         url = database_url(settings)
         migrate(url, settings)

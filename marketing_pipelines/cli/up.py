@@ -27,6 +27,7 @@ from marketing_pipelines.observability.alerts import UI_VARIABLE
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import dagster_database_url
+from marketing_pipelines.stores.private import make_private
 from marketing_pipelines.stores.schema import ensure_database
 from marketing_pipelines.stores.sessions import close_abandoned
 
@@ -71,9 +72,9 @@ def up(
     api_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Port of the API and of /admin.")
     ] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on; the UI has no login.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback the UI asks for a token.")
+    ] = "127.0.0.1",
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
     policies.overrides()
@@ -99,7 +100,7 @@ def up(
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
     """Refuses a second daemon; the lock ends with the process."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_private(settings.data_dir)
     with (settings.data_dir / "up.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,11 +139,10 @@ def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     workspace = str(configuration_file(WORKSPACE_FILE))
     quiet = ["-w", workspace, "--code-server-log-level", "error"]
-    listen = ["-h", host, "-p", str(port)]
     return [
         Part(
             "web server",
-            [*python, "dagster_webserver", *quiet, *listen, "--dagster-log-level", "warning"],
+            [*python, "marketing_pipelines", "ui", "--host", host, "--port", str(port)],
         ),
         Part("daemon", [*python, "dagster._daemon", "run", *quiet, "--log-level", "warning"]),
         Part(

@@ -42,6 +42,7 @@ from marketing_pipelines.stores.embedded_server import (
     wait_gone,
 )
 from marketing_pipelines.stores.embedded_upgrade import refuse_other_major, upgrade_cluster
+from marketing_pipelines.stores.private import make_private
 
 DATABASES = ("marketing", "dagster")
 _MODULE = "marketing_pipelines.stores.embedded"
@@ -179,7 +180,7 @@ class EmbeddedPostgres:
         lock: _FileLock | None = None
         try:
             while lock is None or not lock.in_place():
-                self.data_dir.mkdir(parents=True, exist_ok=True)
+                make_private(self.data_dir)
                 lock = _FileLock(self.data_dir / "postgres.start.lock")
                 lock.acquire(fcntl.LOCK_EX)
             yield

@@ -179,7 +179,6 @@ class HourFile:
         """Moves the finished file into its place, replacing what is there."""
         path = self.lake.path(self.hour)
         if self.lake.is_local:
-            self._temporary.chmod(0o644)
             self._temporary.replace(path)
         else:
             self.lake.filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)

@@ -12,8 +12,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @contextmanager
-def chromium(**options: Any) -> Iterator[Any]:
-    """A page of a fresh browser; `options` are those of its context."""
+def chromium(*flags: str, **options: Any) -> Iterator[Any]:
+    """A page of a fresh browser; `options` are those of its context, `flags` the browser's own."""
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with api.sync_playwright() as playwright:
         own = playwright.chromium.executable_path
@@ -27,7 +27,7 @@ def chromium(**options: Any) -> Iterator[Any]:
         )
         if path is None:
             pytest.skip("no Chromium is installed")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser.new_context(**options).new_page()
         finally:

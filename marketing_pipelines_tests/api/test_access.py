@@ -1,12 +1,16 @@
 """Nobody gets in without a token that allows it, and everybody who tries is in the audit log."""
 
+import datetime as dt
+
 import pytest
 import sqlalchemy as sa
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.admission import is_guarded
-from marketing_pipelines.api.app import ROUTERS
+from marketing_pipelines.api.app import ROUTERS, build_app
+from marketing_pipelines.api.strangers import ENTRIES_OF_ALL, Strangers
 from marketing_pipelines.failures import BadInputError, StoreUnavailableError
 from marketing_pipelines_tests.api.conftest import CRON_SECRET, NOW, Api
 from marketing_pipelines_tests.cli.console import call
@@ -186,6 +190,80 @@ def test_an_answer_that_was_never_given_leaves_an_entry_without_status(api: Api)
     with pytest.raises(KilledError):
         api.client.get("/admin/deadly", headers=api.bearer("read"))
     assert api.audit() == [("the read token", "GET", "/admin/deadly", None)]
+
+
+def test_many_calls_of_a_stranger_share_an_entry_of_the_audit_log(api: Api) -> None:
+    now = NOW
+    object.__setattr__(api.app.state.site, "now", lambda: now)
+    header = api.bearer("read")
+    for _ in range(50):
+        assert (
+            api.client.get(SESSIONS, headers={"Authorization": "Bearer guess"}).status_code == 401
+        )
+    calls = "select actor, calls, count(*) from ops.audit_log group by 1, 2 order by 1, 2"
+    assert api.installation.rows(calls) == [("unknown", 1, 19), ("unknown", 31, 1)]
+    for _ in range(30):
+        assert api.client.get(SESSIONS, headers=header).status_code == 200
+    assert api.installation.rows(calls)[0] == ("the read token", 1, 30), "a token's are all noted"
+    signed = api.client.post("/admin/pages/sign-in", data={"token": api.made["read"]})
+    assert signed.status_code == 303
+    assert api.audit()[-1] == ("the read token", "POST", "/admin/pages/sign-in", 303)
+    assert ("unknown", 31, 1) in api.installation.rows(calls)
+    now = NOW + dt.timedelta(minutes=1)
+    api.client.get(SESSIONS)
+    assert api.audit()[-1] == ("unknown", "GET", SESSIONS, 401), "the next minute has its own"
+
+
+def test_many_strangers_together_have_a_limit_too() -> None:
+    strangers = Strangers()
+    for number in range(ENTRIES_OF_ALL):
+        assert strangers.shared_entry(f"10.0.0.{number}", NOW) is None
+        strangers.noted(f"10.0.0.{number}", number, NOW)
+    assert strangers.shared_entry("10.9.9.9", NOW) == ENTRIES_OF_ALL - 1
+    assert strangers.shared_entry("10.9.9.9", NOW + dt.timedelta(minutes=1)) is None
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "10.0.0.7", ""])
+def test_on_loopback_no_address_answers_under_a_name_of_others(api: Api, host: str) -> None:
+    app = build_app(
+        settings=api.installation.settings.model_copy(
+            update={"public_url": "https://marketing.example"}
+        ),
+        engine=api.installation.engine,
+        instance=api.instance,
+        host="127.0.0.1",
+    )
+    client = TestClient(app, follow_redirects=False)
+    for path in ("/metrics", "/health/live", "/admin", "/openapi.json", CRON):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421, path
+        assert "MARKETING_PUBLIC_URL" in answer.text
+    for own in ("127.0.0.1:8000", "localhost:1", "[::1]:8000", "MARKETING.example"):
+        assert client.get("/health/live", headers={"Host": own}).status_code == 200, own
+
+
+FAR = ["9999-12-31", "9999-12-30", "3000-01-01", "0001-01-01", "10000-01-01"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_a_partition_far_away_is_422(api: Api, zone: str) -> None:
+    settings = api.installation.settings.model_copy(
+        update={"timezone": zone, "cron_secret": CRON_SECRET}
+    )
+    object.__setattr__(api.app.state.site, "settings", settings)
+    right = {"Authorization": f"Bearer {CRON_SECRET}"}
+    keys = {
+        "event_aggregates": FAR,
+        "monthly_usage": [f"{key[:-2]}01" for key in FAR],
+        "contact_activity": [f"{key}-{hour}:00" for key in FAR for hour in ("00", "23")],
+    }
+    for job, partitions in keys.items():
+        for partition in partitions:
+            answer = api.client.post(
+                f"/cron/analytics/{job}", params={"partition": partition}, headers=right
+            )
+            assert answer.status_code == 422, (job, partition)
+            assert "is not a partition" in answer.json()["error"]
 
 
 def test_the_entry_says_when_from_where_and_with_which_token(api: Api) -> None:

@@ -70,19 +70,79 @@ def test_the_cookie_is_signed_for_this_site_alone_and_ends_with_its_token(api: A
 
 def test_cookies_that_were_changed_or_are_old_are_nobodys() -> None:
     signer = Signer("k" * 32)
-    cookie = signer.write(7, NOW)
+    cookie = signer.write(3, 7, NOW)
     found = signer.read(cookie, NOW + dt.timedelta(hours=12))
     assert found is not None
-    assert found.token_id == 7
+    assert (found.id, found.token_id) == (3, 7)
     assert signer.read(cookie, NOW + dt.timedelta(hours=12, seconds=1)) is None
     assert signer.read(cookie[:-2], NOW) is None
     assert signer.read("", NOW) is None
     assert Signer("l" * 32).read(cookie, NOW) is None
     assert signer.is_from(found, signer.form_key(found))
     assert not signer.is_from(found, cookie)
-    other = signer.read(signer.write(7, NOW), NOW)
+    other = signer.read(signer.write(4, 7, NOW), NOW)
     assert other is not None
     assert not signer.is_from(other, signer.form_key(found))
+
+
+def cookies(api: Api) -> dict[str, str]:
+    return dict(api.client.cookies.items())
+
+
+def test_signing_out_and_revoking_the_token_end_a_sign_in_on_the_server(api: Api) -> None:
+    key = sign_in(api, "read")
+    kept = cookies(api)
+    api.client.cookies.clear()
+    sign_in(api, "read")
+    other = cookies(api)
+    assert (
+        api.installation.rows(
+            "select token_id, created_at, last_seen_at, expires_at from ops.user_sessions"
+        )
+        == [(1, NOW, NOW, NOW + dt.timedelta(hours=12))] * 2
+    )
+    api.client.cookies.clear()
+    api.client.cookies.update(kept)
+    assert api.client.post(f"{PAGES}/sign-out", data={"form_key": key}).status_code == 303
+    api.client.cookies.clear()
+    api.client.cookies.update(kept)
+    assert api.client.get(HOME).status_code == 303, "the cookie is kept and opens nothing"
+    api.client.cookies.clear()
+    api.client.cookies.update(other)
+    assert api.client.get(HOME).status_code == 200
+    with api.installation.engine.begin() as connection:
+        tokens.revoke(connection, 1)
+        tokens.create(connection, "another", ["read"])
+    assert api.installation.rows("select 1 from ops.user_sessions") == []
+    assert api.client.get(HOME).status_code == 303
+
+
+def test_a_sign_in_is_seen_at_most_once_a_minute_and_ends_after_twelve_hours(api: Api) -> None:
+    now = NOW
+    object.__setattr__(api.app.state.site, "now", lambda: now)
+    sign_in(api, "read")
+
+    def seen() -> list[dt.datetime]:
+        rows = api.installation.rows("select last_seen_at from ops.user_sessions order by id")
+        return [instant for (instant,) in rows]
+
+    now = NOW + dt.timedelta(seconds=59)
+    assert api.client.get(HOME).status_code == 200
+    assert seen() == [NOW]
+    now = NOW + dt.timedelta(seconds=60)
+    assert api.client.get(HOME).status_code == 200
+    assert seen() == [now]
+    now = NOW + dt.timedelta(hours=12)
+    assert api.client.get(HOME).status_code == 303
+    sign_in(api, "read")
+    assert seen() == [now], "signing in removes what is over"
+
+
+def test_the_page_for_signing_out_is_for_those_who_signed_in(api: Api) -> None:
+    api.bearer("read")
+    assert api.client.get(f"{PAGES}/sign-out").status_code == 303
+    sign_in(api, "read")
+    assert "Signed in with token the read token." in api.client.get(f"{PAGES}/sign-out").text
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def memory(running: Running) -> dict[str, int]:
     """Resident memory of each part with its code server, MB; runs come and go beside them."""
     parts = {
         "daemon": "dagster._daemon",
-        "web server": "dagster_webserver",
+        "web server": "ui",
         "API": "api",
         "worker": "worker",
     }

@@ -130,7 +130,7 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         assert running_up.found(Settings()) == RunningUp(running.process.pid, [])
         another = Settings(log_level="info")
         assert running_up.found(another) == RunningUp(running.process.pid, ["MARKETING_LOG_LEVEL"])
-        daemon, server = running.part("dagster._daemon"), running.part("dagster_webserver")
+        daemon, server = running.part("dagster._daemon"), running.part("ui")
         tree = running.tree()
         for part in (daemon, server):
             part.kill()

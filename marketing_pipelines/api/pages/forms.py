@@ -1,12 +1,13 @@
 """Forms of the pages: read, and refused where another site sent them."""
 
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
 from marketing_pipelines.api.admission import Visit
 from marketing_pipelines.api.answers import Refusal
+from marketing_pipelines.api.hosts import is_own_origin
 from marketing_pipelines.api.site import Site
 
 FORM_KEY = "form_key"
@@ -30,9 +31,8 @@ Fields = Annotated[dict[str, str], Depends(_read)]
 def refuse_foreign_origin(request: Request, site: Site) -> None:
     """Refuses a form that a browser says came from another site."""
     origin = request.headers.get("origin")
-    if origin is None or origin == site.settings.public_origin:
-        return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    host = request.headers.get("host", "")
+    if origin is not None and not is_own_origin(origin, host, site.settings.public_origins):
         raise Refusal(403, "This form came from another site: send it from its own page.")
 
 

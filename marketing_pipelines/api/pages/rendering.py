@@ -6,9 +6,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 HOME, PAGES = "/admin", "/admin/pages"
-SIGN_IN = f"{PAGES}/sign-in"
+SIGN_IN, SIGN_OUT = f"{PAGES}/sign-in", f"{PAGES}/sign-out"
 STYLE = "/static/admin.css"
-COOKIE = "marketing_admin"
 
 _environment = Environment(
     loader=PackageLoader("marketing_pipelines.api.pages"),
@@ -38,4 +37,10 @@ def _duration(milliseconds: int | None) -> str:
 
 
 _environment.filters |= {"instant": _minute, "seconds": _duration}
-_environment.globals |= {"HOME": HOME, "PAGES": PAGES, "SIGN_IN": SIGN_IN, "STYLE": STYLE}
+_environment.globals |= {
+    "HOME": HOME,
+    "PAGES": PAGES,
+    "SIGN_IN": SIGN_IN,
+    "SIGN_OUT": SIGN_OUT,
+    "STYLE": STYLE,
+}

@@ -1,20 +1,17 @@
-"""Signing in and out, the overview, the calendar and the sessions with their buttons."""
+"""The overview, the calendar and the sessions with their buttons."""
 
 import datetime as dt
-from importlib import resources
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
-from marketing_pipelines.api import audit, tokens
-from marketing_pipelines.api.admission import Visit, refuse_without
+from marketing_pipelines.api.admission import refuse_without
 from marketing_pipelines.api.launching import launch
 from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
-from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
-from marketing_pipelines.api.pages.rendering import COOKIE, HOME, PAGES, SIGN_IN, STYLE, render
-from marketing_pipelines.api.pages.showing import HEADERS, Anyone, Reader, back, page
-from marketing_pipelines.api.pages.signing import VALID_FOR
+from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
+from marketing_pipelines.api.pages.rendering import HOME, PAGES
+from marketing_pipelines.api.pages.showing import Anyone, Reader, back, page
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
@@ -26,53 +23,6 @@ from marketing_pipelines.stores import sessions
 from marketing_pipelines.stores.items import failing_items
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get(STYLE)
-def style() -> Response:
-    """The one style sheet."""
-    text = resources.files("marketing_pipelines.api.pages").joinpath("admin.css").read_text()
-    return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=300"})
-
-
-@router.get(SIGN_IN)
-def sign_in_form() -> HTMLResponse:
-    """Asks for a token."""
-    return HTMLResponse(render("sign_in.html", problem=None), headers=HEADERS)
-
-
-@router.post(SIGN_IN)
-def sign_in(request: Request, site: Here, fields: Fields) -> Response:
-    """Exchanges a token for a cookie."""
-    refuse_foreign_origin(request, site)
-    with site.engine.begin() as connection:
-        token = tokens.verify(connection, fields.get("token", "").strip())
-        if token is not None:
-            visit: Visit = request.state.visit
-            audit.identified(connection, visit.entry, actor=token.name, token_id=token.id)
-    if token is None:
-        page = render("sign_in.html", problem="This is no valid token.")
-        return HTMLResponse(page, 401, HEADERS)
-    response = RedirectResponse(HOME, 303)
-    response.set_cookie(
-        COOKIE,
-        site.signer.write(token.id, site.now()),
-        max_age=int(VALID_FOR.total_seconds()),
-        path=HOME,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
-    return response
-
-
-@router.post(f"{PAGES}/sign-out")
-def sign_out(request: Request, site: Here, visit: Anyone, fields: Fields) -> Response:
-    """Takes the cookie away."""
-    refuse_foreign_form(request, site, visit, fields)
-    response = RedirectResponse(SIGN_IN, 303)
-    response.delete_cookie(COOKIE, path=HOME)
-    return response
 
 
 @router.get(HOME)

@@ -9,15 +9,20 @@ from pathlib import Path
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from marketing_pipelines.api.user_sessions import VALID_FOR
 from marketing_pipelines.settings import Settings
-
-VALID_FOR = dt.timedelta(hours=12)
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """Who signed in. `nonce` differs between two sign-ins with one token."""
+    """A sign-in as its cookie names it.
 
+    Attributes:
+        id: Its row of `ops.user_sessions`.
+        nonce: Differs between two sign-ins with one token.
+    """
+
+    id: int
     token_id: int
     nonce: str
 
@@ -29,21 +34,21 @@ class Signer:
         self._cookies = URLSafeSerializer(key, salt="sign-in")
         self._forms = URLSafeSerializer(key, salt="form")
 
-    def write(self, token_id: int, now: dt.datetime) -> str:
+    def write(self, number: int, token_id: int, now: dt.datetime) -> str:
         """The cookie of a new sign-in."""
-        return self._text(
-            self._cookies.dumps([token_id, secrets.token_urlsafe(16), int(now.timestamp())])
-        )
+        nonce = secrets.token_urlsafe(16)
+        return self._text(self._cookies.dumps([number, token_id, nonce, int(now.timestamp())]))
 
     def read(self, cookie: str, now: dt.datetime) -> SignIn | None:
         """Who signed in, if the cookie is ours and not too old."""
         try:
-            token_id, nonce, signed_at = self._cookies.loads(cookie)
-        except BadData:
+            number, token_id, nonce, signed_at = self._cookies.loads(cookie)
+        # A cookie of an earlier release has fewer values.
+        except (BadData, ValueError):
             return None
         if now.timestamp() - signed_at > VALID_FOR.total_seconds():
             return None
-        return SignIn(token_id, nonce)
+        return SignIn(number, token_id, nonce)
 
     def form_key(self, sign_in: SignIn) -> str:
         """What a form of this sign-in carries, so that no other site can send it."""
