@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = 10_000
 MEMORY_LIMIT = "2GB"
 TIME_LIMIT = dt.timedelta(minutes=5)
+MAX_COLUMNS_NAMED = 10
+INSUFFICIENT_PRIVILEGE = "42501"
 _LAKE = (b"lake", b".", b"contact_activity")
 _WORD = re.compile(rb'"(\w+)"|(\w+)|\.')
 _PARTITION_COLUMNS = ("dt", "hr")
@@ -117,7 +119,7 @@ def _ask_postgres(settings: Settings, statement: str, time_limit: dt.timedelta) 
                 cursor.itersize = BATCH_ROWS
                 yield Answer(columns, iter(cursor))
         except psycopg.Error as error:
-            raise _refused(error) from error
+            raise _refused(error, connection, statement) from error
 
 
 def _ask_duckdb(settings: Settings, statement: str, time_limit: dt.timedelta) -> Iterator[Answer]:
@@ -147,7 +149,7 @@ def _ask_duckdb(settings: Settings, statement: str, time_limit: dt.timedelta) ->
                 columns = _told_apart([column[0] for column in answer.description or ()])
                 yield Answer(columns, _batches(answer))
         except (duckdb.Error, adbc_driver_manager.Error, sa.exc.ProgrammingError) as error:
-            raise _refused(error) from error
+            raise _refused(error, connection, statement) from error
 
 
 @contextlib.contextmanager
@@ -277,8 +279,52 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     return told_apart
 
 
-def _refused(error: Exception) -> BadInputError:
+def _refused(error: Exception, connection: sa.Connection, statement: str) -> BadInputError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
-    return BadInputError(
-        f"The query was refused, which takes one statement that reads: {text.rstrip('.!')}."
-    )
+    sentence = f"The query was refused, which takes one statement that reads: {text.rstrip('.!')}"
+    if _is_denied(error):
+        sentence += _unreadable(connection, statement, text)
+    return BadInputError(f"{sentence}.")
+
+
+def _is_denied(error: Exception) -> bool:
+    cause = getattr(error, "orig", error)
+    return getattr(cause, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
+
+
+def _unreadable(connection: sa.Connection, statement: str, text: str) -> str:
+    """Names the table that an error is about, and the columns in the statement (or at all) that
+    the role may not read; nothing where the error is about something else."""
+    connection.rollback()
+    words = {(quoted or plain.lower()) for quoted, plain in _NAME.findall(statement)}
+    parameters = {"words": sorted(words), "told": re.findall(r"\w+", text)}
+    found = connection.execute(_UNREADABLE, parameters).all()
+    clauses = []
+    for relation, is_wholly_closed, columns in found:
+        closed = [name for name in columns if name in words] or columns
+        if is_wholly_closed:
+            clauses.append(f"; analysts may read no column of {relation}")
+        else:
+            names = ", ".join(closed[:MAX_COLUMNS_NAMED])
+            more = len(closed) - MAX_COLUMNS_NAMED
+            names += f" and {more} more" if more > 0 else ""
+            clauses.append(f"; of {relation} analysts may not read {names}")
+    return "".join(clauses)
+
+
+_NAME = re.compile(r'"([^"]+)"|(\w+)')
+_UNREADABLE = sa.text("""
+    select relation.oid::regclass::text,
+        bool_and(not readable),
+        array_agg(attname::text order by attnum) filter (where not readable)
+    from pg_class as relation
+    join pg_namespace as schema on schema.oid = relation.relnamespace
+    join pg_attribute as attribute on attribute.attrelid = relation.oid
+    cross join has_column_privilege(relation.oid, attnum, 'select') as readable
+    where relkind in ('r', 'v', 'm', 'p', 'f') and attnum > 0 and not attisdropped
+        and relname = any(:words) and relname = any(:told)
+        and (nspname = any(:words) or pg_table_is_visible(relation.oid))
+    group by relation.oid
+    having not bool_and(readable)
+    order by 1
+""")

@@ -32,7 +32,11 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     reader_url,
 )
-from marketing_pipelines.stores.schema import ensure_database, installation_id
+from marketing_pipelines.stores.schema import (
+    ensure_database,
+    functions_open_to_reader,
+    installation_id,
+)
 from marketing_pipelines.stores.session_settings import require_kept
 from marketing_pipelines.zones import VERSION
 
@@ -157,7 +161,14 @@ def _postgres(settings: Settings) -> str:
         url = reader_url(settings)
         with connecting(url), create_engine(url).connect() as reader:
             require_kept(reader, "MARKETING_READER_DATABASE_URL")
-    return f"version {version}, no transaction pooler, {numbers}"
+            left = functions_open_to_reader(reader)
+    text = f"version {version}, no transaction pooler, {numbers}"
+    if left:
+        text += (
+            f"; analysts may call {', '.join(left)} until a superuser runs the statement on "
+            "the page for operators (An external PostgreSQL)"
+        )
+    return text
 
 
 def check_same_installation(settings: Settings) -> str:
@@ -243,7 +254,13 @@ def check_zones() -> str:
         used = {settings.timezone, *connection.execute(sa.union(*named)).scalars()}
         known = sorted(used & available_timezones())
         differing = zone_table.differing(connection, known)
+        stored = zone_table.stored_version(connection) or ""
         others = zone_table.read_otherwise_by_the_server(connection, known, dt.datetime.now(dt.UTC))
+    if differing and stored > VERSION:
+        raise ConfigurationError(
+            f"ops.zones is of tzdata {stored.split()[0]} and Python here reads "
+            f"{', '.join(differing)} by {VERSION.split()[0]}: upgrade the package tzdata here."
+        )
     if differing:
         raise ConfigurationError(
             f"ops.zones does not hold what the package tzdata says of {', '.join(differing)}: run "

@@ -11,7 +11,7 @@ from typing import Any
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
-LEAST_WIDTH = 8
+MIN_WIDTH = 8
 BETWEEN_COLUMNS = 3
 
 
@@ -39,7 +39,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]], title: str
     numeric = [_all_numbers(row[i] for row in rows) for i in range(len(header))]
     # A number that loses its last digits is another number; a text goes on in the next line.
     widths = [
-        max(len(row[place]) for row in rows) if is_numeric else LEAST_WIDTH
+        max(len(row[place]) for row in rows) if is_numeric else MIN_WIDTH
         for place, is_numeric in enumerate(numeric)
     ]
     for name, is_numeric, width in zip(header, numeric, widths, strict=True):

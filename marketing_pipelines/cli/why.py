@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import sqlalchemy as sa
 import typer
 
-from marketing_pipelines.cli.output import iso
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.crm.names import find_contact
 from marketing_pipelines.failures import WrongUsageError
@@ -75,18 +74,21 @@ def _of_program(
 
 
 def _tell(stay: "Stay", *, is_one_of_several: bool) -> None:
+    from marketing_pipelines.domains.segments.explaining import written_instant
+
     if is_one_of_several:
         print(f"Time {stay.rotation}:")
     by = f", let in by trigger {stay.trigger}" if stay.trigger else ""
-    print(f"It entered at {_second(stay.entered_at)}{by}.")
+    print(f"It entered at {written_instant(stay.entered_at)}{by}.")
     for one in stay.happened:
         because = f"  ← {one.because}" if one.because else ""
-        print(f"  {_second(one.at)}  {one.step}: {one.outcome}{because}")
+        print(f"  {written_instant(one.at)}  {one.step}: {one.outcome}{because}")
     if stay.ended_at is not None:
         ended = "was canceled" if stay.status == "canceled" else stay.status
-        print(f"It {ended} at {_second(stay.ended_at)}{f': {stay.reason}' if stay.reason else ''}.")
+        because = f": {stay.reason}" if stay.reason else ""
+        print(f"It {ended} at {written_instant(stay.ended_at)}{because}.")
     else:
-        print(f"It stands at {stay.step} since {_second(stay.since)}.")
+        print(f"It stands at {stay.step} since {written_instant(stay.since)}.")
     for sentence in stay.following:
         print(sentence)
 
@@ -98,7 +100,7 @@ def _of_segment(
     place: tuple[int, int],
     segment: str,
 ) -> None:
-    from marketing_pipelines.domains.segments.explaining import explain
+    from marketing_pipelines.domains.segments.explaining import explain, written_instant
 
     found = explain(
         connection,
@@ -108,9 +110,12 @@ def _of_segment(
         reporting_zone=settings.zone,
     )
     if found.entered_at:
-        print(f"{contact} is a member of {found.segment} since {_second(found.entered_at)}.")
+        print(
+            f"{contact} is a member of {found.segment} since {written_instant(found.entered_at)}."
+        )
     elif found.left_at:
-        print(f"{contact} is no member of {found.segment}; it left at {_second(found.left_at)}.")
+        left_at = written_instant(found.left_at)
+        print(f"{contact} is no member of {found.segment}; it left at {left_at}.")
     else:
         print(f"{contact} is no member of {found.segment} and never was.")
     if found.manual is not None:
@@ -122,14 +127,9 @@ def _of_segment(
             "Its members are not those of the rule: it is new, waits for a confirmation or failed."
         )
     else:
-        print(f"Members are right up to {_second(found.evaluated_at)}.")
+        print(f"Members are right up to {written_instant(found.evaluated_at)}.")
     for line in found.lines:
         because = f"  ← {line.because}" if line.because else ""
         print(f"{'  ' * line.depth}{'true ' if line.holds else 'false'} {line.condition}{because}")
     for note in found.notes:
         print(f"note: {note}")
-
-
-def _second(value: dt.datetime) -> str:
-    """An instant without the microseconds that nobody asked about."""
-    return iso(value.replace(microsecond=0))

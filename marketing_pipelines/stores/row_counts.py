@@ -7,16 +7,18 @@ from marketing_pipelines.stores.tables import finished_partitions
 
 # Counting more rows takes longer than most runs; the server's estimate is off by a few percent.
 MAX_COUNTED = 100_000
+# A row of a table that the server has not looked at yet, roughly.
+BYTES_PER_ROW = 100
 
 
 def of_table(connection: sa.Connection, job: str, table: str) -> int:
     """Rows of the table: of a partitioned asset the sum of its partitions, else counted, or, above
-    100,000, as the server estimates."""
+    100,000, as the server estimates, by the table's size where it has not looked at it yet."""
     if job in registered():
         rows = sa.func.coalesce(sa.func.sum(finished_partitions.c.rows), 0)
         of_asset = sa.select(rows).where(finished_partitions.c.asset == job)
         return int(connection.execute(of_asset).scalar_one())
-    estimate = connection.execute(_ESTIMATE, {"table": table}).scalar_one()
+    estimate = connection.execute(_ESTIMATE, {"table": table, "bytes": BYTES_PER_ROW}).scalar_one()
     if estimate > MAX_COUNTED:
         return int(estimate)
     schema, _, name = table.rpartition(".")
@@ -25,8 +27,11 @@ def of_table(connection: sa.Connection, job: str, table: str) -> int:
 
 
 _ESTIMATE = sa.text("""
-    select coalesce(sum(reltuples), 0)
+    select coalesce(sum(
+        case when reltuples < 0 then pg_relation_size(oid) / :bytes else reltuples end), 0)
     from pg_class
-    where oid in (select relid from pg_partition_tree(cast(:table as regclass)))
-       or oid = cast(:table as regclass)
+    -- Not partitioned tables, whose estimate is the sum of their partitions'.
+    where relkind in ('r', 'm')
+        and (oid in (select relid from pg_partition_tree(cast(:table as regclass)))
+            or oid = cast(:table as regclass))
 """)

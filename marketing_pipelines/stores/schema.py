@@ -26,6 +26,11 @@ from marketing_pipelines.stores.tables import installation
 
 MIGRATION_LOCK = 0x6D6B7470
 POOLER_SAMPLES = 5
+# Functions of PostgreSQL that lock, notify, write or end sessions, open to every role at first.
+MORE_THAN_READING = (
+    "^(pg_(try_)?advisory_.*|pg_notify|pg_logical_emit_message|pg_(cancel|terminate)_backend"
+    "|lo_(creat|create|from_bytea|put|open|truncate|truncate64|unlink)|lowrite)$"
+)
 
 
 def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
@@ -49,9 +54,10 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
                     .on_conflict_do_nothing()
                 )
                 connection.commit()
-        if not zone_table.is_current(connection):
+        if zone_table.is_older(connection):
             with _only_one(connection):
-                zone_table.write(connection)
+                if zone_table.is_older(connection):
+                    zone_table.write(connection)
                 connection.commit()
         connection.rollback()
         if settings.analyst_attributes is not None:
@@ -76,6 +82,16 @@ def analysts_see_attributes(connection: sa.Connection) -> bool:
         "marketing_reader", "analytics.contact_attributes", "select"
     )
     return bool(connection.execute(sa.select(may_read)).scalar_one())
+
+
+def functions_open_to_reader(reader: sa.Connection) -> list[str]:
+    """Functions beyond reading that the role of this connection may call, by name."""
+    statement = sa.text(
+        "select distinct proname::text from pg_proc"
+        " where pronamespace = 'pg_catalog'::regnamespace and proname ~ :pattern"
+        " and has_function_privilege(oid, 'execute') order by 1"
+    )
+    return list(reader.execute(statement, {"pattern": MORE_THAN_READING}).scalars())
 
 
 def ensure_database(url: URL) -> None:

@@ -11,10 +11,16 @@ from marketing_pipelines.zones import VERSION, offsets
 _FROM_THE_BEGINNING = "-infinity"
 
 
-def is_current(connection: sa.Connection) -> bool:
-    """Whether the table was written from the package that is installed."""
-    stored = connection.execute(sa.select(installation.c.zones_version)).scalar_one()
-    return bool(stored == VERSION)
+def stored_version(connection: sa.Connection) -> str | None:
+    """The version from which the table was written."""
+    found: str | None = connection.execute(sa.select(installation.c.zones_version)).scalar_one()
+    return found
+
+
+def is_older(connection: sa.Connection) -> bool:
+    """Whether the installed package is newer than the table; a newer table stays as it is."""
+    stored = stored_version(connection)
+    return stored is None or stored < VERSION
 
 
 def write(connection: sa.Connection) -> None:

@@ -205,6 +205,43 @@ def test_a_refusal_is_one_sentence(
     assert sentence.startswith("The query was refused, which takes one statement that reads: ")
 
 
+@pytest.mark.parametrize(
+    ("statement", "end"),
+    [
+        (
+            "select id, config from lifecycle.steps",
+            "; of lifecycle.steps analysts may not read config.",
+        ),
+        (
+            'select s."config" from lifecycle.Steps s',
+            "; of lifecycle.steps analysts may not read config.",
+        ),
+        (
+            "select * from lifecycle.steps",
+            "; of lifecycle.steps analysts may not read CLOSED.",
+        ),
+        (
+            "select s.* from lifecycle.steps s, lake.contact_activity",
+            "; of lifecycle.steps analysts may not read CLOSED.",
+        ),
+        ("select phone from crm.contacts", "; analysts may read no column of crm.contacts."),
+        ("select pg_notify('steps', name) from lifecycle.steps", "function pg_notify."),
+    ],
+)
+def test_a_refused_permission_names_the_table_and_the_columns(
+    filled: Installation, capsys: pytest.CaptureFixture[str], statement: str, end: str
+) -> None:
+    [(closed,)] = filled.rows(
+        "select string_agg(attname, ', ' order by attnum) from pg_attribute"
+        " where attrelid = 'lifecycle.steps'::regclass and attnum > 0 and not attisdropped"
+        " and not has_column_privilege('marketing_reader', attrelid, attnum, 'select')"
+    )
+    assert 2 <= len(closed.split(", ")) <= 10
+    sentence = refusal_here(capsys, "query", statement)
+    assert "permission denied for" in sentence
+    assert sentence.strip().endswith(end.replace("CLOSED", closed))
+
+
 @pytest.mark.parametrize("relation", ["analytics.daily_events", "lake.contact_activity"])
 def test_columns_of_equal_names_are_told_apart(filled: Installation, relation: str) -> None:
     done = call(

@@ -261,7 +261,7 @@ def test_names_that_postgresql_reads_otherwise_have_their_summer_time(
     assert shown - noon.replace(tzinfo=None) == hours * HOUR
 
 
-def test_another_version_of_the_package_writes_the_zones_anew(engine: sa.Engine) -> None:
+def test_a_newer_version_of_the_package_writes_the_zones_anew(engine: sa.Engine) -> None:
     settings = Settings()
     with engine.begin() as connection:
         connection.exec_driver_sql("update ops.installation set zones_version = '2020a to 2100'")
@@ -269,6 +269,21 @@ def test_another_version_of_the_package_writes_the_zones_anew(engine: sa.Engine)
     migrate(database_url(settings), settings)
     with engine.connect() as connection:
         assert zone_table.differing(connection, sorted(available_timezones())) == []
+
+
+def test_an_older_version_of_the_package_leaves_the_zones_of_a_newer_one(
+    engine: sa.Engine,
+) -> None:
+    settings = Settings()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("update ops.installation set zones_version = '2099a to 2100'")
+        connection.exec_driver_sql("update ops.zones set utc_offsets[1] = '7 h' where name = 'UTC'")
+    migrate(database_url(settings), settings)
+    with engine.connect() as connection:
+        assert zone_table.stored_version(connection) == "2099a to 2100"
+        assert zone_table.differing(connection, sorted(available_timezones())) == ["UTC"]
+    with pytest.raises(ConfigurationError, match=r"of tzdata 2099a and Python .* reads UTC by 20"):
+        check_zones()
 
 
 def test_doctor_names_zones_that_differ_and_names_that_are_none(

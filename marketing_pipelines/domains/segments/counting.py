@@ -26,7 +26,7 @@ from marketing_pipelines.domains.segments.rules import Attribute, EventCondition
 from marketing_pipelines.stores.temporary import create_temporary
 
 # A table has at most 1,600 columns.
-MOST_AT_ONCE = 200
+MAX_AT_ONCE = 200
 
 Counted = Mapping[str, sa.ColumnClause[int]]
 
@@ -84,8 +84,8 @@ def _shared(rules: Iterable[Any]) -> Iterator[list[EventCondition]]:
 
 
 def _batched(conditions: list[EventCondition]) -> Iterator[list[EventCondition]]:
-    for start in range(0, len(conditions), MOST_AT_ONCE):
-        yield conditions[start : start + MOST_AT_ONCE]
+    for start in range(0, len(conditions), MAX_AT_ONCE):
+        yield conditions[start : start + MAX_AT_ONCE]
 
 
 def _counts(conditions: list[EventCondition], frame: Frame) -> sa.Select[Any]:

@@ -33,7 +33,7 @@ COMMON: dict[str, Any] = {"group_name": "segments", "owners": ["team:lifecycle"]
 def memberships(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Who belongs to each segment: rules become members, published at once."""
+    """The members of each segment by its rule, published at once."""
     with postgres.tick(context) as tick:
         do_memberships(tick)
     yield with_items_checked(tick)

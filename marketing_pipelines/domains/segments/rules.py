@@ -25,8 +25,8 @@ from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.failures import BadInputError
 
 DEEPEST = 32
-MOST_CONDITIONS = 1_000
-MOST_DIGITS = 200
+MAX_CONDITIONS = 1_000
+MAX_DIGITS = 200
 
 Operator = Literal[
     "=",
@@ -246,8 +246,8 @@ def parse_value(raw: Any) -> Any:
     for count, (condition, path, depth) in enumerate(walk(rule), start=1):
         if depth >= DEEPEST and isinstance(condition, (All, AnyOf, Not)):
             raise RuleError(path, f"is nested more than {DEEPEST} deep")
-        if count > MOST_CONDITIONS:
-            raise RuleError("", f"has more than {MOST_CONDITIONS:,} conditions")
+        if count > MAX_CONDITIONS:
+            raise RuleError("", f"has more than {MAX_CONDITIONS:,} conditions")
         _check(condition, path)
     return rule
 
@@ -398,7 +398,7 @@ def _check_event(condition: EventCondition, path: str) -> None:
     given = condition.model_fields_set
     for key in ("op", "times"):
         if condition.last is not None and key in given:
-            raise RuleError(join(path, key), "cannot stand beside last")
+            raise RuleError(join(path, key), "cannot be combined with last")
     for key, check in (
         ("within", dates.length),
         ("since", dates.require_date),
@@ -431,8 +431,8 @@ def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
     if isinstance(raw, str):
         _refuse_text(raw, path)
     elif isinstance(raw, (int, Decimal)) and not isinstance(raw, bool):
-        if abs(Decimal(raw).adjusted()) > MOST_DIGITS or len(str(raw)) > 2 * MOST_DIGITS:
-            raise RuleError(path, f"has more than {MOST_DIGITS} digits")
+        if abs(Decimal(raw).adjusted()) > MAX_DIGITS or len(str(raw)) > 2 * MAX_DIGITS:
+            raise RuleError(path, f"has more than {MAX_DIGITS} digits")
     elif (isinstance(raw, float) and raw != raw) or raw in (float("inf"), float("-inf")):
         raise RuleError(path, "is no number")
     elif isinstance(raw, Mapping):
