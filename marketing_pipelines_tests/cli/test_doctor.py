@@ -47,6 +47,17 @@ def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
     ) in done.stdout
 
 
+def test_functions_beyond_reading_that_analysts_may_call_are_named(
+    installation: Installation,
+) -> None:
+    assert "analysts may call" not in call("doctor").stdout
+    installation.execute("grant execute on function pg_notify(text, text), lo_creat(int) to public")
+    assert (
+        "; analysts may call lo_creat, pg_notify until a superuser runs the statement on "
+        "the page for operators (An external PostgreSQL)\n"
+    ) in call("doctor").stdout
+
+
 def test_the_settings_of_the_running_up_are_compared_with_this_shell_s(
     installation: Installation,
 ) -> None:
