@@ -23,6 +23,8 @@ def load_tasks() -> dict[str, str]:
     """
     broken = {}
     for domain in pkgutil.iter_modules(domains.__path__):
+        if not domain.ispkg:
+            continue  # a module at this place is named as not loaded
         name = f"{domains.__name__}.{domain.name}.tasks"
         # Imported again, a broken file would meet what it declared the first time.
         if domain.name not in tasks.left_out:

@@ -61,9 +61,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
                 if isinstance(value, types) and all(value is not known for known in found[kind]):
                     found[kind].append(value)
     _name_unloaded()
-    catalog.fill(
-        _catalogued(found["assets"]), [each.name for each in found["schedules"] + found["sensors"]]
-    )
+    catalog.fill(_catalogued(found["assets"]))
     if not left_out:
         policies.require_known(
             {key: policies.declared(key).cron is not None for key in catalog.jobs()}, registered()
@@ -79,6 +77,8 @@ def _rooms() -> Iterator[ModuleType]:
     """Room by room, so that sensors find every job."""
     for room in ROOMS:
         for domain in pkgutil.iter_modules(domains.__path__, f"{domains.__name__}."):
+            if not domain.ispkg:
+                continue  # a module at this place is named as not loaded
             name = f"{domain.name}.{room}"
             jobs_before = len(partitioned_jobs())
             try:

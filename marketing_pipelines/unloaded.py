@@ -24,6 +24,22 @@ DECORATORS = {
     "schedule",
     "sensor",
 }
+CALLS = {
+    "AssetChecksDefinition",
+    "AssetSensorDefinition",
+    "AssetSpec",
+    "AssetsDefinition",
+    "AutomationConditionSensorDefinition",
+    "Definitions",
+    "JobDefinition",
+    "MultiAssetSensorDefinition",
+    "RunStatusSensorDefinition",
+    "ScheduleDefinition",
+    "SensorDefinition",
+    "SourceAsset",
+    "build_schedule_from_partitioned_job",
+    "define_asset_job",
+}
 
 
 def unloaded(domains: Path, rooms: tuple[str, ...]) -> list[str]:
@@ -39,23 +55,31 @@ def unloaded(domains: Path, rooms: tuple[str, ...]) -> list[str]:
 
 
 def _defines(source: str) -> bool:
-    """Whether a function on the top level has one of Dagster's decorators."""
+    """Whether the top level has a decorated function or assigns a definition."""
     if "dagster" not in source:
         return False
     try:
         statements = ast.parse(source).body
     except SyntaxError:
         return False
-    return any(
-        _name(decorator) in DECORATORS
-        for statement in statements
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
-        for decorator in statement.decorator_list
-    )
+    return any(_is_definition(statement) for statement in statements)
 
 
-def _name(decorator: ast.expr) -> str:
-    """`asset` of `@asset`, `@dg.asset` and `@dg.asset(...)`."""
-    if isinstance(decorator, ast.Call):
-        return _name(decorator.func)
-    return decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")
+def _is_definition(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return any(_name(decorator) in DECORATORS for decorator in statement.decorator_list)
+        case ast.Assign(value=ast.expr() as value) | ast.AnnAssign(value=ast.expr() as value):
+            calls = (node for node in ast.walk(value) if isinstance(node, ast.Call))
+            return any(_name(call) in CALLS for call in calls)
+    return False
+
+
+def _name(expression: ast.expr) -> str:
+    """`asset` of `asset`, `dg.asset` and `dg.asset(...)`."""
+    match expression:
+        case ast.Call(func=function):
+            return _name(function)
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""

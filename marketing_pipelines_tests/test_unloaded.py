@@ -33,6 +33,24 @@ def new_asset(context: dg.AssetExecutionContext) -> dg.MaterializeResult: ...
         ("crm/jobs.py", SCAFFOLDED, []),
         ("crm/new/jobs.py", SCAFFOLDED, ["crm/new/jobs.py"]),
         ("crm/helpers.py", "import dagster as dg\n\ndef key() -> dg.AssetKey: ...\n", []),
+        (
+            "crm/clock.py",
+            "import dagster as dg\n"
+            "nightly = dg.ScheduleDefinition(job_name='a', cron_schedule='@daily')\n",
+            ["crm/clock.py"],
+        ),
+        ("defs.py", "import dagster as dg\ndefs: dg.Definitions = dg.Definitions()\n", ["defs.py"]),
+        (
+            "crm/picked.py",
+            "from dagster import define_asset_job\npicked = define_asset_job('picked', '*')\n",
+            ["crm/picked.py"],
+        ),
+        (
+            "crm/both.py",
+            "import dagster as dg\none, other = dg.AssetSpec('a'), dg.AssetSpec('b')\n",
+            ["crm/both.py"],
+        ),
+        ("crm/keys.py", "import dagster as dg\nKEY = dg.AssetKey('a')\n", []),
         ("crm/broken.py", "import dagster as dg\n@dg.asset\ndef (", []),
     ],
 )

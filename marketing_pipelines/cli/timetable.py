@@ -1,4 +1,4 @@
-"""`timetable`: every clock, when it strikes next, whose it is, and where it is written."""
+"""`timetable`: the schedule of every job: cron, next tick, owner, file."""
 
 import datetime as dt
 from typing import TYPE_CHECKING

@@ -1,15 +1,15 @@
 """`up`: Dagster's UI and daemon, the API and a worker under one supervisor, until Ctrl-C."""
 
 import fcntl
-import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -91,11 +91,13 @@ def up(
                 say(f"session {session_id} was abandoned by a process that is gone")
         ensure_database(dagster_database_url(settings))
         environment = {"MARKETING_LOG_LEVEL": "info"} | os.environ | dagster_environment(settings)
-        environment |= mark(settings.data_dir)
+        own_id = uuid.uuid4().hex
+        environment |= mark(settings.data_dir, own_id)
         environment[UI_VARIABLE] = address(host, port)
         say(f"Dagster UI on {address(host, port)}, API on {address(host, api_port)}/admin")
         say(f"data in {settings.data_dir}, Ctrl-C stops")
-        _supervise(_parts(host, port, api_port), environment, settings)
+        guard = Guard(settings.data_dir, own_id)
+        _supervise(_parts(host, port, api_port), environment, settings, guard)
 
 
 @contextmanager
@@ -132,10 +134,7 @@ def require_free(host: str, port: int, option: str) -> None:
 
 
 def address(host: str, port: int) -> str:
-    """The URL of a server: of loopback where it listens everywhere; IPv6 stands in brackets."""
-    with suppress(ValueError):  # a name
-        if (listens_on := ipaddress.ip_address(host)).is_unspecified:
-            host = "127.0.0.1" if listens_on.version == 4 else "::1"
+    """The URL of a server; an IPv6 address stands in brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -177,8 +176,10 @@ class Server:
         self.trouble = trouble
 
 
-def _supervise(parts: list[Part], environment: dict[str, str], settings: Settings) -> None:
-    server, guard = Server(settings), Guard(settings.data_dir)
+def _supervise(
+    parts: list[Part], environment: dict[str, str], settings: Settings, guard: Guard
+) -> None:
+    server = Server(settings)
     try:
         with _stop_requested() as stopping:
             while not stopping:

@@ -330,7 +330,7 @@ def cpu_seconds() -> float:
 
 
 def reset_peak_memory() -> None:
-    """Has the peak begin anew, where the system can: a process may do several runs."""
+    """Resets the peak, where the system can."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
 

@@ -16,7 +16,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.cli import running_up, supervision
 from marketing_pipelines.cli.running_up import RunningUp
-from marketing_pipelines.cli.supervision import SECONDS_TO_STOP, end_marked, mark, marked
+from marketing_pipelines.cli.supervision import (
+    SECONDS_TO_STOP,
+    Guard,
+    end_marked,
+    mark,
+    marked,
+)
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
@@ -152,13 +158,18 @@ def test_the_parts_of_a_killed_up_end_with_it_and_the_next_one_starts_at_once(
     folder = installation.settings.data_dir
     with work_takes_long(installation, tmp_path), Running.up() as running:
         killed = begins(installation)
+        [guard] = [p for p in running.tree() if is_guard(p)]
         tree = running.tree()
         assert {p.pid for p in marked(folder)} >= {p.pid for p in tree[1:] if not is_guard(p)}
         running.process.kill()
         running.process.wait(30)
         with Running.up(ports=(running.port, running.api_port)) as following:
             until(lambda: not [p for p in tree if is_alive(p)], what="the parts to end")
+            parts = psutil.Process(following.process.pid).children()
+            until(lambda: not is_alive(guard), what="the guard to end")
             assert [p.ppid() for p in daemons(folder)] == [following.process.pid]
+            assert psutil.Process(following.process.pid).children() == parts
+            assert not following.said("ended with code")
             assert following.said(f"session {killed} was abandoned")
 
 
@@ -184,23 +195,39 @@ def test_a_new_up_ends_what_is_left_where_the_guard_was_killed_too(
 
 def test_only_the_processes_of_one_data_folder_are_ended(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "other"]
-    sleepers = [
-        subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()"],
-            stdin=subprocess.PIPE,
-            env=os.environ | mark(folder),
-        )
-        for folder in folders
-    ]
-    try:
+    with contextlib.ExitStack() as stack:
+        one, other = (stack.enter_context(sleeping(mark(folder, "an-up"))) for folder in folders)
         until(lambda: all(marked(folder) for folder in folders), what="both to start")
-        assert [p.pid for p in end_marked(folders[0])] == [sleepers[0].pid]
-        assert sleepers[0].wait(30) == -signal.SIGTERM
-        assert sleepers[1].poll() is None
+        assert [p.pid for p in end_marked(folders[0])] == [one.pid]
+        assert one.wait(30) == -signal.SIGTERM
+        assert other.poll() is None
+
+
+def test_the_guard_of_one_up_leaves_the_parts_of_the_next_alone(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        old, new = (stack.enter_context(sleeping(mark(tmp_path, up))) for up in ("old", "new"))
+        until(lambda: len(marked(tmp_path)) == 2, what="both to start")
+        guard = Guard(tmp_path, "old")
+        guard.keep_running()
+        guard.dismiss()
+        assert old.wait(30) == -signal.SIGTERM
+        assert new.poll() is None
+        assert [p.pid for p in end_marked(tmp_path)] == [new.pid]
+
+
+@contextlib.contextmanager
+def sleeping(variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that does nothing until the block ends."""
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        env=os.environ | variables,
+    )
+    try:
+        yield sleeper
     finally:
-        for sleeper in sleepers:
-            sleeper.kill()
-            sleeper.communicate()
+        sleeper.kill()
+        sleeper.communicate()
 
 
 def is_guard(process: psutil.Process) -> bool:
