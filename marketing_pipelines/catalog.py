@@ -4,6 +4,7 @@
 """
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from marketing_pipelines import policies
@@ -34,19 +35,32 @@ left_out: dict[str, str] = {}
 # Files below `domains` that define something of Dagster in a place that is not loaded.
 unloaded: list[str] = []
 _JOBS: dict[str, Job] = {}
+_INSTIGATORS: set[str] = set()
 
 
-def fill(jobs: list[Job]) -> None:
-    """Notes the jobs of the definitions just loaded."""
+def fill(jobs: list[Job], instigators: Iterable[str]) -> None:
+    """Notes the jobs of the definitions just loaded, and the names of schedules and sensors."""
     _JOBS.clear()
     _JOBS.update({job.key: job for job in jobs})
+    _INSTIGATORS.clear()
+    _INSTIGATORS.update(instigators)
 
 
 def jobs() -> dict[str, Job]:
-    """Every job by its key; whoever asks first has the definitions loaded."""
+    """Every job by its key; the first call loads the definitions."""
+    _load()
+    return _JOBS
+
+
+def instigators() -> set[str]:
+    """The names of all schedules and sensors; the first call loads the definitions."""
+    _load()
+    return _INSTIGATORS
+
+
+def _load() -> None:
     if not _JOBS:
         importlib.import_module("marketing_pipelines.definitions")
-    return _JOBS
 
 
 def owner_of(subject: str) -> str | None:

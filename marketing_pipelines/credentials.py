@@ -29,8 +29,8 @@ _SECRET_QUERY = re.compile(
 _ORDINARY = re.compile(r"[A-Za-z]{1,15}|\d{1,11}|.{1,5}", re.DOTALL)
 _WORD = r"(?: [A-Z]?[a-z]{2,} (?:[A-Z][a-z]{2,})*+ | [A-Z]+ | [a-z] ) \d{0,4} | \d+"
 _WORDS = re.compile(rf"(?x) (?:{_WORD}) (?: [^A-Za-z0-9]+ (?:{_WORD}) )*+ [^A-Za-z0-9]*")
-SHORTEST_RANDOM = 8
-LONGEST_WORD = 20
+MIN_RANDOM_LENGTH = 8
+MAX_WORD_LENGTH = 20
 _BETWEEN_PARTS = re.compile(r"([/?&@=:,]+)")
 
 
@@ -120,7 +120,8 @@ def _private_to_apprise(url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _apprise_silent() -> Iterator[None]:
-    """What it logs of an address is redacted, which asks it about the address."""
+    """Silences apprise: its log messages about an address would be redacted by asking apprise
+    again."""
     logger = logging.getLogger("apprise")
     before, logger.disabled = logger.disabled, True
     try:
@@ -150,10 +151,10 @@ def _parts(url: str) -> list[str]:
 def _looks_random(part: str) -> bool:
     """Whether it is no word, no words with something between them, and no number."""
     text = unquote(part)
-    if len(text) < SHORTEST_RANDOM:
+    if len(text) < MIN_RANDOM_LENGTH:
         return False
     longest = max((len(word) for word in re.findall("[A-Za-z]+", text)), default=0)
-    return longest > LONGEST_WORD or not _WORDS.fullmatch(text.strip("#+.-_~"))
+    return longest > MAX_WORD_LENGTH or not _WORDS.fullmatch(text.strip("#+.-_~"))
 
 
 def _without(url: str, secrets: set[str]) -> str:

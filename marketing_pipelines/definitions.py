@@ -61,7 +61,9 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
                 if isinstance(value, types) and all(value is not known for known in found[kind]):
                     found[kind].append(value)
     _name_unloaded()
-    catalog.fill(_catalogued(found["assets"]))
+    catalog.fill(
+        _catalogued(found["assets"]), [each.name for each in found["schedules"] + found["sensors"]]
+    )
     if not left_out:
         policies.require_known(
             {key: policies.declared(key).cron is not None for key in catalog.jobs()}, registered()

@@ -73,7 +73,7 @@ Span = tuple[str, str]
 
 @dataclass(frozen=True)
 class Standing:
-    """What Dagster knows of jobs that have not begun to work.
+    """Dagster's view of jobs that have not begun to work.
 
     Attributes:
         stopped: Schedules that somebody stopped in the UI.

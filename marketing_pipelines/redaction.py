@@ -53,7 +53,7 @@ def _without_secrets(text: str) -> str:
 
 
 def _secrets_in(text: str) -> dict[str, str]:
-    """What may stand in the text and must not, with what stands there instead."""
+    """The secrets in the text, each with its replacement."""
     try:
         settings = get_settings()
     except ConfigurationError:

@@ -44,10 +44,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One session that the request led to."""
+    """One session that the request led to; `partitions` is None where the job has none."""
 
     job: str
-    partitions: int
+    partitions: int | None
     rows: int
     seconds: float
     status: str
@@ -217,7 +217,7 @@ def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:
     return [
         Outcome(
             row.job,
-            int(row.metadata.get("partitions", 0)),
+            None if row.partition is None else int(row.metadata.get("partitions", 0)),
             int(row.metadata.get("rows", 0)),
             (row.duration_ms or 0) / 1000,
             row.status,

@@ -13,7 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 from dagster._core.scheduler.instigation import InstigatorStatus
 
-from marketing_pipelines import policies
+from marketing_pipelines import catalog, policies
 from marketing_pipelines.partitions import PartitionedAsset, clock_zone
 from marketing_pipelines.policies import (
     ALL_ENVIRONMENTS,
@@ -28,6 +28,8 @@ from marketing_pipelines.stores import cascade, marks
 from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
 from marketing_pipelines.stores.strikes import reason_to_skip
 
+# The name in workspace.yaml and pyproject.toml.
+CODE_LOCATION = "marketing_pipelines"
 DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 UNDER_WAY = [
@@ -90,11 +92,19 @@ def schedule_name(asset_key: str) -> str:
 
 
 def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
-    """The schedules and sensors that somebody stopped in the Dagster UI."""
+    """The schedules and sensors that somebody stopped in the Dagster UI.
+
+    Dagster also keeps the states of removed ones, and of those of an earlier code location.
+    """
     if instance.schedule_storage is None:  # an instance in memory, which has no daemon
         return set()
     stopped = instance.all_instigator_state(instigator_statuses={InstigatorStatus.STOPPED})
-    return {state.instigator_name for state in stopped}
+    return {
+        state.instigator_name
+        for state in stopped
+        if state.origin.location_name == CODE_LOCATION
+        and state.instigator_name in catalog.instigators()
+    }
 
 
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
+    ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteInstigatorOrigin,
     RemoteRepositoryOrigin,
 )
@@ -16,11 +16,13 @@ from dagster._core.scheduler.instigation import (
     InstigatorStatus,
     ScheduleInstigatorData,
 )
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.clocks import clocks
 from marketing_pipelines.observability import health
 from marketing_pipelines.occurrences import Record, Session, Standing, judge, occurrences
+from marketing_pipelines.scheduling import stopped_clocks
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
@@ -109,11 +111,14 @@ def test_a_stopped_schedule_is_the_reason_of_a_missed_tick() -> None:
     )
 
 
-def stop(instance: dg.DagsterInstance, name: str) -> None:
-    """Stops a schedule as the UI does."""
+def stop(
+    instance: dg.DagsterInstance, name: str, location: str | None = "marketing_pipelines"
+) -> None:
+    """Stops a schedule as the UI does; without a name, Dagster names a location by its module."""
+    module = LoadableTargetOrigin(module_name="marketing_pipelines.definitions")
     origin = RemoteInstigatorOrigin(
         RemoteRepositoryOrigin(
-            RegisteredCodeLocationOrigin("marketing_pipelines.definitions"), "__repository__"
+            ManagedGrpcPythonEnvCodeLocationOrigin(module, location), "__repository__"
         ),
         name,
     )
@@ -143,6 +148,19 @@ def test_a_stopped_schedule_is_shown_by_timetable_missed_and_health(
     missed = [line for line in call("missed").stdout.splitlines() if "operations/metrics" in line]
     assert missed
     assert all("its schedule is stopped in the Dagster UI" in line for line in missed)
+
+
+def test_schedules_of_the_past_are_not_stopped(installation: Installation) -> None:
+    with dagster_instance() as instance:
+        stop(instance, "operations__removed_schedule")
+        stop(instance, "operations__metrics_schedule", location=None)
+        with installation.engine.begin() as connection:
+            found = health.report(connection, instance, NOW)
+        assert found.stopped == []
+        assert Standing.of(instance).stopped == frozenset()
+        stop(instance, "operations__health_schedule")
+        stop(instance, "operations__marks")
+        assert stopped_clocks(instance) == {"operations__health_schedule"}
 
 
 def test_the_reason_of_a_failure_is_its_error() -> None:

@@ -165,8 +165,9 @@ def _send(engine: sa.Engine, settings: Settings) -> int:
 
 
 def _line(outcome: "Outcome") -> str:
+    partitions = "" if outcome.partitions is None else f"{outcome.partitions} partitions"
     return (
-        f"{outcome.status.lower():<10} {outcome.job:<32} {outcome.partitions:>6} partitions"
+        f"{outcome.status.lower():<10} {outcome.job:<32} {partitions:>17}"
         f" {outcome.rows:>9} rows {outcome.seconds:>7.2f} s"
     )
 

@@ -1,6 +1,7 @@
 """`up`: Dagster's UI and daemon, the API and a worker under one supervisor, until Ctrl-C."""
 
 import fcntl
+import ipaddress
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -134,7 +135,10 @@ def require_free(host: str, port: int, option: str) -> None:
 
 
 def address(host: str, port: int) -> str:
-    """The URL of a server; an IPv6 address stands in brackets."""
+    """The URL of a server: of loopback where it listens everywhere; IPv6 stands in brackets."""
+    with suppress(ValueError):  # a name
+        if (listens_on := ipaddress.ip_address(host)).is_unspecified:
+            host = "127.0.0.1" if listens_on.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -194,8 +194,8 @@ class _Repair:
         if record.stray is not None:
             name, cell = self._header[record.stray], record.cells[record.stray]
             shown = cell[:60].decode("utf-8", "ignore")
-            text = f"{name} '{shown}' {_STRAY}"
-            self._remarks.append(Remark(line + self._chunk.first_line, text))
+            reason = f"'{shown}' {_STRAY}"
+            self._remarks.append(Remark(line + self._chunk.first_line, name, reason))
         self._pieces.append(data[begin : record.end])
         if data[record.end - 1 : record.end] != b"\n":
             self._pieces.append(b"\n")

@@ -88,7 +88,7 @@ class EntityTarget:
         first = joined.slice(int(np.flatnonzero(again)[0]), 1).to_pylist()[0]
         key = ", ".join(f"{name} '{first[name]}'" for name in self._kind.key)
         text = f"{key} stands in an earlier row of this file too, and the last row wins"
-        return [Remark(first["line"], text, int(again.sum()))]
+        return [Remark(first["line"], "", text, int(again.sum()))]
 
     def store(self) -> EntityStore:
         """What writes the batches."""

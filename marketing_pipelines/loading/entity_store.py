@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.kinds import Column, Kind
-from marketing_pipelines.loading.results import MOST_STUB_NAMES, Counts
+from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts
 from marketing_pipelines.loading.stubs import Stubs
 from marketing_pipelines.stores.postgres import copy_arrow
 
@@ -196,7 +196,7 @@ def _counted(insert: str) -> str:
     """An insert of stubs that returns how many it made and the first of their ids."""
     return (
         f"with added as ({insert} returning external_id)"
-        f" select count(*), (array_agg(external_id))[1:{MOST_STUB_NAMES}] from added"
+        f" select count(*), (array_agg(external_id))[1:{MAX_STUB_NAMES}] from added"
     )
 
 

@@ -98,8 +98,8 @@ class EventsTarget:
         if latest is None or latest <= self._soon:
             return []
         ahead = events.filter(pc.greater(events["occurred_at"], self._soon))
-        text = f"occurred_at '{latest:%Y-%m-%dT%H:%M:%SZ}' lies more than a day in the future"
-        return [Remark(pc.min(ahead["line"]).as_py(), text, ahead.num_rows)]
+        reason = f"'{latest:%Y-%m-%dT%H:%M:%SZ}' lies more than a day in the future"
+        return [Remark(pc.min(ahead["line"]).as_py(), "occurred_at", reason, ahead.num_rows)]
 
     def _without_repeats(self, events: "pa.Table") -> "pa.Table":
         """Each event id once; comparing hashes finds out cheaply that nothing is to be done."""

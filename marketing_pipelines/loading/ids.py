@@ -34,7 +34,7 @@ def odd_ids(rows: "pa.Table", columns: Iterable[str]) -> list[Remark]:
             if len(odd):
                 first = int(odd[0])
                 line, value = rows["line"][first].as_py(), column[first].as_py()
-                remarks.append(Remark(line, f"{name} '{value[:60]}' {text}", len(odd)))
+                remarks.append(Remark(line, name, f"'{value[:60]}' {text}", len(odd)))
     return remarks
 
 
@@ -73,7 +73,7 @@ class KeysSeen:
     def seen(
         self, hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]"
     ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Which of some different keys came in an earlier call; all of them are kept."""
+        """Marks the keys that an earlier call had; keeps all of them."""
         import numpy as np
 
         at = np.searchsorted(self._hashes, hashes)

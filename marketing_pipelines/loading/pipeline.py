@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.rejects import RejectsFile
 from marketing_pipelines.loading.remarks import Remark, Tally
-from marketing_pipelines.loading.results import MOST_NAMES, Counts, LoadResult, Reject
+from marketing_pipelines.loading.results import MAX_NAMES, Counts, LoadResult, Reject
 from marketing_pipelines.loading.writers import Store, Writer
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def run_load(
 
 def _other_keys(reader: Reader, missing: list[str], further: list[str]) -> str:
     """Why no line of JSON is a row of the kind."""
-    keys = ", ".join(name[:60] for name in further[:MOST_NAMES]) or "none"
+    keys = ", ".join(name[:60] for name in further[:MAX_NAMES]) or "none"
     return f"{reader.path} has no key {', '.join(missing)} in any line; its other keys are {keys}."
 
 

@@ -1,4 +1,4 @@
-"""What a load says about a whole file: why rows were refused, and what looks wrong in others."""
+"""Sentences about a whole file: reasons of refused rows, oddities of loaded ones."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ from marketing_pipelines.loading.results import Reject
 
 MAX_CAUSES = 1_000
 MAX_SENTENCES = 5
-_VALUES = re.compile(r"'[^']*'|\d+")
+# From the first quotation mark to the last: values may hold apostrophes.
+_VALUES = re.compile(r"'.*'|\d+", re.DOTALL)
 
 
 class Remark(NamedTuple):
@@ -16,13 +17,25 @@ class Remark(NamedTuple):
 
     Args:
         line: the first of the rows.
-        text: a sentence about it that names the column and quotes the value.
+        column: the column that it is about; empty where it is about several.
+        reason: the rest of a sentence that the column begins; it quotes the value.
         rows: how many there are.
     """
 
     line: int
-    text: str
+    column: str
+    reason: str
     rows: int = 1
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return f"{self.column} {self.reason}".strip()
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """The column and the reason without its values."""
+        return self.column, _VALUES.sub("", self.reason)
 
 
 class _Cause(NamedTuple):
@@ -31,17 +44,17 @@ class _Cause(NamedTuple):
 
 
 class Tally:
-    """Counts remarks by their text, in which quoted values and numbers make no difference."""
+    """Counts remarks by column and reason; quoted values and numbers make no difference."""
 
     def __init__(self) -> None:
-        self._causes: dict[str, _Cause] = {}
+        self._causes: dict[tuple[str, str], _Cause] = {}
         self.rows = 0
 
     def add(self, remarks: Iterable[Remark]) -> None:
-        """Counts remarks; beyond `MAX_CAUSES` texts, new ones are counted in `rows` alone."""
+        """Counts remarks; beyond `MAX_CAUSES` causes, new ones are counted in `rows` alone."""
         for remark in remarks:
             self.rows += remark.rows
-            key = _VALUES.sub("", remark.text)
+            key = remark.cause
             cause = self._causes.get(key)
             if cause is not None:
                 first = min(cause.first, remark, key=lambda each: each.line)
@@ -51,10 +64,10 @@ class Tally:
 
     def add_rejects(self, rejects: Iterable[Reject]) -> None:
         """Counts refused rows by column and reason."""
-        self.add(Remark(line, f"{column} {reason}".strip()) for line, column, reason in rejects)
+        self.add(Remark(*reject) for reject in rejects)
 
     def remarks(self) -> list[str]:
-        """A sentence for each of the most frequent texts."""
+        """A sentence for each of the most frequent causes."""
         return [f"{first.text} ({_rows(rows, first.line)})" for rows, first in self._frequent()]
 
     def refusals(self, rows: int) -> list[str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-MOST_NAMES = 10
-MOST_STUB_NAMES = 5
+MAX_NAMES = 10
+MAX_STUB_NAMES = 5
 
 
 class Reject(NamedTuple):
@@ -93,9 +93,9 @@ class LoadResult:
             made = ", ".join(self._made(name) for name in sorted(self.stubs))
             text += f"; named here and not known before: {made}"
         if self.further:
-            text += f"; kept as {self.kept_as}: {', '.join(self.further[:MOST_NAMES])}"
-            if len(self.further) > MOST_NAMES:
-                text += f" and {len(self.further) - MOST_NAMES:,} more"
+            text += f"; kept as {self.kept_as}: {', '.join(self.further[:MAX_NAMES])}"
+            if len(self.further) > MAX_NAMES:
+                text += f" and {len(self.further) - MAX_NAMES:,} more"
         return text
 
 
@@ -104,6 +104,6 @@ def _join_names(
 ) -> dict[str, Sequence[str]]:
     """The first ids of both, by table."""
     return {
-        table: [*one.get(table, ()), *other.get(table, ())][:MOST_STUB_NAMES]
+        table: [*one.get(table, ()), *other.get(table, ())][:MAX_STUB_NAMES]
         for table in {**one, **other}
     }

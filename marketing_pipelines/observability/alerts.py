@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.addresses import Address, of_owner
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.incidents import alerts
 from marketing_pipelines.stores.tables import incidents
@@ -138,7 +139,7 @@ def title(kind: str, told: Any) -> str:
     }[kind]
 
 
-# What health alone sees: how an incident begins and how it ends.
+# Incidents that only health reports: how they begin and end.
 _STATES = {
     "overdue": ("is overdue", "is on time again"),
     "file": ("cannot be imported", "is imported again"),
@@ -160,11 +161,12 @@ def body(kind: str, told: Any) -> str:
         )
     lines = [str(redact(told.error)), f"Since {since}."]
     if told.run_id is not None:
-        lines.append(f"Latest run: {link_to_run(told.run_id)}.")
+        lines.append(f"Latest run: {page_of_run(told.run_id) or told.run_id}.")
     return "\n".join([*lines, "What to do: docs/operations.md."])
 
 
-def link_to_run(run_id: str) -> str:
-    """The run's page in the Dagster UI of `up`; its id where no `up` says where that is."""
-    address = os.environ.get(UI_VARIABLE)
-    return f"{address}/runs/{run_id}" if address else run_id
+def page_of_run(run_id: str) -> str | None:
+    """The run's page in the Dagster UI: at `MARKETING_UI_URL`, else where `up` has it; None where
+    neither gives an address."""
+    address = get_settings().ui_url or os.environ.get(UI_VARIABLE)
+    return f"{address.rstrip('/')}/runs/{run_id}" if address else None

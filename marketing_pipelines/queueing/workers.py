@@ -247,7 +247,7 @@ class _Connector(procrastinate.PsycopgConnector):
 class _Fetching(JobManager):
     """Procrastinate's job manager with our fetching; settling is not its business.
 
-    A server that is gone for a while ends none of the loops beside: Procrastinate notices the end
+    A server that is gone for a while ends none of the other loops: Procrastinate notices the end
     of one only when a worker stops. Whether a worker has to begin anew shows when it fetches.
     """
 

@@ -13,12 +13,10 @@ from marketing_pipelines.failures import (
     TimedOutError,
     UpstreamNotReadyError,
 )
+from marketing_pipelines.partitions import registered
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.redaction import redact, redacted_error
 from marketing_pipelines.stores.run_tags import SCHEDULED_TAG, TICK_TAG
-
-# What is not ready is marked, and a run is asked for when it is.
-_NOT_TRIED_AGAIN = (PermanentError, UpstreamNotReadyError, dg.Failure)
 
 
 @contextlib.contextmanager
@@ -49,9 +47,12 @@ def delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) 
     """How long to wait before the work is tried again; None where it is not."""
     if isinstance(error, dg.RetryRequested):
         return float(error.seconds_to_wait or 0)
-    if isinstance(error, _NOT_TRIED_AGAIN) or not isinstance(error, Exception):
+    job = context.asset_key.to_user_string()
+    if isinstance(error, UpstreamNotReadyError) and job in registered():
+        return None  # Marks ask for the work again when its sources are ready.
+    if isinstance(error, (PermanentError, dg.Failure)) or not isinstance(error, Exception):
         return None
-    delays = policy_of(context.asset_key.to_user_string()).retries
+    delays = policy_of(job).retries
     return delays[context.retry_number] if context.retry_number < len(delays) else None
 
 
@@ -64,12 +65,12 @@ def failed_status(error: BaseException) -> str:
 
 
 def why_canceled(context: dg.AssetExecutionContext, error: BaseException) -> str:
-    """Who or what ended a run that did not end by itself."""
+    """Names the person or process that ended a run."""
     if isinstance(error, KeyboardInterrupt):
         return "It was stopped by Ctrl-C."
     run = context.instance.get_run_by_id(context.run.run_id)
     if run is None or run.status is not dg.DagsterRunStatus.CANCELING:
-        return "Its process was told to end: `up`, the daemon or the machine stopped."
+        return "Its process received a signal to end: `up`, the daemon or the machine stopped."
     asked = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
     reason = asked[-1].message if asked else ""
     if "maximum runtime" in reason:

@@ -49,7 +49,7 @@ SERVER_SETTINGS = (
     "logging_collector=off log_min_messages=warning log_checkpoints=off"
 )
 # The first one with the locale provider `builtin`.
-OLDEST_MAJOR = 17
+MIN_MAJOR = 17
 _logger = logging.getLogger(__name__)
 
 
@@ -168,10 +168,10 @@ class Home:
         command = [str(self.binaries() / "postgres"), "--version"]
         said = subprocess.check_output(command, text=True, **self.child_options())
         major = int(re.search(r"\d+", said)[0])  # type: ignore[index]
-        if major < OLDEST_MAJOR:
+        if major < MIN_MAJOR:
             raise ConfigurationError(
                 f"MARKETING_POSTGRES_BIN is '{self._given_binaries}', PostgreSQL {major}: version "
-                f"{OLDEST_MAJOR} or newer is needed."
+                f"{MIN_MAJOR} or newer is needed."
             )
         return major
 

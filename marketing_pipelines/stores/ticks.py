@@ -383,21 +383,16 @@ def _session_closed(current: Tick) -> Iterator[None]:
         current.skipped = skipped.holder_run_id or "unknown"
         with time_limit(current.job, SILENCE):
             _close(current, "SKIPPED_OVERLAP", str(skipped))
-    except UpstreamNotReadyError as error:
-        with time_limit(current.job, SILENCE):
-            _leave_to_marks(current)
-            # No failure of the job: it follows by itself.
-            _close(current, "FAILED", str(error), will_retry=True)
-        raise
     except BaseException as error:
         # A connection that is silent would keep the run here for ever.
         unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
         with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
+            is_marked = isinstance(error, UpstreamNotReadyError) and _leave_to_marks(current)
             _close(
                 current,
                 failed_status(error),
                 _reason(current, error),
-                will_retry=delay_before_retry(current.context, error) is not None,
+                will_retry=is_marked or delay_before_retry(current.context, error) is not None,
             )
         if lineage.is_deferred(current.context.run.tags) and current.done:
             lineage.report(current.context, current.done, {"session": current.session_id})
@@ -407,15 +402,20 @@ def _session_closed(current: Tick) -> Iterator[None]:
             _close(current, "COMPLETED", None)
 
 
-def _leave_to_marks(current: Tick) -> None:
-    """Marks the partitions that are left, and what they read where that was never done."""
+def _leave_to_marks(current: Tick) -> bool:
+    """Marks the partitions that are left, and what they read where that was never done.
+
+    Returns:
+        Whether it did: the marks know registered assets alone.
+    """
     asset = partitions.registered().get(current.job)
     if asset is None:
-        return
+        return False
     left = [w for w in current.windows if w.key not in current.done]
     current.connection.rollback()
     cascade.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
     current.connection.commit()
+    return True
 
 
 def _reason(current: Tick, error: BaseException) -> str:

@@ -11,6 +11,7 @@ import pytest
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
 from marketing_pipelines.api.pages.signing import Signer
+from marketing_pipelines.observability.alerts import UI_VARIABLE
 from marketing_pipelines.occurrences import Occurrence
 from marketing_pipelines_tests.api.browser import chromium
 from marketing_pipelines_tests.api.conftest import NOW, Api
@@ -318,6 +319,23 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         " and actor = 'browser'"
     )
     assert posts == 8
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_sessions_lead_to_their_runs_where_the_address_of_the_ui_is_known(
+    api: Api, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    sign_in(api, "read")
+    if known:
+        monkeypatch.setenv(UI_VARIABLE, "http://127.0.0.1:3000")
+    else:
+        monkeypatch.delenv(UI_VARIABLE, raising=False)
+    api.installation.execute(
+        "insert into ops.job_sessions (job, trigger, tick, status, run_id)"
+        " values ('a/b', 'manual', now(), 'COMPLETED', 'r-1')"
+    )
+    text = api.client.get(f"{PAGES}/sessions").text
+    assert ('href="http://127.0.0.1:3000/runs/r-1"' in text) == known
 
 
 def says(page: Any, words: str) -> None:

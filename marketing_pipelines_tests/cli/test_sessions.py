@@ -2,7 +2,9 @@
 
 import datetime as dt
 
-from marketing_pipelines_tests.cli.console import call
+import pytest
+
+from marketing_pipelines_tests.cli.console import call, printed_here
 from marketing_pipelines_tests.installation import Installation
 
 HOURS = "analytics/contact_activity"
@@ -27,6 +29,19 @@ def test_sessions_are_listed_newest_first_and_by_job(installation: Installation)
     assert only[1:4] == [HOURS, "2026-03-01-09:00", "manual"]
     assert "COMPLETED" in only
     assert lines("sessions", "--running") == []
+
+
+def test_run_prints_how_many_partitions_only_where_the_job_has_them(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [row] = printed_here(capsys, "run", "operations/metrics").splitlines()[1:]
+    assert [row.split()[0], row.split()[-1], len(row.split())] == [
+        "operations/metrics",
+        "COMPLETED",
+        4,
+    ]
+    command = ("run", HOURS, "--partition", "2026-03-01-09:00", "--only")
+    assert printed_here(capsys, *command).splitlines()[1].split()[:2] == [HOURS, "1"]
 
 
 def test_missed_lists_ticks_since_the_first_start_that_did_not_run(

@@ -1,9 +1,11 @@
 """What `up` refuses before it starts anything."""
 
 import fcntl
+import ipaddress
 
 import pytest
 
+from marketing_pipelines.cli.up import address
 from marketing_pipelines_tests.cli.console import call, refusal_here
 from marketing_pipelines_tests.installation import Installation
 
@@ -22,3 +24,17 @@ def test_a_port_that_cannot_be_is_wrong_usage(installation: Installation) -> Non
     done = call("up", "--port", "99999")
     assert done.returncode == 2
     assert "65535" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:3000"),
+        (str(ipaddress.IPv4Address(0)), "http://127.0.0.1:3000"),
+        ("::", "http://[::1]:3000"),
+        ("fd00::7", "http://[fd00::7]:3000"),
+        ("desk.example.org", "http://desk.example.org:3000"),
+    ],
+)
+def test_the_address_that_is_shown_and_sent_can_be_opened(host: str, url: str) -> None:
+    assert address(host, 3000) == url

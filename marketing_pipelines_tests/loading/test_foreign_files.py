@@ -14,6 +14,7 @@ import pytest
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading import LoadResult
+from marketing_pipelines.loading.remarks import Remark, Tally
 from marketing_pipelines_tests.installation import Installation
 
 FOREIGN = Path(__file__).resolve().parents[3] / "shared" / "trials"
@@ -246,6 +247,27 @@ def test_a_file_refused_for_one_reason_says_it_once(desk: Desk) -> None:
     assert result.notes == [
         "All 90,000 rows are refused for one reason; line 2: occurred_at lies before the first day,"
         " 2015-01-01: set MARKETING_FIRST_DAY earlier to keep such events"
+    ]
+
+
+def test_values_with_apostrophes_and_digits_have_one_reason(desk: Desk) -> None:
+    values = ["O'Brien", "rock 'n' roll", "James' dog", "at 9", "soon"]
+    rows = [f"e{number},o,c,sent,{value}" for number, value in enumerate(values)]
+    result = desk.text("events", "f.csv", "\n".join([EVENT, *rows]))
+    assert result.notes == [
+        "All 5 rows are refused for one reason; line 2: occurred_at 'O'Brien' is not an ISO 8601"
+        " instant such as 2024-01-31T13:00:00Z"
+    ]
+
+
+def test_columns_that_differ_by_a_number_are_counted_apart() -> None:
+    tally = Tally()
+    tally.add(
+        [Remark(2, "line1", "'a ' ends with a blank"), Remark(3, "line2", "'b ' ends with a blank")]
+    )
+    assert tally.remarks() == [
+        "line1 'a ' ends with a blank (line 2)",
+        "line2 'b ' ends with a blank (line 3)",
     ]
 
 

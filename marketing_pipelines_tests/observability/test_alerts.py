@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -18,7 +19,8 @@ import sqlalchemy as sa
 from marketing_pipelines import addresses
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.observability.alerts import LEASE, Recipients, deliver
+from marketing_pipelines.observability import alerts as alerts_module
+from marketing_pipelines.observability.alerts import LEASE, UI_VARIABLE, Recipients, deliver
 from marketing_pipelines.resources import Postgres
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
@@ -256,3 +258,55 @@ def test_what_is_no_address_is_refused_without_repeating_it(text: str) -> None:
 def test_a_kind_that_apprise_does_not_know_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"address 2 \(carrier-pigeon://…\)"):
         addresses.require_usable(addresses.read("json://host/a,carrier-pigeon://tower/7"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "failures", "title", "sentence"),
+    [
+        ("a/b", "first", 1, "a/b failed", "It broke."),
+        ("a/b", "third", 3, "a/b failed 3 times in a row", "It broke."),
+        ("a/b", "recovery", 1, "a/b is well again", "It failed once since {since}."),
+        ("a/b", "recovery", 4, "a/b is well again", "It failed 4 times since {since}."),
+        ("overdue a/b", "first", 1, "a/b is overdue", "It broke."),
+        ("overdue a/b", "recovery", 7, "a/b is on time again", "Since {since}."),
+        ("dead-letters x 10+", "first", 1, "x 10+ has dead letters", "It broke."),
+    ],
+)
+def test_an_alert_says_what_happened_in_plain_words(
+    subject: str, kind: str, failures: int, title: str, sentence: str
+) -> None:
+    opened = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    told = SimpleNamespace(
+        subject=subject, item="", failures=failures, opened_at=opened, error="It broke.", run_id="r"
+    )
+    assert alerts_module.title(kind, told) == title
+    first_line = alerts_module.body(kind, told).splitlines()[0]
+    assert first_line == sentence.format(since="2026-03-01 12:00 UTC")
+
+
+@pytest.mark.parametrize(
+    ("variables", "latest"),
+    [
+        ({}, "r-1"),
+        ({UI_VARIABLE: "http://127.0.0.1:3000"}, "http://127.0.0.1:3000/runs/r-1"),
+        (
+            {UI_VARIABLE: "http://127.0.0.1:3000", "MARKETING_UI_URL": "https://ui.example.org/"},
+            "https://ui.example.org/runs/r-1",
+        ),
+    ],
+)
+def test_an_alert_leads_to_the_run_where_the_address_of_the_ui_is_known(
+    engine: sa.Engine,
+    receiver: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    latest: str,
+) -> None:
+    monkeypatch.delenv(UI_VARIABLE, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    with engine.begin() as connection:
+        failed(connection, [Failure(SUBJECT, "It broke.", "r-1")])
+    assert send(engine, recipients(url(receiver))) == 1
+    assert f"Latest run: {latest}." in json.loads(receiver.received[0])["message"]

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines import partitions
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.failures import BadInputError, UpstreamNotReadyError
 from marketing_pipelines.stores import locks, marks, run_tags, sessions
 from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG, ONLY_MARKED_TAG
 from marketing_pipelines.stores.ticks import Tick
@@ -218,6 +218,71 @@ def test_another_error_is_tried_again_and_a_success_ends_it(engine: sa.Engine) -
         ("FAILED", "ValueError: the first line"),
         ("COMPLETED", None),
     ]
+
+
+def test_a_job_without_partitions_that_is_not_ready_is_tried_again_as_its_session_says(
+    engine: sa.Engine,
+) -> None:
+    """No mark asks for it again."""
+    errors = [UpstreamNotReadyError("Hours are being restated.")]
+
+    def body(tick: Tick) -> None:
+        if errors:
+            raise errors.pop()
+        with tick.begin():
+            pass
+
+    assert delays_of(run_probe(engine, body)) == [1]
+    assert all_sessions(engine, "status, error, will_retry") == [
+        ("FAILED", "Hours are being restated.", True),
+        ("COMPLETED", None, False),
+    ]
+
+
+def test_a_range_that_fails_says_how_much_of_it_is_done(engine: sa.Engine) -> None:
+    def body(tick: Tick) -> None:
+        for window in tick.windows[:2]:
+            with tick.replacing([window]) as replacement:
+                replacement.finished({window.key: 1})
+        raise BadInputError("Line 3 is broken.")
+
+    assert not run_probe(engine, body, HOUR, "2026-03-01-13:00").success
+    progress = f"2 of 4 partitions are done: {HOUR} to {NEXT}."
+    assert all_sessions(engine) == [("FAILED", f"Line 3 is broken. {progress}")]
+
+
+@pytest.mark.parametrize(
+    ("error", "canceling", "sentence"),
+    [
+        (KeyboardInterrupt, None, "It was stopped by Ctrl-C."),
+        (
+            dg.DagsterExecutionInterruptedError,
+            None,
+            "Its process received a signal to end: `up`, the daemon or the machine stopped.",
+        ),
+        (
+            dg.DagsterExecutionInterruptedError,
+            "Sending run termination request.",
+            "Somebody canceled its run in the Dagster UI, on its command line or by its API.",
+        ),
+        (
+            dg.DagsterExecutionInterruptedError,
+            "Canceling due to exceeding maximum runtime of 5 seconds.",
+            "Dagster canceled its run: Canceling due to exceeding maximum runtime of 5 seconds.",
+        ),
+    ],
+)
+def test_the_session_of_a_run_that_was_ended_names_what_ended_it(
+    engine: sa.Engine, error: type[BaseException], canceling: str | None, sentence: str
+) -> None:
+    def body(tick: Tick) -> None:
+        if canceling is not None:
+            tick.context.instance.report_run_canceling(tick.context.run, message=canceling)
+        raise error
+
+    with contextlib.suppress(KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        run_probe(engine, body)
+    assert all_sessions(engine) == [("CANCELED", sentence)]
 
 
 def test_a_statement_over_the_timeout_is_stopped_retried_three_times_and_frees_the_lock(

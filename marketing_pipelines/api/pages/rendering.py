@@ -5,6 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from marketing_pipelines.observability.alerts import page_of_run
+
 HOME, PAGES = "/admin", "/admin/pages"
 SIGN_IN, SIGN_OUT = f"{PAGES}/sign-in", f"{PAGES}/sign-out"
 STYLE = "/static/admin.css"
@@ -43,4 +45,5 @@ _environment.globals |= {
     "SIGN_IN": SIGN_IN,
     "SIGN_OUT": SIGN_OUT,
     "STYLE": STYLE,
+    "page_of_run": page_of_run,
 }

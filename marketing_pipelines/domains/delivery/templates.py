@@ -1,6 +1,6 @@
 """Templates of messages: what they may use, and bounds on the work and the text of one message.
 
-Jinja2 parses and runs them. Whatever lets a result grow beyond its operands is refused when a
+Jinja2 parses and runs them. Operations whose result can outgrow their operands are refused when a
 template is read; the rest is bounded while a message is filled in, by counts and not by a clock, so
 that the same message ends the same way every time.
 """

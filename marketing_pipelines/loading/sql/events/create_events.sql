@@ -1,5 +1,5 @@
 -- PostgreSQL. Where one batch of events lands; organization, contact and campaign are numbers that
--- the three lists beside it explain. Instants are clock times of UTC, whatever the session's zone is:
+-- the three lists of names explain. Instants are clock times of UTC, whatever the session's zone is:
 -- Arrow writes them ten times faster so.
 create temporary table if not exists loaded_events (
     line bigint,
