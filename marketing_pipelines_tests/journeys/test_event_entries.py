@@ -455,6 +455,21 @@ def test_an_event_that_was_written_before_the_trigger_and_committed_after_it_is_
     ]
 
 
+def test_an_event_is_counted_as_left_out_once_however_often_its_trigger_reads_it_anew(
+    programs: Programs,
+) -> None:
+    programs.contact("ann")
+    # Who began to write before the trigger came to be, the server's clock decides.
+    [(now,)] = programs.installation.rows("select now()")
+    signups = Signups(programs)
+    programs.installation.execute("update lifecycle.triggers set created_at = :at", at=now)
+    happen(programs, "e1", "ann", now + SECOND, age=73 * HOUR)
+    with programs.installation.engine.begin() as loading:
+        happen(programs, "e2", "ann", now + SECOND, connection=loading, age=73 * HOUR)
+        assert [signups.left_out(now + number * HOUR) for number in (1, 2, 3)] == [0, 0, 0]
+    assert [signups.left_out(now + number * HOUR) for number in (4, 5)] == [2, 0]
+
+
 def test_more_than_a_page_is_taken_in_one_pass(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -364,8 +364,8 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
         " each time."
     )
     no_date = "The contact has no 'born'."
-    bought = "Trigger bought lets in whom an event 'purchase' happens to, each time."
-    vip = "Trigger new-vip lets in who enters segment vip, once ever; the contact is"
+    bought = "Trigger bought lets in the contact of each event 'purchase', each time."
+    vip = "Trigger new-vip lets in contacts that enter segment vip, once ever; the contact is"
     old = "Trigger old is switched off."
     found = explained(world, other, at("03-02 10:00"), kind="journey")
     assert found.stays == []
@@ -404,7 +404,7 @@ def test_an_event_that_was_left_out_and_a_value_that_is_no_date_are_named(
         """The contact's 'due' is "5.3.2026", which is no date.""",
     ]
     trigger = (
-        "Trigger signed_up lets in whom an event 'signed_up' happens to where"
+        "Trigger signed_up lets in the contact of each event 'signed_up' where"
         ' [{"op": "=", "value": "pro", "property": "plan"}], each time but while it is in it.'
     )
     found = {

@@ -1,5 +1,6 @@
 """Contacts that leave before the last step: of sequences, and of programs that are cancelled."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -118,6 +119,26 @@ def test_a_bounce_after_the_tick_is_for_a_later_pass(world: ProgramWorld) -> Non
     world.move(NEXT, kind="sequence")
     assert world.standing(program, kind="sequence") == {"pause": 2}
     world.move(at("03-02 10:15"), kind="sequence")
+    assert world.left(program, kind="sequence") == [("exited", "bounced", 1)]
+
+
+@pytest.mark.parametrize("others", [(-9,), (99,), (-9, 99), (-9, -8, 99)])
+def test_a_contact_leaves_whichever_other_bounces_the_same_statement_brings(
+    world: ProgramWorld, others: tuple[int, ...]
+) -> None:
+    program, contacts = waiting(world)
+    world.execute(
+        "insert into analytics.contact_activity (organization_id, event_id, contact_id,"
+        " event_type, occurred_at, received_at) select :organization, 'b' || at, :contact,"
+        " 'bounced', at, at from unnest(cast(:instants as timestamptz[])) as at",
+        organization=world.organization_id,
+        contact=contacts[0],
+        instants=[ENTRY + minutes * dt.timedelta(minutes=1) for minutes in (6, *others)],
+    )
+    # A pass of before looks at what was over then.
+    world.move(ARRIVAL, kind="sequence")
+    assert world.standing(program, kind="sequence") == {"pause": 2}
+    world.move(NEXT, kind="sequence")
     assert world.left(program, kind="sequence") == [("exited", "bounced", 1)]
 
 

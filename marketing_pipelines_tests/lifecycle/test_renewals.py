@@ -144,6 +144,30 @@ def test_a_corrected_zone_leaves_other_waits_alone(
     assert world.next_at(program) == before
 
 
+LOCAL = ("morning", "wait", {"weekday": "monday"})
+
+
+@pytest.mark.parametrize("table", ["contacts", "organizations"])
+def test_a_corrected_zone_is_noted_for_kinds_that_wait_for_local_times_alone(
+    world: ProgramWorld, table: str
+) -> None:
+    contacts = world.contacts(3, timezone="UTC")
+    world.program([("pause", "wait", {"for": "9d"}), MAIL], kind="campaign")
+    world.program([NINE], kind="journey")
+    world.program([LOCAL, NINE], kind="sequence")
+    chosen = contacts[:2] if table == "contacts" else [world.organization_id]
+    for zone in (BERLIN, BERLIN, "UTC"):
+        world.execute(
+            f"update crm.{table} set timezone = :zone where id = any(:ids)", zone=zone, ids=chosen
+        )
+    noted = chosen if table == "contacts" else [None]
+    assert world.rows(
+        "select program_kind, contact_id, count(*) from lifecycle.contact_changes"
+        " where organization_id = :organization group by 1, 2 order by 1, 2",
+        organization=world.organization_id,
+    ) == [(kind, number, 2) for kind in ("journey", "sequence") for number in noted]
+
+
 def test_a_corrected_zone_waits_for_who_has_the_contact_in_hand(world: ProgramWorld) -> None:
     program = world.program([NINE])
     [contact] = world.contacts(1, timezone=BERLIN)

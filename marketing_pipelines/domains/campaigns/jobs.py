@@ -54,7 +54,7 @@ step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="
 def sequence_progress(
     context: dg.AssetExecutionContext, postgres: Postgres
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Contacts of active sequences who are due, moved on; who unsubscribes leaves."""
+    """Moves due contacts of active sequences on; unsubscribed contacts leave."""
     with postgres.tick(context) as tick:
         do_progress(
             tick, "sequence", connections=postgres.settings.step_connections, suppressed_exit=True

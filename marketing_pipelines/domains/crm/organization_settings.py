@@ -97,7 +97,7 @@ class Journeys(_Group):
 
 
 class Triggers(_Group):
-    """Which events let contacts into programs."""
+    """Limits on the events that let contacts into programs."""
 
     latest_event_hours: Count = Field(
         default=72, description="Oldest that an event may be when it arrives; 0 = any age"

@@ -40,7 +40,7 @@ Condition = sa.ColumnElement[bool]
 
 @dataclass
 class DateEntries:
-    """What dates did in one pass.
+    """The outcome of date triggers in one pass.
 
     Attributes:
         begun: Enrolments.
@@ -78,7 +78,7 @@ def start_by_dates(
 
 @dataclass
 class Evaluated:
-    """What one trigger did."""
+    """The outcome of one trigger."""
 
     begun: int = 0
     not_dates: int = 0

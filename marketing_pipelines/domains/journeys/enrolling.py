@@ -131,7 +131,7 @@ def enrol(
             earlier.c.completed_at, earlier.c.exited_at, earlier.c.failed_at
         )
         hindrances.append((*own, sa.or_(earlier.c.status == "active", ended_at > seen.c.at)))
-    # Each by index: of what is new the planner knows nothing, and would compare all with all.
+    # Each by index: the planner has no statistics of new rows and would compare all with all.
     is_new = [
         sa.select(earlier.c.id).where(*tests).limit(1).scalar_subquery().is_(None)
         for tests in hindrances

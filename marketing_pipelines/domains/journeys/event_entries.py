@@ -44,7 +44,7 @@ _arrived = sa.table(
 
 @dataclass
 class EventEntries:
-    """What events did in one pass.
+    """The outcome of event triggers in one pass.
 
     Attributes:
         begun: Enrolments.
@@ -101,7 +101,8 @@ class _Entries:
         if trigger.evaluated_at is not None or not locks.try_lock_in_transaction(connection, _LOCK):
             return 0
         unaware = _is_written_unaware(connection, trigger)
-        begun = self._let_in(connection, trigger, name, contact_activity)
+        # Until no such writer is left, each pass reads the same events.
+        begun = self._let_in(connection, trigger, name, contact_activity, is_counted=not unaware)
         self.read.add(trigger.id)
         if not unaware:
             note_evaluated(connection, trigger, self.tick)
@@ -121,12 +122,30 @@ class _Entries:
             with item as trigger:
                 if holds_program(connection, trigger):
                     refuse_unused(trigger)
-                    self._let_in(connection, trigger, name_of(trigger), _arrived)
+                    # Events that a trigger has just read anew arrive once more; one that has yet to
+                    # read them anew counts them then.
+                    is_counted = trigger.evaluated_at is not None and trigger.id not in self.read
+                    self._let_in(
+                        connection, trigger, name_of(trigger), _arrived, is_counted=is_counted
+                    )
                     seen.append(trigger.id)
         connection.execute(read_sql("note_events_seen"), {"ids": seen, "at": self.tick})
         connection.execute(read_sql("note_events_missed"), {"seen": seen})
 
-    def _let_in(self, connection: sa.Connection, trigger: Any, name: str, events: Any) -> int:
+    def _let_in(
+        self,
+        connection: sa.Connection,
+        trigger: Any,
+        name: str,
+        events: Any,
+        *,
+        is_counted: bool,
+    ) -> int:
+        """Lets in the contacts of those events that a trigger wants.
+
+        Args:
+            is_counted: Whether the events that are left out are counted.
+        """
         with _patience(connection, trigger):
             asked = event_triggers.matches(
                 connection, trigger, events, now=self.tick, reporting_zone=self.reporting_zone
@@ -139,8 +158,7 @@ class _Entries:
             ).where(asked, is_in_time)
             begun = enrol(connection, trigger, self.tick, found, begins_at_entry=True)
             left_out = 0
-            # What a trigger has just read anew arrives once more.
-            if trigger.policy != "backfill" and trigger.id not in self.read:
+            if is_counted and trigger.policy != "backfill":
                 late = sa.select(sa.func.count()).where(asked, sa.not_(is_in_time))
                 if events is contact_activity:
                     # Of history only what is young enough to be looked for.

@@ -23,7 +23,7 @@ PAGE = 10_000
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed for the programs of one kind.
+    """Changes that the programs of one kind have yet to take up.
 
     Attributes:
         begin: Opens a transaction at read committed.
@@ -36,7 +36,7 @@ class Changes:
     page: int = PAGE
 
     def renew(self) -> None:
-        """Derives again what enrolments remember of what was edited."""
+        """Renews the columns that enrolments derive from edited rows."""
         with self.begin() as connection:
             edited = self._do(connection, "take_edited_steps").all()
             if edited:
@@ -48,7 +48,7 @@ class Changes:
             last, changes = done.last, done.changes
 
     def end_cancelled(self) -> int:
-        """Ends what cancelled programs left under way; returns how many enrolments."""
+        """Ends active enrolments of cancelled programs; returns their number."""
         total, ended = 0, self.page
         while ended == self.page:
             with self.begin() as connection:

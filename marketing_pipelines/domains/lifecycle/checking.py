@@ -1,4 +1,4 @@
-"""What is wrong with the steps of programs, told before contacts come to them."""
+"""Faults of steps, found before contacts come to them."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ def problems(connection: sa.Connection) -> Iterator[str]:
 
 
 def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> dict[int, str]:
-    """What is wrong with the names in the rules of branches, by step."""
+    """Faults of names in the rules of branches, by step."""
     branches = plan.branches(planned)
     wrong: dict[int, str] = {}
     for organization_id in {one.program.organization_id for one, _ in branches}:

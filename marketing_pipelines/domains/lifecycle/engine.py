@@ -119,7 +119,7 @@ class Pass:
         return self.report
 
     def _take_up_changes(self) -> None:
-        """Does what changed since the last pass asks for."""
+        """Takes up the changes since the last pass."""
         changes = Changes(self.begin, self.kind, self.tick)
         changes.renew()
         left = changes.end_cancelled()
@@ -130,7 +130,7 @@ class Pass:
             self.report.moved_on += left
 
     def _wake(self) -> None:
-        """Has the contacts looked at whose awaited event has arrived."""
+        """Makes contacts due whose awaited event has arrived."""
         taken, last = self.arrivals, 0
         while taken == self.arrivals:
             with self.begin() as connection:

@@ -61,7 +61,7 @@ def _of_segment(row: Any) -> str:
         return f"Trigger {row.name} lets nobody in: its segment is gone."
     since = f"a member since {written_instant(row.member_since)}" if row.member_since else ""
     return (
-        f"Trigger {row.name} lets in who enters segment {row.segment}, "
+        f"Trigger {row.name} lets in contacts that enter segment {row.segment}, "
         f"{_POLICIES[row.policy]}; the contact is {since or 'no member'}."
     )
 
@@ -90,7 +90,7 @@ def _of_event(
     where = row.config.get("where")
     written = f" where {json.dumps(where, ensure_ascii=False)}" if where else ""
     yield (
-        f"Trigger {row.name} lets in whom an event '{row.event_type}' happens to{written}, "
+        f"Trigger {row.name} lets in the contact of each event '{row.event_type}'{written}, "
         f"{_POLICIES[row.policy]}."
     )
     if left_out is None:

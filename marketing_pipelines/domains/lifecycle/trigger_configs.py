@@ -1,4 +1,4 @@
-"""What the `config` of a trigger may say, by its type, and the columns that each type uses."""
+"""The keys of a trigger's `config`, by its type, and the columns that each type uses."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -53,33 +53,53 @@ COMMENT ON COLUMN lifecycle.contact_changes.contact_id IS 'Contact; null = all o
 COMMENT ON COLUMN lifecycle.contact_changes.change IS 'zone = its time zone is another; unreachable = it unsubscribed, complained or bounced';
 COMMENT ON COLUMN lifecycle.contact_changes.at IS 'Passes of ticks after this look at it; null = every pass';
 
--- Waits until a local time are in the contact's zone, else in the organization's.
-create function lifecycle.note_zone() returns trigger
+-- Waits until a local time are in the contact's zone, else in the organization's; kinds without such
+-- a wait need no note. `execute` plans anew by the number of changed rows: a plan that the session
+-- keeps from a statement of one row compares all with all in one of many.
+create function lifecycle.note_zones() returns trigger
 language plpgsql as $$
 begin
-    insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change)
-    select kind, new.organization_id, new.id, 'zone'
-    from unnest(array['campaign', 'sequence', 'journey']) as kind;
+    execute $query$
+        insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change)
+        select local_wait.program_kind, after.organization_id, after.id, 'zone'
+        from before_change as before
+        join after_change as after using (id)
+        join (
+            select distinct organization_id, program_kind
+            from lifecycle.steps
+            where type = 'wait' and jsonb_exists_any(config, array['until', 'weekday'])
+        ) as local_wait on local_wait.organization_id = after.organization_id
+        where before.timezone is distinct from after.timezone
+        order by 1, 2, 3
+    $query$;
     return null;
 end $$;
 
-create trigger note_zone
+create trigger note_zones
 after update on crm.contacts
-for each row when (old.timezone is distinct from new.timezone)
-execute function lifecycle.note_zone();
+referencing old table as before_change new table as after_change
+for each statement execute function lifecycle.note_zones();
 
-create function lifecycle.note_organization_zone() returns trigger
+create function lifecycle.note_organization_zones() returns trigger
 language plpgsql as $$
 begin
-    insert into lifecycle.contact_changes (program_kind, organization_id, change)
-    select kind, new.id, 'zone' from unnest(array['campaign', 'sequence', 'journey']) as kind;
+    execute $query$
+        insert into lifecycle.contact_changes (program_kind, organization_id, change)
+        select distinct step.program_kind, step.organization_id, 'zone'
+        from before_change as before
+        join after_change as after using (id)
+        join lifecycle.steps as step on step.organization_id = after.id
+        where before.timezone is distinct from after.timezone
+            and step.type = 'wait' and jsonb_exists_any(step.config, array['until', 'weekday'])
+        order by 1, 2
+    $query$;
     return null;
 end $$;
 
-create trigger note_organization_zone
+create trigger note_organization_zones
 after update on crm.organizations
-for each row when (old.timezone is distinct from new.timezone)
-execute function lifecycle.note_organization_zone();
+referencing old table as before_change new table as after_change
+for each statement execute function lifecycle.note_organization_zones();
 
 -- Contacts leave a sequence when they unsubscribe, complain or bounce, also while they wait.
 create function lifecycle.note_suppressions() returns trigger
@@ -103,16 +123,16 @@ after update on delivery.suppressions
 referencing new table as touched
 for each statement execute function lifecycle.note_suppressions();
 
+-- Each bounce by its instant: of those at one contact, one may be before an enrolment and one after it.
 create function lifecycle.note_bounces() returns trigger
 language plpgsql as $$
 begin
     insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change, at)
-    select 'sequence', organization_id, contact_id, 'unreachable', min(occurred_at)
+    select distinct 'sequence', organization_id, contact_id, 'unreachable', occurred_at
     from touched
     where event_type = 'bounced'
         and coalesce(properties ->> 'channel', 'email') not in ('sms', 'push')
-    group by organization_id, contact_id
-    order by 2, 3;
+    order by 2, 3, 5;
     return null;
 end $$;
 
@@ -178,15 +198,21 @@ create index ix_tasks_contact_id on crm.tasks (contact_id) where state = 'open';
 create function crm.hand_over_tasks() returns trigger
 language plpgsql as $$
 begin
-    update crm.tasks set owner_id = new.owner_id
-    where contact_id = new.id and state = 'open' and owner_id is not distinct from old.owner_id;
+    execute $query$
+        update crm.tasks as task set owner_id = after.owner_id
+        from before_change as before
+        join after_change as after using (id)
+        where before.owner_id is distinct from after.owner_id
+            and task.contact_id = after.id and task.state = 'open'
+            and task.owner_id is not distinct from before.owner_id
+    $query$;
     return null;
 end $$;
 
 create trigger hand_over_tasks
 after update on crm.contacts
-for each row when (old.owner_id is distinct from new.owner_id)
-execute function crm.hand_over_tasks();
+referencing old table as before_change new table as after_change
+for each statement execute function crm.hand_over_tasks();
 
 -- Programs: an instant that a status needs is written with it where the statement names none, and is
 -- never cleared while the status lasts.

@@ -1,4 +1,4 @@
-"""What enrolments and programs remember is renewed with its source."""
+"""Columns of enrolments and programs that are renewed with their source."""
 
 from marketing_pipelines.stores.schema import run_sql_file
 

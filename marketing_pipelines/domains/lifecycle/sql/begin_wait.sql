@@ -1,5 +1,5 @@
--- Has those wait who came to a wait that is not counted from the step before: one until a time of day
--- or a weekday, or one that could not be read when they came. Of the contact's own zone, else the
+-- Begins waits that are not counted from the step before: until a time of day or a weekday, or of a
+-- step that could not be read when the contact came to it. Of the contact's own zone, else the
 -- organization's, else the reporting zone; an unknown zone is none. Of the instants at which the clock
 -- there first shows this time, the first that was not over. A time that a day leaves out is as much
 -- later as clocks were put forward.

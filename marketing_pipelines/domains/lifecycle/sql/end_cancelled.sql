@@ -1,5 +1,5 @@
--- Ends what cancelled programs left under way, as of the cancellation: of the next so many; returns
--- how many, and when they ended. Those that somebody else has in hand are for the next pass.
+-- Ends active enrolments of cancelled programs, as of the cancellation, so many at a time. Returns
+-- their number and when they ended. Those that somebody else has in hand are for the next pass.
 with left_over as materialized (
     select enrolment.id, greatest(coalesce(enrolment.arrived_at, enrolment.entered_at),
                                   least(program.cancelled_at, :tick)) as ended_at

@@ -1,2 +1,2 @@
--- Tells the trigger on enrolments that the transaction marks its days itself.
+-- Switches off the trigger that marks days: this transaction marks them itself.
 select set_config('lifecycle.marks_days', 'by itself', true)

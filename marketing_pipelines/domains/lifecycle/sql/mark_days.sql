@@ -1,2 +1,2 @@
--- Has the days of instants counted again.
+-- Marks the days of instants to be counted again.
 select lifecycle.mark_days(cast(:instants as timestamptz[]))

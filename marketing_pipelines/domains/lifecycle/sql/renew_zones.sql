@@ -1,5 +1,5 @@
--- Has waits until a local time begin again, from the arrival, of contacts whose time zone is another
--- now, and forgets the changes: of the next so many; returns how many changes, and the last of them.
+-- Begins waits until a local time again, from the arrival, of contacts whose time zone is another
+-- now, and forgets the changes: of the next so many. Returns the number of changes and the last one.
 -- A change stays while somebody else has an enrolment of its contact in hand.
 with changed as materialized (
     select id, organization_id, contact_id

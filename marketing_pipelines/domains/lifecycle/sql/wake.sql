@@ -1,6 +1,6 @@
--- Has the contacts looked at whose awaited event has arrived, and forgets arrivals that nobody can
--- have missed: of the next so many arrivals; returns how many contacts that were, how many arrivals,
--- and the last of them. A pass that was under way when an event was committed may have brought a
+-- Makes contacts due whose awaited event has arrived, and forgets arrivals that no contact can have
+-- missed: of the next so many arrivals. Returns the number of these contacts, that of the arrivals,
+-- and the last arrival. A pass that was under way when an event was committed may have brought a
 -- contact to its wait without seeing either; so an arrival stays until every transaction that was
 -- open when it was first looked at has ended. It stays too while somebody else has its contact in
 -- hand. At a step that was edited, contacts no longer wait for the event: its next pass looks anew.
