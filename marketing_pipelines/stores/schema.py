@@ -70,10 +70,12 @@ def show_attributes(connection: sa.Connection, *, allowed: bool) -> None:
     """Lets the role of the analysts read names and attributes of contacts, or hides them."""
     if analysts_see_attributes(connection) is not allowed:
         verb, preposition = ("grant", "to") if allowed else ("revoke", "from")
-        connection.exec_driver_sql(
-            f"{verb} select on analytics.contact_attributes {preposition} marketing_reader"
-        )
-    connection.commit()
+        with _only_one(connection):
+            connection.exec_driver_sql(
+                f"{verb} select on analytics.contact_attributes {preposition} marketing_reader"
+            )
+            connection.commit()
+    connection.rollback()
 
 
 def analysts_see_attributes(connection: sa.Connection) -> bool:
@@ -251,7 +253,7 @@ def run_sql(text: str) -> None:
 
 @contextlib.contextmanager
 def _only_one(connection: sa.Connection) -> Iterator[None]:
-    """Two processes that start at once migrate one after the other."""
+    """Lets processes that start at once change the schema or its rights one after the other."""
     connection.execute(sa.select(sa.func.pg_advisory_lock(MIGRATION_LOCK)))
     connection.commit()
     try:

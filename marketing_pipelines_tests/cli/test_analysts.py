@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,21 @@ from typing import Any
 import duckdb
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError, TimedOutError
 from marketing_pipelines.querying import ask
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import database_url, libpq_uri, reader_url
-from marketing_pipelines.stores.schema import migrate
+from marketing_pipelines.stores.schema import (
+    MIGRATION_LOCK,
+    analysts_see_attributes,
+    migrate,
+)
 from marketing_pipelines_tests.cli.console import printed_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
+from marketing_pipelines_tests.waiting import until
 
 ATTRIBUTES = "analytics.contact_attributes"
 PROMISED = [
@@ -156,6 +163,29 @@ def test_attributes_are_hidden_where_the_setting_is_off_until_it_is_on_again(
         ask_for_all(unsaid, f"select * from {ATTRIBUTES}")
     shown = with_attributes(filled.settings, "on")
     assert len(ask_for_all(shown, f"select * from {ATTRIBUTES}")[1]) == 3
+
+
+def test_two_commands_may_turn_the_switch_at_once(filled: Installation) -> None:
+    with_attributes(filled.settings, "on")
+    try:
+        with filled.engine.connect() as first, ThreadPoolExecutor(1) as pool:
+            first.execute(sa.select(sa.func.pg_advisory_lock(MIGRATION_LOCK)))
+            first.exec_driver_sql(f"revoke select on {ATTRIBUTES} from marketing_reader")
+            second = pool.submit(with_attributes, filled.settings, "off")
+            until(lambda: filled.rows(WAITING), what="the second to wait")
+            first.commit()
+            first.execute(sa.select(sa.func.pg_advisory_unlock(MIGRATION_LOCK)))
+            first.commit()
+            second.result(60)
+            assert not analysts_see_attributes(first)
+    finally:
+        with_attributes(filled.settings, "on")
+
+
+WAITING = """
+    select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'
+"""
 
 
 @pytest.mark.parametrize("switch", ["off", "on"])
