@@ -27,10 +27,10 @@ def load_tasks() -> dict[str, str]:
             continue  # a module at this place is named as not loaded
         name = f"{domains.__name__}.{domain.name}.tasks"
         # Imported again, a broken file would meet what it declared the first time.
-        if domain.name not in tasks.left_out:
+        if domain.name not in tasks.import_errors:
             _load(domain.name, name)
-        if domain.name in tasks.left_out:
-            broken[name] = tasks.left_out[domain.name]
+        if domain.name in tasks.import_errors:
+            broken[name] = tasks.import_errors[domain.name]
     tasks.all_loaded.set()
     return broken
 
@@ -40,5 +40,5 @@ def _load(domain: str, name: str) -> None:
         if importlib.util.find_spec(name):
             importlib.import_module(name)
     except Exception as error:
-        tasks.left_out[domain] = f"{type(error).__name__}: {error}"
+        tasks.import_errors[domain] = f"{type(error).__name__}: {error}"
         _logger.exception("%s cannot be imported and is left out.", name)

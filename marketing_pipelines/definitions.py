@@ -21,14 +21,14 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
 
-from marketing_pipelines import catalog, domains, policies
+from marketing_pipelines import domains, policies, registry
 from marketing_pipelines.autoload import load_tasks
-from marketing_pipelines.catalog import left_out
+from marketing_pipelines.freshness.partitions import registered
+from marketing_pipelines.jobs.resources import EventLake, Postgres
+from marketing_pipelines.jobs.scheduling import partitioned_jobs
 from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.observability import logs
-from marketing_pipelines.partitions import registered
-from marketing_pipelines.resources import EventLake, Postgres
-from marketing_pipelines.scheduling import partitioned_jobs
+from marketing_pipelines.registry import import_errors
 from marketing_pipelines.unloaded import unloaded
 
 # `backfill_policy` and `allow_nonexistent_upstream_partitions` are beta; the version is pinned.
@@ -53,7 +53,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """
     logs.configure()
     policies.overrides()
-    left_out.update(load_tasks())
+    import_errors.update(load_tasks())
     found: dict[str, Any] = {kind: [] for kind in _KINDS}
     for module in _rooms():
         for value in vars(module).values():
@@ -61,12 +61,12 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
                 if isinstance(value, types) and all(value is not known for known in found[kind]):
                     found[kind].append(value)
     _name_unloaded()
-    catalog.fill(
+    registry.fill(
         _catalogued(found["assets"]), [each.name for each in found["schedules"] + found["sensors"]]
     )
-    if not left_out:
+    if not import_errors:
         policies.require_known(
-            {key: policies.declared(key).cron is not None for key in catalog.jobs()}, registered()
+            {key: policies.declared(key).cron is not None for key in registry.jobs()}, registered()
         )
     return dg.Definitions(
         **found,
@@ -88,13 +88,13 @@ def _rooms() -> Iterator[ModuleType]:
                     yield importlib.import_module(name)
             except Exception as error:
                 del partitioned_jobs()[jobs_before:]
-                left_out[name] = f"{type(error).__name__}: {error}"
+                import_errors[name] = f"{type(error).__name__}: {error}"
                 _logger.exception("%s cannot be imported and is left out.", name)
 
 
 def _name_unloaded() -> None:
-    catalog.unloaded[:] = unloaded(PACKAGE / "domains", ROOMS)
-    for file in catalog.unloaded:
+    registry.unloaded[:] = unloaded(PACKAGE / "domains", ROOMS)
+    for file in registry.unloaded:
         _logger.warning(
             "domains/%s is not loaded: move its definitions into the %s.py of a domain.",
             file,
@@ -102,7 +102,7 @@ def _name_unloaded() -> None:
         )
 
 
-def _catalogued(assets: Sequence[Any]) -> list[catalog.Job]:
+def _catalogued(assets: Sequence[Any]) -> list[registry.Job]:
     jobs = []
     for asset in assets:
         if isinstance(asset, dg.AssetsDefinition):
@@ -112,7 +112,7 @@ def _catalogued(assets: Sequence[Any]) -> list[catalog.Job]:
             root = PACKAGE.parent
             file = path.relative_to(root) if path.is_relative_to(root) else path
             jobs.append(
-                catalog.Job(
+                registry.Job(
                     key=asset.key.to_user_string(),
                     owner=", ".join(asset.owners_by_key[asset.key]),
                     file=f"{file}:{code.co_firstlineno}",

@@ -143,11 +143,11 @@ def settings_table() -> str:
 def timetable() -> str:
     """The clock of every job, and what starts the jobs that have none."""
 
-    from marketing_pipelines.clocks import every_clock
-    from marketing_pipelines.partitions import registered
+    from marketing_pipelines.freshness.partitions import registered
+    from marketing_pipelines.freshness.schedules import all_schedules
     from marketing_pipelines.policies import declared
 
-    found = every_clock()
+    found = all_schedules()
     assets = registered()
     rows = []
     for clock in found:
@@ -193,7 +193,7 @@ def timetable() -> str:
 def _sensors() -> Iterator[list[str]]:
     """Every sensor; they are on unless somebody stops them in the Dagster UI."""
     from marketing_pipelines.definitions import defs
-    from marketing_pipelines.scheduling import WHILE_OFF
+    from marketing_pipelines.jobs.scheduling import WHILE_OFF
 
     for sensor in sorted(defs.sensors or (), key=lambda sensor: sensor.name):
         description = " ".join((sensor.description or "").partition("\n\n")[0].split())
@@ -209,7 +209,7 @@ def _unclocked(clocked: set[str]) -> Iterator[list[str]]:
     import dagster as dg
 
     from marketing_pipelines.definitions import defs
-    from marketing_pipelines.partitions import registered
+    from marketing_pipelines.freshness.partitions import registered
 
     for asset in defs.assets or ():
         if not isinstance(asset, dg.AssetsDefinition):

@@ -23,8 +23,8 @@ CatchUp = Literal["all", "once", "skip"]
 Environment = Literal["development", "staging", "production"]
 ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
 # What `jobs.toml` may ask for, seconds; beyond it, sums do not fit into what keeps them.
-LONGEST = 30 * 24 * 3600
-MOST_RETRIES = 20
+MAX_SECONDS = 30 * 24 * 3600
+MAX_RETRIES = 20
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
 # Keys that say something about a clock, which not every job has.
 OF_CLOCKS = ("enabled", "cron", "environments", "catch_up")
@@ -89,7 +89,7 @@ class Override(BaseModel):
     cron: str | None = None
     environments: list[Environment] | None = None
     catch_up: CatchUp | None = None
-    timeout: float | None = Field(default=None, gt=0, le=LONGEST)
+    timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     retries: Any = None
     alert: bool | None = None
 
@@ -226,11 +226,15 @@ def _override(path: Path, job: str, value: Any) -> Override:
 
 
 def _is_delay(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 0 <= value <= MAX_SECONDS
+    )
 
 
 def _is_rule(times: Any, delay: Any, rest: Mapping[Any, Any]) -> bool:
-    return not rest and type(times) is int and 0 <= times <= MOST_RETRIES and _is_delay(delay)
+    return not rest and type(times) is int and 0 <= times <= MAX_RETRIES and _is_delay(delay)
 
 
 def _refuse(path: Path, job: str | None, key: str | None, reason: str) -> NoReturn:

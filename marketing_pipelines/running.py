@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.failures import BadInputError, MarketingPipelinesError, PermanentError
-from marketing_pipelines.partitions import (
+from marketing_pipelines.freshness import propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import (
     PartitionedAsset,
     Window,
     registered,
@@ -20,10 +21,10 @@ from marketing_pipelines.partitions import (
     windows_between,
     windows_over,
 )
-from marketing_pipelines.scheduling import job_name
+from marketing_pipelines.jobs.scheduling import job_name
+from marketing_pipelines.runs import materializations
+from marketing_pipelines.runs.tags import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import cascade, lineage, marks
-from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 from marketing_pipelines.stores.tables import job_sessions
 
 WAREHOUSE = "analytics/warehouse"
@@ -102,9 +103,9 @@ def run_marked(
     while True:
         now = dt.datetime.now(dt.UTC)
         with engine.begin() as connection:
-            pending = cascade.pending(connection, now=now, zone=settings.zone)
+            pending = propagation.pending(connection, now=now, zone=settings.zone)
         unasked = {
-            asset: marks.Pending(dict.fromkeys(found.requested), found.never_done)
+            asset: stale_partitions.Pending(dict.fromkeys(found.requested), found.never_done)
             for asset, found in pending.items()
         }
         requests = next_requests(
@@ -158,8 +159,8 @@ def _not_current(
     """Marks what was never done, and returns everything that is marked."""
     keys = [w.key for w in windows]
     with engine.begin() as connection:
-        marks.add(connection, asset.key, keys, unfinished_only=True)
-        marked = {mark.partition for mark in marks.seen(connection, asset.key, keys)}
+        stale_partitions.add(connection, asset.key, keys, unfinished_only=True)
+        marked = {mark.partition for mark in stale_partitions.seen(connection, asset.key, keys)}
     return [w for w in windows if w.key in marked]
 
 
@@ -184,8 +185,8 @@ def _execute(
         }
     if only_marked:
         tags[ONLY_MARKED_TAG] = "true"
-    if only_marked or len(windows) > lineage.REPORT_EMPTY_UP_TO:
-        tags |= lineage.DEFERRED
+    if only_marked or len(windows) > materializations.REPORT_EMPTY_UP_TO:
+        tags |= materializations.DEFERRED
     own_job = job_name(key)
     if own_job not in _own_jobs():
         options["asset_selection"] = [dg.AssetKey(key.split("/"))]

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines.stores import run_tags, ticks
+from marketing_pipelines.runs import tick
 
 KEY = "probe/outcome"
 TICK = "2026-03-01T12:00:00+00:00"
-Body = Callable[[ticks.Tick], None]
+Body = Callable[[tick.Tick], None]
 
 
 def run_probe(
@@ -34,11 +34,11 @@ def run_probe(
         backfill_policy=dg.BackfillPolicy.single_run() if first else None,
     )
     def probe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with ticks.tick(engine, ZoneInfo("UTC"), context) as tick:
+        with tick.tick(engine, ZoneInfo("UTC"), context) as tick:
             body(tick)
         return tick.result()
 
-    all_tags = {run_tags.TICK_TAG: TICK} | dict(tags or {})
+    all_tags = {tags.TICK_TAG: TICK} | dict(tags or {})
     if last:
         all_tags |= {
             "dagster/asset_partition_range_start": str(first),
@@ -69,7 +69,7 @@ def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None
     """A run that has its locks and is in the middle of its transaction; it goes on at the end."""
     inside, go_on = threading.Event(), threading.Event()
 
-    def wait_inside(tick: ticks.Tick) -> None:
+    def wait_inside(tick: tick.Tick) -> None:
         with tick.replacing(tick.windows) as replacement:
             inside.set()
             assert go_on.wait(60)
@@ -87,7 +87,7 @@ def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None
             go_on.set()
 
 
-def finish_all(tick: ticks.Tick) -> None:
+def finish_all(tick: tick.Tick) -> None:
     """The least work: one transaction that says its partitions are done."""
     with tick.replacing(tick.windows) as replacement:
         replacement.finished(dict.fromkeys((w.key for w in tick.windows), 1))

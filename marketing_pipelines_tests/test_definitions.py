@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marketing_pipelines.catalog import left_out
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.registry import import_errors
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 
@@ -74,9 +74,9 @@ def test_a_broken_file_is_left_out_and_the_others_load(tmp_path: Path) -> None:
     program = (
         "from marketing_pipelines import domains;"
         f"domains.__path__.append({str(tmp_path)!r});"
-        "from marketing_pipelines.catalog import left_out;"
+        "from marketing_pipelines.registry import import_errors;"
         "from marketing_pipelines.definitions import defs;"
-        "print(len(defs.get_repository_def().asset_graph.materializable_asset_keys), left_out)"
+        "print(len(defs.get_repository_def().asset_graph.materializable_asset_keys), import_errors)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -87,7 +87,7 @@ def test_a_broken_file_is_left_out_and_the_others_load(tmp_path: Path) -> None:
 
 
 def test_no_file_is_left_out() -> None:
-    assert left_out == {}
+    assert import_errors == {}
 
 
 def test_definitions_are_valid() -> None:

@@ -12,8 +12,8 @@ from marketing_pipelines import policies
 from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation

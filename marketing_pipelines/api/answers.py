@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from marketing_pipelines import sentry
 from marketing_pipelines.api.launching import AlreadyRunningError
 from marketing_pipelines.api.pages.rendering import is_page, render
 from marketing_pipelines.failures import (
@@ -20,6 +19,7 @@ from marketing_pipelines.failures import (
 )
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.running import UnknownJobError
+from marketing_pipelines.runs import sentry
 
 DATABASE_DOWN = "PostgreSQL does not answer: try again later, or ask `marketing-pipelines doctor`."
 _logger = logging.getLogger(__name__)

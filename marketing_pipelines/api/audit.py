@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.api.tables import audit_log
 
-LONGEST_PATH = 300
+MAX_PATH_LENGTH = 300
 
 
 def note(
@@ -77,4 +77,4 @@ def answered(connection: sa.Connection, number: int, status: int) -> None:
 def _storable(path: str) -> str:
     """Whatever was asked for, as PostgreSQL can hold it."""
     text = path.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text[:LONGEST_PATH]
+    return text[:MAX_PATH_LENGTH]

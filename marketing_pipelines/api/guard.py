@@ -21,7 +21,7 @@ from marketing_pipelines.api.limits import read_body, replay
 from marketing_pipelines.api.pages.rendering import SIGN_IN, SIGN_OUT, STYLE
 from marketing_pipelines.api.site import Site
 
-LONGEST_BODY = 10_000_000
+MAX_BODY_BYTES = 10_000_000
 # A websocket whose sign-in ended is closed with the first message after so many seconds.
 SECONDS_BETWEEN_LOOKS = 5.0
 READING = ("GET", "HEAD", "OPTIONS")
@@ -94,7 +94,7 @@ class Guard:
         if self.asks_for_sign_in:
             await self._require(scope, "read")
         if scope["method"] not in READING:
-            body = await read_body(scope, receive, LONGEST_BODY)
+            body = await read_body(scope, receive, MAX_BODY_BYTES)
             receive = replay(body, receive)
         if _is_graphql(scope):
             if scope["method"] in READING:

@@ -10,10 +10,10 @@ from marketing_pipelines.api.admission import require, require_cron_secret
 from marketing_pipelines.api.answers import refusals
 from marketing_pipelines.api.launching import launch
 from marketing_pipelines.api.site import Here, Site
-from marketing_pipelines.stores import sessions
+from marketing_pipelines.runs import sessions
 
 router = APIRouter(tags=["jobs"])
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 _CRON: dict[str, Any] = {
     "status_code": 202,
     "dependencies": [Security(require_cron_secret)],
@@ -53,12 +53,12 @@ class Started(BaseModel):
     partition: str | None
 
 
-Domain = Annotated[str, Path(max_length=LONGEST_NAME, examples=["analytics"])]
-Outcome = Annotated[str, Path(max_length=LONGEST_NAME, examples=["event_aggregates"])]
+Domain = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["analytics"])]
+Outcome = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["event_aggregates"])]
 Partition = Annotated[
     str | None,
     Query(
-        max_length=LONGEST_NAME,
+        max_length=MAX_NAME_LENGTH,
         description="Partition key; without one it is the partition that the job's clock was "
         "last for",
         examples=["2026-03-01"],
@@ -73,7 +73,7 @@ Partition = Annotated[
 )
 def list_sessions(
     site: Here,
-    job: Annotated[str | None, Query(max_length=LONGEST_NAME, description="Asset key")] = None,
+    job: Annotated[str | None, Query(max_length=MAX_NAME_LENGTH, description="Asset key")] = None,
     running: Annotated[bool, Query(description="Only what works right now")] = False,
     limit: Annotated[
         int, Query(ge=1, le=sessions.LATEST, description="Of one job at most 50")

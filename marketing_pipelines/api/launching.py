@@ -16,14 +16,15 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.failures import BadInputError, PermanentError
+from marketing_pipelines.freshness.partitions import Window, registered
+from marketing_pipelines.freshness.propagation import partition_of_tick
+from marketing_pipelines.jobs.scheduling import UNDER_WAY, job_name
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
-from marketing_pipelines.partitions import Window, registered
 from marketing_pipelines.running import definition_of, windows_of
-from marketing_pipelines.scheduling import UNDER_WAY, job_name
+from marketing_pipelines.runs import sessions
+from marketing_pipelines.runs.tags import SESSION_TAG, TICK_TAG, TRIGGER_TAG
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import locks, sessions
-from marketing_pipelines.stores.cascade import partition_of_tick
-from marketing_pipelines.stores.run_tags import SESSION_TAG, TICK_TAG, TRIGGER_TAG
+from marketing_pipelines.stores import locks
 
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")

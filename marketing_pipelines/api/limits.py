@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketing_pipelines.api.answers import Refusal, answer
 
-LONGEST_BODY = 1_000_000
+MAX_BODY_BYTES = 1_000_000
 SECONDS_FOR_BODY = 30.0
 
 
@@ -35,7 +35,7 @@ def refuse_nul(scope: Scope) -> None:
         raise Refusal(400, "An address cannot contain the character NUL: leave it out.")
 
 
-async def read_body(scope: Scope, receive: Receive, longest: int = LONGEST_BODY) -> bytes:
+async def read_body(scope: Scope, receive: Receive, longest: int = MAX_BODY_BYTES) -> bytes:
     """The body of a request.
 
     Raises:

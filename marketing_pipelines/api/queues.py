@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from marketing_pipelines.api.admission import require
 from marketing_pipelines.api.answers import Refusal, refusals
-from marketing_pipelines.api.jobs import LONGEST_NAME
+from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import counts
 from marketing_pipelines.queueing import dead_letters as letters
 
 router = APIRouter(tags=["queues"])
-LARGEST_ID = 2**63 - 1
-Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+MAX_ID = 2**63 - 1
+Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 class QueueCount(BaseModel):
@@ -111,7 +111,7 @@ def show_task(site: Here, number: Number) -> TaskState:
 )
 def list_dead_letters(
     site: Here,
-    queue: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None,
+    queue: Annotated[str | None, Query(max_length=MAX_NAME_LENGTH)] = None,
     state: Literal["dead", "redriven", "discarded"] = "dead",
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
 ) -> list[DeadLetter]:

@@ -21,7 +21,7 @@ from marketing_pipelines.api.guard import Guard
 from marketing_pipelines.api.hosts import KnownHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
 from marketing_pipelines.api.pages import door
-from marketing_pipelines.api.pages.signing import Signer, secret_key
+from marketing_pipelines.api.pages.cookies import Signer, secret_key
 from marketing_pipelines.api.serving import serve
 from marketing_pipelines.api.site import UI, Site
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file

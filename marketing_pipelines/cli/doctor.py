@@ -18,12 +18,13 @@ from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.operations.requests import is_partition
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.partitions import registered, window
 from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
-from marketing_pipelines.partitions import registered, window
 from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
-from marketing_pipelines.stores import embedded_orphans, marks, zone_table
+from marketing_pipelines.stores import embedded_orphans, zone_table
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     clock_skew,
@@ -43,7 +44,7 @@ from marketing_pipelines.zones import VERSION
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-LARGEST_SKEW = dt.timedelta(seconds=60)
+MAX_SKEW = dt.timedelta(seconds=60)
 PACKAGES = ("dagster", "dagster-postgres", "duckdb", "pyarrow", "sqlalchemy", "psycopg")
 
 
@@ -236,7 +237,7 @@ def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC
     with connected() as (_, engine), engine.connect() as connection:
         skew = clock_skew(connection, here)
     seconds = round(skew.total_seconds())
-    if abs(skew) >= LARGEST_SKEW:
+    if abs(skew) >= MAX_SKEW:
         raise ConfigurationError(
             f"PostgreSQL's clock is {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'} of "
             "this machine's: set both by NTP, or jobs work for instants that are not over."
@@ -281,7 +282,7 @@ def check_zones() -> str:
 def _marks(settings: Settings) -> str:
     """Marked partitions, and those among them that nothing will ever do."""
     with connected() as (_, engine), engine.connect() as connection:
-        pending = marks.pending(connection)
+        pending = stale_partitions.pending(connection)
     windows = [
         window(registered()[asset].grain, key, settings.zone)
         for asset, found in pending.items()
@@ -310,11 +311,11 @@ def check_definitions() -> str:
     import time
 
     started = time.monotonic()
-    from marketing_pipelines.catalog import left_out, unloaded
     from marketing_pipelines.definitions import defs
+    from marketing_pipelines.registry import import_errors, unloaded
 
-    if left_out:
-        reasons = "; ".join(f"{module}: {reason}" for module, reason in left_out.items())
+    if import_errors:
+        reasons = "; ".join(f"{module}: {reason}" for module, reason in import_errors.items())
         raise ConfigurationError(f"Files that cannot be imported are left out: {reasons}")
     if unloaded:
         raise ConfigurationError(

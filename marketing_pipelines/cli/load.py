@@ -12,7 +12,7 @@ import typer
 
 from marketing_pipelines.loading import Progress, load_file, loadable
 
-MOST_NOTES = 20
+MAX_NOTES = 20
 
 
 def load(
@@ -53,13 +53,13 @@ def _notes(engine: sa.Engine, kind: str) -> list[str]:
     """Sentences on steps that hold contacts, and on rules about events that never came, unless
     later rows of other files mend it."""
     from marketing_pipelines.domains.lifecycle.checking import problems
-    from marketing_pipelines.domains.segments.asking import notes_on_segments
+    from marketing_pipelines.domains.segments.preview import notes_on_segments
 
     of_kind = {"steps": problems, "segments": notes_on_segments}
     if kind not in of_kind:
         return []
     with engine.connect() as connection:
-        return list(itertools.islice(of_kind[kind](connection), MOST_NOTES))
+        return list(itertools.islice(of_kind[kind](connection), MAX_NOTES))
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ def missed(
     ] = False,
 ) -> None:
     """List what did not run, and why."""
-    from marketing_pipelines.clocks import clocks
-    from marketing_pipelines.occurrences import Standing, occurrences
+    from marketing_pipelines.freshness.schedules import schedules
+    from marketing_pipelines.observability.calendar import Standing, occurrences
 
     now = dt.datetime.now(dt.UTC)
     with (
@@ -29,7 +29,7 @@ def missed(
     ):
         found = occurrences(
             connection,
-            clocks(),
+            schedules(),
             since=now - dt.timedelta(days=days),
             until=now + dt.timedelta(days=1) if everything else now,
             now=now,

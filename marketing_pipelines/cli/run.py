@@ -8,7 +8,7 @@ import typer
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.stores.items import failing_items
+from marketing_pipelines.runs.items import failing_items
 
 
 def run(

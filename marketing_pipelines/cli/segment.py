@@ -23,10 +23,10 @@ At = Annotated[
 @app.command()
 def check(rules: Rules, organization: Organization, at: At = None) -> None:
     """Say of each rule whether it can be evaluated, and where it is wrong."""
-    from marketing_pipelines.domains.segments import asking
+    from marketing_pipelines.domains.segments import preview
 
     def answer(*asked: Any, **how: Any) -> Iterator[str]:
-        asking.check(*asked, **how)
+        preview.check(*asked, **how)
         yield "ok"
 
     if not _ask(rules, organization, at, answer, go_on=True):
@@ -36,10 +36,10 @@ def check(rules: Rules, organization: Organization, at: At = None) -> None:
 @app.command()
 def count(rules: Rules, organization: Organization, at: At = None) -> None:
     """Print how many contacts each rule holds for."""
-    from marketing_pipelines.domains.segments import asking
+    from marketing_pipelines.domains.segments import preview
 
     def answer(*asked: Any, **how: Any) -> Iterator[str]:
-        yield str(asking.count(*asked, **how))
+        yield str(preview.count(*asked, **how))
 
     _ask(rules, organization, at, answer)
 
@@ -47,9 +47,9 @@ def count(rules: Rules, organization: Organization, at: At = None) -> None:
 @app.command()
 def members(rules: Rules, organization: Organization, at: At = None) -> None:
     """Print the external ids of the contacts that each rule holds for, one a line."""
-    from marketing_pipelines.domains.segments import asking
+    from marketing_pipelines.domains.segments import preview
 
-    _ask(rules, organization, at, asking.members)
+    _ask(rules, organization, at, preview.members)
 
 
 @app.command()
@@ -88,7 +88,7 @@ def _ask(
     Returns:
         Whether nothing was wrong.
     """
-    from marketing_pipelines.domains.segments import asking
+    from marketing_pipelines.domains.segments import preview
     from marketing_pipelines.domains.segments.rules import RuleError, parse
 
     now = _instant(at)
@@ -100,7 +100,7 @@ def _ask(
             try:
                 rule = parse(_read(file))
                 with _reading(connection):
-                    for note in asking.notes(connection, number, rule):
+                    for note in preview.notes(connection, number, rule):
                         typer.echo(f"note: {file}: {note}", err=True)
                     for line in answer(
                         connection, number, rule, now=now, reporting_zone=settings.zone

@@ -7,7 +7,7 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
-from marketing_pipelines.stores.sessions import close_abandoned, latest
+from marketing_pipelines.runs.sessions import close_abandoned, latest
 
 HEADER = (
     "session", "job", "partition", "trigger", "tick", "status", "started", "seconds", "rows",

@@ -7,23 +7,25 @@ from marketing_pipelines.cli.output import iso, print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
 
 if TYPE_CHECKING:
-    from marketing_pipelines.clocks import Clock
+    from marketing_pipelines.freshness.schedules import Schedule
 
 
 def timetable() -> None:
-    """Print the clock of every job: cron, next run, job, owner, file."""
-    from marketing_pipelines.clocks import clocks, every_clock
-    from marketing_pipelines.scheduling import schedule_name, stopped_clocks
+    """Print the schedule of every job: cron, next run, job, owner, file."""
+    from marketing_pipelines.freshness.schedules import all_schedules, schedules
+    from marketing_pipelines.jobs.scheduling import schedule_name, stopped_clocks
 
     now = dt.datetime.now(dt.UTC)
-    every, running = every_clock(), clocks()
+    every, running = all_schedules(), schedules()
     with connected(), dagster_instance() as instance:
         stopped = stopped_clocks(instance)
 
-    def next_run(clock: "Clock") -> str:
-        if clock not in running:
+    def next_run(schedule: "Schedule") -> str:
+        if schedule not in running:
             return "off"
-        return "stopped" if schedule_name(clock.job) in stopped else iso(next(clock.ticks(now)))
+        return (
+            "stopped" if schedule_name(schedule.job) in stopped else iso(next(schedule.ticks(now)))
+        )
 
     print_table(
         ["cron", "zone", "next run", "job", "catch-up", "owner", "file"],

@@ -26,15 +26,15 @@ from marketing_pipelines.cli.supervision import Guard, end_marked, mark
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
 from marketing_pipelines.observability.alerts import UI_VARIABLE
+from marketing_pipelines.runs.sessions import close_abandoned
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import dagster_database_url
 from marketing_pipelines.stores.private import make_private
 from marketing_pipelines.stores.schema import ensure_database
-from marketing_pipelines.stores.sessions import close_abandoned
 
 FIRST_BACK_OFF = 1.0
-LONGEST_BACK_OFF = 60.0
+MAX_BACK_OFF = 60.0
 STEADY_AFTER = 60.0
 
 
@@ -60,7 +60,7 @@ class Part:
                 f"starting it again in {self.back_off:.0f} s"
             )
             self.start_at = now + self.back_off
-            self.back_off = min(self.back_off * 2, LONGEST_BACK_OFF)
+            self.back_off = min(self.back_off * 2, MAX_BACK_OFF)
             self.process = None
         if self.process is None and now >= self.start_at:
             self.started = now

@@ -12,7 +12,7 @@ from marketing_pipelines.failures import WrongUsageError
 from marketing_pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from marketing_pipelines.domains.lifecycle.explaining import Stay
+    from marketing_pipelines.domains.lifecycle.explaining import Enrolment
 
 Name = Annotated[str | None, typer.Option(help="External id, or number.")]
 
@@ -73,7 +73,7 @@ def _of_program(
         _tell(stay, is_one_of_several=found.earlier > 0 or len(found.stays) > 1)
 
 
-def _tell(stay: "Stay", *, is_one_of_several: bool) -> None:
+def _tell(stay: "Enrolment", *, is_one_of_several: bool) -> None:
     from marketing_pipelines.domains.segments.explaining import written_instant
 
     if is_one_of_several:

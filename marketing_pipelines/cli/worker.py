@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketing_pipelines import sentry
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.queueing import queues
+from marketing_pipelines.runs import sentry
 from marketing_pipelines.stores.postgres import create_engine
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from marketing_pipelines.demo.rhythm import DAY, HOUR, NEVER, Floats, Ints, Peri
 Pattern = Literal["newsletter", "promotion", "drip"]
 
 _EVENTS_PER_CONTACT = 40
-_MOST_CONTACTS = 1_000_000
-_FEWEST_CONTACTS = 12
+_MAX_CONTACTS = 1_000_000
+_MIN_CONTACTS = 12
 _ADDRESSLESS_EVERY = 50
 
 _PLACES = (
@@ -160,8 +160,8 @@ def build_world(period: Period, events: int, organizations: int) -> World:
     raw = [1 / (rank * math.sqrt(rank)) for rank in range(1, organizations + 1)]
     total = math.fsum(raw)
     members = [_organization(rank, weight / total) for rank, weight in enumerate(raw)]
-    contacts = min(events // _EVENTS_PER_CONTACT, _MOST_CONTACTS)
-    sizes = [max(_FEWEST_CONTACTS, int(contacts * member.weight)) for member in members]
+    contacts = min(events // _EVENTS_PER_CONTACT, _MAX_CONTACTS)
+    sizes = [max(_MIN_CONTACTS, int(contacts * member.weight)) for member in members]
     first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     campaigns = [
         _campaign(number, members[number], template, period, int(first[number]), sizes[number])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk
+from marketing_pipelines.loading.lines import MAX_LINE_LENGTH, Chunk
 from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Reject
 
@@ -31,7 +31,7 @@ _ONE_CELL = {
     for delimiter in DELIMITERS
 }
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"', re.DOTALL)
-_MOST_CELLS_IN_PATTERN = 200
+_MAX_CELLS_IN_PATTERN = 200
 _STRAY = "has a quote inside that is kept: quote the whole cell and double the quotes in it"
 TOO_LONG = "the line is longer than 1 MiB"
 
@@ -61,7 +61,7 @@ def split_records(chunk: Chunk, header: list[str], delimiter: str = ",") -> Reco
         ends = np.append(ends, len(text))
     starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1]))
     whole = _whole_records(chunk.data, starts, len(header), delimiter)
-    whole &= ends - starts <= LONGEST_LINE
+    whole &= ends - starts <= MAX_LINE_LENGTH
     if whole.all():
         return Records(chunk.data, np.arange(len(ends)) + chunk.first_line, [], b"")
     return _Repair(chunk, header, delimiter, starts, ends, whole).run()
@@ -103,7 +103,7 @@ def _whole_records(
     import numpy as np
     import pyarrow.compute as pc
 
-    if cells > _MOST_CELLS_IN_PATTERN:
+    if cells > _MAX_CELLS_IN_PATTERN:
         return np.zeros(len(starts), dtype=np.bool_)
     lines = line_array(data, starts)
     cell = _CELL.replace(",", delimiter)
@@ -174,14 +174,14 @@ class _Repair:
         """Reads the record that begins at a line; the line after it, or None: not all there."""
         data = self._chunk.data
         begin, end = int(self._starts[line]), int(self._ends[line])
-        if end - begin > LONGEST_LINE:
+        if end - begin > MAX_LINE_LENGTH:
             return self._refuse(line, "", TOO_LONG)
         if not data[begin:end].strip(b"\r\n"):
             return line + 1
-        limit = min(len(data), begin + LONGEST_LINE)
+        limit = min(len(data), begin + MAX_LINE_LENGTH)
         record = read_record(data, begin, limit, self._delimiter)
         if record.problem == _UNFINISHED:
-            more_may_come = not self._chunk.last and len(data) - begin <= LONGEST_LINE
+            more_may_come = not self._chunk.last and len(data) - begin <= MAX_LINE_LENGTH
             return None if more_may_come else self._refuse(line, "", "the quote is never closed")
         if record.problem:
             return self._refuse(line, "", record.problem)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.csv_records import TOO_LONG, invalid_utf8, line_array
 from marketing_pipelines.loading.files import InputFile, opened
-from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk, LineSource
+from marketing_pipelines.loading.lines import MAX_LINE_LENGTH, Chunk, LineSource
 from marketing_pipelines.loading.readers import BATCH_ROWS, Batch
 from marketing_pipelines.loading.results import Reject
 
@@ -87,7 +87,7 @@ def _cut(chunk: Chunk, position: int) -> Iterator[Batch]:
     texts = line_array(data, starts)
     numbers = np.arange(len(starts)) + chunk.first_line
     lengths = np.diff(np.append(starts, len(data)))
-    too_long = lengths > LONGEST_LINE
+    too_long = lengths > MAX_LINE_LENGTH
     wrong = dict.fromkeys(np.flatnonzero(too_long).tolist(), TOO_LONG)
     wrong = dict.fromkeys(invalid_utf8(texts), "the line is not valid UTF-8") | wrong
     for at in np.flatnonzero(lengths > MAX_DEPTH).tolist():

@@ -2,7 +2,7 @@
 
 from typing import BinaryIO, NamedTuple
 
-LONGEST_LINE = 1 << 20
+MAX_LINE_LENGTH = 1 << 20
 CHUNK_BYTES = 5 << 20
 _BLOCK_BYTES = 1 << 20
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -11,7 +11,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 class Chunk(NamedTuple):
     """Whole lines with their line ends; only the last chunk may lack the last line end.
 
-    A line longer than `LONGEST_LINE` is cut: what is left is still longer than the limit, so that
+    A line longer than `MAX_LINE_LENGTH` is cut: what is left is still longer than the limit, so that
     whoever reads it sees that it was too long.
     """
 
@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
 
 
 class LineSource:
-    """Cuts a stream into chunks of whole lines, at most about `CHUNK_BYTES` + `LONGEST_LINE` each.
+    """Cuts a stream into chunks of whole lines, at most about `CHUNK_BYTES` + `MAX_LINE_LENGTH` each.
 
     Args:
         stream: bytes, uncompressed; a byte order mark at the start is skipped. Where the first
@@ -92,6 +92,6 @@ class LineSource:
             self._skipping = False
         self._buffer += block
         line_start = self._buffer.rfind(b"\n") + 1
-        if len(self._buffer) - line_start > LONGEST_LINE + 1:
-            del self._buffer[line_start + LONGEST_LINE + 1 :]
+        if len(self._buffer) - line_start > MAX_LINE_LENGTH + 1:
+            del self._buffer[line_start + MAX_LINE_LENGTH + 1 :]
             self._skipping = True

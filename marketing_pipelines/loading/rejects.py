@@ -11,7 +11,7 @@ from marketing_pipelines.loading.remarks import Tally
 from marketing_pipelines.loading.results import Reject
 
 HEADER = ("line", "column", "reason")
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 
 
 class RejectsFile:
@@ -52,7 +52,7 @@ class RejectsFile:
             if self._file is None:
                 self._file = self._create()
             csv.writer(self._file, lineterminator="\n").writerow(
-                (reject.line, reject.column, reject.reason[:LONGEST_REASON])
+                (reject.line, reject.column, reject.reason[:MAX_REASON_LENGTH])
             )
             self.count += 1
 

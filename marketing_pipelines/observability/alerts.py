@@ -17,9 +17,9 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.addresses import Address, of_owner
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.runs.incidents import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
-from marketing_pipelines.stores.incidents import alerts
 from marketing_pipelines.stores.tables import incidents
 
 UI_VARIABLE = "DAGSTER_UI_URL"

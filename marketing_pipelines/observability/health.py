@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from marketing_pipelines import catalog
-from marketing_pipelines.clocks import clocks
+from marketing_pipelines import registry
+from marketing_pipelines.freshness.schedules import schedules
+from marketing_pipelines.jobs.scheduling import stopped_clocks
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.queueing.tables import dead_letters
-from marketing_pipelines.scheduling import stopped_clocks
+from marketing_pipelines.runs.sessions import close_abandoned, failed_since
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.sessions import close_abandoned, failed_since
 from marketing_pipelines.stores.tables import job_sessions
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def report(
     abandoned = sum(session.status == "ABANDONED" for session in failed)
     overdue = [
         lag.job
-        for lag in lags(connection, clocks(), now, get_settings().zone)
+        for lag in lags(connection, schedules(), now, get_settings().zone)
         if lag.is_overdue(now)
     ]
     try:
@@ -148,7 +148,7 @@ def _wrong(heartbeat: float | None) -> list[str]:
         )
     found += [
         f"{module} cannot be imported and is left out: {reason}."
-        for module, reason in catalog.left_out.items()
+        for module, reason in registry.import_errors.items()
     ]
     return found
 

@@ -1,4 +1,4 @@
-"""How far each job is behind its clock."""
+"""How far each job is behind its schedule."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.clocks import Clock
-from marketing_pipelines.partitions import registered
-from marketing_pipelines.stores.cascade import partition_of_tick
+from marketing_pipelines.freshness.partitions import registered
+from marketing_pipelines.freshness.propagation import partition_of_tick
+from marketing_pipelines.freshness.schedules import Schedule
 from marketing_pipelines.stores.tables import installation
 
 GRACE = dt.timedelta(minutes=10)
@@ -18,7 +18,7 @@ GRACE = dt.timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Lag:
-    """One clock against what was done.
+    """One schedule against what was done.
 
     Attributes:
         since: The earliest tick that is not done since the last success; None: nothing is behind.
@@ -40,17 +40,17 @@ class Lag:
         return self.since is not None and now - self.since > GRACE and not self.is_running
 
 
-# One row for each clock: its job, the partition of its last tick, and what is known of both.
+# One row for each schedule: its job, the partition of its last tick, and what is known of both.
 _KNOWN = sa.text("""
-    select clock.job, total.last_started_at as last_success, done.finished_at,
+    select schedule.job, total.last_started_at as last_success, done.finished_at,
            exists (
                select from ops.job_sessions as session
-               where session.job = clock.job and session.status in ('RUNNING', 'QUEUED')
+               where session.job = schedule.job and session.status in ('RUNNING', 'QUEUED')
            ) as is_running
-    from unnest(:jobs, :partitions) as clock (job, partition)
-    left join ops.job_totals as total on total.job = clock.job and total.status = 'COMPLETED'
+    from unnest(:jobs, :partitions) as schedule (job, partition)
+    left join ops.job_totals as total on total.job = schedule.job and total.status = 'COMPLETED'
     left join analytics.finished_partitions as done
-        on done.asset = clock.job and done.partition = clock.partition
+        on done.asset = schedule.job and done.partition = schedule.partition
 """).bindparams(
     sa.bindparam("jobs", type_=pg.ARRAY(sa.Text)),
     sa.bindparam("partitions", type_=pg.ARRAY(sa.Text)),
@@ -58,11 +58,11 @@ _KNOWN = sa.text("""
 
 
 def lags(
-    connection: sa.Connection, clocks: Sequence[Clock], now: dt.datetime, zone: ZoneInfo
+    connection: sa.Connection, schedules: Sequence[Schedule], now: dt.datetime, zone: ZoneInfo
 ) -> list[Lag]:
-    """Every clock's lag, in one query."""
+    """Every schedule's lag, in one query."""
     installed = connection.execute(sa.select(installation.c.started_at)).scalar_one()
-    latest = {clock.job: clock.last_tick(now) for clock in clocks}
+    latest = {schedule.job: schedule.last_tick(now) for schedule in schedules}
     own = {
         job: partition_of_tick(registered()[job], tick, zone).key if job in registered() else None
         for job, tick in latest.items()
@@ -71,20 +71,20 @@ def lags(
         row.job: row
         for row in connection.execute(_KNOWN, {"jobs": list(own), "partitions": list(own.values())})
     }
-    return list(_lags(clocks, latest, known, installed))
+    return list(_lags(schedules, latest, known, installed))
 
 
 def _lags(
-    clocks: Sequence[Clock],
+    schedules: Sequence[Schedule],
     latest: dict[str, dt.datetime],
     known: dict[str, sa.Row[tuple[object, ...]]],
     installed: dt.datetime,
 ) -> Iterator[Lag]:
-    for clock in clocks:
-        row, tick = known[clock.job], latest[clock.job]
-        done_at = row.finished_at if clock.job in registered() else row.last_success
+    for schedule in schedules:
+        row, tick = known[schedule.job], latest[schedule.job]
+        done_at = row.finished_at if schedule.job in registered() else row.last_success
         since = None
         if tick >= installed and (done_at is None or done_at < tick):
             begin = max(installed, row.last_success or installed)
-            since = min(tick, next(t for t in clock.ticks(begin) if t > begin))
-        yield Lag(clock.job, since, row.is_running, row.last_success)
+            since = min(tick, next(t for t in schedule.ticks(begin) if t > begin))
+        yield Lag(schedule.job, since, row.is_running, row.last_success)

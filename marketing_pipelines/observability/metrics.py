@@ -20,18 +20,18 @@ from prometheus_client.core import (
     Metric,
 )
 
-from marketing_pipelines import catalog
-from marketing_pipelines.clocks import clocks
+from marketing_pipelines import registry
 from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.freshness.schedules import schedules
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import dead_letter_counts
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
+from marketing_pipelines.runs.incidents import OF_THE_JOB, alerts
+from marketing_pipelines.runs.sessions import FAILURES, close_abandoned
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.incidents import OF_THE_JOB, alerts
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting
-from marketing_pipelines.stores.sessions import FAILURES, close_abandoned
 from marketing_pipelines.stores.tables import (
     incidents,
     item_failures,
@@ -132,7 +132,7 @@ def _families(
     yield GaugeMetricFamily(
         "marketing_files_left_out",
         "Files of domains that cannot be imported",
-        value=len(catalog.left_out),
+        value=len(registry.import_errors),
     )
     lake = _whole(_of_lake)
     answers["lake"] = lake is not None
@@ -178,7 +178,7 @@ def _totals(connection: sa.Connection) -> Families:
         "marketing_job_items_failed", "Items that failed while others were kept", labels=["job"]
     )
     items: dict[str, int] = {}
-    counts = _with_zeros(itertools.product(catalog.jobs(), ENDS), [])
+    counts = _with_zeros(itertools.product(registry.jobs(), ENDS), [])
     rows = connection.execute(sa.select(job_totals).order_by(job_totals.c.job, job_totals.c.status))
     for row in rows:
         labels = [row.job, row.status]
@@ -214,7 +214,7 @@ def _now(connection: sa.Connection, now: dt.datetime) -> Families:
             .group_by(job_sessions.c.job)
         ).all()
     )
-    found = lags(connection, clocks(), now, get_settings().zone)
+    found = lags(connection, schedules(), now, get_settings().zone)
     for job in sorted({lag.job for lag in found} | set(at_work)):
         running.add_metric([job], at_work.get(job, 0))
     for lag in found:
@@ -253,10 +253,10 @@ def _waiting(connection: sa.Connection) -> Families:
     )
     failing = (
         sa.select(incidents.c.subject, sa.func.max(incidents.c.failures))
-        .where(lasts, sa.text(OF_THE_JOB), incidents.c.subject.in_(catalog.jobs()))
+        .where(lasts, sa.text(OF_THE_JOB), incidents.c.subject.in_(registry.jobs()))
         .group_by(incidents.c.subject)
     )
-    for job, number in _with_zeros(catalog.jobs(), connection.execute(failing)).items():
+    for job, number in _with_zeros(registry.jobs(), connection.execute(failing)).items():
         in_a_row.add_metric([job], number)
     told = GaugeMetricFamily("marketing_alerts", "Alerts by their state", labels=["state"])
     by_state = sa.select(alerts.c.state, sa.func.count()).group_by(alerts.c.state)

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import PermanentError
-from marketing_pipelines.queueing import settling
+from marketing_pipelines.queueing import outcomes
+from marketing_pipelines.queueing.outcomes import Claim
 from marketing_pipelines.queueing.queues import Queue
-from marketing_pipelines.queueing.settling import Held
 
 DEFAULT_TIMEOUT = dt.timedelta(minutes=5)
 
@@ -39,7 +39,7 @@ class TaskContext:
         is_last: Whether a failure now makes it a dead letter.
     """
 
-    held: Held
+    claim: Claim
     queue: str
     attempt: int
     is_last: bool
@@ -50,7 +50,7 @@ class TaskContext:
     @property
     def task_id(self) -> int:
         """The task's number."""
-        return self.held.task_id
+        return self.claim.task_id
 
     def progress(self, fraction: float) -> None:
         """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once.
@@ -61,7 +61,7 @@ class TaskContext:
         if not 0 <= fraction <= 1:
             raise ValueError(f"Progress is between 0 and 1, not {fraction}.")
         with self.engine.begin() as connection:
-            settling.report_progress(connection, self.held, fraction)
+            outcomes.report_progress(connection, self.claim, fraction)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -78,7 +78,7 @@ class TaskContext:
         a worker killed anywhere has done all of it or nothing."""
         with self.begin() as connection:
             yield connection
-            settling.finish(connection, self.held)
+            outcomes.finish(connection, self.claim)
         self.finished = True
 
 
@@ -98,7 +98,7 @@ class Task:
 
 _tasks: dict[str, Task] = {}
 # Why a domain's tasks cannot be imported, by domain.
-left_out: dict[str, str] = {}
+import_errors: dict[str, str] = {}
 # Whether every domain has declared what it declares.
 all_loaded = threading.Event()
 

@@ -23,10 +23,10 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
-from marketing_pipelines.queueing import counts, queues, settling, tasks
-from marketing_pipelines.queueing.performing import Attempt, describe, out_of_time
+from marketing_pipelines.queueing import counts, outcomes, queues, tasks
+from marketing_pipelines.queueing.executor import Attempt, describe, out_of_time
+from marketing_pipelines.queueing.outcomes import Claim
 from marketing_pipelines.queueing.queues import Queue
-from marketing_pipelines.queueing.settling import Held
 from marketing_pipelines.stores.postgres import libpq_uri
 from marketing_pipelines.stores.session_settings import prepare_async
 
@@ -39,7 +39,7 @@ POLL = 1.0
 GRACE = 5.0
 # After its time a task has this long to end; then only the end of the process stops it.
 PATIENCE = 10.0
-SHORTEST_MARGIN, LONGEST_MARGIN = 0.05, 3.2
+MIN_MARGIN, MAX_MARGIN = 0.05, 3.2
 RECONNECT_AFTER = 1.0
 _ATTEMPT = "attempt"
 _FETCH = """
@@ -153,7 +153,7 @@ class Process:
         assert job.id is not None
         assert job.worker_id is not None
         attempt = Attempt(
-            Held(job.id, job.worker_id),
+            Claim(job.id, job.worker_id),
             share.queue,
             task,
             payload,
@@ -175,7 +175,7 @@ class Process:
             self.stuck = True
             if not self._stopping.is_set():
                 self._end(attempt, "is not done and its database is lost")
-            await asyncio.to_thread(attempt.give_back, 1.0)
+            await asyncio.to_thread(attempt.release, 1.0)
             raise
         if not done.done():
             self.stuck = True
@@ -210,7 +210,7 @@ class Process:
     def _take_from_the_dead(self) -> tuple[int, int]:
         attempts_of = {name: queue.retry.attempts for name, queue in queues.declared().items()}
         with self.engine.begin() as connection:
-            return settling.take_from_the_dead(
+            return outcomes.rescue_stalled(
                 connection, silent_for=SILENT_FOR, attempts_of=attempts_of
             )
 
@@ -257,7 +257,7 @@ class _Fetching(JobManager):
         super().__init__(connector)
         self._share = share
         self._worker = worker
-        self._margin = SHORTEST_MARGIN
+        self._margin = MIN_MARGIN
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """The next task of the queue, wrapped as an attempt; also sets when to ask again."""
@@ -300,4 +300,4 @@ class _Fetching(JobManager):
     def learn(self, *, late: bool) -> None:
         """A machine too slow for the margin asks for a wider one, and for less when it is not."""
         factor = 2.0 if late else 0.9
-        self._margin = min(max(self._margin * factor, SHORTEST_MARGIN), LONGEST_MARGIN)
+        self._margin = min(max(self._margin * factor, MIN_MARGIN), MAX_MARGIN)

@@ -231,7 +231,7 @@ def retry(
     _write(connection, table, row, {"state": QUEUED, "due_at": due_at, "reason": reason})
 
 
-def give_back(
+def release(
     connection: sa.Connection, table: sa.Table, row: sa.Row[Any], *, due_at: dt.datetime
 ) -> None:
     """Returns an intent unacted; the attempt does not count.

@@ -67,7 +67,7 @@ def lock_session(connection: sa.Connection, session_id: int) -> None:
     )
 
 
-def lock_session_beside(connection: sa.Connection, session_id: int) -> None:
+def lock_extra_connection(connection: sa.Connection, session_id: int) -> None:
     """Held by each other connection of a session, so that it can be found."""
     connection.execute(
         sa.select(sa.func.pg_advisory_lock_shared(lock_class(_BESIDE), session_id % 2**31))

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.analytics.manifest import missing_hours
 from marketing_pipelines.failures import UpstreamNotReadyError
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.writer_barrier import require_over
 from marketing_pipelines.running import RunFailedError
-from marketing_pipelines.stores import marks
-from marketing_pipelines.stores.open_writers import require_over
-from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
+from marketing_pipelines.runs.tags import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation, instant
 
 
@@ -65,7 +65,7 @@ def test_a_refused_day_follows_by_itself_when_its_hours_are_exported(
 def test_a_day_that_was_marked_alone_brings_its_hours(installation: Installation) -> None:
     """As the trigger on enrolments marks a day on which nothing else happened."""
     with installation.engine.begin() as connection:
-        marks.add(connection, "analytics/campaign_daily_stats", ["2026-03-01"])
+        stale_partitions.add(connection, "analytics/campaign_daily_stats", ["2026-03-01"])
     installation.run_marked()
     assert installation.rows("select * from analytics.stale_partitions") == []
     assert installation.rows(
@@ -81,8 +81,8 @@ def test_a_range_leaves_out_the_marked_days_that_still_wait(installation: Instal
     for day in (days[0], days[2]):
         installation.run("analytics/contact_activity", f"{day}-00:00", f"{day}-23:00", only=True)
     with installation.engine.begin() as connection:
-        marks.add(connection, "analytics/contact_activity", ["2026-03-02-05:00"])
-        marks.add(connection, "analytics/event_aggregates", days)
+        stale_partitions.add(connection, "analytics/contact_activity", ["2026-03-02-05:00"])
+        stale_partitions.add(connection, "analytics/event_aggregates", days)
     done = defs.resolve_job_def("analytics__event_aggregates_job").execute_in_process(
         instance=installation.instance,
         tags={
@@ -98,7 +98,9 @@ def test_a_range_leaves_out_the_marked_days_that_still_wait(installation: Instal
         " where asset = 'analytics/event_aggregates' order by 1"
     ) == [(days[0],), (days[2],)]
     with installation.engine.connect() as connection:
-        assert days[1] in marks.pending(connection)["analytics/event_aggregates"].requested
+        assert (
+            days[1] in stale_partitions.pending(connection)["analytics/event_aggregates"].requested
+        )
 
 
 def test_campaign_days_without_any_event_have_rows_of_zeros(

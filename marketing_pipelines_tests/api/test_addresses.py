@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from marketing_pipelines.stores import sessions
+from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.api.conftest import NOW, Api
 
 HOURS, WAREHOUSE = "analytics/contact_activity", "analytics/warehouse"

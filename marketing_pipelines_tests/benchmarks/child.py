@@ -81,7 +81,7 @@ def raw_duckdb(first: str, last: str) -> dict[str, Any]:
     from marketing_pipelines.domains.analytics import aggregates
     from marketing_pipelines.domains.analytics.manifest import LakeHours
     from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
-    from marketing_pipelines.partitions import window, windows_between
+    from marketing_pipelines.freshness.partitions import window, windows_between
     from marketing_pipelines.stores.lake import Lake
 
     _import_what_runs_import()

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.campaigns import completions
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.stores.items import ItemFailures
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.programs import Programs
 from marketing_pipelines_tests.waiting import until

@@ -8,7 +8,7 @@ import pytest
 from marketing_pipelines import locations
 from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.stores import marks
+from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines_tests.cli.console import call, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
@@ -123,7 +123,7 @@ def test_no_secret_of_a_setting_is_told(installation: Installation) -> None:
 
 def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -> None:
     with installation.engine.begin() as connection:
-        marks.add(connection, "analytics/contact_activity", ["2014-12-30-23:00"])
+        stale_partitions.add(connection, "analytics/contact_activity", ["2014-12-30-23:00"])
     done = call("doctor")
     assert done.returncode == 1
     assert "1 marked partitions lie before the first day, 2015-01-01" in done.stdout

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm import organization_settings as settings
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import run_probe

@@ -1,4 +1,4 @@
-"""The doorbell: one ring is enough, and what is due later needs none."""
+"""The doorbell: one notify_workers is enough, and what is due later needs none."""
 
 import datetime as dt
 import os
@@ -10,13 +10,13 @@ import dagster as dg
 import pytest
 
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.domains.delivery.doorbell import ring
 from marketing_pipelines.domains.delivery.due import due_channels, next_at
+from marketing_pipelines.domains.delivery.notify import notify_workers
 from marketing_pipelines.domains.delivery.sending import LEASE
 from marketing_pipelines.domains.delivery.tables import messages
 from marketing_pipelines.domains.delivery.tasks import SENDERS, ring_at
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.queueing.queues import declared
-from marketing_pipelines.resources import Postgres
 from marketing_pipelines.stores import intents
 from marketing_pipelines_tests.delivery.world import NOW, World, files, outbox
 from marketing_pipelines_tests.queueing.installed import drain, workers
@@ -54,9 +54,9 @@ def test_each_channel_has_its_queue_with_so_many_at_once() -> None:
 
 def test_a_bell_that_rings_already_is_enough(world: World) -> None:
     with world.begin() as connection:
-        ring(connection, ["sms", "email", "sms"])
+        notify_workers(connection, ["sms", "email", "sms"])
     with world.begin() as connection:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     assert jobs(world) == [
         ("delivery/send_email", "send-email", None, None),
         ("delivery/send_sms", "send-sms", None, None),
@@ -65,7 +65,7 @@ def test_a_bell_that_rings_already_is_enough(world: World) -> None:
 
 def test_a_bell_is_rung_with_the_transaction_or_not_at_all(world: World) -> None:
     with world.engine.connect() as connection, connection.begin() as transaction:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
         transaction.rollback()
     assert jobs(world) == []
 
@@ -75,7 +75,7 @@ def test_a_bell_for_later_does_not_silence_one_for_now(world: World) -> None:
     with world.begin() as connection:
         ring_at(connection, "email", later)
         ring_at(connection, "email", later + dt.timedelta(milliseconds=1))
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     at = NOW + dt.timedelta(seconds=1)
     assert jobs(world) == [
         ("delivery/send_email", "send-email", at.isoformat(), at),
@@ -114,7 +114,7 @@ def test_a_worker_sends_what_is_due_and_comes_back_when_the_rest_is(world: World
     later = real_now().replace(microsecond=0) + dt.timedelta(hours=1)
     world.messages(world.contacts(1), step=2, due_at=later)
     with world.begin() as connection:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     drain("--queue", "send-email")
     assert Counter(state for state, _ in world.states()) == {"sent": 3, "queued": 1}
     assert jobs(world) == [("delivery/send_email", "send-email", later.isoformat(), later)]
@@ -124,7 +124,7 @@ def test_a_message_that_becomes_due_later_is_sent_without_another_ring(world: Wo
     due_at = real_now() + dt.timedelta(seconds=4)
     world.messages(world.contacts(1), "sms", due_at=due_at)
     with world.begin() as connection:
-        ring(connection, ["sms"])
+        notify_workers(connection, ["sms"])
     with workers(1, "--queue", "send-sms"):
         until(lambda: world.states() == [("sent", None)], what="the message to be sent")
     assert world.value("select sent_at from delivery.messages") >= due_at
@@ -158,7 +158,7 @@ def test_two_workers_at_once_send_each_message_once(world: World) -> None:
     numbers = world.messages(contacts, due_at=real_now())
     texts = world.messages(contacts, "sms", step=2, due_at=real_now())
     with world.begin() as connection:
-        ring(connection, ["email", "sms"])
+        notify_workers(connection, ["email", "sms"])
     with workers(2, "--queue", "send-email", "--queue", "send-sms"):
         until(
             lambda: world.audience()["email"].remaining + world.audience()["sms"].remaining == 0,
@@ -175,7 +175,7 @@ def test_two_workers_at_once_send_each_message_once(world: World) -> None:
 def test_a_worker_that_is_told_to_stop_settles_what_it_has_in_hand(world: World) -> None:
     world.messages(world.contacts(4 * MANY), due_at=real_now())
     with world.begin() as connection:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     with workers(1, "--queue", "send-email") as [process]:
         until(lambda: world.audience()["email"].sent > 0, what="some to be sent")
         process.terminate()
@@ -194,7 +194,7 @@ def test_a_worker_that_is_told_to_stop_settles_what_it_has_in_hand(world: World)
 def test_what_a_killed_worker_had_in_hand_is_sent_when_its_lease_ends(world: World) -> None:
     numbers = world.messages(world.contacts(MANY), due_at=real_now())
     with world.begin() as connection:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     with workers(1, "--queue", "send-email") as [process]:
         until(lambda: files(), what="the first file")
         os.kill(process.pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_what_a_killed_worker_had_in_hand_is_sent_when_its_lease_ends(world: Wor
 def test_a_full_or_missing_disk_is_the_tasks_failure_and_not_the_messages(world: World) -> None:
     world.messages(world.contacts(2), due_at=real_now())
     with world.begin() as connection:
-        ring(connection, ["email"])
+        notify_workers(connection, ["email"])
     outbox().mkdir(parents=True)
     (outbox() / "email").write_text("in the way")
     with workers(1, "--queue", "send-email"):

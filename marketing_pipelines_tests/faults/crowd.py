@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.segments.evaluation import JOB
+from marketing_pipelines.jobs.scheduling import job_name
 from marketing_pipelines.running import QUIET
-from marketing_pipelines.scheduling import job_name
-from marketing_pipelines.stores.run_tags import TICK_TAG
+from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.segments.test_evaluation import HOUR, NOW, Segments

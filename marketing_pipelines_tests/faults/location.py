@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import CatchUp, scheduled
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import CatchUp, scheduled
 
 LATE = dt.timedelta(minutes=10)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.stores import sessions
+from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.faults.crowd import (
     HOUR,
     JOB,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.domains.segments import asking
+from marketing_pipelines.domains.segments import preview
 from marketing_pipelines.domains.segments.evaluation import JOB
 from marketing_pipelines.domains.segments.rules import parse
 from marketing_pipelines.stores import locks
@@ -244,7 +244,7 @@ def test_pieces_of_sql_in_a_rule_are_compared_like_any_text(installation: Instal
     assert len(rules) > 20 * len(HOSTILE)
     with installation.engine.connect() as connection, connection.begin():
         for rule in rules:
-            found = asking.members(
+            found = preview.members(
                 connection, number, parse(json.dumps(rule)), now=NOW, reporting_zone=UTC
             )
             assert set(found) == naive.members(rule, world), rule

@@ -15,8 +15,8 @@ from marketing_pipelines.api import tokens
 from marketing_pipelines.api.launching import AlreadyRunningError, Launched, launch
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import UNDER_WAY
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import UNDER_WAY
 from marketing_pipelines_tests.api.serving import answers
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.daemon import daemon

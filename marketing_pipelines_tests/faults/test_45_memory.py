@@ -11,7 +11,7 @@ from marketing_pipelines_tests.scale import SOAK
 pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
 CONTACTS = 5_000_000 if SOAK else 100_000
-MOST_MB = 512
+MAX_MB = 512
 SECONDS = 3_600 if SOAK else 240
 
 
@@ -37,7 +37,7 @@ def test_fault_45_a_segment_of_very_many_contacts_is_evaluated_in_little_memory(
     )
     assert [changes for _, changes in rows] == [half, CONTACTS - half // 2]
     for peak, _ in rows:
-        assert 0 < peak < MOST_MB
+        assert 0 < peak < MAX_MB
     assert installation.rows("select members from segments.evaluations") == [
         (CONTACTS - half // 2,)
     ]

@@ -11,7 +11,7 @@ from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStat
 
 from marketing_pipelines.cli import doctor
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.stores.run_tags import SCHEDULED_TAG
+from marketing_pipelines.runs.tags import SCHEDULED_TAG
 from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, start, strike
 from marketing_pipelines_tests.installation import Installation
 

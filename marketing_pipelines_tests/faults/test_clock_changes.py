@@ -1,4 +1,4 @@
-"""Fault 20: the days on which clocks change; Dagster's rule, pinned.
+"""Fault 20: the days on which schedules change; Dagster's rule, pinned.
 
 A time that does not exist strikes at the next one that does; a time that exists twice strikes once,
 at the second. What strikes every hour does so with the hours of UTC, whatever the zone.
@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.clocks import Clock
-from marketing_pipelines.occurrences import Record, judge
-from marketing_pipelines.partitions import clock_zone
+from marketing_pipelines.freshness.partitions import clock_zone
+from marketing_pipelines.freshness.schedules import Schedule
+from marketing_pipelines.observability.calendar import Record, judge
 
 pytestmark = pytest.mark.fault
 
@@ -42,20 +42,20 @@ CASES = [
 ]
 
 
-def clock(cron: str, zone: str) -> Clock:
-    return Clock(cron, clock_zone(cron, ZoneInfo(zone)).key, "a/b", "team:a", "once", "a.py:1")
+def schedule(cron: str, zone: str) -> Schedule:
+    return Schedule(cron, clock_zone(cron, ZoneInfo(zone)).key, "a/b", "team:a", "once", "a.py:1")
 
 
 def strikes_on(day: str, cron: str, zone: str) -> list[dt.datetime]:
-    """Every instant of the local day at which the clock strikes."""
+    """Every instant of the local day at which the schedule strikes."""
     start = dt.datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone))
     end = start + dt.timedelta(days=1)
     found = []
-    for tick in clock(cron, zone).ticks(start):
+    for tick in schedule(cron, zone).ticks(start):
         if tick >= end:
             return found
         found.append(tick)
-    raise AssertionError("a clock strikes for ever")
+    raise AssertionError("a schedule strikes for ever")
 
 
 def days_of(time: str, day: str) -> dict[str, str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine
-from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
-from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.faults import worker
 from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.faults.test_one_job import (

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.operations.dead_runs import close_and_find_dead
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.stores import sessions
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marketing_pipelines.stores import sessions
+from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.cli.console import call, start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.domains.analytics.work import do_campaign_days, do_export
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
-from marketing_pipelines.stores import run_tags, ticks
+from marketing_pipelines.runs import tags, tick
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
@@ -242,7 +242,7 @@ def export_running_hour(installation: Installation, now: dt.datetime) -> dg.Exec
 
     @dg.asset(key=["analytics", "contact_activity"], partitions_def=hours)
     def contact_activity(context: dg.AssetExecutionContext) -> None:
-        with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
+        with tick.tick(installation.engine, installation.settings.zone, context) as tick:
             do_export(tick, Lake(installation.settings.effective_lake_url))
 
     return materialize(installation, contact_activity, f"{now:%Y-%m-%d-%H}:00", now)
@@ -254,7 +254,7 @@ def count_running_day(installation: Installation, now: dt.datetime) -> dg.Execut
 
     @dg.asset(key=["analytics", "campaign_daily_stats"], partitions_def=days)
     def campaign_daily_stats(context: dg.AssetExecutionContext) -> None:
-        with ticks.tick(installation.engine, installation.settings.zone, context) as tick:
+        with tick.tick(installation.engine, installation.settings.zone, context) as tick:
             lake = Lake(installation.settings.effective_lake_url)
             do_campaign_days(tick, lake, DuckDBEngine(installation.settings.spill_folder))
 
@@ -269,7 +269,7 @@ def materialize(
         [asset],
         instance=installation.instance,
         partition_key=partition,
-        tags={run_tags.TICK_TAG: at.isoformat()},
+        tags={tags.TICK_TAG: at.isoformat()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

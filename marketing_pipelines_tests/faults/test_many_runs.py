@@ -7,7 +7,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from marketing_pipelines.domains.upkeep.run_history import purge_runs
+from marketing_pipelines.runs.history import purge_runs
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation

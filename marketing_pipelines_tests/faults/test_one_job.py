@@ -11,7 +11,8 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.stores import locks, sessions
+from marketing_pipelines.runs import sessions
+from marketing_pipelines.stores import locks
 from marketing_pipelines_tests.faults import worker
 from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation

@@ -17,9 +17,9 @@ from marketing_pipelines.api.app import build_app
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.sentry import report
+from marketing_pipelines.runs.sentry import report
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings, get_settings
-from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.api.conftest import Api
 from marketing_pipelines_tests.api.test_pages import ALL, sign_in
 from marketing_pipelines_tests.installation import Installation

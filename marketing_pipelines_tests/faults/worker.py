@@ -16,10 +16,10 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
+from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
-from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
-from marketing_pipelines.stores.ticks import Tick
 from marketing_pipelines_tests.probe import delays_of, run_probe
 
 

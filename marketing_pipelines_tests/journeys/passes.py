@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.items import ItemFailures
+from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.programs import Programs
 
 _EVALUATE = sa.text("""

@@ -14,7 +14,7 @@ from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.campaigns.completions import complete_all
 from marketing_pipelines.domains.journeys import segment_entries
 from marketing_pipelines.domains.journeys.enrolling import read_sql
-from marketing_pipelines.resources import Postgres
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.journeys.passes import evaluate, failures, items, publish
 from marketing_pipelines_tests.lifecycle.test_wait_for import interrupted

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.segments import evaluation
-from marketing_pipelines.stores.items import ItemFailures
+from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
 TICK = at("03-02 10:05")

@@ -9,7 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.lifecycle.explaining import Explanation, Happened, Stay, explain
+from marketing_pipelines.domains.lifecycle.explaining import (
+    Enrolment,
+    Explanation,
+    Happened,
+    explain,
+)
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
@@ -40,7 +45,7 @@ def explained(
         )
 
 
-def only_stay(world: ProgramWorld, contact: int, now: dt.datetime, **options: Any) -> Stay:
+def only_stay(world: ProgramWorld, contact: int, now: dt.datetime, **options: Any) -> Enrolment:
     [stay] = explained(world, contact, now, **options).stays
     return stay
 
@@ -69,7 +74,7 @@ def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
         earlier=0,
         entrances=[],
         stays=[
-            Stay(
+            Enrolment(
                 rotation=1,
                 entered_at=at("03-02 10:00"),
                 trigger=None,

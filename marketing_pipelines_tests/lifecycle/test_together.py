@@ -13,8 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from marketing_pipelines.domains.lifecycle import together
-from marketing_pipelines.domains.lifecycle.movers import MOST_ATTEMPTS, Begin
+from marketing_pipelines.domains.lifecycle.batch_worker import MAX_ATTEMPTS, Begin
 from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at, connected, listening
 from marketing_pipelines_tests.waiting import until
@@ -89,12 +88,12 @@ def test_where_no_other_connection_can_be_had_one_moves_everybody(
     nowhere = sa.create_engine(world.engine.url.update_query_dict({"port": "1"}))
 
     @contextlib.contextmanager
-    def beside() -> Iterator[Begin]:
+    def extra_connection() -> Iterator[Begin]:
         with nowhere.connect():
             raise AssertionError("there is a server")
         yield
 
-    report = world.move(TICK, batch=20, connections=3, beside=beside)
+    report = world.move(TICK, batch=20, connections=3, extra_connection=extra_connection)
     assert (report.taken, report.connections) == (400, 1)
     assert world.messages() == {"mail": 400}
 
@@ -182,7 +181,7 @@ def test_a_stop_while_a_branch_is_asked_is_not_held_against_its_rule(world: Prog
 def test_a_connection_that_fell_silent_is_cut(
     world: ProgramWorld, program: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "MOST_REQUESTS", 0)
+    monkeypatch.setattr(together, "MAX_REQUESTS", 0)
     own = world.engine.url
     with Proxy.before(Path(str(own.query["host"]))) as proxy:
         far = sa.create_engine(
@@ -206,7 +205,7 @@ def test_a_connection_that_fell_silent_is_cut(
             listening(world.engine, stop),
             pytest.raises(KeyboardInterrupt),
         ):
-            world.move(TICK, batch=20, connections=2, beside=partial(connected, far))
+            world.move(TICK, batch=20, connections=2, extra_connection=partial(connected, far))
         assert not [one for one in threading.enumerate() if one.name.startswith("move")]
     assert world.messages() == {}
 
@@ -226,13 +225,13 @@ def test_where_many_fail_the_connections_together_lose_no_more_than_one_would(
     assert list(report.held) == [f"campaign welcome of {world.name}"]
 
 
-@pytest.mark.parametrize("collisions", [MOST_ATTEMPTS - 1, MOST_ATTEMPTS])
+@pytest.mark.parametrize("collisions", [MAX_ATTEMPTS - 1, MAX_ATTEMPTS])
 def test_a_batch_that_another_transaction_is_in_the_way_of_is_tried_again(
     world: ProgramWorld, program: int, collisions: int
 ) -> None:
     collide = f"if nextval('collisions') <= {collisions} then raise deadlock_detected; end if"
     with refusing(world, "lifecycle.enrolments", collide):
-        if collisions == MOST_ATTEMPTS:
+        if collisions == MAX_ATTEMPTS:
             with pytest.raises(sa.exc.OperationalError):
                 world.move(TICK)
             assert world.messages() == {}

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.domains.journeys.entries import start_due
+from marketing_pipelines.domains.lifecycle.batch_worker import Begin
 from marketing_pipelines.domains.lifecycle.engine import Pass, Report
-from marketing_pipelines.domains.lifecycle.movers import Begin
 from marketing_pipelines.loading import LoadResult, load_file
+from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores.items import ItemFailures
 from marketing_pipelines.stores.postgres import create_engine
 
 JOBS = {
@@ -70,7 +70,7 @@ def move(
             ItemFailures(JOBS[kind], tick),
             JOBS[kind],
             suppressed_exit=kind == "sequence",
-            **{"beside": partial(connected, engine)} | options,
+            **{"extra_connection": partial(connected, engine)} | options,
         ).run()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketing_pipelines.loading.csv_records import split_records
-from marketing_pipelines.loading.lines import LONGEST_LINE, Chunk
+from marketing_pipelines.loading.lines import MAX_LINE_LENGTH, Chunk
 
 HEADER = ["a", "b", "c"]
 GOOD = b"1,2,3\n"
@@ -29,7 +29,7 @@ def split(data: bytes, header: list[str] = HEADER) -> tuple[list[int], list[tupl
         (b'1,"2,3\n', "", "the quote is never closed"),
         (b'1,"2"x,3\n', "", "text follows a closing quote"),
         (b"1,2\rx,3\n", "", "a carriage return stands outside quotes"),
-        (b"1,2," + b"x" * LONGEST_LINE + b"\n", "", "the line is longer than 1 MiB"),
+        (b"1,2," + b"x" * MAX_LINE_LENGTH + b"\n", "", "the line is longer than 1 MiB"),
     ],
 )
 def test_a_bad_line_is_refused_alone(line: bytes, column: str, reason: str) -> None:

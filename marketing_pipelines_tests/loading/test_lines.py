@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketing_pipelines.loading.lines import LONGEST_LINE, LineSource
+from marketing_pipelines.loading.lines import MAX_LINE_LENGTH, LineSource
 
 
 def chunks_of(data: bytes, chunk_bytes: int = 1) -> list[tuple[bytes, int]]:
@@ -34,13 +34,13 @@ def test_a_byte_order_mark_is_skipped(start: bytes) -> None:
 
 
 def test_a_line_over_the_limit_is_cut_but_still_over_the_limit() -> None:
-    data = b"a\n" + b"x" * (3 * LONGEST_LINE) + b"\nb\n"
+    data = b"a\n" + b"x" * (3 * MAX_LINE_LENGTH) + b"\nb\n"
     text = b"".join(text for text, _ in chunks_of(data))
-    assert text == b"a\n" + b"x" * (LONGEST_LINE + 1) + b"\nb\n"
+    assert text == b"a\n" + b"x" * (MAX_LINE_LENGTH + 1) + b"\nb\n"
 
 
 def test_what_is_given_back_comes_again_with_the_next_lines() -> None:
-    source = LineSource(io.BytesIO(b"a\nb\n" + b"c\n" * LONGEST_LINE), 1)
+    source = LineSource(io.BytesIO(b"a\nb\n" + b"c\n" * MAX_LINE_LENGTH), 1)
     first = source.next_chunk()
     assert first is not None
     source.unread(first.data[2:])

@@ -19,12 +19,17 @@ import sqlalchemy as sa
 from marketing_pipelines import addresses
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.observability import alerts as alerts_module
 from marketing_pipelines.observability.alerts import LEASE, UI_VARIABLE, Recipients, deliver
-from marketing_pipelines.resources import Postgres
+from marketing_pipelines.runs.incidents import (
+    Failure,
+    alerts,
+    failed,
+    recovered,
+)
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
-from marketing_pipelines.stores.incidents import Failure, alerts, failed, recovered
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.recording import Endpoint, endpoint

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from dagster._daemon.types import DaemonHeartbeat
 
-from marketing_pipelines import catalog
+from marketing_pipelines import registry
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import Health
-from marketing_pipelines.stores import incidents, sessions
+from marketing_pipelines.runs import incidents, sessions
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import abandon, alerts
 
@@ -134,7 +134,7 @@ def test_without_a_sign_of_life_of_the_scheduler_it_is_unhealthy(well: Installat
 def test_a_file_that_cannot_be_imported_makes_it_unhealthy(
     well: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(catalog.left_out, "domains.x.jobs", "ImportError: no y")
+    monkeypatch.setitem(registry.import_errors, "domains.x.jobs", "ImportError: no y")
     found = report(well)
     assert (found.status, found.reasons) == (
         "unhealthy",
@@ -155,7 +155,7 @@ def test_live_and_ready_answer(well: Installation) -> None:
 def test_the_asset_keeps_the_verdict_and_opens_incidents_for_what_lasts(
     well: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(catalog.left_out, "domains.x.jobs", "ImportError: no y")
+    monkeypatch.setitem(registry.import_errors, "domains.x.jobs", "ImportError: no y")
     well.execute(
         "insert into ops.dead_letters (task_id, queue, task, payload, priority, error, attempts,"
         " first_failed_at, last_failed_at)"
@@ -175,7 +175,7 @@ def test_the_asset_keeps_the_verdict_and_opens_incidents_for_what_lasts(
         ("dead-letters crm-events 10+", "", "first"),
     ]
     well.execute("update ops.dead_letters set state = 'redriven'")
-    monkeypatch.delitem(catalog.left_out, "domains.x.jobs")
+    monkeypatch.delitem(registry.import_errors, "domains.x.jobs")
     well.run("operations/health", at=NOW + dt.timedelta(minutes=5))
     assert [kind for _, _, kind in alerts(well.engine)] == ["first"] * 3 + ["recovery"] * 3
 

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.stores import incidents, marks, sessions
-from marketing_pipelines.stores.run_tags import TICK_TAG
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.runs import incidents, sessions
+from marketing_pipelines.runs.tags import TICK_TAG
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.stores.test_items import run_items
 from marketing_pipelines_tests.waiting import until
@@ -200,11 +201,13 @@ def test_a_range_that_fails_at_other_ends_is_one_incident_until_nothing_in_it_is
     [(_, item, failures, _)] = open_incidents(engine)
     assert (item, failures) == ("2026-03-01...2026-03-02", 3)
     with engine.begin() as connection:
-        marks.add(connection, "a/b", ["2026-03-02"])
+        stale_partitions.add(connection, "a/b", ["2026-03-02"])
     ends(engine, "2026-03-01", "COMPLETED")
     assert open_incidents(engine) != []
     with engine.begin() as connection:
-        marks.remove(connection, marks.seen(connection, "a/b", ["2026-03-02"]))
+        stale_partitions.remove(
+            connection, stale_partitions.seen(connection, "a/b", ["2026-03-02"])
+        )
     ends(engine, "2026-03-02", "COMPLETED")
     assert open_incidents(engine) == []
 

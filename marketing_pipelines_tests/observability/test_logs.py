@@ -39,7 +39,7 @@ def run(level: str, stderr: int = subprocess.PIPE) -> "subprocess.CompletedProce
 def test_piped_a_line_is_one_json_object_with_what_is_bound_around_it(
     environment: dict[str, str],
 ) -> None:
-    scored, left_out = (json.loads(line) for line in run("info").stderr.splitlines())
+    scored, import_errors = (json.loads(line) for line in run("info").stderr.splitlines())
     assert scored.pop("at").endswith("Z")
     assert scored == {
         "event": "Scored 7 contacts.",
@@ -49,8 +49,8 @@ def test_piped_a_line_is_one_json_object_with_what_is_bound_around_it(
         "organization": "acme",
         "rows": 7,
     }
-    assert left_out["level"] == "error"
-    assert "ValueError: token=…" in left_out["exception"]
+    assert import_errors["level"] == "error"
+    assert "ValueError: token=…" in import_errors["exception"]
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 2), ("info", 2), ("warning", 1)])

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.observability import metrics
-from marketing_pipelines.stores.incidents import Failure, failed
+from marketing_pipelines.runs.incidents import Failure, failed
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe

@@ -10,9 +10,9 @@ import pytest
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.operations.requests import next_requests
-from marketing_pipelines.partitions import registered
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.stores import marks
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.partitions import registered
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines_tests.installation import Installation, instant
 
 UTC = ZoneInfo("UTC")
@@ -42,7 +42,7 @@ def asked(installation: Installation, now: dt.datetime, *, under_way: bool = Fal
     """What the sensor would ask for, noted as it notes it."""
     with installation.engine.begin() as connection:
         found = next_requests(
-            marks.pending(connection),
+            stale_partitions.pending(connection),
             list(registered().values()),
             now=now,
             zone=UTC,
@@ -51,7 +51,7 @@ def asked(installation: Installation, now: dt.datetime, *, under_way: bool = Fal
         )
         for request in found:
             keys = [w.key for w in request.windows]
-            marks.set_requested(connection, request.asset.key, keys, now)
+            stale_partitions.set_requested(connection, request.asset.key, keys, now)
     return [(r.asset.key.split("/")[1], r.windows[0].key, r.windows[-1].key) for r in found]
 
 
@@ -91,7 +91,7 @@ def test_a_partition_is_asked_for_again_only_after_a_quarter_of_an_hour(
     started: Installation,
 ) -> None:
     with started.engine.begin() as connection:
-        marks.add(connection, "analytics/contact_activity", ["2026-03-01-00:00"])
+        stale_partitions.add(connection, "analytics/contact_activity", ["2026-03-01-00:00"])
     first = instant("2026-03-02T00:00+00:00")
     hour = [("contact_activity", "2026-03-01-00:00", "2026-03-01-00:00")]
     assert asked(started, first) == hour
@@ -105,7 +105,7 @@ def test_marks_that_are_far_apart_become_runs_of_their_own_oldest_first(
 ) -> None:
     keys = ["2026-03-05-00:00", "2026-01-01-00:00", "2026-01-09-05:00"]
     with started.engine.begin() as connection:
-        marks.add(connection, "analytics/contact_activity", keys)
+        stale_partitions.add(connection, "analytics/contact_activity", keys)
     assert asked(started, instant("2026-03-06T00:00+00:00")) == [
         ("contact_activity", "2026-01-01-00:00", "2026-01-09-05:00"),
         ("contact_activity", "2026-03-05-00:00", "2026-03-05-00:00"),
@@ -161,10 +161,10 @@ def test_after_25_hours_off_every_missed_hour_and_day_is_done_once_oldest_first(
 
 def test_what_lies_before_the_first_day_is_never_asked_for(started: Installation) -> None:
     with started.engine.begin() as connection:
-        marks.add(
+        stale_partitions.add(
             connection, "analytics/contact_activity", ["2014-12-30-23:00", "2014-12-31-00:00"]
         )
-        marks.add(connection, "analytics/event_aggregates", ["2014-12-31", "2015-01-01"])
+        stale_partitions.add(connection, "analytics/event_aggregates", ["2014-12-31", "2015-01-01"])
     assert asked(started, dt.datetime(2026, 3, 2, tzinfo=UTC)) == [
         ("contact_activity", "2014-12-31-00:00", "2014-12-31-00:00"),
         ("event_aggregates", "2015-01-01", "2015-01-01"),

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.runs.tags import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 

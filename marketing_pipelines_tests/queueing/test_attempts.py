@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.queueing import settling, tasks
+from marketing_pipelines.queueing import outcomes, tasks
 from marketing_pipelines.queueing.counts import task_state
 from marketing_pipelines.queueing.dead_letters import dead_letters
 from marketing_pipelines.queueing.enqueue import enqueue
-from marketing_pipelines.queueing.performing import Attempt, describe
-from marketing_pipelines.queueing.settling import Held, TaskLostError
+from marketing_pipelines.queueing.executor import Attempt, describe
+from marketing_pipelines.queueing.outcomes import Claim, TaskLostError
 from marketing_pipelines_tests.queueing.installed import calls, put, recording, scalar
 from marketing_pipelines_tests.waiting import until
 
@@ -33,7 +33,7 @@ class FakeWorker:
         with self.engine.begin() as connection:
             row = connection.execute(FETCH, {"queue": queue, "worker": self.id}).one()
         return Attempt(
-            Held(row.id, self.id),
+            Claim(row.id, self.id),
             tasks.find(row.task_name).queue,
             row.task_name,
             row.args,
@@ -60,7 +60,7 @@ def hired(engine: sa.Engine) -> FakeWorker:
 
 def look_for_the_dead(engine: sa.Engine) -> tuple[int, int]:
     with engine.begin() as connection:
-        return settling.take_from_the_dead(connection, silent_for=SILENT, attempts_of=LADDERS)
+        return outcomes.rescue_stalled(connection, silent_for=SILENT, attempts_of=LADDERS)
 
 
 def state_of(engine: sa.Engine, task_id: int) -> tuple[str, int]:
@@ -82,7 +82,7 @@ def test_a_silent_worker_loses_its_tasks_and_cannot_settle_them(queue: sa.Engine
     attempt.perform()
     assert state_of(queue, task_id) == ("active", 1)
     with queue.begin() as connection, pytest.raises(TaskLostError, match="another does it"):
-        settling.finish(connection, attempt.held)
+        outcomes.finish(connection, attempt.held)
     again.perform()
     assert state_of(queue, task_id) == ("completed", 2)
     assert calls(queue) == [(task_id, 1), (task_id, 2)]
@@ -114,7 +114,7 @@ def test_a_task_that_kills_its_workers_ends_as_a_dead_letter(queue: sa.Engine) -
     assert state_of(queue, task_id) == ("failed", 4)
     with queue.connect() as connection:
         [letter] = dead_letters(connection)
-    assert (letter.task_id, letter.attempts, letter.error) == (task_id, 4, settling.LOST)
+    assert (letter.task_id, letter.attempts, letter.error) == (task_id, 4, outcomes.LOST)
     assert letter.first_failed_at < letter.last_failed_at
     assert scalar(queue, "select count(*) from procrastinate_workers") == 0
 
@@ -126,7 +126,7 @@ def test_a_lost_task_waits_for_a_worker_that_knows_its_queue(queue: sa.Engine) -
     worker.fall_silent()
     with queue.begin() as connection:
         ladders = {"none": 1}
-        taken = settling.take_from_the_dead(connection, silent_for=SILENT, attempts_of=ladders)
+        taken = outcomes.rescue_stalled(connection, silent_for=SILENT, attempts_of=ladders)
     assert taken == (0, 0)
     assert state_of(queue, task_id) == ("active", 0)
     assert look_for_the_dead(queue) == (1, 0)
@@ -202,7 +202,7 @@ def test_a_task_of_a_domain_that_cannot_be_imported_waits(
 ) -> None:
     [task_id] = put(queue, "write")
     attempt = hired(queue).fetch()
-    monkeypatch.setitem(tasks.left_out, "broken", "SyntaxError: invalid syntax")
+    monkeypatch.setitem(tasks.import_errors, "broken", "SyntaxError: invalid syntax")
     attempt.task_name = "broken/send"
     attempt.perform()
     assert state_of(queue, task_id) == ("delayed", 0)

@@ -65,7 +65,7 @@ def test_a_broken_file_of_tasks_is_left_out_and_the_others_load(tmp_path: Path) 
         f"domains.__path__.append({str(tmp_path)!r});"
         "from marketing_pipelines.autoload import load_tasks;"
         "from marketing_pipelines.queueing import tasks;"
-        "print([load_tasks(), load_tasks()], tasks.left_out,"
+        "print([load_tasks(), load_tasks()], tasks.import_errors,"
         " [name for name in tasks.declared() if name.endswith('/work')])"
     )
     done = subprocess.run(
@@ -73,6 +73,6 @@ def test_a_broken_file_of_tasks_is_left_out_and_the_others_load(tmp_path: Path) 
     )
     reason = "ModuleNotFoundError: No module named 'nothing_like_it'"
     module = "marketing_pipelines.domains.broken.tasks"
-    left_out = {module: reason}
+    import_errors = {module: reason}
     declared = ["broken/work", "whole/work"]
-    assert done.stdout == f"{[left_out, left_out]} { ({'broken': reason}) } {declared}\n"
+    assert done.stdout == f"{[import_errors, import_errors]} { ({'broken': reason}) } {declared}\n"

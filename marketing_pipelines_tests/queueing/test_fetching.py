@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.queueing import control, settling
+from marketing_pipelines.queueing import control, outcomes
 from marketing_pipelines.queueing.enqueue import enqueue
-from marketing_pipelines.queueing.settling import Failure, Held
+from marketing_pipelines.queueing.outcomes import Claim, Failure
 from marketing_pipelines_tests.queueing.installed import put, recording
 
 FETCH = sa.text(
@@ -67,13 +67,13 @@ def test_of_one_lock_the_later_waits_while_the_earlier_works_or_waits_for_its_ne
     assert [fetch(queue, worker).id for _ in range(3)] == [ann, bob, None]
     failure = Failure("RuntimeError: no", None)
     with queue.begin() as connection:
-        settling.try_again(connection, Held(ann, worker), failure, seconds=100)
+        outcomes.retry(connection, Claim(ann, worker), failure, seconds=100)
     assert fetch(queue, worker).id is None
     with queue.begin() as connection:
         connection.exec_driver_sql("update procrastinate_jobs set scheduled_at = null")
     assert fetch(queue, worker).id == ann
     with queue.begin() as connection:
-        settling.bury(connection, Held(ann, worker), failure)
+        outcomes.bury(connection, Claim(ann, worker), failure)
     assert fetch(queue, worker).id == later
 
 

@@ -35,7 +35,7 @@ from marketing_pipelines_tests.segments.naive import (
 Maker = Callable[[Random], Any]
 
 # Of so many conditions, the one is taken that nearest to half of the contacts satisfy.
-MOST_TRIES = 4
+MAX_TRIES = 4
 
 # Instants around which a calendar does something, each in its zone.
 MOMENTS = {
@@ -277,7 +277,7 @@ def event(dice: Random, place: int, world: World) -> Event:
 def condition(dice: Random, world: World, kind: str) -> dict[str, Any]:
     """A valid condition of the kind `attribute` or `event`, often one that tells contacts apart."""
     make = {"attribute": _attribute_condition, "event": _event_condition}[kind]
-    tried = [make(dice, world) for _ in range(dice.randint(1, MOST_TRIES))]
+    tried = [make(dice, world) for _ in range(dice.randint(1, MAX_TRIES))]
     return min(tried, key=lambda found: abs(_share(found, world) - 0.5))
 
 

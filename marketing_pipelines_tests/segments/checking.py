@@ -17,7 +17,7 @@ from marketing_pipelines_tests.segments.naive import (
     find,
 )
 
-DEEPEST = 32
+MAX_DEPTH = 32
 TEXT, NUMBER, TRUTH = "text", "number", "true or false"
 EVERY_TYPE = {TEXT, NUMBER, TRUTH}
 
@@ -111,7 +111,7 @@ class _Check:
             self._attribute(rule, path)
 
     def _group(self, kind: str, inner: Any, path: str, groups: int) -> None:
-        _require(groups <= DEEPEST, path)
+        _require(groups <= MAX_DEPTH, path)
         below = _under(path, kind)
         if kind == "not":
             self.rule(inner, below, groups)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from marketing_pipelines_tests.segments import chance
 from marketing_pipelines_tests.segments.naive import Event, Segment, World
 
-MOST_CONTACTS = 8
-MOST_EVENTS = 25
+MAX_CONTACTS = 8
+MAX_EVENTS = 25
 # The second is as it would be called by its number.
 SEGMENTS = ["s", "170000000001"]
 
@@ -45,12 +45,12 @@ def worlds(draw: Draw) -> World:
     dice = draw(_DICE)
     empty = chance.moment(dice)
     names = chance.attribute_names(dice)
-    seeds = draw(_some_seeds(1, MOST_CONTACTS))
+    seeds = draw(_some_seeds(1, MAX_CONTACTS))
     contacts = [
         chance.contact(Random(seed), f"c{place}", names, empty) for place, seed in enumerate(seeds)
     ]
     happened: dict[str, list[Event]] = {}
-    for place, seed in enumerate(draw(_some_seeds(0, MOST_EVENTS))):
+    for place, seed in enumerate(draw(_some_seeds(0, MAX_EVENTS))):
         dice = Random(seed)
         # Half of the contacts have most of the events, so that some have several of a kind.
         whose = dice.choice(contacts[: (len(contacts) + 1) // 2] * 2 + contacts).external_id

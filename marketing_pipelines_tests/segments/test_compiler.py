@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 
-from marketing_pipelines.domains.segments import asking, definitions, staging
+from marketing_pipelines.domains.segments import preview, segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
 from marketing_pipelines.stores.temporary import create_temporary
@@ -41,18 +41,18 @@ def of_everybody(
 ) -> Ask:
     """Asks as somebody does by hand."""
     return lambda rule: sorted(
-        asking.members(connection, number, parse(to_json(rule)), now=world.now, reporting_zone=UTC)
+        preview.members(connection, number, parse(to_json(rule)), now=world.now, reporting_zone=UTC)
     )
 
 
 def of_few(connection: sa.Connection, number: int, world: naive.World, rules: Sequence[Any]) -> Ask:
     """The same statement as an evaluation of touched contacts, over copies of their rows."""
-    frame = definitions.frame(
+    frame = segment_graph.frame(
         connection,
         number,
         zone=world.zone,
         now=world.now,
-        segments=definitions.Inlined(definitions.read(connection, number)),
+        segments=segment_graph.Inlined(segment_graph.read(connection, number)),
     )
     contacts = sa.text("select id as contact_id from crm.contacts where organization_id = :number")
     create_temporary(connection, "looked_at", contacts.bindparams(number=number))
@@ -89,7 +89,7 @@ def test_what_cannot_be_evaluated_is_refused_and_named(connection: sa.Connection
     for rule, path in ERRORS:
         try:
             parsed = parse(to_json(rule))
-            asking.check(connection, number, parsed, now=world.now, reporting_zone=UTC)
+            preview.check(connection, number, parsed, now=world.now, reporting_zone=UTC)
             found.append((rule, path, "no error"))
         except RuleError as error:
             if error.path != path:

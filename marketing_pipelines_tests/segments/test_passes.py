@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.domains.segments import evaluation
-from marketing_pipelines.stores.items import ItemFailures
+from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.scale import PATIENCE, SOAK
 from marketing_pipelines_tests.segments import chance, naive, strategies
 from marketing_pipelines_tests.segments.naive import Event, Segment, World

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.resources import Postgres
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.segments.test_evaluation import IN_BERN, Segments
 

@@ -144,7 +144,7 @@ def test_an_intent_given_back_keeps_its_attempts_and_waits(
     tomorrow = NOW + dt.timedelta(days=1)
     with engine.begin() as connection:
         (claimed,) = intents.claim(connection, table, limit=1, lease=LEASE, now=NOW)
-        intents.give_back(connection, table, claimed, due_at=tomorrow)
+        intents.release(connection, table, claimed, due_at=tomorrow)
         assert intents.claim(connection, table, limit=1, lease=LEASE, now=NOW + LEASE) == []
         (again,) = intents.claim(connection, table, limit=1, lease=LEASE, now=tomorrow)
         assert (again.claim, again.attempts) == (2, 1)

@@ -22,8 +22,8 @@ from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.rules import Comparison
 from marketing_pipelines.domains.segments.values import Document, compare
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.freshness.partitions import window_at
 from marketing_pipelines.loading.checker import Checker
-from marketing_pipelines.partitions import window_at
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import zone_table
 from marketing_pipelines.stores.postgres import database_url

@@ -5,8 +5,7 @@ import datetime as dt
 import dagster as dg
 import pytest
 
-from marketing_pipelines.domains.upkeep import run_history
-from marketing_pipelines.domains.upkeep.run_history import purge_runs
+from marketing_pipelines.runs.history import purge_runs
 from marketing_pipelines_tests.installation import Installation
 
 HOURS = dg.AssetKey(["analytics", "contact_activity"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from marketing_pipelines.occurrences import Occurrence
+from marketing_pipelines.observability.calendar import Occurrence
 
 DID_NOT_RUN = ("failed", "skipped", "missed")
 

@@ -9,11 +9,16 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from marketing_pipelines.api.admission import Visit, refuse_without
-from marketing_pipelines.api.jobs import LONGEST_NAME
+from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
 from marketing_pipelines.api.pages.rendering import PAGES
-from marketing_pipelines.api.pages.showing import Anyone, Reader, back, page
-from marketing_pipelines.api.queues import LARGEST_ID
+from marketing_pipelines.api.pages.responses import (
+    Anyone,
+    Reader,
+    back,
+    page,
+)
+from marketing_pipelines.api.queues import MAX_ID
 from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.queueing import control, counts
@@ -22,8 +27,8 @@ from marketing_pipelines.queueing import dead_letters as letters
 router = APIRouter(include_in_schema=False)
 QUEUES, LETTERS = f"{PAGES}/queues", f"{PAGES}/dead-letters"
 KEPT_BY_CLEAN = dt.timedelta(hours=24)
-Name = Annotated[str, Path(max_length=LONGEST_NAME)]
-Number = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Name = Annotated[str, Path(max_length=MAX_NAME_LENGTH)]
+Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 Said = Annotated[str, Query(max_length=500)]
 
 

@@ -11,16 +11,21 @@ from marketing_pipelines.api.launching import launch
 from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
 from marketing_pipelines.api.pages.rendering import HOME, PAGES
-from marketing_pipelines.api.pages.showing import Anyone, Reader, back, page
+from marketing_pipelines.api.pages.responses import (
+    Anyone,
+    Reader,
+    back,
+    page,
+)
 from marketing_pipelines.api.site import Here
-from marketing_pipelines.clocks import clocks
 from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.freshness.partitions import registered
+from marketing_pipelines.freshness.schedules import schedules
 from marketing_pipelines.observability import health
-from marketing_pipelines.occurrences import Standing, occurrences
-from marketing_pipelines.partitions import registered
+from marketing_pipelines.observability.calendar import Standing, occurrences
 from marketing_pipelines.running import job_keys
-from marketing_pipelines.stores import sessions
-from marketing_pipelines.stores.items import failing_items
+from marketing_pipelines.runs import sessions
+from marketing_pipelines.runs.items import failing_items
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,7 +38,7 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
     with site.engine.begin() as connection:
         ticks = occurrences(
             connection,
-            clocks(),
+            schedules(),
             since=day_ago,
             until=now,
             now=now,
@@ -71,7 +76,7 @@ def show_calendar(
     with site.engine.begin() as connection:
         found = occurrences(
             connection,
-            clocks(),
+            schedules(),
             since=since,
             until=until,
             now=now,
@@ -83,7 +88,7 @@ def show_calendar(
         visit,
         "calendar.html",
         calendar=calendar(
-            found, jobs=[c.job for c in clocks()], first=first, last=tomorrow, zone=zone
+            found, jobs=[c.job for c in schedules()], first=first, last=tomorrow, zone=zone
         ),
         gaps=what_did_not_run(found),
         days=days,

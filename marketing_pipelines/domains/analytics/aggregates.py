@@ -20,7 +20,7 @@ from marketing_pipelines.domains.analytics.tables import (
 )
 from marketing_pipelines.engines.protocol import Engine
 from marketing_pipelines.failures import UpstreamNotReadyError
-from marketing_pipelines.partitions import Window
+from marketing_pipelines.freshness.partitions import Window
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.replace import replace_rows, stage
 

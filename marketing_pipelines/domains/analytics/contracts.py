@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import ContractViolationError, UpstreamNotReadyError
-from marketing_pipelines.partitions import Window
+from marketing_pipelines.freshness.partitions import Window
 
 
 @dataclass(frozen=True)

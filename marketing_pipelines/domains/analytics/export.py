@@ -22,7 +22,7 @@ from marketing_pipelines.domains.analytics.manifest import (
 )
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.failures import ContractViolationError
-from marketing_pipelines.partitions import Window
+from marketing_pipelines.freshness.partitions import Window
 from marketing_pipelines.stores.lake import HourFile, Lake, schema
 from marketing_pipelines.stores.postgres import fast_reader
 from marketing_pipelines.stores.schema import installation_id

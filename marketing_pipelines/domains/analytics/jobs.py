@@ -27,9 +27,9 @@ from marketing_pipelines.domains.analytics.work import (
     do_hours,
     do_months,
 )
-from marketing_pipelines.presentation import column_descriptions
-from marketing_pipelines.resources import EventLake, Postgres
-from marketing_pipelines.scheduling import (
+from marketing_pipelines.jobs.metadata import column_descriptions
+from marketing_pipelines.jobs.resources import EventLake, Postgres
+from marketing_pipelines.jobs.scheduling import (
     SINGLE_RUN,
     daily,
     hourly,

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.analytics.tables import lake_hours
-from marketing_pipelines.partitions import HOUR, Window
+from marketing_pipelines.freshness.partitions import HOUR, Window
 from marketing_pipelines.stores.lake import Lake
 
 

@@ -1,6 +1,6 @@
 """The partitioned assets of this domain: their grains, clocks, and who reads whom."""
 
-from marketing_pipelines.partitions import PartitionedAsset
+from marketing_pipelines.freshness.partitions import PartitionedAsset
 
 CONTACT_ACTIVITY = PartitionedAsset("analytics/contact_activity", "hour", cron="0 * * * *")
 HOURLY_EVENTS = PartitionedAsset(

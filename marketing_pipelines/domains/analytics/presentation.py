@@ -16,9 +16,9 @@ from marketing_pipelines.domains.analytics.partitions import (
     MONTHLY_USAGE,
 )
 from marketing_pipelines.domains.analytics.tables import campaign_daily_stats
-from marketing_pipelines.partitions import PartitionedAsset
-from marketing_pipelines.presentation import line_chart
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.freshness.partitions import PartitionedAsset
+from marketing_pipelines.jobs.metadata import line_chart
+from marketing_pipelines.runs.tick import Tick
 
 CHART_DAYS = 28
 DRAWN = ("sent", "delivered", "opened", "clicked")

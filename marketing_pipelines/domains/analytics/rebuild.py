@@ -14,9 +14,9 @@ from marketing_pipelines.domains.analytics.tables import (
     event_aggregates,
     lake_hours,
 )
-from marketing_pipelines.partitions import window, window_at, windows_over
+from marketing_pipelines.freshness import propagation
+from marketing_pipelines.freshness.partitions import window, window_at, windows_over
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.tables import (
     finished_partitions,
     installation,
@@ -47,4 +47,4 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
         over = windows_over(asset.grain, exported, zone)
         again = {window(asset.grain, row.partition, zone) for row in done if row.asset == asset.key}
         stale = sorted({w for w in over if asset.running or w.end <= now} | again)
-        cascade.mark(connection, asset, stale, now=now, zone=zone)
+        propagation.mark(connection, asset, stale, now=now, zone=zone)

@@ -22,12 +22,12 @@ from marketing_pipelines.domains.analytics.tables import (
     hourly_events,
 )
 from marketing_pipelines.engines.protocol import Engine
-from marketing_pipelines.partitions import PartitionedAsset, Window
-from marketing_pipelines.presentation import preview
-from marketing_pipelines.stores import cascade, marks
+from marketing_pipelines.freshness import propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import PartitionedAsset, Window
+from marketing_pipelines.freshness.writer_barrier import require_over, wait_for_writers
+from marketing_pipelines.jobs.metadata import preview
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.lake import Lake
-from marketing_pipelines.stores.open_writers import require_over, wait_for_writers
-from marketing_pipelines.stores.ticks import Tick
 
 # Hours are exported and counted by one statement for all, days and months by one statement each.
 EVENTS_AT_ONCE = 2_000_000
@@ -71,7 +71,7 @@ def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export
     """An hour that is new and empty restates only what was counted without it."""
     in_this_run = [HOURLY_EVENTS.key] if tick.does_next(HOURLY_EVENTS.key) else []
     for hours, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
-        cascade.mark_above(
+        propagation.mark_above(
             connection,
             CONTACT_ACTIVITY,
             hours,
@@ -211,7 +211,7 @@ def _count(
                     else asset.grain != "hour" or rows_of.get(w.key)
                 )
             ]
-            cascade.mark_above(connection, asset, changed, now=tick.instant, zone=tick.zone)
+            propagation.mark_above(connection, asset, changed, now=tick.instant, zone=tick.zone)
     return outcomes
 
 
@@ -221,6 +221,6 @@ def _held(
     """The digest of each of the partitions that was done before; None where it has no rows."""
     if hold is None:
         return {}
-    done = marks.finished(connection, asset.key, [w.key for w in windows])
+    done = stale_partitions.finished(connection, asset.key, [w.key for w in windows])
     digests = hold(connection, windows) if done else {}
     return {key: digests.get(key) for key in done}

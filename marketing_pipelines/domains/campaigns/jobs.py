@@ -13,14 +13,14 @@ from marketing_pipelines.domains.campaigns.work import do_reports
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.work import do_progress
 from marketing_pipelines.domains.segments.jobs import memberships
-from marketing_pipelines.presentation import (
+from marketing_pipelines.jobs.metadata import (
     column_descriptions,
     every_item_done,
+    result_with_item_check,
     table_of,
-    with_items_checked,
 )
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import scheduled
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import scheduled
 
 COMMON: dict[str, Any] = {"group_name": "campaigns", "owners": ["team:lifecycle"]}
 
@@ -38,7 +38,7 @@ def step_progress(
     """Contacts of active campaigns who are due, moved on: mails, waits, branches."""
     with postgres.tick(context) as tick:
         do_progress(tick, "campaign", connections=postgres.settings.step_connections)
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="once")
@@ -59,7 +59,7 @@ def sequence_progress(
         do_progress(
             tick, "sequence", connections=postgres.settings.step_connections, suppressed_exit=True
         )
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 sequence_progress_schedule = scheduled(sequence_progress, cron="*/5 * * * *", catch_up="once")
@@ -86,7 +86,7 @@ def completions(
             ("campaign", "name", "completed at"),
             [(one.campaign, one.name, f"{one.completed_at:%Y-%m-%d %H:%M} UTC") for one in done],
         )
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 completions_schedule = scheduled(completions, cron="0 * * * *", catch_up="once")
@@ -110,7 +110,7 @@ def reports(
     """One HTML report for each campaign: who came how far, why others did not, day by day."""
     with postgres.tick(context) as tick:
         do_reports(tick, postgres.settings.reports_folder / "campaigns")
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 reports_schedule = scheduled(reports, cron="30 2 * * *", catch_up="once")

@@ -20,13 +20,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.tables import STATES
 from marketing_pipelines.failures import StoreUnavailableError
-from marketing_pipelines.partitions import midnight, windows_between
+from marketing_pipelines.freshness.partitions import midnight, windows_between
 
-MOST_CAMPAIGNS = 2_000
+MAX_CAMPAIGNS = 2_000
 REASONS_OF_A_STEP = 5
 DAYS = 60
 KEPT_AFTER_COMPLETION = dt.timedelta(days=30)
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 GONE = ("exited", "canceled", "failed")
 _REASONS = {
     "no_address": "no address",
@@ -127,7 +127,7 @@ def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> lis
     today = tick.astimezone(zone).date()
     rows = connection.execute(
         read_sql("reported_campaigns"),
-        {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MOST_CAMPAIGNS},
+        {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MAX_CAMPAIGNS},
     ).all()
     by_campaign = {row.id: Report(row) for row in rows}
     first = today - dt.timedelta(days=DAYS)
@@ -189,10 +189,10 @@ def safe_name(name: str) -> str:
     Those that are safe stay as they are. The others, among them those that look like one that was
     made safe, end in a part of their hash.
     """
-    is_safe = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) and len(name) <= LONGEST_NAME
+    is_safe = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) and len(name) <= MAX_NAME_LENGTH
     if is_safe and not re.search(r"-[0-9a-f]{16}$", name):
         return name
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:LONGEST_NAME].rstrip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_NAME_LENGTH].rstrip("-")
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{readable or 'name'}-{digest}"
 
@@ -296,7 +296,7 @@ class Chart:
 
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 220, 56, 12, 28
-MOST_DATES = 10
+MAX_DATES = 10
 
 
 def line_chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
@@ -311,7 +311,7 @@ def line_chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
     def y(number: int) -> str:
         return f"{HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * number / top:.1f}"
 
-    every = len(days) // MOST_DATES + 1
+    every = len(days) // MAX_DATES + 1
     return Chart(
         title=title,
         rules=[(y(step * n), f"{step * n:,}") for n in range(5)],

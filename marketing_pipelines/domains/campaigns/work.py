@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 
 from marketing_pipelines.domains.campaigns import reports
-from marketing_pipelines.presentation import bar_chart, table_of
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.jobs.metadata import bar_chart, table_of
+from marketing_pipelines.runs.tick import Tick
 
 SHOWN = 50
 NUMBERS = ("entered", "active", "completed", "exited", "failed")

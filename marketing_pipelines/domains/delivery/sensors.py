@@ -4,10 +4,10 @@ import datetime as dt
 
 import dagster as dg
 
-from marketing_pipelines.domains.delivery.doorbell import ring
 from marketing_pipelines.domains.delivery.due import due_channels
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import sensor
+from marketing_pipelines.domains.delivery.notify import notify_workers
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import sensor
 
 
 @sensor(
@@ -18,5 +18,5 @@ def due_messages_sensor(postgres: Postgres) -> dg.SkipReason:
     """Rings where messages are due: of programs that go on, or whose task has failed for good."""
     with postgres.begin() as connection:
         channels = due_channels(connection, dt.datetime.now(dt.UTC))
-        ring(connection, channels)
+        notify_workers(connection, channels)
     return dg.SkipReason(f"Messages are due in: {', '.join(channels) or 'no channel'}.")

@@ -6,8 +6,8 @@ import dagster as dg
 
 from marketing_pipelines.domains.crm import sources
 from marketing_pipelines.domains.development.sample import count_contacts
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import scheduled
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import scheduled
 
 
 @dg.asset(

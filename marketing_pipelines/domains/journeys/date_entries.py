@@ -26,13 +26,13 @@ from marketing_pipelines.domains.journeys.enrolling import (
     note_evaluated,
 )
 from marketing_pipelines.domains.lifecycle.trigger_configs import DateTrigger, parse_date
-from marketing_pipelines.domains.segments import definitions
-from marketing_pipelines.domains.segments.asking import patience_of, patiently
+from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
+from marketing_pipelines.domains.segments.preview import rule_timeout, statement_timeout
 from marketing_pipelines.domains.segments.rules import Attribute
 from marketing_pipelines.domains.segments.values import stored
 
-MOST_DAYS = 7
+MAX_DAYS = 7
 ONE_DAY = dt.timedelta(days=1)
 MIDNIGHT = "00:00"
 Condition = sa.ColumnElement[bool]
@@ -96,7 +96,7 @@ def evaluate(
     """
     config = parse_date(trigger.config)
     organization_id = trigger.organization_id
-    zone = definitions.zone_of(connection, organization_id, reporting_zone)
+    zone = segment_graph.zone_of(connection, organization_id, reporting_zone)
     due = {
         (own, whose): days
         for own, whose in _zones(connection, organization_id, zone).items()
@@ -105,13 +105,13 @@ def evaluate(
     found = Evaluated()
     if not due:
         return found
-    with patiently(connection, patience_of(connection, organization_id)):
-        frame = definitions.frame(
+    with statement_timeout(connection, rule_timeout(connection, organization_id)):
+        frame = segment_graph.frame(
             connection,
             organization_id,
             zone=zone,
             now=tick,
-            segments=definitions.Published(definitions.Catalogue([])),
+            segments=segment_graph.Published(segment_graph.Catalogue([])),
         )
         for (own, whose), days in due.items():
             there = dataclasses.replace(frame, zone=own)
@@ -160,7 +160,7 @@ def _due_days(trigger: Any, at: str, tick: dt.datetime, zone: ZoneInfo) -> Itera
             first += ONE_DAY
     elif trigger.started_at is not None:
         first = trigger.started_at.astimezone(zone).date()
-    first = max(first, last - (MOST_DAYS - 1) * ONE_DAY)
+    first = max(first, last - (MAX_DAYS - 1) * ONE_DAY)
     for number in range((last - first).days + 1):
         yield first + number * ONE_DAY
 

@@ -30,9 +30,9 @@ from marketing_pipelines.domains.journeys.enrolling import (
 )
 from marketing_pipelines.domains.lifecycle import event_triggers
 from marketing_pipelines.domains.lifecycle.tables import event_arrivals
-from marketing_pipelines.domains.segments.asking import patience_of, patiently
+from marketing_pipelines.domains.segments.preview import rule_timeout, statement_timeout
+from marketing_pipelines.freshness.writer_barrier import CLOCK_DIFFERENCE, OPEN_WRITERS
 from marketing_pipelines.stores import locks
-from marketing_pipelines.stores.open_writers import CLOCK_DIFFERENCE, OPEN_WRITERS
 from marketing_pipelines.stores.temporary import create_temporary
 
 PAGE = 10_000
@@ -174,7 +174,7 @@ def _patience(connection: sa.Connection, trigger: Any) -> contextlib.AbstractCon
     """Stops a `where` that takes too long; other triggers may read as many events as there are."""
     if not trigger.config:
         return contextlib.nullcontext()
-    return patiently(connection, patience_of(connection, trigger.organization_id))
+    return statement_timeout(connection, rule_timeout(connection, trigger.organization_id))
 
 
 def _is_written_unaware(connection: sa.Connection, trigger: Any) -> bool:

@@ -12,15 +12,15 @@ from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.tables import enrolments
 from marketing_pipelines.domains.lifecycle.work import do_progress
 from marketing_pipelines.domains.segments.jobs import memberships
-from marketing_pipelines.presentation import (
+from marketing_pipelines.jobs.metadata import (
     column_descriptions,
     every_item_done,
+    result_with_item_check,
     table_of,
-    with_items_checked,
 )
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import scheduled
-from marketing_pipelines.stores.sessions import last_tick_done
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import scheduled
+from marketing_pipelines.runs.sessions import last_tick_done
 
 COMMON: dict[str, Any] = {
     "group_name": "journeys",
@@ -43,7 +43,7 @@ def segment_entries(
     with postgres.tick(context) as tick:
         begin = functools.partial(tick.begin, isolation="read committed")
         tick.rows = by_segments.start_by_segments(begin, tick.instant, tick.items)
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 segment_entries_schedule = scheduled(segment_entries, cron="5 * * * *", catch_up="once")
@@ -70,7 +70,7 @@ def step_progress(
             tick.metadata[name] = sum(counted.values())
             if counted:
                 tick.metadata[f"{name}_by_trigger"] = table_of(("trigger", name), counted.items())
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 step_progress_schedule = scheduled(step_progress, cron="*/5 * * * *", catch_up="once")
@@ -98,7 +98,7 @@ def stale_executions(
                             connection, organization.id, tick.instant, passed
                         )
         tick.metadata["moved_until"] = f"{passed:%Y-%m-%d %H:%M} UTC" if passed else "never"
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 stale_executions_schedule = scheduled(stale_executions, cron="0 3 * * *", catch_up="once")

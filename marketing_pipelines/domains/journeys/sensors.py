@@ -3,8 +3,8 @@
 import dagster as dg
 
 from marketing_pipelines.domains.journeys import segment_entries
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import job_name, request_if, sensor
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 
 
 @sensor(

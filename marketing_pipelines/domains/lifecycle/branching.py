@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
-from marketing_pipelines.domains.segments import definitions, staging
-from marketing_pipelines.domains.segments.asking import (
-    patience_of,
-    patiently,
-    require_patterns,
-)
+from marketing_pipelines.domains.segments import segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
+from marketing_pipelines.domains.segments.preview import (
+    require_patterns,
+    rule_timeout,
+    statement_timeout,
+)
 from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.temporary import create_temporary
@@ -67,14 +67,14 @@ def _answer_for(
     reporting_zone: ZoneInfo,
 ) -> dict[int, str]:
     try:
-        patience = patience_of(connection, organization_id)
-        frame = definitions.frame(
+        patience = rule_timeout(connection, organization_id)
+        frame = segment_graph.frame(
             connection,
             organization_id,
-            zone=definitions.zone_of(connection, organization_id, reporting_zone),
+            zone=segment_graph.zone_of(connection, organization_id, reporting_zone),
             now=now,
-            segments=definitions.Published(
-                definitions.read(connection, organization_id), refuse_unpublished=True
+            segments=segment_graph.Published(
+                segment_graph.read(connection, organization_id), refuse_unpublished=True
             ),
         )
     except BadInputError as error:
@@ -90,14 +90,14 @@ def _answer_for(
     for start in range(0, len(branches), RULES_AT_ONCE):
         some = branches[start : start + RULES_AT_ONCE]
         try:
-            with connection.begin_nested(), patiently(connection, patience):
+            with connection.begin_nested(), statement_timeout(connection, patience):
                 _evaluate(connection, some, frame)
         except (RuleError, sa.exc.DBAPIError) as error:
             _refuse_lost(error)
             # One of them, or all of them take long: each by itself says which.
             for branch in some:
                 try:
-                    with connection.begin_nested(), patiently(connection, patience):
+                    with connection.begin_nested(), statement_timeout(connection, patience):
                         _evaluate(connection, [branch], frame)
                 except (RuleError, sa.exc.DBAPIError) as own:
                     _refuse_lost(own)

@@ -10,7 +10,7 @@ from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.tables import KINDS
-from marketing_pipelines.domains.segments import definitions
+from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError
 
@@ -43,12 +43,12 @@ def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> d
     branches = plan.branches(planned)
     wrong: dict[int, str] = {}
     for organization_id in {one.program.organization_id for one, _ in branches}:
-        frame = definitions.frame(
+        frame = segment_graph.frame(
             connection,
             organization_id,
             zone=_ZONE,
             now=_NOW,
-            segments=definitions.Published(definitions.read(connection, organization_id)),
+            segments=segment_graph.Published(segment_graph.read(connection, organization_id)),
         )
         for one, rule in branches:
             if one.program.organization_id == organization_id:

@@ -17,19 +17,19 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.changes import Changes
-from marketing_pipelines.domains.lifecycle.movers import (
+from marketing_pipelines.domains.lifecycle.batch_worker import (
     BATCH,
     CHANNELS,
+    BatchWorker,
     Begin,
-    Beside,
+    ExtraConnection,
     Moved,
-    Mover,
-    Work,
+    PassPlan,
 )
+from marketing_pipelines.domains.lifecycle.changes import Changes
+from marketing_pipelines.domains.lifecycle.parallel import run_parallel
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
-from marketing_pipelines.domains.lifecycle.together import run_together
 from marketing_pipelines.failures import MarketingPipelinesError
 
 ARRIVALS = 10_000
@@ -79,7 +79,7 @@ class Pass:
         suppressed_exit: Whether a contact that cannot be written to leaves the program; otherwise
             it passes steps that send.
         job: Asset key, for what names it.
-        beside: Opens another connection, for a thread of its own; gives what `begin` is for it.
+        extra_connection: Opens another connection, for a thread of its own; gives what `begin` is for it.
         connections: How many there may be where more than a batch is due.
     """
 
@@ -92,7 +92,7 @@ class Pass:
     suppressed_exit: bool = False
     batch: int = BATCH
     arrivals: int = ARRIVALS
-    beside: Beside | None = None
+    extra_connection: ExtraConnection | None = None
     connections: int = 1
     report: Report = field(default_factory=Report)
 
@@ -142,7 +142,7 @@ class Pass:
         rows = connection.execute(read_sql("due_programs"), {"kind": self.kind, "tick": self.tick})
         return [Program(self.kind, *row) for row in rows]
 
-    def _plan(self, connection: sa.Connection, programs: Sequence[Program]) -> Work:
+    def _plan(self, connection: sa.Connection, programs: Sequence[Program]) -> PassPlan:
         """Reads the steps once: a pass does them as they were when it began."""
         planned = plan.read(connection, self.kind, programs)
         wanted = {
@@ -150,7 +150,7 @@ class Pass:
             for one in planned
             if one.type in CHANNELS and one.problem is None
         }
-        return Work(
+        return PassPlan(
             kind=self.kind,
             tick=self.tick,
             zone=self.zone,
@@ -163,7 +163,7 @@ class Pass:
             campaigns=plan.named_campaigns(connection, planned),
         )
 
-    def _movers_needed(self, connection: sa.Connection, work: Work) -> int:
+    def _movers_needed(self, connection: sa.Connection, work: PassPlan) -> int:
         """As many as there are batches due, and allowed."""
         most = work.batch * self.connections
         due: int = self._do(
@@ -171,10 +171,10 @@ class Pass:
         ).scalar_one()
         return max(-(-due // work.batch), 1)
 
-    def _move_all(self, work: Work, number: int) -> None:
+    def _move_all(self, work: PassPlan, number: int) -> None:
         """Has so many movers move everybody."""
-        movers = [Mover(work) for _ in range(number)]
-        run_together(movers, self.begin, self.beside)
+        movers = [BatchWorker(work) for _ in range(number)]
+        run_parallel(movers, self.begin, self.extra_connection)
         for mover in movers:
             self.report.add(mover.moved)
         self.report.connections = sum(mover.has_begun for mover in movers)

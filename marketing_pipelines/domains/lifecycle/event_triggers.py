@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.lifecycle.trigger_configs import parse_event
-from marketing_pipelines.domains.segments import definitions
-from marketing_pipelines.domains.segments.asking import require_patterns
+from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources
 from marketing_pipelines.domains.segments.event_names import require_names
+from marketing_pipelines.domains.segments.preview import require_patterns
 
 Condition = sa.ColumnElement[bool]
 
@@ -46,12 +46,12 @@ def matches(
     ]
     if asked.where:
         require_patterns(connection, asked)
-        frame = definitions.frame(
+        frame = segment_graph.frame(
             connection,
             trigger.organization_id,
-            zone=definitions.zone_of(connection, trigger.organization_id, reporting_zone),
+            zone=segment_graph.zone_of(connection, trigger.organization_id, reporting_zone),
             now=now,
-            segments=definitions.Published(definitions.Catalogue([])),
+            segments=segment_graph.Published(segment_graph.Catalogue([])),
         )
         require_names(asked, frame.event_fields, frame.campaigns, "")
         tests.append(Compiler(frame, Sources(contacts, events)).matches(asked, events))

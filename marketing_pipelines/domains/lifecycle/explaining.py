@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle.batch_worker import CHANNELS
 from marketing_pipelines.domains.lifecycle.entrances import entrances
-from marketing_pipelines.domains.lifecycle.movers import CHANNELS
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
 from marketing_pipelines.domains.lifecycle.steps import Fork, WaitFor
@@ -20,7 +20,7 @@ from marketing_pipelines.domains.segments.explaining import written_instant
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import item_failures
 
-MOST_STAYS = 10
+MAX_ENROLMENTS = 10
 MOVED_BY = {
     "campaign": "campaigns/step_progress",
     "sequence": "campaigns/sequence_progress",
@@ -55,7 +55,7 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Stay:
+class Enrolment:
     """One time in the program.
 
     Attributes:
@@ -92,7 +92,7 @@ class Explanation:
 
     program: str
     status: str
-    stays: list[Stay]
+    stays: list[Enrolment]
     earlier: int
     entrances: list[str]
 
@@ -119,11 +119,11 @@ def explain(
     """
     program, status = _find(connection, organization_id, kind, name)
     who = {"kind": kind, "program": program.id, "contact": contact_id}
-    rows = connection.execute(read_sql("stays"), who | {"most": MOST_STAYS}).all()[::-1]
+    rows = connection.execute(read_sql("stays"), who | {"most": MAX_ENROLMENTS}).all()[::-1]
     future = _Future(connection, program, status, contact_id, now)
     happened = _happened(connection, [row.id for row in rows])
     stays = [
-        Stay(
+        Enrolment(
             rotation=row.rotation,
             entered_at=row.entered_at,
             trigger=row.trigger,

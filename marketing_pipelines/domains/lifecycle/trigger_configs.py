@@ -15,7 +15,7 @@ from marketing_pipelines.domains.lifecycle.steps import (
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.rules import EventCondition, RuleError
 
-MOST_DAYS = 36_600
+MAX_DAYS = 36_600
 # The columns that say what lets contacts in.
 USES: Mapping[str, tuple[str, ...]] = {
     "segment": ("segment",),
@@ -43,8 +43,8 @@ class DateTrigger(BaseModel):
     @field_validator("days_before")
     @classmethod
     def _near(cls, days: int) -> int:
-        if abs(days) > MOST_DAYS:
-            raise ValueError(f"is more than {MOST_DAYS} days")
+        if abs(days) > MAX_DAYS:
+            raise ValueError(f"is more than {MAX_DAYS} days")
         return days
 
 

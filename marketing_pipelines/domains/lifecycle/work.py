@@ -6,8 +6,8 @@ from typing import Any
 
 from marketing_pipelines.domains.lifecycle.engine import Pass
 from marketing_pipelines.domains.lifecycle.programs import read_sql
-from marketing_pipelines.presentation import table_of
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.jobs.metadata import table_of
+from marketing_pipelines.runs.tick import Tick
 
 TWO_TICKS = dt.timedelta(minutes=10)
 
@@ -22,11 +22,11 @@ def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: boo
         tick.failures,
         tick.job,
         suppressed_exit=suppressed_exit,
-        beside=tick.beside,
+        extra_connection=tick.extra_connection,
         connections=connections,
     ).run()
     tick.rows = report.moved_on + report.quarantined
-    # Beside programs without anything to do, one that fails is not the whole job.
+    # ExtraConnection programs without anything to do, one that fails is not the whole job.
     tick.failures.ok += report.idle
     numbers = {
         name: getattr(report, name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.sessions import close_abandoned
+from marketing_pipelines.runs.sessions import close_abandoned
 from marketing_pipelines.stores.tables import job_sessions
 
 PATIENCE = dt.timedelta(minutes=1)

@@ -8,10 +8,10 @@ import dagster as dg
 from marketing_pipelines import policies
 from marketing_pipelines.domains.operations import sources
 from marketing_pipelines.domains.operations.records import keep_report, keep_samples
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import scheduled
 from marketing_pipelines.observability import health as verdict
 from marketing_pipelines.observability import metrics as measured
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import scheduled
 
 COMMON: dict[str, Any] = {
     "group_name": "operations",

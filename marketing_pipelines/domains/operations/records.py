@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines import catalog
+from marketing_pipelines import registry
+from marketing_pipelines.jobs.scheduling import schedule_name
 from marketing_pipelines.observability.health import Health, dead_letter_counts
 from marketing_pipelines.observability.metrics import Sample
 from marketing_pipelines.observability.tables import health_reports, metric_samples
-from marketing_pipelines.scheduling import schedule_name
-from marketing_pipelines.stores import incidents
+from marketing_pipelines.runs import incidents
 
 KEEP_REPORTS = dt.timedelta(days=90)
 KEEP_SAMPLES = dt.timedelta(days=400)
@@ -31,7 +31,7 @@ def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) ->
     )
     connection.execute(sa.delete(health_reports).where(health_reports.c.at < tick - KEEP_REPORTS))
     incidents.set_lasting(connection, "overdue", _overdue(health, incidents.failing(connection)))
-    incidents.set_lasting(connection, "file", catalog.left_out)
+    incidents.set_lasting(connection, "file", registry.import_errors)
     incidents.set_lasting(connection, "dead-letters", _dead(dead_letter_counts(connection)))
 
 

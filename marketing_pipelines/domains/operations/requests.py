@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from marketing_pipelines.partitions import PartitionedAsset, Window
-from marketing_pipelines.stores.cascade import ready_windows
-from marketing_pipelines.stores.marks import Pending
+from marketing_pipelines.freshness.partitions import PartitionedAsset, Window
+from marketing_pipelines.freshness.propagation import ready_windows
+from marketing_pipelines.freshness.stale_partitions import Pending
 
 ASK_AGAIN_AFTER = dt.timedelta(minutes=15)
 RANGES_AT_ONCE = 5
 # Wider gaps cost a run little; a run of its own costs seconds.
-LARGEST_GAP = dt.timedelta(days=31)
+MAX_GAP = dt.timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def is_partition(window: Window, first_day: dt.date) -> bool:
 def _close_together(windows: Sequence[Window]) -> list[list[Window]]:
     ranges: list[list[Window]] = []
     for window in windows:
-        if ranges and window.start - ranges[-1][-1].end <= LARGEST_GAP:
+        if ranges and window.start - ranges[-1][-1].end <= MAX_GAP:
             ranges[-1].append(window)
         else:
             ranges.append([window])

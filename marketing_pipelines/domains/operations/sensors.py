@@ -5,14 +5,13 @@ import datetime as dt
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from marketing_pipelines import addresses, catalog
+from marketing_pipelines import addresses, registry
 from marketing_pipelines.domains.operations.dead_runs import PATIENCE, close_and_find_dead
 from marketing_pipelines.domains.operations.requests import next_requests
-from marketing_pipelines.observability import alerts
-from marketing_pipelines.partitions import PartitionedAsset, registered
-from marketing_pipelines.policies import policy_of
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import (
+from marketing_pipelines.freshness import propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import PartitionedAsset, registered
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import (
     UNDER_WAY,
     WHILE_OFF,
     is_under_way,
@@ -20,8 +19,10 @@ from marketing_pipelines.scheduling import (
     partitioned_jobs,
     sensor,
 )
-from marketing_pipelines.stores import cascade, lineage, marks, sessions
-from marketing_pipelines.stores.run_tags import ONLY_MARKED_TAG
+from marketing_pipelines.observability import alerts
+from marketing_pipelines.policies import policy_of
+from marketing_pipelines.runs import materializations, sessions
+from marketing_pipelines.runs.tags import ONLY_MARKED_TAG
 
 _ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: "FAILED"}
 
@@ -42,7 +43,7 @@ def stale_partitions_sensor(
     now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:
         requests = next_requests(
-            cascade.pending(connection, now=now, zone=postgres.settings.zone),
+            propagation.pending(connection, now=now, zone=postgres.settings.zone),
             [asset for asset in registered().values() if _is_on(asset)],
             now=now,
             zone=postgres.settings.zone,
@@ -52,7 +53,7 @@ def stale_partitions_sensor(
         requests = [r for r in requests if not _is_queued(context.instance, job_of(r.asset))]
         for request in requests:
             keys = [w.key for w in request.windows]
-            marks.set_requested(connection, request.asset.key, keys, now)
+            stale_partitions.set_requested(connection, request.asset.key, keys, now)
     if not requests:
         return dg.SkipReason("No partition is stale and ready.")
     return [
@@ -62,7 +63,7 @@ def stale_partitions_sensor(
                 "dagster/asset_partition_range_start": request.windows[0].key,
                 "dagster/asset_partition_range_end": request.windows[-1].key,
                 ONLY_MARKED_TAG: "true",
-                **lineage.DEFERRED,
+                **materializations.DEFERRED,
             },
         )
         for request in requests
@@ -143,7 +144,7 @@ def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
     """Delivers the alerts that are due to those who own what they tell of."""
     recipients = alerts.Recipients(
         addresses=addresses.read(postgres.settings.alert_urls),
-        owner_of=catalog.owner_of,
+        owner_of=registry.owner_of,
         is_muted=lambda subject: not policy_of(subject.split()[-1]).alert,
     )
     sent = alerts.deliver(postgres.begin, recipients, dt.datetime.now(dt.UTC))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from marketing_pipelines.partitions import midnight
+from marketing_pipelines.freshness.partitions import midnight
 
 LONGEST = dt.timedelta(days=200 * 366)
 INSTANT = dt.timedelta(microseconds=1)

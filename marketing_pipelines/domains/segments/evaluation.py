@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import Segmentation, settings_of
-from marketing_pipelines.domains.segments import definitions, movement, publishing, staging
-from marketing_pipelines.domains.segments.asking import patiently, require_patterns
+from marketing_pipelines.domains.segments import publishing, segment_graph, staging, time_effects
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.counting import Counted, count_together, sources_for
-from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
+from marketing_pipelines.domains.segments.preview import require_patterns, statement_timeout
 from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError
 
@@ -106,8 +106,8 @@ class Pass:
             items: As `Tick.items`.
         """
         self.connection.execute(read_sql("create_stages"))
-        catalogue = definitions.read(self.connection, self.organization.id)
-        ordered = definitions.in_order(catalogue)
+        catalogue = segment_graph.read(self.connection, self.organization.id)
+        ordered = segment_graph.in_order(catalogue)
         unused = catalogue.by_id.keys() - {definition.id for definition in ordered}
         self.connection.execute(read_sql("forget_unused"), {"ids": list(unused)})
         waiting = [d for d in ordered if self.retry or not _failed_before(d)]
@@ -136,14 +136,14 @@ class Pass:
         self.frame: Frame | None = None
         try:
             self.limits = settings_of(self.connection, self.organization.id).segments
-            self.frame = definitions.frame(
+            self.frame = segment_graph.frame(
                 self.connection,
                 self.organization.id,
-                zone=definitions.zone_of(
+                zone=segment_graph.zone_of(
                     self.connection, self.organization.id, self.reporting_zone
                 ),
                 now=self.now,
-                segments=definitions.Published(catalogue, refuse_unpublished=True),
+                segments=segment_graph.Published(catalogue, refuse_unpublished=True),
             )
         except BadInputError as error:
             for definition in waiting:
@@ -179,7 +179,7 @@ class Pass:
             if definition.evaluated_at is not None
             and definition.evaluated_version == definition.version
             and definition.problem is None
-            for edge in movement.edges(
+            for edge in time_effects.edges(
                 definition.rule, definition.evaluated_at, self.now, self.frame.zone
             )
         ]
@@ -235,7 +235,7 @@ class Pass:
         if self.frame is None or not rules:
             return {}
         try:
-            with self.connection.begin_nested(), patiently(self.connection, self.patience):
+            with self.connection.begin_nested(), statement_timeout(self.connection, self.patience):
                 return count_together(self.connection, rules, self.frame)
         except RuleError:
             return {}
@@ -274,10 +274,10 @@ class Pass:
         if definition.problem is not None:
             raise definition.problem
         assert self.frame is not None
-        with patiently(self.connection, self.patience):
+        with statement_timeout(self.connection, self.patience):
             require_patterns(self.connection, definition.rule)
             compiler = self._compiler(definition)
-            holds = definitions.with_manual_members(
+            holds = segment_graph.with_manual_members(
                 compiler, definition.id, compiler.condition(definition.rule)
             )
             members = CURRENT_MEMBERS if definition.in_full else staging.STAGED_MEMBERS
@@ -324,10 +324,10 @@ class Pass:
         """Up to when time alone changes nothing: of everybody, or of those evaluated now and
         before."""
         assert self.frame is not None
-        known = [movement.pause(definition.rule, self.now, self.frame.zone)]
+        known = [time_effects.pause(definition.rule, self.now, self.frame.zone)]
         if not definition.in_full:
             known.append(definition.next_change_at)
-        for query in movement.boundaries(definition.rule, self._compiler(definition)):
+        for query in time_effects.boundaries(definition.rule, self._compiler(definition)):
             known.append(self.connection.execute(query).scalar())
         return min((instant for instant in known if instant is not None), default=None)
 

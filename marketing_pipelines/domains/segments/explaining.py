@@ -12,10 +12,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
-from marketing_pipelines.domains.segments import definitions, event_names
-from marketing_pipelines.domains.segments.asking import patience_of, patiently, require_patterns
+from marketing_pipelines.domains.segments import event_names, segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
-from marketing_pipelines.domains.segments.definitions import Catalogue, Definition
+from marketing_pipelines.domains.segments.preview import (
+    require_patterns,
+    rule_timeout,
+    statement_timeout,
+)
 from marketing_pipelines.domains.segments.rules import (
     Attribute,
     EventCondition,
@@ -23,6 +26,7 @@ from marketing_pipelines.domains.segments.rules import (
     children,
     walk,
 )
+from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition
 from marketing_pipelines.domains.segments.tables import manual_members, memberships
 from marketing_pipelines.domains.segments.values import stored
 from marketing_pipelines.failures import BadInputError
@@ -87,18 +91,18 @@ def explain(
     Raises:
         BadInputError: there is no such segment, or its rule cannot be evaluated.
     """
-    catalogue = definitions.read(connection, organization_id)
+    catalogue = segment_graph.read(connection, organization_id)
     definition = catalogue.find(segment)
     if definition is None:
         raise BadInputError(f"There is no segment '{segment}': give its external id or its number.")
     if definition.problem is not None:
         raise definition.problem
-    frame = definitions.frame(
+    frame = segment_graph.frame(
         connection,
         organization_id,
-        zone=definitions.zone_of(connection, organization_id, reporting_zone),
+        zone=segment_graph.zone_of(connection, organization_id, reporting_zone),
         now=now,
-        segments=definitions.Published(catalogue),
+        segments=segment_graph.Published(catalogue),
     )
     one = sa.select(contacts).where(contacts.c.id == contact_id).subquery()
     its_events = (
@@ -110,7 +114,7 @@ def explain(
         compiler.condition(condition, path).label(f"answer_{place}")
         for place, (condition, path, _) in enumerate(conditions)
     ]
-    with patiently(connection, patience_of(connection, organization_id)):
+    with statement_timeout(connection, rule_timeout(connection, organization_id)):
         require_patterns(connection, definition.rule)
         holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
         lines = [

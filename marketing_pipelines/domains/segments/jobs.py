@@ -11,13 +11,13 @@ from marketing_pipelines.domains.segments import sources, tables
 from marketing_pipelines.domains.segments.evaluation import JOB
 from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
 from marketing_pipelines.domains.segments.work import do_memberships, do_sizes
-from marketing_pipelines.presentation import (
+from marketing_pipelines.jobs.metadata import (
     column_descriptions,
     every_item_done,
-    with_items_checked,
+    result_with_item_check,
 )
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import SINGLE_RUN, daily, scheduled
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import SINGLE_RUN, daily, scheduled
 
 COMMON: dict[str, Any] = {"group_name": "segments", "owners": ["team:lifecycle"]}
 
@@ -36,7 +36,7 @@ def memberships(
     """The members of each segment by its rule, published at once."""
     with postgres.tick(context) as tick:
         do_memberships(tick)
-    yield with_items_checked(tick)
+    yield result_with_item_check(tick)
 
 
 memberships_schedule = scheduled(memberships, cron="0 * * * *", catch_up="once")

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import Segmentation
 from marketing_pipelines.domains.segments.compiler import Compiler
-from marketing_pipelines.domains.segments.definitions import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.events import SegmentEntered, SegmentLeft
+from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.values import Condition
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import bus
-from marketing_pipelines.stores import incidents
+from marketing_pipelines.runs import incidents
 from marketing_pipelines.stores.temporary import create_temporary
 
 # Losing most of a handful is no accident.

@@ -12,9 +12,9 @@ from marketing_pipelines.domains.segments.tables import (
     daily_sizes,
     touched_contacts,
 )
-from marketing_pipelines.partitions import window
+from marketing_pipelines.freshness import propagation
+from marketing_pipelines.freshness.partitions import window
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import cascade
 from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
 
 
@@ -33,4 +33,4 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
         sa.delete(stale_partitions).where(stale_partitions.c.asset == DAILY_SIZES.key)
     )
     now = dt.datetime.now(dt.UTC)
-    cascade.mark(connection, DAILY_SIZES, days, now=now, zone=settings.zone)
+    propagation.mark(connection, DAILY_SIZES, days, now=now, zone=settings.zone)

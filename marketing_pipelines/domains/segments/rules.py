@@ -24,7 +24,7 @@ from pydantic import (
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.failures import BadInputError
 
-DEEPEST = 32
+MAX_DEPTH = 32
 MAX_CONDITIONS = 1_000
 MAX_DIGITS = 200
 
@@ -224,7 +224,7 @@ def parse(text: str) -> Any:
     try:
         raw = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except RecursionError:
-        raise RuleError("", f"is nested more than {DEEPEST} deep") from None
+        raise RuleError("", f"is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
         raise RuleError("", f"is not JSON: {error}") from None
     return parse_value(raw)
@@ -244,8 +244,8 @@ def parse_value(raw: Any) -> Any:
         loc = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
         raise RuleError(_path(loc), _reason(first)) from None
     for count, (condition, path, depth) in enumerate(walk(rule), start=1):
-        if depth >= DEEPEST and isinstance(condition, (All, AnyOf, Not)):
-            raise RuleError(path, f"is nested more than {DEEPEST} deep")
+        if depth >= MAX_DEPTH and isinstance(condition, (All, AnyOf, Not)):
+            raise RuleError(path, f"is nested more than {MAX_DEPTH} deep")
         if count > MAX_CONDITIONS:
             raise RuleError("", f"has more than {MAX_CONDITIONS:,} conditions")
         _check(condition, path)
@@ -426,8 +426,8 @@ def _check_event(condition: EventCondition, path: str) -> None:
 
 def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
     """Values that no database holds, and nesting that no rule needs."""
-    if depth > 4 * DEEPEST:
-        raise RuleError("", f"is nested more than {DEEPEST} deep")
+    if depth > 4 * MAX_DEPTH:
+        raise RuleError("", f"is nested more than {MAX_DEPTH} deep")
     if isinstance(raw, str):
         _refuse_text(raw, path)
     elif isinstance(raw, (int, Decimal)) and not isinstance(raw, bool):

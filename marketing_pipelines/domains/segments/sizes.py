@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.segments.definitions import read_sql
+from marketing_pipelines.domains.segments.segment_graph import read_sql
 from marketing_pipelines.domains.segments.tables import daily_overlaps, daily_sizes
-from marketing_pipelines.partitions import Window
+from marketing_pipelines.freshness.partitions import Window
 
 
 def count_days(connection: sa.Connection, days: Sequence[Window]) -> dict[str, int]:

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments.compiler import Frame, Sources, window_of
-from marketing_pipelines.domains.segments.definitions import read_sql
 from marketing_pipelines.domains.segments.rules import EventCondition, walk
+from marketing_pipelines.domains.segments.segment_graph import read_sql
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.stores.temporary import create_temporary
 

@@ -6,15 +6,15 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.segments import evaluation, sizes
-from marketing_pipelines.domains.segments.definitions import read_sql
 from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
+from marketing_pipelines.domains.segments.segment_graph import read_sql
 from marketing_pipelines.domains.segments.tables import daily_sizes
-from marketing_pipelines.partitions import window, window_at
-from marketing_pipelines.presentation import line_chart, preview, table_of
-from marketing_pipelines.stores import cascade
-from marketing_pipelines.stores.run_tags import trigger_of
+from marketing_pipelines.freshness import propagation
+from marketing_pipelines.freshness.partitions import window, window_at
+from marketing_pipelines.jobs.metadata import line_chart, preview, table_of
+from marketing_pipelines.runs.tags import trigger_of
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.tables import finished_partitions
-from marketing_pipelines.stores.ticks import Tick
 
 CHART_DAYS = 28
 CHART_SEGMENTS = 8
@@ -70,7 +70,7 @@ def _restate_sizes(tick: Tick, connection: sa.Connection, now: dt.datetime) -> N
         )
     ).scalars()
     days = [window("day", key, tick.zone) for key in counted]
-    cascade.mark(connection, DAILY_SIZES, days, now=tick.instant, zone=tick.zone)
+    propagation.mark(connection, DAILY_SIZES, days, now=tick.instant, zone=tick.zone)
 
 
 def do_sizes(tick: Tick) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from marketing_pipelines.domains.upkeep import sources
-from marketing_pipelines.domains.upkeep.run_history import KEPT, purge_runs
+from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.jobs.scheduling import scheduled
 from marketing_pipelines.queueing import control, queues
-from marketing_pipelines.resources import Postgres
-from marketing_pipelines.scheduling import scheduled
+from marketing_pipelines.runs.history import KEPT, purge_runs
 
 COMMON: dict[str, Any] = {"group_name": "upkeep", "owners": ["team:platform"]}
 PRODUCTION = ("production",)

@@ -19,35 +19,36 @@ import dagster as dg
 import sqlalchemy as sa
 import structlog
 
-from marketing_pipelines import partitions
 from marketing_pipelines.failures import (
     SkippedOverlapError,
     StoreUnavailableError,
     TimedOutError,
     UpstreamNotReadyError,
 )
-from marketing_pipelines.partitions import Grain, Window
+from marketing_pipelines.freshness import partitions, propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import Grain, Window
 from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores import cascade, lineage, locks, marks, row_counts, sessions
-from marketing_pipelines.stores.attempts import (
+from marketing_pipelines.runs import materializations, row_counts, sessions
+from marketing_pipelines.runs.items import Item, ItemFailures
+from marketing_pipelines.runs.retries import (
     delay_before_retry,
     failed_status,
     retrying,
     sentence_of,
     why_canceled,
 )
-from marketing_pipelines.stores.items import Item, ItemFailures
-from marketing_pipelines.stores.postgres import connecting
-from marketing_pipelines.stores.run_tags import (
+from marketing_pipelines.runs.tags import (
     MAX_RUNTIME_TAG,
     ONLY_MARKED_TAG,
     SESSION_TAG,
     instant_of,
     trigger_of,
 )
+from marketing_pipelines.runs.timeouts import time_limit
+from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.postgres import connecting
 from marketing_pipelines.stores.schema import require_same_zone
-from marketing_pipelines.stores.time_limits import time_limit
 
 SILENCE = dt.timedelta(seconds=30)
 CHUNK_PARTITIONS = 744
@@ -155,7 +156,9 @@ class Tick:
             yield self.connection
 
     @contextlib.contextmanager
-    def beside(self) -> Iterator[Callable[[], contextlib.AbstractContextManager[sa.Connection]]]:
+    def extra_connection(
+        self,
+    ) -> Iterator[Callable[[], contextlib.AbstractContextManager[sa.Connection]]]:
         """Another connection for work that is shared, for a thread of its own.
 
         It shares the job's lock by itself and has the time limit of the first. Yields what begins a
@@ -168,7 +171,7 @@ class Tick:
             raise RuntimeError(f"{self.job} has not begun to share its work.")
         with self.connection.engine.connect() as connection:
             _limit_server(connection, self.timeout)
-            locks.lock_session_beside(connection, self.session_id)
+            locks.lock_extra_connection(connection, self.session_id)
             if not locks.try_share(connection, self.job):
                 raise StoreUnavailableError(f"Somebody waits to have {self.job} alone.")
             connection.commit()
@@ -190,7 +193,7 @@ class Tick:
         self.connection.rollback()
         with self._locked([w.ordinal for w in windows]):
             with self._transaction():
-                seen = marks.seen(self.connection, self.job, [w.key for w in windows])
+                seen = stale_partitions.seen(self.connection, self.job, [w.key for w in windows])
                 replacement = Replacement(self.job, self.connection, list(windows), seen)
                 yield replacement
                 if replacement.rows_of is None:
@@ -226,8 +229,8 @@ class Tick:
         if self.failures.ok or self.failures.failed:
             numbers |= {"items_ok": self.failures.ok, "items_failed": self.failures.failed}
         numbers = redact(numbers | self.metadata | metadata)
-        if lineage.is_deferred(self.context.run.tags):
-            lineage.report(self.context, self.done, numbers)
+        if materializations.is_deferred(self.context.run.tags):
+            materializations.report(self.context, self.done, numbers)
         return dg.MaterializeResult(metadata=numbers)
 
     def count_table(self) -> None:
@@ -260,7 +263,7 @@ class Tick:
     def _skip(self, ordinal: int) -> None:
         pid = locks.holder_pid(self.connection, self.job, ordinal)
         holder = sessions.run_of_backend(self.connection, pid)
-        marks.withdraw_requests(self.connection, self.job, [w.key for w in self.windows])
+        stale_partitions.withdraw_requests(self.connection, self.job, [w.key for w in self.windows])
         self.connection.commit()
         raise SkippedOverlapError(
             f"Run {holder or 'of a process that is just ending'} holds the lock of {self.job}"
@@ -294,15 +297,15 @@ class Replacement:
     job: str
     connection: sa.Connection
     windows: list[Window]
-    seen: list[marks.Mark]
+    seen: list[stale_partitions.Mark]
     rows_of: dict[str, int] | None = None
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def finished(self, rows_of: Mapping[str, int]) -> None:
         """Records the partitions as done, with the rows of each (those not named have none)."""
-        marks.remove(self.connection, self.seen)
+        stale_partitions.remove(self.connection, self.seen)
         self.rows_of = {w.key: rows_of.get(w.key, 0) for w in self.windows}
-        marks.finish(self.connection, self.job, self.rows_of)
+        stale_partitions.finish(self.connection, self.job, self.rows_of)
 
 
 @contextlib.contextmanager
@@ -394,8 +397,8 @@ def _session_closed(current: Tick) -> Iterator[None]:
                 _reason(current, error),
                 will_retry=is_marked or delay_before_retry(current.context, error) is not None,
             )
-        if lineage.is_deferred(current.context.run.tags) and current.done:
-            lineage.report(current.context, current.done, {"session": current.session_id})
+        if materializations.is_deferred(current.context.run.tags) and current.done:
+            materializations.report(current.context, current.done, {"session": current.session_id})
         raise
     else:
         with time_limit(current.job, SILENCE):
@@ -413,7 +416,7 @@ def _leave_to_marks(current: Tick) -> bool:
         return False
     left = [w for w in current.windows if w.key not in current.done]
     current.connection.rollback()
-    cascade.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
+    propagation.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
     current.connection.commit()
     return True
 
@@ -466,9 +469,11 @@ def _still_needed(
     """The marked ones; those that wait for others stay marked and are asked for again."""
     asset = partitions.registered().get(job)
     if asset is None:
-        marked = {m.partition for m in marks.seen(connection, job, [w.key for w in windows])}
+        marked = {
+            m.partition for m in stale_partitions.seen(connection, job, [w.key for w in windows])
+        }
         return [w for w in windows if w.key in marked]
-    ready = set(cascade.ready_windows(marks.pending(connection), asset, zone))
+    ready = set(propagation.ready_windows(stale_partitions.pending(connection), asset, zone))
     return [w for w in windows if w in ready]
 
 

@@ -1,4 +1,4 @@
-"""Every clock of the loaded definitions, and the instants at which it strikes."""
+"""Every schedule of the loaded definitions, and the instants at which it strikes."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from dagster._utils.schedules import cron_string_iterator
 
-from marketing_pipelines import catalog
-from marketing_pipelines.partitions import clock_zone
+from marketing_pipelines import registry
+from marketing_pipelines.freshness.partitions import clock_zone
 from marketing_pipelines.settings import get_settings
 
 
 @dataclass(frozen=True)
-class Clock:
-    """One job's clock."""
+class Schedule:
+    """One job's schedule."""
 
     cron: str
     zone: str
@@ -23,7 +23,7 @@ class Clock:
     file: str
 
     def ticks(self, since: dt.datetime) -> Iterator[dt.datetime]:
-        """The instants from `since` on, by Dagster's own rule where clocks change."""
+        """The instants from `since` on, by Dagster's own rule where schedules change."""
         instants = cron_string_iterator(since.timestamp(), self.cron, self.zone)
         return (instant.astimezone(dt.UTC) for instant in instants)
 
@@ -33,16 +33,16 @@ class Clock:
         return next(instants).astimezone(dt.UTC)
 
 
-def clocks() -> list[Clock]:
-    """The clocks that run in this installation, by job."""
-    return [clock for clock in every_clock() if catalog.jobs()[clock.job].policy.is_on]
+def schedules() -> list[Schedule]:
+    """The schedules that run in this installation, by job."""
+    return [schedule for schedule in all_schedules() if registry.jobs()[schedule.job].policy.is_on]
 
 
-def every_clock() -> list[Clock]:
-    """The clocks of all jobs that have one, by job; also those that stand still here."""
+def all_schedules() -> list[Schedule]:
+    """The schedules of all jobs that have one, by job; also those that stand still here."""
     zone = get_settings().zone
     return [
-        Clock(
+        Schedule(
             cron=policy.cron,
             zone=clock_zone(policy.cron, zone).key,
             job=key,
@@ -50,6 +50,6 @@ def every_clock() -> list[Clock]:
             catch_up=policy.catch_up,
             file=job.file,
         )
-        for key, job in sorted(catalog.jobs().items())
+        for key, job in sorted(registry.jobs().items())
         if (policy := job.policy).cron is not None
     ]

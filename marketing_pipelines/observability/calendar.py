@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines.clocks import Clock
+from marketing_pipelines.freshness.partitions import PartitionedAsset, registered
+from marketing_pipelines.freshness.propagation import partition_of_tick
+from marketing_pipelines.freshness.schedules import Schedule
+from marketing_pipelines.jobs.scheduling import job_name, schedule_name, stopped_clocks
 from marketing_pipelines.observability.lag import GRACE
-from marketing_pipelines.partitions import PartitionedAsset, registered
-from marketing_pipelines.scheduling import job_name, schedule_name, stopped_clocks
-from marketing_pipelines.stores.cascade import partition_of_tick
-from marketing_pipelines.stores.sessions import DID_NOT_END_WELL, close_abandoned
+from marketing_pipelines.runs.sessions import DID_NOT_END_WELL, close_abandoned
 from marketing_pipelines.stores.tables import (
     finished_partitions,
     installation,
@@ -34,7 +34,7 @@ Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One instant of one clock.
+    """One instant of one schedule.
 
     Attributes:
         partition: What the instant is for; None for a job without partitions.
@@ -127,7 +127,7 @@ class Record:
 
 def occurrences(
     connection: sa.Connection,
-    clocks: Sequence[Clock],
+    schedules: Sequence[Schedule],
     *,
     since: dt.datetime,
     until: dt.datetime,
@@ -140,15 +140,15 @@ def occurrences(
     started_at = connection.execute(sa.select(installation.c.started_at)).scalar_one()
     since = max(since, started_at.astimezone(dt.UTC))
     found: list[Occurrence] = []
-    for clock in clocks:
-        record = _record(connection, clock.job, since, standing)
-        asset = registered().get(clock.job)
-        found += _of_clock(clock, asset, record, since=since, until=until, now=now, zone=zone)
+    for schedule in schedules:
+        record = _record(connection, schedule.job, since, standing)
+        asset = registered().get(schedule.job)
+        found += _of_clock(schedule, asset, record, since=since, until=until, now=now, zone=zone)
     return sorted(found, key=lambda o: (o.tick, o.job))
 
 
 def _of_clock(
-    clock: Clock,
+    schedule: Schedule,
     asset: PartitionedAsset | None,
     record: Record,
     *,
@@ -157,12 +157,12 @@ def _of_clock(
     now: dt.datetime,
     zone: ZoneInfo,
 ) -> Iterator[Occurrence]:
-    for tick, following in pairwise(clock.ticks(since)):
+    for tick, following in pairwise(schedule.ticks(since)):
         if tick > until:
             return
         partition = partition_of_tick(asset, tick, zone).key if asset else None
         status, reason = judge(record, tick, following, partition, now)
-        yield Occurrence(clock.job, tick, partition, status, reason)
+        yield Occurrence(schedule.job, tick, partition, status, reason)
 
 
 def judge(

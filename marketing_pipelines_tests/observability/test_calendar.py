@@ -19,10 +19,16 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from marketing_pipelines.cli.session import dagster_instance
-from marketing_pipelines.clocks import clocks
+from marketing_pipelines.freshness.schedules import schedules
+from marketing_pipelines.jobs.scheduling import stopped_clocks
 from marketing_pipelines.observability import health
-from marketing_pipelines.occurrences import Record, Session, Standing, judge, occurrences
-from marketing_pipelines.scheduling import stopped_clocks
+from marketing_pipelines.observability.calendar import (
+    Record,
+    Session,
+    Standing,
+    judge,
+    occurrences,
+)
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
 
@@ -180,7 +186,7 @@ def test_the_calendar_begins_with_the_installation_and_names_what_ran(
     installation.execute("update ops.installation set started_at = '2026-03-01T08:30:00Z'")
     installation.run("analytics/contact_activity", "2026-03-01-09:00", only=True)
     installation.execute("update ops.job_sessions set started_at = '2026-03-01T10:01:00Z'")
-    [hours] = [clock for clock in clocks() if clock.job == "analytics/contact_activity"]
+    [hours] = [schedule for schedule in schedules() if schedule.job == "analytics/contact_activity"]
     with installation.engine.begin() as connection:
         found = occurrences(
             connection,

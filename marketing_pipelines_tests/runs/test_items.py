@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.run_tags import TICK_TAG
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.runs.tags import TICK_TAG
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.probe import KEY, run_probe
 
 

@@ -8,8 +8,8 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.engines.protocol import Engine
+from marketing_pipelines.runs import tick
 from marketing_pipelines.settings import Settings, get_settings
-from marketing_pipelines.stores import ticks
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
 from marketing_pipelines.stores.schema import require_same_zone
@@ -28,9 +28,9 @@ class Postgres(dg.ConfigurableResource[Any]):
 
     def tick(
         self, context: dg.AssetExecutionContext
-    ) -> contextlib.AbstractContextManager[ticks.Tick]:
+    ) -> contextlib.AbstractContextManager[tick.Tick]:
         """The frame around an asset's work; see `stores.ticks`."""
-        return ticks.tick(self.engine, self.settings.zone, context)
+        return tick.tick(self.engine, self.settings.zone, context)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:

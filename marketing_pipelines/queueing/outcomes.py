@@ -20,7 +20,7 @@ class TaskLostError(MarketingPipelinesError):
 
 
 @dataclass(frozen=True)
-class Held:
+class Claim:
     """A task in hand of a worker."""
 
     task_id: int
@@ -35,48 +35,48 @@ class Failure:
     traceback: str | None
 
 
-def finish(connection: sa.Connection, held: Held) -> None:
+def finish(connection: sa.Connection, claim: Claim) -> None:
     """The task is done.
 
     Raises:
         TaskLostError: it is no longer ours.
     """
-    _settle(connection, _FINISH, held)
+    _settle(connection, _FINISH, claim)
 
 
-def give_back(connection: sa.Connection, held: Held, *, seconds: float) -> None:
+def release(connection: sa.Connection, claim: Claim, *, seconds: float) -> None:
     """The task is due again after `seconds`; the attempt does not count.
 
     Raises:
         TaskLostError: it is no longer ours.
     """
-    _settle(connection, _GIVE_BACK, held, seconds=seconds)
+    _settle(connection, _GIVE_BACK, claim, seconds=seconds)
 
 
-def try_again(connection: sa.Connection, held: Held, failure: Failure, *, seconds: float) -> None:
+def retry(connection: sa.Connection, claim: Claim, failure: Failure, *, seconds: float) -> None:
     """The attempt failed; the next one is due after `seconds`.
 
     Raises:
         TaskLostError: the task is no longer ours.
     """
-    _settle(connection, _TRY_AGAIN, held, seconds=seconds, **vars(failure))
+    _settle(connection, _TRY_AGAIN, claim, seconds=seconds, **vars(failure))
 
 
-def bury(connection: sa.Connection, held: Held, failure: Failure) -> None:
+def bury(connection: sa.Connection, claim: Claim, failure: Failure) -> None:
     """The attempt failed and there is no other: the task ends as a dead letter.
 
     Raises:
         TaskLostError: the task is no longer ours.
     """
-    _settle(connection, _BURY, held, **vars(failure))
+    _settle(connection, _BURY, claim, **vars(failure))
 
 
-def report_progress(connection: sa.Connection, held: Held, fraction: float) -> None:
+def report_progress(connection: sa.Connection, claim: Claim, fraction: float) -> None:
     """Stores how much of the task is done, 0 to 1."""
-    connection.execute(_PROGRESS, {"task_id": held.task_id, "fraction": fraction})
+    connection.execute(_PROGRESS, {"task_id": claim.task_id, "fraction": fraction})
 
 
-def take_from_the_dead(
+def rescue_stalled(
     connection: sa.Connection, *, silent_for: dt.timedelta, attempts_of: Mapping[str, int]
 ) -> tuple[int, int]:
     """Gives back the tasks of workers that are gone, and forgets these workers.
@@ -106,12 +106,12 @@ def take_from_the_dead(
 
 
 def _settle(
-    connection: sa.Connection, statement: sa.TextClause, held: Held, **values: object
+    connection: sa.Connection, statement: sa.TextClause, claim: Claim, **values: object
 ) -> None:
-    settled = connection.execute(statement, {**vars(held), **values}).first()
+    settled = connection.execute(statement, {**vars(claim), **values}).first()
     if settled is None:
         raise TaskLostError(
-            f"Task {held.task_id} is no longer in hand of worker {held.worker_id}, which was "
+            f"Task {claim.task_id} is no longer in hand of worker {claim.worker_id}, which was "
             "silent for too long: another does it."
         )
 

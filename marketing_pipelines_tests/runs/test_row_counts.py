@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.stores import row_counts
+from marketing_pipelines.runs import row_counts
 
 
 @pytest.fixture

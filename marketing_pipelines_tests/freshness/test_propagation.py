@@ -14,8 +14,9 @@ from marketing_pipelines.domains.analytics.partitions import (
     HOURLY_EVENTS,
     MONTHLY_USAGE,
 )
-from marketing_pipelines.partitions import PartitionedAsset, registered, window
-from marketing_pipelines.stores import cascade, locks, marks
+from marketing_pipelines.freshness import propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import PartitionedAsset, registered, window
+from marketing_pipelines.stores import locks
 from marketing_pipelines_tests.installation import instant
 
 UTC = ZoneInfo("UTC")
@@ -29,7 +30,7 @@ def hours(*keys: str) -> list[str]:
 
 def pending(engine: sa.Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
-        found = marks.pending(connection)
+        found = stale_partitions.pending(connection)
     return {asset.partition("/")[2]: sorted(of.requested) for asset, of in found.items()}
 
 
@@ -60,7 +61,7 @@ def set_started(engine: sa.Engine, at: str) -> None:
 def test_a_tick_is_for_the_partition_that_is_over_or_running(
     asset: PartitionedAsset, zone: ZoneInfo, tick: str, key: str
 ) -> None:
-    assert cascade.partition_of_tick(asset, instant(tick), zone).key == key
+    assert propagation.partition_of_tick(asset, instant(tick), zone).key == key
 
 
 def test_no_two_jobs_share_a_lock() -> None:
@@ -71,7 +72,7 @@ def test_no_two_jobs_share_a_lock() -> None:
 def test_a_changed_hour_makes_stale_what_reads_it(engine: sa.Engine) -> None:
     changed = [window("hour", key, UTC) for key in hours("01-23", "02-00")]
     with engine.begin() as connection:
-        cascade.mark_above(
+        propagation.mark_above(
             connection, CONTACT_ACTIVITY, changed, now=instant("2026-03-03T12:00Z"), zone=UTC
         )
     marked = pending(engine)
@@ -85,7 +86,7 @@ def test_a_changed_hour_makes_stale_what_reads_it(engine: sa.Engine) -> None:
 def test_a_changed_hour_of_a_past_month_brings_the_whole_month(engine: sa.Engine) -> None:
     changed = [window("hour", "2026-02-10-10:00", UTC)]
     with engine.begin() as connection:
-        cascade.mark_above(
+        propagation.mark_above(
             connection, CONTACT_ACTIVITY, changed, now=instant("2026-03-03T12:00Z"), zone=UTC
         )
     marked = pending(engine)
@@ -99,9 +100,11 @@ def test_what_stale_partitions_read_is_marked_too_where_it_was_never_done(
     engine: sa.Engine,
 ) -> None:
     with engine.begin() as connection:
-        marks.finish(connection, CONTACT_ACTIVITY.key, dict.fromkeys(hours("01-05", "01-06"), 0))
+        stale_partitions.finish(
+            connection, CONTACT_ACTIVITY.key, dict.fromkeys(hours("01-05", "01-06"), 0)
+        )
         day = window("day", "2026-03-01", UTC)
-        cascade.mark(
+        propagation.mark(
             connection, EVENT_AGGREGATES, [day], now=instant("2026-03-01T10:30Z"), zone=UTC
         )
     assert pending(engine) == {
@@ -113,7 +116,7 @@ def test_what_stale_partitions_read_is_marked_too_where_it_was_never_done(
 def test_a_day_whose_clock_is_still_to_come_is_left_to_it(engine: sa.Engine) -> None:
     changed = [window("hour", "2026-03-01-23:00", UTC)]
     with engine.begin() as connection:
-        cascade.mark_above(
+        propagation.mark_above(
             connection, CONTACT_ACTIVITY, changed, now=instant("2026-03-02T01:00Z"), zone=UTC
         )
     marked = pending(engine)
@@ -125,8 +128,8 @@ def test_a_day_whose_clock_is_still_to_come_is_left_to_it(engine: sa.Engine) -> 
 def test_a_day_that_was_done_becomes_stale_at_once(engine: sa.Engine) -> None:
     changed = [window("hour", "2026-03-01-23:00", UTC)]
     with engine.begin() as connection:
-        marks.finish(connection, CAMPAIGN_DAILY_STATS.key, {"2026-03-01": 3})
-        cascade.mark_above(
+        stale_partitions.finish(connection, CAMPAIGN_DAILY_STATS.key, {"2026-03-01": 3})
+        propagation.mark_above(
             connection, CONTACT_ACTIVITY, changed, now=instant("2026-03-02T01:00Z"), zone=UTC
         )
     assert pending(engine)["campaign_daily_stats"] == ["2026-03-01"]
@@ -135,7 +138,7 @@ def test_a_day_that_was_done_becomes_stale_at_once(engine: sa.Engine) -> None:
 def test_an_hour_touches_two_days_where_the_zone_is_half_an_hour_off(engine: sa.Engine) -> None:
     changed = [window("hour", "2026-03-01-18:00", KOLKATA)]
     with engine.begin() as connection:
-        cascade.mark_above(
+        propagation.mark_above(
             connection, CONTACT_ACTIVITY, changed, now=instant("2026-03-03T12:00Z"), zone=KOLKATA
         )
     assert pending(engine)["event_aggregates"] == ["2026-03-01", "2026-03-02"]
@@ -144,8 +147,8 @@ def test_an_hour_touches_two_days_where_the_zone_is_half_an_hour_off(engine: sa.
 def test_every_hour_since_the_start_that_was_never_done_is_due(engine: sa.Engine) -> None:
     set_started(engine, "2026-03-01T09:30Z")
     with engine.begin() as connection:
-        marks.finish(connection, CONTACT_ACTIVITY.key, dict.fromkeys(hours("01-10"), 0))
-        own = cascade.mark_due(connection, CONTACT_ACTIVITY, instant("2026-03-01T13:00Z"), UTC)
+        stale_partitions.finish(connection, CONTACT_ACTIVITY.key, dict.fromkeys(hours("01-10"), 0))
+        own = propagation.mark_due(connection, CONTACT_ACTIVITY, instant("2026-03-01T13:00Z"), UTC)
     assert own.key == "2026-03-01-12:00"
     assert pending(engine) == {"contact_activity": hours("01-09", "01-11", "01-12")}
 
@@ -153,7 +156,9 @@ def test_every_hour_since_the_start_that_was_never_done_is_due(engine: sa.Engine
 def test_a_day_tick_marks_the_missed_days_and_the_hours_they_need(engine: sa.Engine) -> None:
     set_started(engine, "2026-02-27T12:00Z")
     with engine.begin() as connection:
-        own = cascade.mark_due(connection, CAMPAIGN_DAILY_STATS, instant("2026-03-02T02:00Z"), UTC)
+        own = propagation.mark_due(
+            connection, CAMPAIGN_DAILY_STATS, instant("2026-03-02T02:00Z"), UTC
+        )
     assert own.key == "2026-03-01"
     marked = pending(engine)
     assert marked["campaign_daily_stats"] == ["2026-02-27", "2026-02-28", "2026-03-01"]
@@ -163,13 +168,13 @@ def test_a_day_tick_marks_the_missed_days_and_the_hours_they_need(engine: sa.Eng
 def test_the_tick_of_the_hour_after_the_start_marks_its_own_partition(engine: sa.Engine) -> None:
     set_started(engine, "2026-03-01T12:59:59Z")
     with engine.begin() as connection:
-        cascade.mark_due(connection, CONTACT_ACTIVITY, instant("2026-03-01T13:00Z"), UTC)
+        propagation.mark_due(connection, CONTACT_ACTIVITY, instant("2026-03-01T13:00Z"), UTC)
     assert pending(engine) == {"contact_activity": hours("01-12")}
 
 
-def waiting(*keys: str, done: bool = False) -> marks.Pending:
+def waiting(*keys: str, done: bool = False) -> stale_partitions.Pending:
     """Marked partitions that nobody asked for yet."""
-    return marks.Pending(dict.fromkeys(keys), set() if done else set(keys))
+    return stale_partitions.Pending(dict.fromkeys(keys), set() if done else set(keys))
 
 
 def test_a_day_waits_for_hours_that_were_never_exported() -> None:
@@ -178,16 +183,16 @@ def test_a_day_waits_for_hours_that_were_never_exported() -> None:
         EVENT_AGGREGATES.key: waiting(*days),
         CONTACT_ACTIVITY.key: waiting(*hours("02-07")),
     }
-    ready = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
+    ready = propagation.ready_windows(marked, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == ["2026-03-01"]
     del marked[CONTACT_ACTIVITY.key]
-    ready = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
+    ready = propagation.ready_windows(marked, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == days
     in_hours = {
         EVENT_AGGREGATES.key: waiting(*days),
         HOURLY_EVENTS.key: waiting(*hours("01-23")),
     }
-    ready = cascade.ready_windows(in_hours, EVENT_AGGREGATES, UTC)
+    ready = propagation.ready_windows(in_hours, EVENT_AGGREGATES, UTC)
     assert [w.key for w in ready] == ["2026-03-02"]
 
 
@@ -196,7 +201,7 @@ def test_a_day_does_not_wait_for_hours_that_are_restated() -> None:
         EVENT_AGGREGATES.key: waiting("2026-03-02"),
         CONTACT_ACTIVITY.key: waiting(*hours("02-07"), done=True),
     }
-    [ready] = cascade.ready_windows(marked, EVENT_AGGREGATES, UTC)
+    [ready] = propagation.ready_windows(marked, EVENT_AGGREGATES, UTC)
     assert ready.key == "2026-03-02"
 
 
@@ -205,7 +210,7 @@ def test_a_month_waits_for_days_that_are_restated() -> None:
         MONTHLY_USAGE.key: waiting("2026-02-01", "2026-03-01"),
         EVENT_AGGREGATES.key: waiting("2026-03-02", done=True),
     }
-    [ready] = cascade.ready_windows(marked, MONTHLY_USAGE, UTC)
+    [ready] = propagation.ready_windows(marked, MONTHLY_USAGE, UTC)
     assert ready.key == "2026-02-01"
 
 
@@ -214,9 +219,9 @@ def test_a_month_waits_for_the_hours_and_days_it_overlaps_in_its_zone() -> None:
         MONTHLY_USAGE.key: waiting("2026-02-01", "2026-03-01"),
         CONTACT_ACTIVITY.key: waiting("2026-03-01-04:00"),
     }
-    [ready] = cascade.ready_windows(marked, MONTHLY_USAGE, NEW_YORK)
+    [ready] = propagation.ready_windows(marked, MONTHLY_USAGE, NEW_YORK)
     assert ready.key == "2026-03-01"
-    [ready] = cascade.ready_windows(marked, MONTHLY_USAGE, UTC)
+    [ready] = propagation.ready_windows(marked, MONTHLY_USAGE, UTC)
     assert ready.key == "2026-02-01"
 
 

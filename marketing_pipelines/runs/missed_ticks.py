@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.sessions import run_that_did
+from marketing_pipelines.runs.sessions import run_that_did
 from marketing_pipelines.stores.tables import clocks
 
 PUNCTUAL = dt.timedelta(minutes=1)

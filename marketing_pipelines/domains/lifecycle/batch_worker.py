@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery import doorbell
+from marketing_pipelines.domains.delivery import notify
 from marketing_pipelines.domains.lifecycle import branching, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
@@ -31,18 +31,18 @@ from marketing_pipelines.stores.postgres import cancel, cut
 
 BATCH = 20_000
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
-MOST_ROUNDS = 1_000
+MAX_ROUNDS = 1_000
 # So many contacts of one program in a day whose step cannot be done are no accident of theirs.
-MOST_QUARANTINED = 20
+MAX_QUARANTINED = 20
 # Others may be in the way of a batch so often.
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 # Classes of errors: of data, constraints, triggers, and limits of what one row may be.
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
 
 Begin = Callable[[], AbstractContextManager[sa.Connection]]
-Beside = Callable[[], AbstractContextManager[Begin]]
+ExtraConnection = Callable[[], AbstractContextManager[Begin]]
 Place = tuple[int, dt.datetime | None, int]
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True)
-class Work:
+class PassPlan:
     """What the movers of a pass share: the work as it was planned, and what they find out of it.
 
     Attributes:
@@ -115,7 +115,7 @@ class Moved:
 
 
 @dataclass
-class Mover:
+class BatchWorker:
     """Moves contacts, batch by batch, over one connection.
 
     Attributes:
@@ -123,7 +123,7 @@ class Mover:
         has_begun: Whether it had a connection and came to work.
     """
 
-    work: Work
+    work: PassPlan
     moved: Moved = field(default_factory=Moved)
     has_begun: bool = False
     _place: Place = (0, None, 0)
@@ -145,11 +145,11 @@ class Mover:
         while self._move_batch(begin):
             pass
 
-    def run_beside(self, beside: Beside) -> None:
+    def run_on_extra_connection(self, extra_connection: ExtraConnection) -> None:
         """The same over a connection of its own; where there is none to be had, it does nothing."""
         with contextlib.ExitStack() as stack:
             try:
-                begin = stack.enter_context(beside())
+                begin = stack.enter_context(extra_connection())
             except (sa.exc.OperationalError, StoreUnavailableError) as error:
                 reason = redact(str(getattr(error, "orig", error)).strip().splitlines()[0])
                 _logger.warning("No more connections for %s: %s", self.work.job, reason)
@@ -170,14 +170,14 @@ class Mover:
     def _move_batch(self, begin: Begin) -> int:
         """Takes the next contacts in hand and moves them; returns how many they were."""
         place = self._place
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 with begin() as connection:
                     self._driver = connection.connection.driver_connection
                     batch = self._do_batch(connection)
                 break
             except sa.exc.DBAPIError as error:
-                if not _is_collision(error) or attempt == MOST_ATTEMPTS:
+                if not _is_collision(error) or attempt == MAX_ATTEMPTS:
                     raise
                 self._place = place
         self.has_begun = True
@@ -196,7 +196,7 @@ class Mover:
             batch.add(self._move_or_split(connection, batch.taken))
             # Last, in every mover: a bell that another has rung is waited for.
             if self._channels:
-                doorbell.ring(connection, sorted(self._channels))
+                notify.notify_workers(connection, sorted(self._channels))
         return batch
 
     def _prepare(self, connection: sa.Connection) -> None:
@@ -307,7 +307,7 @@ class Mover:
                     connection, "count_failed", kind=self.work.kind, program=program_id
                 )
                 lost[program_id] = known.scalar_one()
-            if lost[program_id] >= MOST_QUARANTINED:
+            if lost[program_id] >= MAX_QUARANTINED:
                 return False
             lost[program_id] += 1
             return True
@@ -318,7 +318,7 @@ class Mover:
             one.problem = one.problem or reason
         self._hold(connection, own)
 
-    def _move(self, connection: sa.Connection, most_rounds: int = MOST_ROUNDS) -> Moved:
+    def _move(self, connection: sa.Connection, most_rounds: int = MAX_ROUNDS) -> Moved:
         """Does the steps of those in hand until none of them is due."""
         moved = Moved()
         self._rounds = 0

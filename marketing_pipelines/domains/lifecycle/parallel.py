@@ -8,30 +8,37 @@ import contextlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from marketing_pipelines.domains.lifecycle.movers import Begin, Beside, Mover, StoppedError
+from marketing_pipelines.domains.lifecycle.batch_worker import (
+    BatchWorker,
+    Begin,
+    ExtraConnection,
+    StoppedError,
+)
 
 # So often a statement is asked to end, twice a second, before its connection is cut.
-MOST_REQUESTS = 10
+MAX_REQUESTS = 10
 
 
-def run_together(movers: Sequence[Mover], begin: Begin, beside: Beside | None) -> None:
+def run_parallel(
+    movers: Sequence[BatchWorker], begin: Begin, extra_connection: ExtraConnection | None
+) -> None:
     """Has the first work in this thread, each other in one of its own, on its own connection.
 
     It returns when all have ended. Where one fails, or this thread is interrupted, all are stopped.
 
     Args:
         begin: Opens transactions for the first.
-        beside: Opens a connection for each other; it is closed by the thread that opened it.
+        extra_connection: Opens a connection for each other; it is closed by the thread that opened it.
     """
     first, *others = movers
-    if not others or beside is None:
+    if not others or extra_connection is None:
         first.run(begin)
         return
     with ThreadPoolExecutor(len(others), thread_name_prefix="move") as pool:
         running: list[Future[None]] = []
         try:
             for mover in others:
-                running.append(pool.submit(mover.run_beside, beside))
+                running.append(pool.submit(mover.run_on_extra_connection, extra_connection))
                 running[-1].add_done_callback(
                     lambda done: first.halt() if done.exception() is not None else None
                 )
@@ -45,7 +52,7 @@ def run_together(movers: Sequence[Mover], begin: Begin, beside: Beside | None) -
             raise
 
 
-def _stop_all(movers: Sequence[Mover], running: Sequence["Future[None]"]) -> None:
+def _stop_all(movers: Sequence[BatchWorker], running: Sequence["Future[None]"]) -> None:
     """Stops them and waits until they have ended, whatever comes meanwhile: their connections are
     in use until then. Again and again, since between two statements there is none to be ended."""
     requests = 0
@@ -55,7 +62,7 @@ def _stop_all(movers: Sequence[Mover], running: Sequence["Future[None]"]) -> Non
             requests += 1
             for mover, one in zip(movers, running, strict=False):
                 if not one.done():
-                    mover.stop(by_force=requests > MOST_REQUESTS)
+                    mover.stop(by_force=requests > MAX_REQUESTS)
             wait(running, timeout=0.5)
 
 

@@ -12,11 +12,11 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import RetryableError
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores import incidents
+from marketing_pipelines.runs import incidents
 from marketing_pipelines.stores.tables import item_failures
 
 # Whoever reads a check wants to know what fails, not a list of thousands.
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 class AllItemsFailedError(RetryableError):
@@ -161,4 +161,4 @@ def failing_items(connection: sa.Connection, job: str | None = None) -> Sequence
     )
     if job is not None:
         query = query.where(item_failures.c.job == job)
-    return connection.execute(query.limit(MOST_NAMED)).all()
+    return connection.execute(query.limit(MAX_NAMED)).all()

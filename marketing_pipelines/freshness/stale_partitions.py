@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.partitions import Window
+from marketing_pipelines.freshness.partitions import Window
 from marketing_pipelines.stores.tables import finished_partitions, requested_marks, stale_partitions
 
 _OWN_XID = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.partitions import (
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.partitions import (
     PartitionedAsset,
     Window,
     closed_windows_between,
@@ -21,7 +22,6 @@ from marketing_pipelines.partitions import (
     windows_between,
     windows_over,
 )
-from marketing_pipelines.stores import marks
 from marketing_pipelines.stores.tables import installation
 
 
@@ -48,7 +48,7 @@ def mark_above(
         if changed not in asset.reads or not spans:
             continue
         above = windows_over(asset.grain, spans, zone)
-        done = marks.finished(connection, asset.key, [w.key for w in above])
+        done = stale_partitions.finished(connection, asset.key, [w.key for w in above])
         last_tick = asset.last_tick(now, zone)
         stale = [
             w
@@ -72,7 +72,7 @@ def mark(
 ) -> None:
     """Marks partitions, and what they read where that was never done."""
     keys = [w.key for w in windows]
-    marks.add(
+    stale_partitions.add(
         connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
     )
     _mark_below(connection, asset, windows, now=now, zone=zone)
@@ -90,7 +90,7 @@ def _mark_below(
         if read.runs_with is not None:
             continue
         if read.grain == "hour":
-            marks.add_unfinished_hours(connection, read.key, windows, until=now)
+            stale_partitions.add_unfinished_hours(connection, read.key, windows, until=now)
         else:
             below = [w for w in windows_over(read.grain, windows, zone) if w.end <= now]
             mark(connection, read, below, now=now, zone=zone, unfinished_only=True)
@@ -98,13 +98,13 @@ def _mark_below(
 
 def pending(
     connection: sa.Connection, *, now: dt.datetime, zone: ZoneInfo
-) -> dict[str, marks.Pending]:
+) -> dict[str, stale_partitions.Pending]:
     """Everything that is marked, by asset.
 
     Triggers and people mark a partition alone; before a run is asked for it, what it reads and was
     never done is marked here.
     """
-    found = marks.pending(connection)
+    found = stale_partitions.pending(connection)
     changed = False
     for key, marked in found.items():
         asset = registered()[key]
@@ -113,7 +113,7 @@ def pending(
             windows = [window(asset.grain, k, zone) for k in alone]
             _mark_below(connection, asset, windows, now=now, zone=zone)
             changed = True
-    return marks.pending(connection) if changed else found
+    return stale_partitions.pending(connection) if changed else found
 
 
 def mark_due(
@@ -129,7 +129,7 @@ def mark_due(
     since = min(started_at.astimezone(dt.UTC), own.start)
     if asset.grain == "hour":
         span = Window(since, tick, own.key, asset.grain)
-        marks.add_unfinished_hours(connection, asset.key, [span], until=tick)
+        stale_partitions.add_unfinished_hours(connection, asset.key, [span], until=tick)
     else:
         due = closed_windows_between(asset.grain, since, tick, tick, zone)
         mark(connection, asset, due, now=tick, zone=zone, unfinished_only=True)
@@ -148,7 +148,7 @@ def partition_of_tick(asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo
 
 
 def ready_windows(
-    pending: Mapping[str, marks.Pending], asset: PartitionedAsset, zone: ZoneInfo
+    pending: Mapping[str, stale_partitions.Pending], asset: PartitionedAsset, zone: ZoneInfo
 ) -> list[Window]:
     """The asset's marked partitions whose sources are there, oldest first.
 
@@ -172,6 +172,8 @@ def ready_windows(
     ]
 
 
-def _awaited(pending: Mapping[str, marks.Pending], read: PartitionedAsset) -> Collection[str]:
-    found = pending.get(read.key, marks.Pending())
+def _awaited(
+    pending: Mapping[str, stale_partitions.Pending], read: PartitionedAsset
+) -> Collection[str]:
+    found = pending.get(read.key, stale_partitions.Pending())
     return found.never_done if read.grain == "hour" else found.requested

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from marketing_pipelines.partitions import registered
+from marketing_pipelines.freshness.partitions import registered
 from marketing_pipelines.stores.tables import finished_partitions
 
 # Counting more rows takes longer than most runs; the server's estimate is off by a few percent.

@@ -9,11 +9,11 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.runs.tick import Tick
 
 PREVIEW_ROWS = 8
-MOST_TICKS = 10
-MOST_BARS = 25
+MAX_TICKS = 10
+MAX_BARS = 25
 EVERY_ITEM_DONE = "every_item_done"
 
 
@@ -70,7 +70,7 @@ def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], me
     axes.set_ylabel(measure)
     axes.set_ylim(bottom=0)
     # Days at most, and so few that their names do not touch.
-    ticks: Any = shown[:: len(shown) // MOST_TICKS + 1]
+    ticks: Any = shown[:: len(shown) // MAX_TICKS + 1]
     axes.set_xticks(ticks, [f"{day:%Y-%m-%d}" for day in ticks], rotation=30)
     if lines:
         figure.legend(loc="outside upper left", ncols=2, frameon=False)
@@ -82,7 +82,7 @@ def bar_chart(bars: Sequence[tuple[str, int]], title: str) -> Any:
     """One bar per name, the first on top, as an image."""
     from matplotlib.figure import Figure
 
-    bars = bars[:MOST_BARS]
+    bars = bars[:MAX_BARS]
     figure = Figure(figsize=(7, 1 + 0.32 * len(bars)), layout="constrained")
     axes = figure.subplots()
     places = range(len(bars))
@@ -119,7 +119,7 @@ def every_item_done(asset_key: str) -> dg.AssetCheckSpec:
     )
 
 
-def with_items_checked(tick: Tick) -> dg.MaterializeResult[Any]:
+def result_with_item_check(tick: Tick) -> dg.MaterializeResult[Any]:
     """The asset's result with that check."""
     failures = tick.failures
     checked = dg.AssetCheckResult(

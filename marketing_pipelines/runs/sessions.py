@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores import incidents, locks
+from marketing_pipelines.runs import incidents
+from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.tables import job_sessions
 
 GHOST_PATIENCE_MS = 5_000
 # How far the server's clock may be behind the one that strikes.
-LARGEST_SKEW = dt.timedelta(hours=1)
+MAX_SKEW = dt.timedelta(hours=1)
 MILLISECONDS_SO_FAR = sa.cast(
     sa.extract("epoch", sa.func.clock_timestamp() - job_sessions.c.started_at) * 1000,
     sa.BigInteger,
@@ -292,7 +293,7 @@ def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str 
         sa.select(session.run_id)
         .where(
             session.job == job,
-            session.started_at >= tick - LARGEST_SKEW,
+            session.started_at >= tick - MAX_SKEW,
             session.tick == tick,
             session.trigger == "schedule",
             session.status == "COMPLETED",

@@ -13,8 +13,10 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 from dagster._core.scheduler.instigation import InstigatorStatus
 
-from marketing_pipelines import catalog, policies
-from marketing_pipelines.partitions import PartitionedAsset, clock_zone
+from marketing_pipelines import policies, registry
+from marketing_pipelines.freshness import propagation, stale_partitions
+from marketing_pipelines.freshness.partitions import PartitionedAsset, clock_zone
+from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.policies import (
     ALL_ENVIRONMENTS,
     DEFAULT_RETRIES,
@@ -22,11 +24,9 @@ from marketing_pipelines.policies import (
     CatchUp,
     Policy,
 )
-from marketing_pipelines.resources import Postgres
+from marketing_pipelines.runs.missed_ticks import reason_to_skip
+from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores import cascade, marks
-from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG
-from marketing_pipelines.stores.strikes import reason_to_skip
 
 # The name in workspace.yaml and pyproject.toml.
 CODE_LOCATION = "marketing_pipelines"
@@ -103,7 +103,7 @@ def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
         state.instigator_name
         for state in stopped
         if state.origin.location_name == CODE_LOCATION
-        and state.instigator_name in catalog.instigators()
+        and state.instigator_name in registry.instigators()
     }
 
 
@@ -266,10 +266,12 @@ def _own_partition(
 ) -> dg.RunRequest | dg.SkipReason:
     zone = postgres.settings.zone
     with postgres.begin() as connection:
-        own = cascade.mark_due(connection, asset, tick, zone)
-        ready = cascade.ready_windows(marks.pending(connection), asset, zone)
+        own = propagation.mark_due(connection, asset, tick, zone)
+        ready = propagation.ready_windows(stale_partitions.pending(connection), asset, zone)
         if own in ready:
-            marks.set_requested(connection, asset.key, [own.key], dt.datetime.now(dt.UTC))
+            stale_partitions.set_requested(
+                connection, asset.key, [own.key], dt.datetime.now(dt.UTC)
+            )
             return dg.RunRequest(partition_key=own.key)
     return dg.SkipReason(
         f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are "

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.partitions import (
+from marketing_pipelines.freshness.partitions import (
     Grain,
     PartitionedAsset,
     window,

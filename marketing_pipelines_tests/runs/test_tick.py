@@ -13,11 +13,12 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines import partitions
 from marketing_pipelines.failures import BadInputError, UpstreamNotReadyError
-from marketing_pipelines.stores import locks, marks, run_tags, sessions
-from marketing_pipelines.stores.run_tags import MAX_RUNTIME_TAG, ONLY_MARKED_TAG
-from marketing_pipelines.stores.ticks import Tick
+from marketing_pipelines.freshness import partitions, stale_partitions
+from marketing_pipelines.runs import sessions, tags
+from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG, ONLY_MARKED_TAG
+from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores import locks
 from marketing_pipelines_tests.probe import (
     KEY,
     TICK,
@@ -49,12 +50,14 @@ def done(engine: sa.Engine) -> dict[str, int]:
 
 def mark(engine: sa.Engine, *keys: str) -> None:
     with engine.begin() as connection:
-        marks.add(connection, KEY, keys)
+        stale_partitions.add(connection, KEY, keys)
 
 
 def marked(engine: sa.Engine) -> list[str]:
     with engine.connect() as connection:
-        return sorted(marks.pending(connection).get(KEY, marks.Pending()).requested)
+        return sorted(
+            stale_partitions.pending(connection).get(KEY, stale_partitions.Pending()).requested
+        )
 
 
 def is_free(engine: sa.Engine, ordinal: int) -> bool:
@@ -428,11 +431,11 @@ def test_chunks_hold_at_most_so_many_rows_and_744_partitions(engine: sa.Engine) 
         ({"dagster/schedule_name": "x"}, "schedule"),
         ({"dagster/sensor_name": "x"}, "sensor"),
         ({"dagster/backfill": "x"}, "backfill"),
-        ({"dagster/sensor_name": "x", run_tags.TRIGGER_TAG: "api"}, "api"),
+        ({"dagster/sensor_name": "x", tags.TRIGGER_TAG: "api"}, "api"),
     ],
 )
 def test_the_trigger_is_read_from_the_tags(tags: dict[str, str], trigger: str) -> None:
-    assert run_tags.trigger_of(tags) == trigger
+    assert tags.trigger_of(tags) == trigger
 
 
 def test_a_skipped_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:
@@ -448,11 +451,11 @@ def test_a_mark_newer_than_the_holders_snapshot_is_asked_for_again(engine: sa.En
     with held_open(engine, lambda _: None, HOUR) as holder:
         mark(engine, HOUR)
         with engine.begin() as connection:
-            marks.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
+            stale_partitions.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
         assert run_probe(engine, finish_all, HOUR).success
     assert holder.result(60).success
     with engine.connect() as connection:
-        assert marks.pending(connection)[KEY].requested == {HOUR: None}
+        assert stale_partitions.pending(connection)[KEY].requested == {HOUR: None}
 
 
 def test_a_request_for_a_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:
@@ -461,14 +464,14 @@ def test_a_request_for_a_run_does_not_disturb_the_one_that_works(engine: sa.Engi
     with held_open(engine, lambda _: None, HOUR) as holder:
         mark(engine, HOUR)
         with engine.begin() as connection:
-            marks.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
+            stale_partitions.set_requested(connection, KEY, [HOUR], dt.datetime.now(dt.UTC))
     assert delays_of(holder.result(60)) == []
     assert marked(engine) == [HOUR]
 
 
 def test_the_peak_of_memory_is_that_of_the_process_and_not_of_who_started_it() -> None:
     ballast = b"x" * (400 * 1024 * 1024)
-    code = "from marketing_pipelines.stores.sessions import peak_memory_mb; print(peak_memory_mb())"
+    code = "from marketing_pipelines.runs.sessions import peak_memory_mb; print(peak_memory_mb())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) < len(ballast) // (1024 * 1024)
 
@@ -496,7 +499,7 @@ def test_shared_work_has_connections_beside_that_share_its_lock_and_limits(
     def body(tick: Tick) -> None:
         with tick.sharing() as connection:
             seen.append(tuple(connection.execute(own).one()))
-        with tick.beside() as begin, begin() as connection:
+        with tick.extra_connection() as begin, begin() as connection:
             seen.append(tuple(connection.execute(own).one()))
             assert set(connection.execute(shared).scalars()) == {pid for pid, _ in seen}
             assert not is_free(engine, locks.WHOLE_JOB)
@@ -520,7 +523,7 @@ def test_a_second_attempt_ends_what_other_connections_of_the_first_still_hold(
             if pids:
                 assert connection.execute(there, {"pid": pids[0]}).scalar_one() == 0
                 return
-        begin = left.enter_context(tick.beside())
+        begin = left.enter_context(tick.extra_connection())
         other = left.enter_context(begin())
         pids.append(other.execute(sa.text(BACKEND)).scalar_one())
         raise OSError("The network is gone.")

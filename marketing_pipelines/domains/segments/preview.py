@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.segments import definitions, event_names
+from marketing_pipelines.domains.segments import event_names, segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, patterns
 from marketing_pipelines.domains.segments.rules import RuleError, parse
 
@@ -30,7 +30,7 @@ def members(
     Raises:
         RuleError: the organization lacks what it names, or it takes too long.
     """
-    with patiently(connection, patience_of(connection, organization_id)):
+    with statement_timeout(connection, rule_timeout(connection, organization_id)):
         compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
         contact = compiler.contact
         found = (
@@ -56,7 +56,7 @@ def count(
     Raises:
         RuleError: as of `members`.
     """
-    with patiently(connection, patience_of(connection, organization_id)):
+    with statement_timeout(connection, rule_timeout(connection, organization_id)):
         compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
         counted = (
             sa.select(sa.func.count())
@@ -79,18 +79,18 @@ def check(
     Raises:
         RuleError: the organization lacks what it names, or a pattern takes too long to read.
     """
-    with patiently(connection, patience_of(connection, organization_id)):
+    with statement_timeout(connection, rule_timeout(connection, organization_id)):
         _compiled(connection, organization_id, rule, now, reporting_zone)
 
 
 def notes(connection: sa.Connection, organization_id: int, rule: Any) -> list[str]:
     """One sentence for each type of event in a rule that the organization never received."""
-    return list(event_names.notes(rule, definitions.event_fields(connection, organization_id)))
+    return list(event_names.notes(rule, segment_graph.event_fields(connection, organization_id)))
 
 
 def notes_on_segments(connection: sa.Connection) -> Iterator[str]:
     """The same of the rules of all segments, each with the segment's name."""
-    for row in connection.execute(definitions.read_sql("unreceived")):
+    for row in connection.execute(segment_graph.read_sql("unreceived")):
         with contextlib.suppress(RuleError):
             for note in notes(connection, row.organization_id, parse(row.rule_text)):
                 yield f"segment {row.segment} of {row.organization}: {note}"
@@ -114,14 +114,14 @@ def require_patterns(connection: sa.Connection, rule: Any) -> None:
             raise RuleError(path, f"is no regular expression ({reason})") from None
 
 
-def patience_of(connection: sa.Connection, organization_id: int) -> dt.timedelta:
+def rule_timeout(connection: sa.Connection, organization_id: int) -> dt.timedelta:
     """How long one rule of the organization may take."""
     limits = settings_of(connection, organization_id).segments
     return dt.timedelta(seconds=limits.timeout_seconds)
 
 
 @contextlib.contextmanager
-def patiently(connection: sa.Connection, patience: dt.timedelta) -> Iterator[None]:
+def statement_timeout(connection: sa.Connection, patience: dt.timedelta) -> Iterator[None]:
     """Stops statements that take longer; a transaction must be open.
 
     Raises:
@@ -149,14 +149,14 @@ def _compiled(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> tuple[Compiler, Any]:
-    zone = definitions.zone_of(connection, organization_id, reporting_zone)
-    catalogue = definitions.read(connection, organization_id)
-    frame = definitions.frame(
+    zone = segment_graph.zone_of(connection, organization_id, reporting_zone)
+    catalogue = segment_graph.read(connection, organization_id)
+    frame = segment_graph.frame(
         connection,
         organization_id,
         zone=zone,
         now=now,
-        segments=definitions.Inlined(catalogue),
+        segments=segment_graph.Inlined(catalogue),
     )
     compiler = Compiler(frame)
     holds = compiler.condition(rule)

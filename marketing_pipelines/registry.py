@@ -31,7 +31,7 @@ class Job:
 
 
 # Why each file that is left out cannot be imported, by module.
-left_out: dict[str, str] = {}
+import_errors: dict[str, str] = {}
 # Files below `domains` that define something of Dagster in a place that is not loaded.
 unloaded: list[str] = []
 _JOBS: dict[str, Job] = {}

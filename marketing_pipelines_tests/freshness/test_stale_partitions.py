@@ -4,9 +4,9 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from marketing_pipelines.partitions import Window, window
+from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.partitions import Window, window
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores import marks
 from marketing_pipelines_tests.installation import instant
 
 ASSET = "analytics/contact_activity"
@@ -35,7 +35,7 @@ def mark_count(engine: sa.Engine) -> dict[str, int]:
 
 def add(engine: sa.Engine, *keys: str, requested_at: dt.datetime | None = None) -> None:
     with engine.begin() as connection:
-        marks.add(connection, ASSET, keys, requested_at=requested_at)
+        stale_partitions.add(connection, ASSET, keys, requested_at=requested_at)
 
 
 def test_an_insert_marks_the_hours_it_touched_once_per_transaction(engine: sa.Engine) -> None:
@@ -86,10 +86,10 @@ def test_two_open_transactions_mark_the_same_hour_twice(engine: sa.Engine) -> No
 def test_only_the_marks_that_were_seen_are_removed(engine: sa.Engine) -> None:
     add(engine, HOUR, NEXT)
     with engine.begin() as connection:
-        seen = marks.seen(connection, ASSET, [HOUR])
+        seen = stale_partitions.seen(connection, ASSET, [HOUR])
         assert [mark.partition for mark in seen] == [HOUR]
         add(engine, HOUR)
-        marks.remove(connection, seen)
+        stale_partitions.remove(connection, seen)
     assert mark_count(engine) == {HOUR: 1, NEXT: 1}
 
 
@@ -100,37 +100,37 @@ def test_a_partition_with_one_mark_that_nobody_asked_for_counts_as_never_asked(
     add(engine, HOUR, NEXT, requested_at=asked)
     add(engine, HOUR)
     with engine.connect() as connection:
-        assert marks.pending(connection)[ASSET].requested == {HOUR: None, NEXT: asked}
+        assert stale_partitions.pending(connection)[ASSET].requested == {HOUR: None, NEXT: asked}
 
 
 def test_the_latest_request_counts(engine: sa.Engine) -> None:
     first, second = instant("2026-03-01T12:00:00Z"), instant("2026-03-01T12:20:00Z")
     add(engine, HOUR, NEXT, requested_at=first)
     with engine.begin() as connection:
-        marks.set_requested(connection, ASSET, [HOUR], second)
-        assert marks.pending(connection)[ASSET].requested == {HOUR: second, NEXT: first}
+        stale_partitions.set_requested(connection, ASSET, [HOUR], second)
+        assert stale_partitions.pending(connection)[ASSET].requested == {HOUR: second, NEXT: first}
 
 
 def test_unfinished_only_leaves_out_what_was_done_or_is_marked(engine: sa.Engine) -> None:
     third = "2026-03-01-12:00"
     add(engine, NEXT)
     with engine.begin() as connection:
-        marks.finish(connection, ASSET, {HOUR: 4})
-        marks.add(connection, ASSET, [HOUR, NEXT, third], unfinished_only=True)
+        stale_partitions.finish(connection, ASSET, {HOUR: 4})
+        stale_partitions.add(connection, ASSET, [HOUR, NEXT, third], unfinished_only=True)
     assert mark_count(engine) == {NEXT: 1, third: 1}
 
 
 def test_finishing_again_keeps_one_row_with_the_latest_number(engine: sa.Engine) -> None:
     for rows in (4, 0):
         with engine.begin() as connection:
-            marks.finish(connection, ASSET, {HOUR: rows})
+            stale_partitions.finish(connection, ASSET, {HOUR: rows})
     with engine.connect() as connection:
         stored = connection.execute(
             sa.text("select partition, rows from analytics.finished_partitions")
         )
         assert [tuple(row) for row in stored] == [(HOUR, 0)]
-        assert marks.finished(connection, ASSET, [HOUR, NEXT]) == {HOUR}
-        assert marks.finished(connection, "analytics/other", [HOUR]) == set()
+        assert stale_partitions.finished(connection, ASSET, [HOUR, NEXT]) == {HOUR}
+        assert stale_partitions.finished(connection, "analytics/other", [HOUR]) == set()
 
 
 def test_unfinished_hours_of_a_day_are_those_that_are_over(engine: sa.Engine) -> None:
@@ -138,8 +138,10 @@ def test_unfinished_hours_of_a_day_are_those_that_are_over(engine: sa.Engine) ->
     day = window("day", "2026-03-01", zone)
     add(engine, "2026-03-01-01:00")
     with engine.begin() as connection:
-        marks.finish(connection, ASSET, {"2026-03-01-00:00": 1})
-        marks.add_unfinished_hours(connection, ASSET, [day], until=instant("2026-03-01T03:59Z"))
+        stale_partitions.finish(connection, ASSET, {"2026-03-01-00:00": 1})
+        stale_partitions.add_unfinished_hours(
+            connection, ASSET, [day], until=instant("2026-03-01T03:59Z")
+        )
     assert mark_count(engine) == {f"2026-03-01-0{hour}:00": 1 for hour in (1, 2)}
 
 
@@ -150,7 +152,7 @@ def test_unfinished_hours_of_a_day_that_begins_at_half_past_hold_its_first_half(
         instant("2026-02-28T18:30Z"), instant("2026-02-28T20:30Z"), "2026-03-01", "day"
     )
     with engine.begin() as connection:
-        marks.add_unfinished_hours(
+        stale_partitions.add_unfinished_hours(
             connection, ASSET, [half_past], until=instant("2026-03-02T00:00Z")
         )
     assert sorted(mark_count(engine)) == [f"2026-02-28-{hour}:00" for hour in (18, 19, 20)]

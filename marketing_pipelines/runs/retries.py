@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines import sentry
 from marketing_pipelines.failures import (
     MarketingPipelinesError,
     PermanentError,
     TimedOutError,
     UpstreamNotReadyError,
 )
-from marketing_pipelines.partitions import registered
+from marketing_pipelines.freshness.partitions import registered
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.redaction import redact, redacted_error
-from marketing_pipelines.stores.run_tags import SCHEDULED_TAG, TICK_TAG
+from marketing_pipelines.runs import sentry
+from marketing_pipelines.runs.tags import SCHEDULED_TAG, TICK_TAG
 
 
 @contextlib.contextmanager

@@ -11,19 +11,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines import sentry
 from marketing_pipelines.credentials import HIDDEN
 from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
-from marketing_pipelines.queueing import settling, tasks
+from marketing_pipelines.queueing import outcomes, tasks
+from marketing_pipelines.queueing.outcomes import Claim, Failure, TaskLostError
 from marketing_pipelines.queueing.queues import Queue
-from marketing_pipelines.queueing.settling import Failure, Held, TaskLostError
 from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.runs import sentry
 
 # A domain that cannot be imported is mended sooner or later; its tasks wait.
 PUT_OFF_SECONDS = 60.0
 PAUSES_BETWEEN_TRIES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-LONGEST_SENTENCE, LONGEST_TRACEBACK = 2_000, 20_000
+MAX_SENTENCE_LENGTH, MAX_TRACEBACK_LENGTH = 2_000, 20_000
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Attempt:
         start_by: Until when the first line must run; None: no limit on starts.
     """
 
-    held: Held
+    claim: Claim
     queue: Queue
     task_name: str
     payload: dict[str, Any]
@@ -62,19 +62,19 @@ class Attempt:
         try:
             task = tasks.find(self.task_name)
         except UnknownTaskError as error:
-            reason = tasks.left_out.get(self.task_name.partition("/")[0])
+            reason = tasks.import_errors.get(self.task_name.partition("/")[0])
             if reason is None:
                 self.settle_failure(error)
             else:
                 _logger.error("%s waits: its domain cannot be imported (%s).", self, reason)
-                self.give_back(PUT_OFF_SECONDS)
+                self.release(PUT_OFF_SECONDS)
             return
         if self.start_by is not None and time.monotonic() > self.start_by:
             self.started_late = True
-            self.give_back(0.0)
+            self.release(0.0)
             return
         context = TaskContext(
-            held=self.held,
+            claim=self.claim,
             queue=self.queue.name,
             attempt=self.number,
             is_last=self.number >= self.queue.retry.attempts,
@@ -84,7 +84,7 @@ class Attempt:
         try:
             self._call(task, context)
         except Snooze as snooze:
-            self.give_back(snooze.seconds)
+            self.release(snooze.seconds)
         except TaskLostError as error:
             _logger.warning("%s", error)
         except (Exception, SystemExit) as error:
@@ -93,7 +93,7 @@ class Attempt:
             self.settle_failure(out_of_time(task.timeout.total_seconds(), task.name))
         else:
             if not context.finished:
-                self._settle(settling.finish)
+                self._settle(outcomes.finish)
 
     def interrupt(self) -> None:
         """Stops the function at its next line of Python, if it is still running."""
@@ -103,9 +103,9 @@ class Attempt:
                     ctypes.c_ulong(self._thread), ctypes.py_object(_OutOfTime)
                 )
 
-    def give_back(self, seconds: float) -> None:
+    def release(self, seconds: float) -> None:
         """The task comes again after `seconds`, with the attempts it had."""
-        self._settle(settling.give_back, seconds=seconds)
+        self._settle(outcomes.release, seconds=seconds)
 
     def settle_failure(self, error: BaseException) -> None:
         """Another attempt by the ladder, or a dead letter."""
@@ -113,20 +113,20 @@ class Attempt:
         delay = self.queue.retry.delay_after(self.number, random.random())  # noqa: S311
         if isinstance(error, PermanentError) or delay is None:
             _logger.error("%s is a dead letter: %s", self, failure.error)
-            self._settle(settling.bury, failure)
+            self._settle(outcomes.bury, failure)
             self._tell_sentry(error)
         else:
             _logger.warning("%s failed, again in %.1f s: %s", self, delay, failure.error)
-            self._settle(settling.try_again, failure, seconds=delay)
+            self._settle(outcomes.retry, failure, seconds=delay)
 
     def _tell_sentry(self, error: BaseException) -> None:
         """Of what nobody foresaw; a permanent error is how a task says no."""
         if not isinstance(error, PermanentError):
             tags = {"queue": self.queue.name, "task": self.task_name}
-            sentry.report(error, tags | {"task_id": str(self.held.task_id)})
+            sentry.report(error, tags | {"task_id": str(self.claim.task_id)})
 
     def __str__(self) -> str:
-        return f"Task {self.held.task_id} {self.task_name}, attempt {self.number},"
+        return f"Task {self.claim.task_id} {self.task_name}, attempt {self.number},"
 
     def _call(self, task: Task, context: TaskContext) -> None:
         with self._guard:
@@ -142,7 +142,7 @@ class Attempt:
         for pause in (*PAUSES_BETWEEN_TRIES, None):
             try:
                 with self.engine.begin() as connection:
-                    how(connection, self.held, *arguments, **options)
+                    how(connection, self.claim, *arguments, **options)
                 return
             except TaskLostError as error:
                 _logger.warning("%s", error)
@@ -167,7 +167,9 @@ def describe(error: BaseException) -> Failure:
     if not isinstance(error, MarketingPipelinesError):
         sentence = f"{type(error).__name__}: {sentence}"
     trace = "".join(traceback.format_exception(error))
-    return Failure(_storable(sentence)[:LONGEST_SENTENCE], _storable(trace)[-LONGEST_TRACEBACK:])
+    return Failure(
+        _storable(sentence)[:MAX_SENTENCE_LENGTH], _storable(trace)[-MAX_TRACEBACK_LENGTH:]
+    )
 
 
 def _storable(text: str) -> str:

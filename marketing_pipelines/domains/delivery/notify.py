@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.tasks import ring_at
 
 
-def ring(connection: sa.Connection, channels: Iterable[str]) -> None:
+def notify_workers(connection: sa.Connection, channels: Iterable[str]) -> None:
     """Has workers look at these channels as soon as the transaction is committed.
 
     A bell that rings already is enough.
