@@ -1,6 +1,6 @@
 """Policies: when a job runs, how long it may take, how it is tried again, whether it alerts.
 
-A policy is declared beside the asset, in `scheduled(...)`. `jobs.toml` in the data folder changes
+A policy is part of the declaration of a job. `jobs.toml` in the data folder changes
 it for one deployment; what it says holds for every run, whoever starts it.
 """
 

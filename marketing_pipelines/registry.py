@@ -1,14 +1,24 @@
-"""What the loaded definitions consist of: every job with its owner, and the files left out.
+"""The registry: every job of the loaded domains, with its owner, and the files that failed to load.
 
-`definitions` fills it when it is imported; layers below it read it here.
+Declaring a job fills it (`jobs.domain`). Layers below the domains read the jobs here; processes
+that need them load the domains first (`domains.load`).
 """
 
-import importlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from marketing_pipelines import policies
 from marketing_pipelines.policies import Policy
+
+
+class Team(StrEnum):
+    """The owners of jobs, as Dagster and the alert routes name them."""
+
+    ANALYTICS = "team:analytics"
+    DELIVERABILITY = "team:deliverability"
+    LIFECYCLE = "team:lifecycle"
+    PLATFORM = "team:platform"
+    REVENUE = "team:revenue"
 
 
 @dataclass(frozen=True)
@@ -16,54 +26,67 @@ class Job:
     """One asset that can be run.
 
     Attributes:
+        key: Asset key, e.g. `analytics/hourly_events`.
         owner: As on the asset, e.g. `team:analytics`.
-        file: Where it is written, `path:line` below the project's root.
+        file: Its source, `path:line` below the project's root.
+        module: The module that declares it.
     """
 
     key: str
     owner: str
     file: str
+    module: str
 
     @property
     def policy(self) -> Policy:
-        """What holds for it in this installation."""
+        """The policy that holds for it in this installation."""
         return policies.policy_of(self.key)
 
 
-# Why each file that is left out cannot be imported, by module.
+# The reason why each file cannot be imported, by module.
 import_errors: dict[str, str] = {}
-# Files below `domains` that define something of Dagster in a place that is not loaded.
+# Files of the domains that define something of Dagster in a place that is not loaded.
 unloaded: list[str] = []
+# The names of all schedules and sensors.
+instigators: set[str] = set()
 _JOBS: dict[str, Job] = {}
-_INSTIGATORS: set[str] = set()
 
 
-def fill(jobs: list[Job], instigators: Iterable[str]) -> None:
-    """Notes the jobs of the definitions just loaded, and the names of schedules and sensors."""
-    _JOBS.clear()
-    _JOBS.update({job.key: job for job in jobs})
-    _INSTIGATORS.clear()
-    _INSTIGATORS.update(instigators)
+def add(job: Job) -> None:
+    """Registers a job.
+
+    Raises:
+        ValueError: another module declares a job of this key.
+    """
+    known = _JOBS.get(job.key)
+    if known is not None and known.module != job.module:
+        raise ValueError(f"{job.key} is declared in {known.file} already.")
+    _JOBS[job.key] = job
 
 
-def jobs() -> dict[str, Job]:
-    """Every job by its key; the first call loads the definitions."""
-    _load()
+def remove_module(module: str) -> None:
+    """Removes the jobs of a module that failed to import."""
+    for key in [job.key for job in _JOBS.values() if job.module == module]:
+        del _JOBS[key]
+
+
+def registered() -> dict[str, Job]:
+    """The jobs registered so far, by key."""
     return _JOBS
 
 
-def instigators() -> set[str]:
-    """The names of all schedules and sensors; the first call loads the definitions."""
-    _load()
-    return _INSTIGATORS
+def jobs() -> dict[str, Job]:
+    """Every registered job by its key.
 
-
-def _load() -> None:
+    Raises:
+        RuntimeError: the domains are not loaded yet.
+    """
     if not _JOBS:
-        importlib.import_module("marketing_pipelines.definitions")
+        raise RuntimeError("No job is registered: load the domains first (domains.load).")
+    return _JOBS
 
 
 def owner_of(subject: str) -> str | None:
-    """Whose job it is, of `overdue analytics/warehouse` too; None for what is no job."""
+    """The owner of a job, also of `overdue analytics/warehouse`; None for other subjects."""
     found = jobs().get(subject.split()[-1])
     return found.owner if found else None

@@ -14,13 +14,14 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.session import dagster_environment
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.phases import Phases
 from marketing_pipelines_tests.programs import Programs, empty
 from marketing_pipelines_tests.queueing.installed import TABLE, install
 
@@ -189,3 +190,9 @@ def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
     with _maintenance(server) as connection:
         connection.execute("select pg_advisory_lock(1)")
         yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prints the time of each phase at the end of the run, in the controlling process only."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Phases(), "phases")

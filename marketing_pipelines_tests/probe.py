@@ -1,4 +1,4 @@
-"""A tiny asset whose work a test gives, run by Dagster in the real frame `stores.ticks.tick`."""
+"""A tiny asset whose work a test gives, run by Dagster in the real frame `runs.tick.open_tick`."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import sqlalchemy as sa
 
-from marketing_pipelines.runs import tick
+from marketing_pipelines.runs.tags import TICK_TAG
+from marketing_pipelines.runs.tick import Tick, open_tick
 
 KEY = "probe/outcome"
 TICK = "2026-03-01T12:00:00+00:00"
-Body = Callable[[tick.Tick], None]
+Body = Callable[[Tick], None]
 
 
 def run_probe(
@@ -34,11 +35,11 @@ def run_probe(
         backfill_policy=dg.BackfillPolicy.single_run() if first else None,
     )
     def probe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with tick.tick(engine, ZoneInfo("UTC"), context) as tick:
+        with open_tick(engine, ZoneInfo("UTC"), context) as tick:
             body(tick)
         return tick.result()
 
-    all_tags = {tags.TICK_TAG: TICK} | dict(tags or {})
+    all_tags = {TICK_TAG: TICK} | dict(tags or {})
     if last:
         all_tags |= {
             "dagster/asset_partition_range_start": str(first),
@@ -69,7 +70,7 @@ def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None
     """A run that has its locks and is in the middle of its transaction; it goes on at the end."""
     inside, go_on = threading.Event(), threading.Event()
 
-    def wait_inside(tick: tick.Tick) -> None:
+    def wait_inside(tick: Tick) -> None:
         with tick.replacing(tick.windows) as replacement:
             inside.set()
             assert go_on.wait(60)
@@ -87,7 +88,7 @@ def held_open(engine: sa.Engine, body: Body, first: str, last: str | None = None
             go_on.set()
 
 
-def finish_all(tick: tick.Tick) -> None:
+def finish_all(tick: Tick) -> None:
     """The least work: one transaction that says its partitions are done."""
     with tick.replacing(tick.windows) as replacement:
         replacement.finished(dict.fromkeys((w.key for w in tick.windows), 1))

@@ -18,7 +18,7 @@ from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY, run_probe
-from marketing_pipelines_tests.stores.test_ticks import all_sessions, delays_of
+from marketing_pipelines_tests.runs.test_tick import all_sessions, delays_of
 
 WAREHOUSE, DAYS = "analytics/warehouse", "analytics/event_aggregates"
 HISTORY = "upkeep/run_history"

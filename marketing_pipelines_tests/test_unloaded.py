@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from marketing_pipelines.definitions import ROOMS
+from marketing_pipelines.domains import JOB_FILES
 from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.unloaded import unloaded
 
@@ -60,11 +60,11 @@ def test_a_file_outside_the_rooms_is_named(
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(source)
-    assert unloaded(tmp_path, ROOMS) == expected
+    assert unloaded(tmp_path, JOB_FILES) == expected
 
 
 def test_every_definition_of_this_release_is_loaded() -> None:
-    assert unloaded(PACKAGE / "domains", ROOMS) == []
+    assert unloaded(PACKAGE / "domains", JOB_FILES) == []
 
 
 def test_loading_and_doctor_name_the_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.pages.cookies import Signer, secret_key
 from marketing_pipelines.api.site import Site
-from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.settings import Settings
 
 ROUTERS = (

@@ -7,6 +7,7 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_environment, server_running
+from marketing_pipelines.domains import load_jobs
 from marketing_pipelines.domains.analytics import rebuild as analytics
 from marketing_pipelines.domains.segments import rebuild as segments
 from marketing_pipelines.env_file import remove_block, require_writable, write_block
@@ -34,6 +35,7 @@ def migrate(
         url = database_url(settings)
         migrate_schema(url, settings, compare_zone=not rebuild)
         if rebuild:
+            load_jobs()
             with create_engine(url).begin() as connection:
                 analytics.count_anew(connection, settings)
                 segments.count_anew(connection, settings)

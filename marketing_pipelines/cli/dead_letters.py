@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.output import print_json, print_table
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import dead_letters as letters
 from marketing_pipelines.queueing import queues

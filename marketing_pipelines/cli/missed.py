@@ -18,9 +18,11 @@ def missed(
     ] = False,
 ) -> None:
     """List what did not run, and why."""
+    from marketing_pipelines.domains import load_jobs
     from marketing_pipelines.freshness.schedules import schedules
     from marketing_pipelines.observability.calendar import Standing, occurrences
 
+    load_jobs()
     now = dt.datetime.now(dt.UTC)
     with (
         connected() as (settings, engine),

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import control
 from marketing_pipelines.queueing.counts import QueueCount, queue_counts

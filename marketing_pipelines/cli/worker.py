@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketing_pipelines.autoload import load_tasks
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.queueing import queues
 from marketing_pipelines.runs import sentry
 from marketing_pipelines.stores.postgres import create_engine

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
-
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.freshness.cron import clock_zone, last_tick
 from marketing_pipelines.policies import policy_of
 
 Grain = Literal["hour", "day", "month"]
@@ -81,17 +80,18 @@ class PartitionedAsset:
     def __post_init__(self) -> None:
         _REGISTERED[self.key] = self
 
+    @property
+    def upstream(self) -> list[str]:
+        """The keys of all partitioned assets that it reads, directly or through others."""
+        keys = dict.fromkeys(asset.key for asset in self.reads)
+        for asset in self.reads:
+            keys |= dict.fromkeys(asset.upstream)
+        return list(keys)
+
     def last_tick(self, now: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-        """When the clock struck last."""
+        """The latest tick of its schedule that is not after `now`."""
         cron = policy_of((self.runs_with or self).key).cron or self.cron
-        just_after = (now + dt.timedelta(seconds=1)).astimezone(clock_zone(cron, zone))
-        tick: dt.datetime = croniter(cron, just_after).get_prev(dt.datetime)
-        return tick.astimezone(dt.UTC)
-
-
-def clock_zone(cron: str, zone: ZoneInfo) -> ZoneInfo:
-    """The zone a clock runs in: clocks that strike every hour do so with the UTC hours."""
-    return ZoneInfo("UTC") if cron.split()[1] == "*" else zone
+        return last_tick(cron, clock_zone(cron, zone).key, now)
 
 
 _REGISTERED: dict[str, PartitionedAsset] = {}
@@ -100,6 +100,15 @@ _REGISTERED: dict[str, PartitionedAsset] = {}
 def registered() -> dict[str, PartitionedAsset]:
     """Every partitioned asset of the loaded domains, by key."""
     return _REGISTERED
+
+
+def labelled_assets(domain: str) -> list[PartitionedAsset]:
+    """The assets of a domain whose days and months are labels of the reporting zone."""
+    return [
+        asset
+        for asset in _REGISTERED.values()
+        if asset.key.startswith(f"{domain}/") and asset.grain != "hour"
+    ]
 
 
 def window(grain: Grain, key: str, zone: ZoneInfo) -> Window:

@@ -1,13 +1,11 @@
-"""Every schedule of the loaded definitions, and the instants at which it strikes."""
+"""Every schedule of the loaded definitions, and the instants at which it fires."""
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dagster._utils.schedules import cron_string_iterator
-
 from marketing_pipelines import registry
-from marketing_pipelines.freshness.partitions import clock_zone
+from marketing_pipelines.freshness import cron
 from marketing_pipelines.settings import get_settings
 
 
@@ -23,14 +21,12 @@ class Schedule:
     file: str
 
     def ticks(self, since: dt.datetime) -> Iterator[dt.datetime]:
-        """The instants from `since` on, by Dagster's own rule where schedules change."""
-        instants = cron_string_iterator(since.timestamp(), self.cron, self.zone)
-        return (instant.astimezone(dt.UTC) for instant in instants)
+        """The instants from `since` on, by Dagster's own rule where clocks change."""
+        return cron.ticks(self.cron, self.zone, since)
 
     def last_tick(self, now: dt.datetime) -> dt.datetime:
         """The latest instant that is not after `now`."""
-        instants = cron_string_iterator(now.timestamp(), self.cron, self.zone, ascending=False)
-        return next(instants).astimezone(dt.UTC)
+        return cron.last_tick(self.cron, self.zone, now)
 
 
 def schedules() -> list[Schedule]:
@@ -44,7 +40,7 @@ def all_schedules() -> list[Schedule]:
     return [
         Schedule(
             cron=policy.cron,
-            zone=clock_zone(policy.cron, zone).key,
+            zone=cron.clock_zone(policy.cron, zone).key,
             job=key,
             owner=job.owner,
             catch_up=policy.catch_up,

@@ -1,20 +1,25 @@
-"""How assets show themselves in the Dagster UI: columns, previews, charts, the check of items."""
+"""Metadata of assets in the Dagster UI: columns, previews, charts, code references, checks."""
 
 import base64
 import datetime as dt
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
 
+from marketing_pipelines.locations import PACKAGE
+from marketing_pipelines.runs.checks import Check, CheckOutcome, merged
 from marketing_pipelines.runs.tick import Tick
 
 PREVIEW_ROWS = 8
 MAX_TICKS = 10
 MAX_BARS = 25
-EVERY_ITEM_DONE = "every_item_done"
+EVERY_ITEM_DONE = Check(
+    "every_item_done", "No item fails, in this run or since an earlier one", blocking=False
+)
 
 
 def column_descriptions(table: sa.Table) -> dict[str, Any]:
@@ -48,6 +53,11 @@ def table_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
 
 def _cell(value: Any) -> str:
     return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def path_of(path: Path) -> Any:
+    """A path of this machine, to open or copy."""
+    return dg.MetadataValue.path(str(path))
 
 
 def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], measure: str) -> Any:
@@ -110,25 +120,63 @@ def _as_image(figure: Any, name: str) -> Any:
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
 
 
-def every_item_done(asset_key: str) -> dg.AssetCheckSpec:
-    """The check of an asset that works item by item: a warning when one of them failed."""
+def code_reference(file: str, line: int) -> dict[str, Any]:
+    """The place of the job's source, for the asset's page."""
+    reference = dg.LocalFileCodeReference(
+        file_path=str(PACKAGE.parent / file), line_number=line, label=f"{file}:{line}"
+    )
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def check_spec(asset_key: str, check: Check) -> dg.AssetCheckSpec:
+    """The check as Dagster declares it."""
     return dg.AssetCheckSpec(
-        EVERY_ITEM_DONE,
+        check.name,
         asset=dg.AssetKey(asset_key.split("/")),
-        description="No item fails, in this run or since an earlier one",
+        blocking=check.blocking,
+        description=check.description,
     )
 
 
-def result_with_item_check(tick: Tick) -> dg.MaterializeResult[Any]:
-    """The asset's result with that check."""
+def results(
+    tick: Tick, checks: Sequence[Check]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """The asset's result with a result for each of its checks.
+
+    A run that left the work to another made nothing: it has no result, and each check warns that
+    it was not verified.
+    """
+    if tick.skipped is not None:
+        for check in checks:
+            yield dg.AssetCheckResult(
+                check_name=check.name,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"Not verified here: run {tick.skipped} does the work.",
+            )
+        return
+    found = merged(tick.outcomes)
+    outcomes = [
+        _items_outcome(tick) if check is EVERY_ITEM_DONE else found.get(check.name, check.passed())
+        for check in checks
+    ]
+    yield tick.result()._replace(check_results=[_check_result(one) for one in outcomes])
+
+
+def _items_outcome(tick: Tick) -> CheckOutcome:
     failures = tick.failures
-    checked = dg.AssetCheckResult(
-        check_name=EVERY_ITEM_DONE,
-        passed=not failures.failing,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "items_failed": failures.failed,
-            "failing": table_of(("item", "why"), failures.failing),
-        },
+    details = {
+        "items_failed": failures.failed,
+        "failing": table_of(("item", "why"), failures.failing),
+    }
+    return CheckOutcome(EVERY_ITEM_DONE, passed=not failures.failing, details=details)
+
+
+def _check_result(outcome: CheckOutcome) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity
+    return dg.AssetCheckResult(
+        check_name=outcome.check.name,
+        passed=outcome.passed,
+        severity=severity.ERROR if outcome.check.blocking else severity.WARN,
+        metadata=dict(outcome.details),
     )
-    return tick.result()._replace(check_results=[checked])

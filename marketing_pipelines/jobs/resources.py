@@ -8,7 +8,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.engines.protocol import Engine
-from marketing_pipelines.runs import tick
+from marketing_pipelines.runs.tick import Tick, open_tick
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
@@ -26,11 +26,9 @@ class Postgres(dg.ConfigurableResource[Any]):
     def engine(self) -> sa.Engine:
         return create_engine(database_url(self.settings))
 
-    def tick(
-        self, context: dg.AssetExecutionContext
-    ) -> contextlib.AbstractContextManager[tick.Tick]:
-        """The frame around an asset's work; see `stores.ticks`."""
-        return tick.tick(self.engine, self.settings.zone, context)
+    def tick(self, context: dg.AssetExecutionContext) -> contextlib.AbstractContextManager[Tick]:
+        """The frame around an asset's work; see `runs.tick`."""
+        return open_tick(self.engine, self.settings.zone, context)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:

@@ -1,9 +1,10 @@
-"""`scheduled()`: an asset's clock. Derives the names, defines the job and the schedule, attaches
-policy as tags; nothing more. Also the partition definitions that all assets share."""
+"""The jobs and schedules of declared assets, and the run requests of sensors."""
 
 import datetime as dt
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -15,23 +16,16 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 
 from marketing_pipelines import policies, registry
 from marketing_pipelines.freshness import propagation, stale_partitions
-from marketing_pipelines.freshness.partitions import PartitionedAsset, clock_zone
+from marketing_pipelines.freshness.cron import clock_zone
+from marketing_pipelines.freshness.partitions import PartitionedAsset
+from marketing_pipelines.jobs.domain import DECLARATIONS, Declaration
 from marketing_pipelines.jobs.resources import Postgres
-from marketing_pipelines.policies import (
-    ALL_ENVIRONMENTS,
-    DEFAULT_RETRIES,
-    DEFAULT_TIMEOUT,
-    CatchUp,
-    Policy,
-)
 from marketing_pipelines.runs.missed_ticks import reason_to_skip
-from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG
+from marketing_pipelines.runs.tags import DOMAIN_TAG, MAX_RUNTIME_TAG, OWNER_TAG
 from marketing_pipelines.settings import get_settings
 
 # The name in workspace.yaml and pyproject.toml.
 CODE_LOCATION = "marketing_pipelines"
-DEFAULT_SKIP_AFTER = dt.timedelta(hours=1)
-SINGLE_RUN = dg.BackfillPolicy.single_run()
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -39,46 +33,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-
-
-def hourly() -> dg.HourlyPartitionsDefinition:
-    """UTC hours that are over; the first day may begin on the UTC day before."""
-    return dg.HourlyPartitionsDefinition(
-        start_date=_first_day() - dt.timedelta(days=1), timezone="UTC"
-    )
-
-
-def daily() -> dg.DailyPartitionsDefinition:
-    """Labels of days of the reporting zone, the running day included."""
-    return dg.DailyPartitionsDefinition(
-        start_date=_first_day(), timezone="UTC", end_offset=1 + _ahead_of_utc()
-    )
-
-
-def monthly() -> dg.MonthlyPartitionsDefinition:
-    """Labels of months of the reporting zone that are over."""
-    return dg.MonthlyPartitionsDefinition(
-        start_date=_first_day(), timezone="UTC", end_offset=_ahead_of_utc()
-    )
-
-
-def over(asset: Any) -> dg.AssetDep:
-    """A dependency on finer partitions: those of the window and one window to each side, since a
-    day of the reporting zone is not a UTC day."""
-    return dg.AssetDep(
-        asset,
-        partition_mapping=dg.TimeWindowPartitionMapping(
-            start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True
-        ),
-    )
-
-
-_PARTITIONED_JOBS: list[Any] = []
-
-
-def partitioned_jobs() -> list[Any]:
-    """The jobs of all partitioned assets; complete once every `jobs.py` is loaded."""
-    return _PARTITIONED_JOBS
 
 
 def job_name(asset_key: str) -> str:
@@ -103,12 +57,12 @@ def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
         state.instigator_name
         for state in stopped
         if state.origin.location_name == CODE_LOCATION
-        and state.instigator_name in registry.instigators()
+        and state.instigator_name in registry.instigators
     }
 
 
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of the job waits or works."""
+    """Tells if a run of the job waits or works."""
     return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY), limit=1))
 
 
@@ -139,18 +93,19 @@ def sensor(
 
 def request_if(
     is_due: Callable[[sa.Connection], bool],
-    job: str,
+    asset: dg.AssetsDefinition,
     instance: dg.DagsterInstance,
     postgres: Postgres,
     *,
     otherwise: str,
 ) -> dg.RunRequest | dg.SkipReason:
-    """What a sensor answers: a run of a job, if one is due and none is under way.
+    """Answers for a sensor: requests a run of the job if one is due and none is under way.
 
     Args:
-        job: Its asset key.
-        otherwise: Why there is none, in a sentence, where none is due.
+        asset: The declared asset.
+        otherwise: The reason given where no run is due, a sentence.
     """
+    job = asset.key.to_user_string()
     if not policies.policy_of(job).is_on:
         return dg.SkipReason("The job is off: it is run by hand only.")
     with postgres.begin() as connection:
@@ -161,73 +116,75 @@ def request_if(
     return dg.RunRequest()
 
 
-def scheduled(
-    asset: dg.AssetsDefinition,
-    *,
-    cron: str,
-    catch_up: CatchUp = "once",
-    partitions: PartitionedAsset | None = None,
-    together_with: Sequence[dg.AssetsDefinition] = (),
-    skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
-    timeout: dt.timedelta = DEFAULT_TIMEOUT,
-    retries: Sequence[float] = DEFAULT_RETRIES,
-    alert: bool = True,
-    environments: Sequence[str] = ALL_ENVIRONMENTS,
-) -> dg.ScheduleDefinition | UnresolvedAssetJobDefinition:
-    """The asset's schedule in the reporting zone; its bare job where its clock stands still.
+@cache
+def job_of(key: str) -> UnresolvedAssetJobDefinition | None:
+    """The job of a declared asset, with the assets that run in it; None where it has none.
 
-    `jobs.toml` may change what is said here.
-
-    Args:
-        catch_up: What happens to ticks that were missed: every one, one run for all, or nothing.
-        partitions: What a partitioned asset declares of itself; the tick then marks what is due,
-            and runs the tick's own partition as soon as what it reads is there.
-        together_with: Assets of the same partitions that the job does next.
-        skip_after: A missed tick older than this is left out, where missed ticks are skipped.
-        timeout: After this the work is stopped.
-        retries: Seconds to wait before each retry: listed, or `policies.fixed(…)`,
-            `policies.exponential(…)`.
-        alert: Whether its owner is told of failures.
-        environments: Where it is on the clock.
+    Raises:
+        KeyError: no asset of this key is declared.
     """
-    settings = get_settings()
-    name = asset.key.to_user_string()
-    policy = policies.declare(
-        name,
-        Policy(
-            cron=policies.five_fields(cron),
-            catch_up=catch_up,
-            timeout=timeout,
-            retries=tuple(retries),
-            alert=alert,
-            environments=tuple(environments),
-        ),
-    )
+    declaration = DECLARATIONS[key]
+    if declaration.runs_with is not None or declaration.policy.cron is None:
+        return None
+    next_ones = [one.asset for one in DECLARATIONS.values() if one.runs_with == key]
+    policy = declaration.policy
     # Dagster's own limit is for the whole run, and stands behind the one of each attempt.
-    max_runtime = policy.longest * (1 + len(together_with))
-    job = dg.define_asset_job(
-        job_name(name),
-        selection=dg.AssetSelection.assets(asset, *together_with),
+    max_runtime = policy.longest * (1 + len(next_ones))
+    return dg.define_asset_job(
+        job_name(key),
+        selection=dg.AssetSelection.assets(declaration.asset, *next_ones),
         tags={
             "marketing/timeout": f"{policy.timeout.total_seconds():g}",
             "marketing/catch_up": policy.catch_up,
         },
-        run_tags={MAX_RUNTIME_TAG: f"{max_runtime.total_seconds():g}"},
+        run_tags={
+            MAX_RUNTIME_TAG: f"{max_runtime.total_seconds():g}",
+            OWNER_TAG: declaration.owner,
+            DOMAIN_TAG: key.split("/")[0],
+        },
     )
-    if partitions is not None:
-        _PARTITIONED_JOBS.append(job)
-    if not policy.is_on:
-        return job
-    own_cron = str(policy.cron)
+
+
+def instigators_of(modules: Iterable[ModuleType]) -> Iterator[str]:
+    """The names of the schedules of declared jobs, and of the schedules and sensors of modules."""
+    for key, declaration in DECLARATIONS.items():
+        if job_of(key) is not None and declaration.policy.is_on:
+            yield schedule_name(key)
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, dg.ScheduleDefinition | dg.SensorDefinition):
+                yield value.name
+
+
+def partitioned_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """The jobs of all partitioned assets; complete once the domains' `jobs.py` are loaded."""
+    return [
+        job
+        for key, declaration in DECLARATIONS.items()
+        if declaration.partitions is not None and (job := job_of(key)) is not None
+    ]
+
+
+def jobs_and_schedules() -> tuple[list[Any], list[dg.ScheduleDefinition]]:
+    """The jobs of all declared assets, and the schedules of those that are on the clock here."""
+    keys = [key for key in DECLARATIONS if job_of(key) is not None]
+    on = [key for key in keys if DECLARATIONS[key].policy.is_on]
+    return [job_of(key) for key in keys], [schedule_of(DECLARATIONS[key]) for key in on]
+
+
+def schedule_of(declaration: Declaration) -> dg.ScheduleDefinition:
+    """The schedule of a declared asset, in the reporting zone."""
+    key, policy, partitions = declaration.key, declaration.policy, declaration.partitions
+    cron = str(policy.cron)
 
     @dg.schedule(
-        name=schedule_name(name),
-        job=job,
-        cron_schedule=own_cron,
-        execution_timezone=clock_zone(own_cron, settings.zone).key,
+        name=schedule_name(key),
+        job=job_of(key),
+        cron_schedule=cron,
+        execution_timezone=clock_zone(cron, get_settings().zone).key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        metadata={"catch_up": policy.catch_up},
-        description=f"{_first_sentence(asset)} {_CAUGHT_UP[policy.catch_up]}",
+        metadata={"catch_up": policy.catch_up, "owner": declaration.owner},
+        description=f"{_first_sentence(declaration.asset)} {_CAUGHT_UP[policy.catch_up]}",
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, postgres: Postgres
@@ -238,11 +195,11 @@ def scheduled(
         with postgres.begin() as connection:
             reason = reason_to_skip(
                 connection,
-                name,
-                own_cron,
+                key,
+                cron,
                 tick,
                 now=dt.datetime.now(dt.UTC),
-                skip_after=skip_after if policy.catch_up == "skip" else None,
+                skip_after=declaration.skip_after if policy.catch_up == "skip" else None,
             )
         return dg.RunRequest() if reason is None else dg.SkipReason(reason)
 
@@ -269,22 +226,10 @@ def _own_partition(
         own = propagation.mark_due(connection, asset, tick, zone)
         ready = propagation.ready_windows(stale_partitions.pending(connection), asset, zone)
         if own in ready:
-            stale_partitions.set_requested(
-                connection, asset.key, [own.key], dt.datetime.now(dt.UTC)
-            )
+            now = dt.datetime.now(dt.UTC)
+            stale_partitions.set_requested(connection, asset.key, [own.key], now)
             return dg.RunRequest(partition_key=own.key)
     return dg.SkipReason(
-        f"{own.key} waits for partitions that it reads; the marks sensor runs it when they are "
-        "done."
+        f"{own.key} waits for its upstream partitions; the sensor of stale partitions runs it when "
+        "they are done."
     )
-
-
-def _first_day() -> dt.datetime:
-    return dt.datetime.combine(get_settings().first_day, dt.time())
-
-
-def _ahead_of_utc() -> int:
-    """1 where the reporting zone's day begins before the UTC day of the same name."""
-    zone = get_settings().zone
-    offsets = [dt.datetime(2026, month, 1, tzinfo=zone).utcoffset() for month in range(1, 13)]
-    return int(any(offset and offset > dt.timedelta() for offset in offsets))

@@ -11,8 +11,8 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 class Chunk(NamedTuple):
     """Whole lines with their line ends; only the last chunk may lack the last line end.
 
-    A line longer than `MAX_LINE_LENGTH` is cut: what is left is still longer than the limit, so that
-    whoever reads it sees that it was too long.
+    A line longer than `MAX_LINE_LENGTH` is cut; the rest is still longer than the limit, so that
+    the reader sees that the line was too long.
     """
 
     data: bytes
@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
 
 
 class LineSource:
-    """Cuts a stream into chunks of whole lines, at most about `CHUNK_BYTES` + `MAX_LINE_LENGTH` each.
+    """Cuts a stream into whole lines, about `CHUNK_BYTES` + `MAX_LINE_LENGTH` a chunk at most.
 
     Args:
         stream: bytes, uncompressed; a byte order mark at the start is skipped. Where the first

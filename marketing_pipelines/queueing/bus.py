@@ -114,7 +114,7 @@ def publish(connection: sa.Connection, events: Sequence[BusEvent]) -> list[int]:
         RuntimeError: this process has not loaded the consumers, so it cannot tell them.
     """
     if not all_loaded.is_set():
-        raise RuntimeError("Call autoload.load_tasks() in a process that publishes events.")
+        raise RuntimeError("Call domains.load_tasks() in a process that publishes events.")
     rows = [
         {
             "type": event.type,
@@ -142,7 +142,7 @@ def publish_for_contacts(
         RuntimeError: this process has not loaded the consumers, so it cannot tell them.
     """
     if not all_loaded.is_set():
-        raise RuntimeError("Call autoload.load_tasks() in a process that publishes events.")
+        raise RuntimeError("Call domains.load_tasks() in a process that publishes events.")
     create_temporary(connection, "told_contacts", contacts)
     values = {
         "type": event.type,

@@ -1,14 +1,17 @@
 """Pausing and resuming queues, and removing what is finished."""
 
 import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.queueing.queues import Queue, find
+from marketing_pipelines.queueing.queues import Queue, declared, find
 from marketing_pipelines.queueing.tables import queue_states
 
 BATCH = 10_000
+Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 
 def pause(connection: sa.Connection, queue: str) -> bool:
@@ -73,6 +76,25 @@ def remove_history(connection: sa.Connection, queue: Queue, now: dt.datetime) ->
             "batch": BATCH,
         },
     ).rowcount
+
+
+def remove_all_history(begin: Begin, now: dt.datetime) -> dict[str, int]:
+    """Removes the finished tasks of every queue that it no longer keeps.
+
+    Args:
+        begin: Opens a transaction; each batch has one of its own.
+
+    Returns:
+        The number of removed tasks by queue.
+    """
+    removed = dict.fromkeys(declared(), 0)
+    for queue in declared().values():
+        batch = BATCH
+        while batch == BATCH:
+            with begin() as connection:
+                batch = remove_history(connection, queue, now)
+            removed[queue.name] += batch
+    return removed
 
 
 _WAKE = sa.text(

@@ -1,4 +1,4 @@
-"""What the tags of a run say: for which instant it works, and who asked for it."""
+"""The tags of a run: its tick, its trigger, its limits, its owner."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ SESSION_TAG = "marketing/session"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 ONLY_MARKED_TAG = "marketing/only_marked"
+OWNER_TAG = "marketing/owner"
+DOMAIN_TAG = "marketing/domain"
 
 
 def trigger_of(tags: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""`tick()`: the one frame around the work of every asset.
+"""`open_tick`: the one frame around the work of every asset.
 
 It works the same for schedule, sensor, backfill, click and command line: it knows the instant and
 the partitions, holds the lock, opens and closes the session, commits or rolls back, and turns
@@ -26,10 +26,16 @@ from marketing_pipelines.failures import (
     UpstreamNotReadyError,
 )
 from marketing_pipelines.freshness import partitions, propagation, stale_partitions
-from marketing_pipelines.freshness.partitions import Grain, Window
+from marketing_pipelines.freshness.partitions import (
+    Grain,
+    PartitionedAsset,
+    Window,
+    registered,
+)
 from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import materializations, row_counts, sessions
+from marketing_pipelines.runs.checks import CheckOutcome
 from marketing_pipelines.runs.items import Item, ItemFailures
 from marketing_pipelines.runs.retries import (
     delay_before_retry,
@@ -46,6 +52,7 @@ from marketing_pipelines.runs.tags import (
     trigger_of,
 )
 from marketing_pipelines.runs.timeouts import time_limit
+from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.postgres import connecting
 from marketing_pipelines.stores.schema import require_same_zone
@@ -74,7 +81,9 @@ class Tick:
     done: dict[str, int] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     cpu_before: float = field(default_factory=sessions.cpu_seconds)
+    outcomes: list[CheckOutcome] = field(default_factory=list)
     skipped: str | None = None
+    entered: bool = False
     shares: bool = False
 
     @property
@@ -87,10 +96,25 @@ class Tick:
         """Whether it waits for locks instead of skipping: ranges, and what the marks ask for."""
         return len(self.windows) > 1 or ONLY_MARKED_TAG in self.context.run.tags
 
-    def does_next(self, key: str) -> bool:
-        """Whether the same run does this asset, too."""
-        assets = self.context.job_def.asset_layer.selected_asset_keys
-        return dg.AssetKey(key.split("/")) in assets
+    @property
+    def settings(self) -> Settings:
+        """The settings of the installation."""
+        return get_settings()
+
+    @property
+    def partitions(self) -> PartitionedAsset:
+        """The declaration of the job's partitions."""
+        return registered()[self.job]
+
+    @property
+    def next_in_run(self) -> list[str]:
+        """The keys of the assets that the same run does next."""
+        selected = self.context.job_def.asset_layer.selected_asset_keys
+        return [
+            asset.key
+            for asset in registered().values()
+            if asset.runs_with is self.partitions and dg.AssetKey(asset.key.split("/")) in selected
+        ]
 
     @property
     def progress(self) -> str:
@@ -123,21 +147,46 @@ class Tick:
         if chunk:
             yield chunk
 
-    @contextlib.contextmanager
-    def begin(self, *, isolation: Isolation = "repeatable read") -> Iterator[sa.Connection]:
-        """One transaction under the job's lock, which is held until the session is closed.
+    def enter(self, *, shared: bool) -> None:
+        """Takes the job's lock before any work, for the time of the session.
 
-        So whoever gets the lock next sees how this tick ended: an instant of the clock that two
-        daemons struck is worked once.
+        So the next holder sees how this tick ended: a tick that two daemons fired is worked once.
+        Runs of several partitions take their locks chunk by chunk instead, and wait for them.
 
         Args:
-            isolation: Whether every statement sees the same, or each what is committed by then,
-                which is what rows that others lock are judged by.
+            shared: Whether other runs of the job may work at the same time, on rows of their own.
+
+        Raises:
+            SkippedOverlapError: another run holds the lock, or has done this tick.
         """
-        self._lock([locks.WHOLE_JOB])
-        run = self.context.run
-        if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
-            self._skip_if_done()
+        self.entered = True
+        if shared:
+            self._share()
+        elif not self.windows:
+            self._lock([locks.WHOLE_JOB])
+            run = self.context.run
+            if trigger_of(run.tags) == "schedule" and run.parent_run_id is None:
+                self._skip_if_done()
+        elif not self.waits:
+            self._lock([self.windows[0].ordinal])
+
+    def _share(self) -> None:
+        if not self.shares:
+            if not locks.try_share(self.connection, self.job):
+                self._skip(locks.WHOLE_JOB)
+            self.connection.commit()
+            self.shares = True
+
+    @contextlib.contextmanager
+    def begin(self, *, isolation: Isolation = "repeatable read") -> Iterator[sa.Connection]:
+        """One transaction under the job's lock.
+
+        Args:
+            isolation: Whether every statement sees the same, or each what is committed by then;
+                rows that others lock need the latter.
+        """
+        if not self.entered:
+            self.enter(shared=False)
         with self._transaction(isolation):
             yield self.connection
 
@@ -147,11 +196,7 @@ class Tick:
 
         At read committed: what another run has committed meanwhile is seen, not refused.
         """
-        if not self.shares:
-            if not locks.try_share(self.connection, self.job):
-                self._skip(locks.WHOLE_JOB)
-            self.connection.commit()
-            self.shares = True
+        self._share()
         with self.connection.begin():
             yield self.connection
 
@@ -309,7 +354,9 @@ class Replacement:
 
 
 @contextlib.contextmanager
-def tick(engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext) -> Iterator[Tick]:
+def open_tick(
+    engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext
+) -> Iterator[Tick]:
     """Opens the frame for one asset in one run.
 
     Raises:

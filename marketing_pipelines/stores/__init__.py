@@ -1,1 +1,1 @@
-"""The stores: PostgreSQL and the event lake, and the mechanisms that make writing to them safe."""
+"""The stores: PostgreSQL and the event lake, their locks, intents, schema and files."""

@@ -115,7 +115,7 @@ def test_an_age_is_a_number_and_a_unit() -> None:
 def test_a_worker_imports_no_dagster() -> None:
     program = (
         "import sys, marketing_pipelines.cli.main, marketing_pipelines.queueing.workers;"
-        "from marketing_pipelines.autoload import load_tasks; load_tasks();"
+        "from marketing_pipelines.domains import load_tasks; load_tasks();"
         "print([m for m in ('dagster', 'pandas', 'duckdb', 'alembic') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -5,33 +5,40 @@ FAULTS_CRON is the clock of `faults/once` and `faults/skip`; empty, the jobs are
 
 import datetime as dt
 import os
-from typing import Any
 
 import dagster as dg
 
+from marketing_pipelines.jobs.domain import Domain
 from marketing_pipelines.jobs.resources import Postgres
-from marketing_pipelines.jobs.scheduling import CatchUp, scheduled
+from marketing_pipelines.jobs.scheduling import jobs_and_schedules
+from marketing_pipelines.registry import Team
+from marketing_pipelines.runs.tick import Tick
 
+FAULTS = Domain("faults", owner=Team.PLATFORM)
 LATE = dt.timedelta(minutes=10)
+_CRON = os.environ.get("FAULTS_CRON", "0 * * * *") or None
 
 
-def _job(name: str, cron: str, catch_up: CatchUp) -> dg.Definitions:
-    @dg.asset(key=["faults", name], group_name="faults", owners=["team:faults"])
-    def asset(context: dg.AssetExecutionContext, postgres: Postgres) -> dg.MaterializeResult[Any]:
-        with postgres.tick(context) as tick, tick.begin():
-            pass
-        return tick.result()
-
-    schedules = []
-    if cron:
-        schedules.append(scheduled(asset, cron=cron, catch_up=catch_up, skip_after=LATE))
-    return dg.Definitions(assets=[asset], schedules=schedules)
+@FAULTS.job(cron=_CRON, catch_up="once")
+def once(tick: Tick) -> None:
+    """Does nothing; missed ticks are caught up by one run."""
 
 
-_CRON = os.environ.get("FAULTS_CRON", "0 * * * *")
-defs = dg.Definitions.merge(
-    dg.Definitions(resources={"postgres": Postgres()}, executor=dg.in_process_executor),
-    _job("once", _CRON, "once"),
-    _job("skip", _CRON, "skip"),
-    _job("monthly", _CRON and "0 3 1 * *", "once"),
+@FAULTS.job(cron=_CRON, catch_up="skip", skip_after=LATE)
+def skip(tick: Tick) -> None:
+    """Does nothing; missed ticks are left out."""
+
+
+@FAULTS.job(cron=_CRON and "0 3 1 * *", catch_up="once")
+def monthly(tick: Tick) -> None:
+    """Does nothing, once a month."""
+
+
+_jobs, _schedules = jobs_and_schedules()
+defs = dg.Definitions(
+    assets=[once, skip, monthly],
+    jobs=_jobs,
+    schedules=_schedules,
+    resources={"postgres": Postgres()},
+    executor=dg.in_process_executor,
 )

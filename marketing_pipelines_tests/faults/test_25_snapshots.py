@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.faults.crowd import (

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.freshness.partitions import clock_zone
+from marketing_pipelines.freshness.cron import clock_zone
 from marketing_pipelines.freshness.schedules import Schedule
 from marketing_pipelines.observability.calendar import Record, judge
 

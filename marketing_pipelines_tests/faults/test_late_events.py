@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketing_pipelines.domains.analytics.work import do_campaign_days, do_export
+from marketing_pipelines.domains.analytics.publishing import export_hours, publish_campaign_days
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
-from marketing_pipelines.runs import tags, tick
+from marketing_pipelines.runs.tags import TICK_TAG
+from marketing_pipelines.runs.tick import open_tick
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
@@ -242,8 +243,8 @@ def export_running_hour(installation: Installation, now: dt.datetime) -> dg.Exec
 
     @dg.asset(key=["analytics", "contact_activity"], partitions_def=hours)
     def contact_activity(context: dg.AssetExecutionContext) -> None:
-        with tick.tick(installation.engine, installation.settings.zone, context) as tick:
-            do_export(tick, Lake(installation.settings.effective_lake_url))
+        with open_tick(installation.engine, installation.settings.zone, context) as tick:
+            export_hours(tick, Lake(installation.settings.effective_lake_url))
 
     return materialize(installation, contact_activity, f"{now:%Y-%m-%d-%H}:00", now)
 
@@ -254,9 +255,9 @@ def count_running_day(installation: Installation, now: dt.datetime) -> dg.Execut
 
     @dg.asset(key=["analytics", "campaign_daily_stats"], partitions_def=days)
     def campaign_daily_stats(context: dg.AssetExecutionContext) -> None:
-        with tick.tick(installation.engine, installation.settings.zone, context) as tick:
+        with open_tick(installation.engine, installation.settings.zone, context) as tick:
             lake = Lake(installation.settings.effective_lake_url)
-            do_campaign_days(tick, lake, DuckDBEngine(installation.settings.spill_folder))
+            publish_campaign_days(tick, lake, DuckDBEngine(installation.settings.spill_folder))
 
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return materialize(installation, campaign_daily_stats, f"{now:%Y-%m-%d}", midnight)
@@ -269,7 +270,7 @@ def materialize(
         [asset],
         instance=installation.instance,
         partition_key=partition,
-        tags={tags.TICK_TAG: at.isoformat()},
+        tags={TICK_TAG: at.isoformat()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

@@ -7,18 +7,23 @@ import pytest
 import sqlalchemy as sa
 
 import marketing_pipelines.definitions  # noqa: F401  (registers the partitioned assets)
-from marketing_pipelines.domains.analytics.partitions import (
-    CAMPAIGN_DAILY_STATS,
-    CONTACT_ACTIVITY,
-    EVENT_AGGREGATES,
-    HOURLY_EVENTS,
-    MONTHLY_USAGE,
-)
+from marketing_pipelines.domains.analytics import jobs as analytics
 from marketing_pipelines.freshness import propagation, stale_partitions
 from marketing_pipelines.freshness.partitions import PartitionedAsset, registered, window
+from marketing_pipelines.jobs.domain import partitions_of
 from marketing_pipelines.stores import locks
 from marketing_pipelines_tests.installation import instant
 
+CONTACT_ACTIVITY, HOURLY_EVENTS, EVENT_AGGREGATES, CAMPAIGN_DAILY_STATS, MONTHLY_USAGE = map(
+    partitions_of,
+    (
+        analytics.contact_activity,
+        analytics.hourly_events,
+        analytics.event_aggregates,
+        analytics.campaign_daily_stats,
+        analytics.monthly_usage,
+    ),
+)
 UTC = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
 KOLKATA = ZoneInfo("Asia/Kolkata")

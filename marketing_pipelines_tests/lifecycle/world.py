@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.domains.journeys.entries import start_due
 from marketing_pipelines.domains.lifecycle.batch_worker import Begin
 from marketing_pipelines.domains.lifecycle.engine import Pass, Report

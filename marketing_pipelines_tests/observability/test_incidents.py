@@ -15,7 +15,7 @@ from marketing_pipelines.runs import incidents, sessions
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.probe import KEY, run_probe
-from marketing_pipelines_tests.stores.test_items import run_items
+from marketing_pipelines_tests.runs.test_items import run_items
 from marketing_pipelines_tests.waiting import until
 
 FIRST_TICK = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)

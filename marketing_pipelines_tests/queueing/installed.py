@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines import domains
-from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.queueing import tasks
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.tasks import Task

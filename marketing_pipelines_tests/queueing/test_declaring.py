@@ -63,7 +63,7 @@ def test_a_broken_file_of_tasks_is_left_out_and_the_others_load(tmp_path: Path) 
         "import logging; logging.disable();"
         "from marketing_pipelines import domains;"
         f"domains.__path__.append({str(tmp_path)!r});"
-        "from marketing_pipelines.autoload import load_tasks;"
+        "from marketing_pipelines.domains import load_tasks;"
         "from marketing_pipelines.queueing import tasks;"
         "print([load_tasks(), load_tasks()], tasks.import_errors,"
         " [name for name in tasks.declared() if name.endswith('/work')])"

@@ -15,8 +15,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError, UpstreamNotReadyError
 from marketing_pipelines.freshness import partitions, stale_partitions
-from marketing_pipelines.runs import sessions, tags
-from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG, ONLY_MARKED_TAG
+from marketing_pipelines.runs import sessions
+from marketing_pipelines.runs.tags import (
+    MAX_RUNTIME_TAG,
+    ONLY_MARKED_TAG,
+    TRIGGER_TAG,
+    trigger_of,
+)
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores import locks
 from marketing_pipelines_tests.probe import (
@@ -431,11 +436,11 @@ def test_chunks_hold_at_most_so_many_rows_and_744_partitions(engine: sa.Engine) 
         ({"dagster/schedule_name": "x"}, "schedule"),
         ({"dagster/sensor_name": "x"}, "sensor"),
         ({"dagster/backfill": "x"}, "backfill"),
-        ({"dagster/sensor_name": "x", tags.TRIGGER_TAG: "api"}, "api"),
+        ({"dagster/sensor_name": "x", TRIGGER_TAG: "api"}, "api"),
     ],
 )
 def test_the_trigger_is_read_from_the_tags(tags: dict[str, str], trigger: str) -> None:
-    assert tags.trigger_of(tags) == trigger
+    assert trigger_of(tags) == trigger
 
 
 def test_a_skipped_run_does_not_disturb_the_one_that_works(engine: sa.Engine) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketing_pipelines.autoload import load_tasks
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.scale import PATIENCE, SOAK

@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 import pytest
 
+from marketing_pipelines.runs import history
 from marketing_pipelines.runs.history import purge_runs
 from marketing_pipelines_tests.installation import Installation
 
@@ -53,7 +54,7 @@ def test_pages_full_of_runs_that_stay_do_not_hide_those_that_go(
         installation.run("analytics/contact_activity", f"2026-03-01-{hour}:00", only=True)
     for _ in range(4):
         installation.run("development/sample_job")
-    monkeypatch.setattr(run_history, "PAGE", 1)
+    monkeypatch.setattr(history, "PAGE", 1)
     assert purge_runs(installation.instance, SOON) == 3
 
 

@@ -7,7 +7,6 @@ rows. A warning is about the events, not about our counting, and stops nothing.
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,38 +15,51 @@ import sqlalchemy as sa
 
 from marketing_pipelines.failures import ContractViolationError, UpstreamNotReadyError
 from marketing_pipelines.freshness.partitions import Window
+from marketing_pipelines.runs.checks import Check, CheckOutcome
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one check ended, for the asset check of the same name."""
-
-    name: str
-    passed: bool
-    blocking: bool = True
-    details: Mapping[str, Any] = field(default_factory=dict)
+ROWS_MATCH_SOURCE = Check("rows_match_source", "As many events in the files as in the table")
+RECEIVED_AFTER_OCCURRED = Check(
+    "received_after_occurred", "No event was received before it happened", blocking=False
+)
+UNIQUES_WITHIN_EVENTS = Check("uniques_within_events", "Never more contacts than events")
+HOURS_ADD_UP = Check("hours_add_up", "The hours' events add up to the day's")
+DAYS_ADD_UP = Check("days_add_up", "The days' events add up to the month's")
+FUNNEL_IS_PLAUSIBLE = Check(
+    "funnel_is_plausible",
+    "Delivered ≤ sent; opens and clicks only of what was sent",
+    blocking=False,
+)
 
 
 def verify(
-    connection: sa.Connection, name: str, parameters: Mapping[str, Any], sentence: str
-) -> Outcome:
-    """Runs `sql/contract_<name>.sql`, which returns the rows that break the contract.
+    connection: sa.Connection,
+    check: Check,
+    statement: str,
+    parameters: Mapping[str, Any],
+    sentence: str,
+) -> CheckOutcome:
+    """Runs `sql/contract_<statement>.sql`, which returns the rows that break the contract.
 
     Raises:
         ContractViolationError: it returns a row; the text is the sentence with the row's values.
     """
-    row = connection.execute(sa.text(_sql(f"contract_{name}")), dict(parameters)).mappings().first()
+    row = (
+        connection.execute(sa.text(_sql(f"contract_{statement}")), dict(parameters))
+        .mappings()
+        .first()
+    )
     if row is not None:
         raise ContractViolationError(sentence.format(**row))
-    return Outcome(name, passed=True)
+    return check.passed()
 
 
 def uniques_within_events(
     connection: sa.Connection, table: str, parameters: Mapping[str, Any]
-) -> Outcome:
+) -> CheckOutcome:
     """Distinct contacts never outnumber events."""
     return verify(
         connection,
+        UNIQUES_WITHIN_EVENTS,
         f"uniques_within_events_{table}",
         parameters,
         "Organization {organization_id} has {unique_contacts} contacts in {event_count} events of "
@@ -57,7 +69,7 @@ def uniques_within_events(
 
 def hours_add_up_to_days(
     connection: sa.Connection, windows: Sequence[Window], hourly_assets: Sequence[str]
-) -> Outcome:
+) -> CheckOutcome:
     """Where the zone's day is whole hours, the hours' counts add up to the day's.
 
     Raises:
@@ -65,7 +77,7 @@ def hours_add_up_to_days(
     """
     whole = [w for w in windows if w.start.minute == 0 and w.end.minute == 0]
     if not whole:
-        return Outcome("hours_add_up", passed=True)
+        return HOURS_ADD_UP.passed()
     parameters = {
         "dates": [w.date for w in whole],
         "starts": [w.start for w in whole],
@@ -74,6 +86,7 @@ def hours_add_up_to_days(
     with _unless_restated(connection, whole, hourly_assets):
         return verify(
             connection,
+            HOURS_ADD_UP,
             "hours_add_up",
             parameters,
             "The hours of {date} hold {in_hours} events of type {event_type} for organization "
@@ -84,7 +97,7 @@ def hours_add_up_to_days(
 
 def days_add_up_to_months(
     connection: sa.Connection, windows: Sequence[Window], assets: Sequence[str]
-) -> Outcome:
+) -> CheckOutcome:
     """The days' counts add up to the month's.
 
     Raises:
@@ -93,6 +106,7 @@ def days_add_up_to_months(
     with _unless_restated(connection, windows, assets):
         return verify(
             connection,
+            DAYS_ADD_UP,
             "days_add_up",
             {"months": [w.date for w in windows]},
             "The days of the month {month} hold {in_days} events of type {event_type} for "
@@ -125,15 +139,14 @@ def _unless_restated(
         raise
 
 
-def funnel_warnings(connection: sa.Connection, dates: Sequence[dt.date]) -> Outcome:
+def funnel_warnings(connection: sa.Connection, dates: Sequence[dt.date]) -> CheckOutcome:
     """Campaign days whose events contradict each other: counted raw, named, nothing stopped."""
     rows = (
         connection.execute(sa.text(_sql("warning_funnel")), {"dates": list(dates)}).mappings().all()
     )
-    return Outcome(
-        "funnel_is_plausible",
+    return CheckOutcome(
+        FUNNEL_IS_PLAUSIBLE,
         passed=not rows,
-        blocking=False,
         details={
             "campaign_days": rows[0]["total"] if rows else 0,
             "first": [
@@ -141,26 +154,6 @@ def funnel_warnings(connection: sa.Connection, dates: Sequence[dt.date]) -> Outc
             ],
         },
     )
-
-
-def merged(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """One outcome per check: passed where all passed, numbers added, examples joined."""
-    by_name: dict[str, Outcome] = {}
-    for outcome in outcomes:
-        known = by_name.get(outcome.name)
-        if known is None:
-            by_name[outcome.name] = outcome
-            continue
-        details = {
-            key: known.details.get(key, type(value)()) + value
-            for key, value in outcome.details.items()
-        }
-        by_name[outcome.name] = replace(
-            known,
-            passed=known.passed and outcome.passed,
-            details={k: v[:10] if isinstance(v, list) else v for k, v in details.items()},
-        )
-    return list(by_name.values())
 
 
 @cache

@@ -4,18 +4,18 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.analytics.partitions import (
-    CAMPAIGN_DAILY_STATS,
-    EVENT_AGGREGATES,
-    MONTHLY_USAGE,
-)
 from marketing_pipelines.domains.analytics.tables import (
     campaign_daily_stats,
     event_aggregates,
     lake_hours,
 )
 from marketing_pipelines.freshness import propagation
-from marketing_pipelines.freshness.partitions import window, window_at, windows_over
+from marketing_pipelines.freshness.partitions import (
+    labelled_assets,
+    window,
+    window_at,
+    windows_over,
+)
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.tables import (
     finished_partitions,
@@ -23,15 +23,14 @@ from marketing_pipelines.stores.tables import (
     stale_partitions,
 )
 
-COUNTED = (EVENT_AGGREGATES, CAMPAIGN_DAILY_STATS, MONTHLY_USAGE)
-
 
 def count_anew(connection: sa.Connection, settings: Settings) -> None:
     """Stores the zone, removes what was counted in the old one, marks it in the new one."""
     connection.execute(sa.update(installation).values(timezone=settings.timezone))
     connection.execute(sa.delete(event_aggregates))
     connection.execute(sa.delete(campaign_daily_stats))
-    labelled = [asset.key for asset in COUNTED]
+    counted = labelled_assets("analytics")
+    labelled = [asset.key for asset in counted]
     done = connection.execute(
         sa.select(finished_partitions.c.asset, finished_partitions.c.partition).where(
             finished_partitions.c.asset.in_(labelled)
@@ -43,7 +42,7 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
     zone = settings.zone
     now = dt.datetime.now(dt.UTC)
     exported = [window_at("hour", hour, zone) for hour in hours]
-    for asset in COUNTED:
+    for asset in counted:
         over = windows_over(asset.grain, exported, zone)
         again = {window(asset.grain, row.partition, zone) for row in done if row.asset == asset.key}
         stale = sorted({w for w in over if asset.running or w.end <= now} | again)

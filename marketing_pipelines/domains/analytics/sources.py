@@ -1,24 +1,15 @@
 """The tables that the assets read: external assets, so that lineage reaches back to them."""
 
-import dagster as dg
+from marketing_pipelines.domains.analytics import tables
+from marketing_pipelines.jobs.domain import source
 
-
-def _source(table: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["sources", table],
-        description=description,
-        group_name="sources",
-        owners=["team:platform"],
-        kinds={"postgres", "table"},
-    )
-
-
-events = _source(
-    "contact_activity",
-    "`analytics.contact_activity`: every event once, append-only, marked by the hour when it "
-    "changes.",
+events = source(
+    tables.contact_activity,
+    "every event once, append-only; a change marks the partition of its hour as stale.",
 )
-campaigns = _source("campaigns", "`campaigns.campaigns`: campaigns and their status timestamps.")
-campaign_contacts = _source(
-    "campaign_contacts", "`campaigns.campaign_contacts`: who entered, completed or left, and when."
+campaigns = source("campaigns", "`campaigns.campaigns`: campaigns and their status timestamps.")
+campaign_contacts = source(
+    "campaign_contacts",
+    "`campaigns.campaign_contacts`: the contacts of campaigns, and when they entered, completed "
+    "or left.",
 )

@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from marketing_pipelines.domains.campaigns import completions
+from marketing_pipelines.domains.campaigns import completions as completing
+from marketing_pipelines.domains.campaigns.jobs import completions
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 
 
 @sensor(
-    job_name=job_name(completions.JOB),
+    job_name=job_name(completions.key.to_user_string()),
     seconds=60,
     while_off="Campaigns that are over are completed by the full hour only.",
 )
@@ -20,8 +21,8 @@ def finished_campaigns_sensor(
     It has no cursor to lose: a campaign that is over stays so until it is completed.
     """
     return request_if(
-        completions.is_due,
-        completions.JOB,
+        completing.is_due,
+        completions,
         context.instance,
         postgres,
         otherwise="No campaign is over.",

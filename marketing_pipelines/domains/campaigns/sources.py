@@ -1,11 +1,6 @@
 """The tables of this domain that assets read: external assets, so that lineage reaches them."""
 
-import dagster as dg
+from marketing_pipelines.domains.campaigns import tables
+from marketing_pipelines.jobs.domain import source
 
-sequences = dg.AssetSpec(
-    ["sources", "sequences"],
-    description="`campaigns.sequences`: sequences, their status, and who is enrolled in them.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+sequences = source(tables.sequences, "sequences, their status, and who is enrolled in them.")

@@ -1,11 +1,6 @@
 """The tables of this domain that assets read: external assets, so that lineage reaches them."""
 
-import dagster as dg
+from marketing_pipelines.domains.crm import tables
+from marketing_pipelines.jobs.domain import source
 
-contacts = dg.AssetSpec(
-    ["sources", "contacts"],
-    description="`crm.contacts`: the people of each organization.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+contacts = source(tables.contacts, "the people of each organization.")

@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from marketing_pipelines.domains.journeys import segment_entries
+from marketing_pipelines.domains.journeys import segment_entries as by_segments
+from marketing_pipelines.domains.journeys.jobs import segment_entries
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 
 
 @sensor(
-    job_name=job_name(segment_entries.JOB),
+    job_name=job_name(segment_entries.key.to_user_string()),
     seconds=30,
     while_off="Contacts enter by segments at the clock of the job only.",
 )
@@ -20,8 +21,8 @@ def evaluated_segments_sensor(
     It has no cursor to lose: how far each trigger has come stands beside the trigger.
     """
     return request_if(
-        segment_entries.are_due,
-        segment_entries.JOB,
+        by_segments.are_due,
+        segment_entries,
         context.instance,
         postgres,
         otherwise="No segment was evaluated.",

@@ -1,11 +1,6 @@
 """The tables of this domain that assets read: external assets, so that lineage reaches them."""
 
-import dagster as dg
+from marketing_pipelines.domains.journeys import tables
+from marketing_pipelines.jobs.domain import source
 
-journeys = dg.AssetSpec(
-    ["sources", "journeys"],
-    description="`journey.journeys`: journeys with their triggers and steps, and their status.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+journeys = source(tables.journeys, "journeys with their triggers and steps, and their status.")

@@ -79,7 +79,7 @@ class Pass:
         suppressed_exit: Whether a contact that cannot be written to leaves the program; otherwise
             it passes steps that send.
         job: Asset key, for what names it.
-        extra_connection: Opens another connection, for a thread of its own; gives what `begin` is for it.
+        extra_connection: Opens another connection for a thread of its own; yields its `begin`.
         connections: How many there may be where more than a batch is due.
     """
 

@@ -28,7 +28,8 @@ def run_parallel(
 
     Args:
         begin: Opens transactions for the first.
-        extra_connection: Opens a connection for each other; it is closed by the thread that opened it.
+        extra_connection: Opens a connection for each other worker; the thread that opened it
+            closes it.
     """
     first, *others = movers
     if not others or extra_connection is None:

@@ -1,24 +1,13 @@
 """The tables of this domain that assets read: external assets, so that lineage reaches them."""
 
-import dagster as dg
-
-from marketing_pipelines.domains.analytics import sources as events
+from marketing_pipelines.domains.analytics import sources as analytics
 from marketing_pipelines.domains.crm import sources as crm
+from marketing_pipelines.domains.lifecycle import tables
+from marketing_pipelines.jobs.domain import source
 
-
-def _source(table: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["sources", table],
-        description=description,
-        group_name="sources",
-        owners=["team:platform"],
-        kinds={"postgres", "table"},
-    )
-
-
-steps = _source("steps", "`lifecycle.steps`: what campaigns, sequences and journeys do, in order.")
-enrolments = _source(
-    "enrolments", "`lifecycle.enrolments`: who is in which program, at which step, and until when."
+steps = source(tables.steps, "the steps of campaigns, sequences and journeys, in order.")
+enrolments = source(
+    tables.enrolments, "the contacts of each program, their step, and when it is due."
 )
-# What decides where contacts go, besides the segments that rules name.
-MOVING = [steps, enrolments, crm.contacts, events.events]
+# The sources that decide where contacts go, besides the segments that rules name.
+MOVING = [steps, enrolments, crm.contacts, analytics.events]

@@ -1,11 +1,6 @@
 """The tables that health and metrics read: external assets, so that lineage reaches them."""
 
-import dagster as dg
+from marketing_pipelines.jobs.domain import source
+from marketing_pipelines.stores import tables
 
-sessions = dg.AssetSpec(
-    ["sources", "job_sessions"],
-    description="`ops.job_sessions`: one row for every time a job worked, failed, or was skipped.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+sessions = source(tables.job_sessions, "one row for every attempt of a job, also skipped ones.")

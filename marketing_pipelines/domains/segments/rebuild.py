@@ -6,14 +6,13 @@ import datetime as dt
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
-from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
 from marketing_pipelines.domains.segments.tables import (
     daily_overlaps,
     daily_sizes,
     touched_contacts,
 )
 from marketing_pipelines.freshness import propagation
-from marketing_pipelines.freshness.partitions import window
+from marketing_pipelines.freshness.partitions import labelled_assets, window
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.tables import finished_partitions, stale_partitions
 
@@ -24,13 +23,12 @@ def count_anew(connection: sa.Connection, settings: Settings) -> None:
     connection.execute(sa.insert(touched_contacts).from_select(["organization_id"], without_zone))
     for table in (daily_sizes, daily_overlaps):
         connection.execute(sa.delete(table))
-    of_sizes = finished_partitions.c.asset == DAILY_SIZES.key
+    [sizes] = labelled_assets("segments")
+    of_sizes = finished_partitions.c.asset == sizes.key
     done = connection.execute(
         sa.delete(finished_partitions).where(of_sizes).returning(finished_partitions.c.partition)
     ).scalars()
     days = sorted(window("day", key, settings.zone) for key in done)
-    connection.execute(
-        sa.delete(stale_partitions).where(stale_partitions.c.asset == DAILY_SIZES.key)
-    )
+    connection.execute(sa.delete(stale_partitions).where(stale_partitions.c.asset == sizes.key))
     now = dt.datetime.now(dt.UTC)
-    propagation.mark(connection, DAILY_SIZES, days, now=now, zone=settings.zone)
+    propagation.mark(connection, sizes, days, now=now, zone=settings.zone)

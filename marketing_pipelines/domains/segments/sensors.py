@@ -3,12 +3,13 @@
 import dagster as dg
 
 from marketing_pipelines.domains.segments import evaluation
+from marketing_pipelines.domains.segments.jobs import memberships
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 
 
 @sensor(
-    job_name=job_name(evaluation.JOB),
+    job_name=job_name(memberships.key.to_user_string()),
     seconds=60,
     while_off="Segments change at the full hour only.",
 )
@@ -20,5 +21,5 @@ def touched_contacts_sensor(
     It has no cursor to lose: what was touched stays noted until an evaluation has taken it.
     """
     return request_if(
-        evaluation.is_due, evaluation.JOB, context.instance, postgres, otherwise="Nothing changed."
+        evaluation.is_due, memberships, context.instance, postgres, otherwise="Nothing changed."
     )

@@ -1,11 +1,6 @@
 """The tables of this domain that assets read: external assets, so that lineage reaches them."""
 
-import dagster as dg
+from marketing_pipelines.domains.segments import tables
+from marketing_pipelines.jobs.domain import source
 
-rules = dg.AssetSpec(
-    ["sources", "segments"],
-    description="`segments.segments`: the rules, and contacts that somebody put in or took out.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+rules = source(tables.segments, "the rules of segments; contacts added or removed by hand.")

@@ -1,18 +1,8 @@
 """The tables that are kept tidy: external assets, so that lineage reaches back to them."""
 
-import dagster as dg
+from marketing_pipelines.jobs.domain import source
 
-tasks = dg.AssetSpec(
-    ["sources", "tasks"],
-    description="`procrastinate_jobs`: the tasks of all queues, waiting, in hand and finished.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
+tasks = source(
+    "tasks", "`procrastinate_jobs`: the tasks of all queues: waiting, running and finished."
 )
-runs = dg.AssetSpec(
-    ["sources", "runs"],
-    description="Dagster's own storage: its runs and their events.",
-    group_name="sources",
-    owners=["team:platform"],
-    kinds={"postgres", "table"},
-)
+runs = source("runs", "The runs of Dagster's own storage, and their events.")

@@ -1,18 +1,16 @@
-"""What the assets of this domain do with their tick."""
+"""Writes the reports of all campaigns as files, and the page that links them."""
 
 from pathlib import Path
 
-import dagster as dg
-
 from marketing_pipelines.domains.campaigns import reports
-from marketing_pipelines.jobs.metadata import bar_chart, table_of
+from marketing_pipelines.jobs.metadata import bar_chart, path_of, table_of
 from marketing_pipelines.runs.tick import Tick
 
 SHOWN = 50
 NUMBERS = ("entered", "active", "completed", "exited", "failed")
 
 
-def do_reports(tick: Tick, folder: Path) -> None:
+def write_all(tick: Tick, folder: Path) -> None:
     """Writes the reports of all campaigns, and the page that links them."""
     written: set[str] = set()
     with tick.begin() as connection:
@@ -40,7 +38,7 @@ def do_reports(tick: Tick, folder: Path) -> None:
                 for one in largest
             ),
         ),
-        "index": dg.MetadataValue.path(str(folder / "index.html")),
+        "index": path_of(folder / "index.html"),
     }
     if largest:
         entered = [("entered", largest[0].row.entered)]

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from marketing_pipelines.domains.lifecycle import parallel
 from marketing_pipelines.domains.lifecycle.batch_worker import MAX_ATTEMPTS, Begin
 from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at, connected, listening
@@ -181,7 +182,7 @@ def test_a_stop_while_a_branch_is_asked_is_not_held_against_its_rule(world: Prog
 def test_a_connection_that_fell_silent_is_cut(
     world: ProgramWorld, program: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(together, "MAX_REQUESTS", 0)
+    monkeypatch.setattr(parallel, "MAX_REQUESTS", 0)
     own = world.engine.url
     with Proxy.before(Path(str(own.query["host"]))) as proxy:
         far = sa.create_engine(

@@ -1,16 +1,16 @@
-"""What each asset does with its tick."""
+"""Evaluates the segments of all organizations, and counts their sizes day by day."""
 
 import datetime as dt
 from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.segments import evaluation, sizes
-from marketing_pipelines.domains.segments.partitions import DAILY_SIZES
+from marketing_pipelines.domains.segments import evaluation
+from marketing_pipelines.domains.segments import sizes as day_sizes
 from marketing_pipelines.domains.segments.segment_graph import read_sql
 from marketing_pipelines.domains.segments.tables import daily_sizes
 from marketing_pipelines.freshness import propagation
-from marketing_pipelines.freshness.partitions import window, window_at
+from marketing_pipelines.freshness.partitions import PartitionedAsset, window, window_at
 from marketing_pipelines.jobs.metadata import line_chart, preview, table_of
 from marketing_pipelines.runs.tags import trigger_of
 from marketing_pipelines.runs.tick import Tick
@@ -21,14 +21,18 @@ CHART_SEGMENTS = 8
 LARGEST = ("organization", "segment", "version", "members", "evaluated at")
 
 
-def do_memberships(tick: Tick) -> None:
-    """Evaluates the segments of each organization in a transaction of its own."""
+def evaluate_all(tick: Tick, *, sizes: PartitionedAsset) -> None:
+    """Evaluates the segments of each organization in a transaction of its own.
+
+    Args:
+        sizes: The asset whose days are counted again where members of a past instant change.
+    """
     by_time = trigger_of(tick.context.run.tags) != "sensor"
     with tick.begin() as connection:
         organizations = evaluation.due(connection, by_time=by_time)
     report = evaluation.Report()
     for organization in organizations:
-        _evaluate(tick, organization, by_time, report)
+        _evaluate(tick, organization, by_time, report, sizes)
     # Those that need no look are right, too: beside them one that fails is not the whole job.
     tick.failures.ok += report.unchanged
     tick.rows += report.entered + report.left
@@ -38,7 +42,11 @@ def do_memberships(tick: Tick) -> None:
 
 
 def _evaluate(
-    tick: Tick, organization: evaluation.Organization, by_time: bool, report: evaluation.Report
+    tick: Tick,
+    organization: evaluation.Organization,
+    by_time: bool,
+    report: evaluation.Report,
+    sizes: PartitionedAsset,
 ) -> None:
     """One organization; what fails outside its segments is a failed item, not the job's end."""
     item = f"organization {organization.external_id}"
@@ -49,7 +57,7 @@ def _evaluate(
             )
             one.run(tick.items)
             if one.changes:
-                _restate_sizes(tick, connection, one.now)
+                _restate_sizes(tick, connection, one.now, sizes)
             tick.failures.recovered(connection, item)
     except sa.exc.DBAPIError as error:
         # Another transaction was in the way: the run is tried again at once.
@@ -60,24 +68,26 @@ def _evaluate(
             tick.failures.failed_with(connection, item, error)
 
 
-def _restate_sizes(tick: Tick, connection: sa.Connection, now: dt.datetime) -> None:
+def _restate_sizes(
+    tick: Tick, connection: sa.Connection, now: dt.datetime, sizes: PartitionedAsset
+) -> None:
     """What is published for days that were counted already has them counted again."""
     since = window_at("day", now, tick.zone).key
     counted = connection.execute(
         sa.select(finished_partitions.c.partition).where(
-            finished_partitions.c.asset == DAILY_SIZES.key,
+            finished_partitions.c.asset == sizes.key,
             finished_partitions.c.partition >= since,
         )
     ).scalars()
     days = [window("day", key, tick.zone) for key in counted]
-    propagation.mark(connection, DAILY_SIZES, days, now=tick.instant, zone=tick.zone)
+    propagation.mark(connection, sizes, days, now=tick.instant, zone=tick.zone)
 
 
-def do_sizes(tick: Tick) -> None:
+def count_days(tick: Tick) -> None:
     """Counts the tick's days."""
     for days in tick.chunks({}, most_rows=1):
         with tick.replacing(days) as replacement:
-            replacement.finished(sizes.count_days(replacement.connection, days))
+            replacement.finished(day_sizes.count_days(replacement.connection, days))
     if tick.windows:
         last = tick.windows[-1].date
         tick.metadata["preview"] = preview(tick.connection, daily_sizes, daily_sizes.c.date == last)

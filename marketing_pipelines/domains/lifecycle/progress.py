@@ -1,4 +1,4 @@
-"""What the assets that move contacts do with their tick."""
+"""One pass of the step engine as a job: its numbers, its failing programs, its late contacts."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from marketing_pipelines.runs.tick import Tick
 TWO_TICKS = dt.timedelta(minutes=10)
 
 
-def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: bool = False) -> None:
-    """Moves the contacts of every active program of a kind who are due."""
+def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None:
+    """Moves on the due contacts of every active program of a kind."""
     report = Pass(
         tick.sharing,
         kind,
@@ -23,7 +23,7 @@ def do_progress(tick: Tick, kind: str, *, connections: int, suppressed_exit: boo
         tick.job,
         suppressed_exit=suppressed_exit,
         extra_connection=tick.extra_connection,
-        connections=connections,
+        connections=tick.settings.step_connections,
     ).run()
     tick.rows = report.moved_on + report.quarantined
     # ExtraConnection programs without anything to do, one that fails is not the whole job.
