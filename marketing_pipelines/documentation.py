@@ -142,11 +142,12 @@ def settings_table() -> str:
 
 def timetable() -> str:
     """The clock of every job, and what starts the jobs that have none."""
-
+    from marketing_pipelines.domains import load_jobs
     from marketing_pipelines.freshness.partitions import registered
     from marketing_pipelines.freshness.schedules import all_schedules
     from marketing_pipelines.policies import declared
 
+    load_jobs()
     found = all_schedules()
     assets = registered()
     rows = []

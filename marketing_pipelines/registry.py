@@ -1,7 +1,7 @@
 """The registry: every job of the loaded domains, with its owner, and the files that failed to load.
 
 Declaring a job fills it (`jobs.domain`). Layers below the domains read the jobs here; processes
-that need them load the domains first (`domains.load`).
+that need them load the domains first (`domains.load_jobs`).
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def jobs() -> dict[str, Job]:
         RuntimeError: the domains are not loaded yet.
     """
     if not _JOBS:
-        raise RuntimeError("No job is registered: load the domains first (domains.load).")
+        raise RuntimeError("No job is registered: call domains.load_jobs() first.")
     return _JOBS
 
 
