@@ -295,7 +295,7 @@ def test_arrivals_are_taken_a_page_at_a_time(world: ProgramWorld) -> None:
         world.event(contacts, "clicked", at("03-01 10:01"))
     world.event(contacts, "clicked", at("03-02 10:01"))
     # Ten arrivals: each statement is one of three pages, in a transaction of its own.
-    with interrupted(world.engine, "-- Has the contacts looked at", bool, times=3):
+    with interrupted(world.engine, "-- Makes contacts due whose awaited", bool, times=3):
         world.move(at("03-02 10:05"), arrivals=4)
     assert world.standing(program) == {"yes": 2}
     until(lambda: world.move(at("03-02 10:10"), arrivals=3) and arrivals(world) == 0)
