@@ -208,17 +208,18 @@ def check_dagster_instance(settings: Settings) -> str:
             )
             if not is_on
         ]
-        zone = session_zone(instance)
+        # Another kind of storage has no session to ask.
+        zone = None if elsewhere else session_zone(instance)
     file = configuration_file(INSTANCE_FILE)
-    if zone != "UTC":
-        raise ConfigurationError(
-            f"Dagster's sessions are in {zone}, and its columns have no zone: run `alter role … in "
-            "database … set timezone to 'UTC'` for its role and database."
-        )
     if elsewhere:
         raise ConfigurationError(
             f"Dagster keeps runs and events elsewhere ({', '.join(sorted(elsewhere))}) than in the "
             f"database of this installation: mend `storage` in {file}."
+        )
+    if zone != "UTC":
+        raise ConfigurationError(
+            f"Dagster's sessions are in {zone}, and its columns have no zone: run `alter role … in "
+            "database … set timezone to 'UTC'` for its role and database."
         )
     if switched_off:
         raise ConfigurationError(f"{', '.join(switched_off)} is off: switch it on in {file}.")

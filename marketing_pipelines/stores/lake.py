@@ -117,13 +117,13 @@ class Lake:
             StoreUnavailableError: it cannot be written.
         """
         path = f"{self.root}/{OWNER_FILE}"
-        try:
-            owner = str(self.filesystem.cat_file(path).decode()).strip()
-        except FileNotFoundError:
-            with _unwritable_said(self.url):
+        with _unwritable_said(self.url):
+            try:
+                owner = str(self.filesystem.cat_file(path).decode()).strip()
+            except FileNotFoundError:
                 self.filesystem.makedirs(self.root, exist_ok=True)
                 self.filesystem.pipe_file(path, f"{installation_id}\n".encode())
-            return
+                return
         if owner != str(installation_id):
             raise ConfigurationError(
                 f"The event lake at {self.url} belongs to installation {owner} and this database "

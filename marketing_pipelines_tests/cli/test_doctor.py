@@ -9,7 +9,7 @@ from marketing_pipelines import locations
 from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.freshness import stale_partitions
-from marketing_pipelines_tests.cli.console import call, refusal_here
+from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -162,7 +162,7 @@ def test_an_instance_of_dagster_that_is_not_ours_is_a_problem(
 
 
 def test_a_lake_of_another_database_is_a_problem_and_takes_no_hours(
-    installation: Installation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    installation: Installation, tmp_path: Path
 ) -> None:
     """The demo's database with the lake of production, for example."""
     installation.load_events(tmp_path, [event(1, "2026-03-01T10:00:00Z")])
@@ -172,10 +172,11 @@ def test_a_lake_of_another_database_is_a_problem_and_takes_no_hours(
     with pytest.raises(ConfigurationError, match=r"belongs to installation 6f9619ff-8b86") as said:
         doctor.check_same_installation(installation.settings)
     assert str(lake) in str(said.value)
-    refusal_here(capsys, "run", "analytics/contact_activity", "--partition", "2026-03-01-10:00")
+    sentence = refusal("run", "analytics/contact_activity", "--partition", "2026-03-01-10:00")
+    assert "belongs to installation 6f9619ff" in sentence
     assert installation.rows("select * from analytics.lake_hours") == []
     assert [path.name for path in lake.rglob("*")] == ["installation"]
     (lake / "installation").unlink()
     assert doctor.check_same_installation(installation.settings).startswith("both are installation")
-    [outcome] = installation.run("analytics/contact_activity", "2026-03-01-10:00")
-    assert (outcome.status, outcome.rows) == ("COMPLETED", 1)
+    exported, _ = installation.run("analytics/contact_activity", "2026-03-01-10:00")
+    assert (exported.status, exported.rows) == ("COMPLETED", 1)

@@ -150,6 +150,8 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
     )
     segments.contacts({"external_id": "eve", "plan": {"tier": 2.5}})
     segments.event("eve", "opened", "2026-03-09T10:00:00.123456Z")
+    # A property is known when an event has it.
+    segments.event("bob", "opened", "2026-03-09T11:00:00Z", properties={"client": "mail"})
     segments.manual("active", "bob", "add")
     segments.evaluate(NOW)
     said = call("why", "--contact", "ann", "--segment", "active").stdout.splitlines()
