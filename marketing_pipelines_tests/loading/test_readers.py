@@ -289,7 +289,7 @@ def test_many_keys_beside_long_texts_cost_no_more_than_the_line(tmp_path: Path) 
 def test_long_names_of_empty_columns_are_no_memory(tmp_path: Path) -> None:
     small = write(tmp_path / "small.csv", "a,b\n1,2\n")
     names = ",".join(f"{number:0500}" for number in range(1_900))
-    large = write(tmp_path / "large.csv", f"a,{names}\n" + ("1" + "," * 1_900 + "\n") * 2_000)
+    large = write(tmp_path / "large.csv", f"a,{names}\n" + ("1" + "," * 1_900 + "\n") * 400)
     rows, memory, _ = read_apart(small, large)
-    assert rows == 2_000
+    assert rows == 400
     assert memory < 350
