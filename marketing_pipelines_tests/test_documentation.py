@@ -1,7 +1,11 @@
 """The documentation says what the program does: generated pages, links, names, examples."""
 
+import ast
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +20,21 @@ ROOT = Path(documentation.__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
+# A command with what follows it, up to the end of its line, code span or comment.
+COMMAND = re.compile(r"marketing-pipelines (?=[a-z-])([^`\n#|]+)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+# Options that pages name alone and that are Dagster's or of the benchmarks.
+OF_OTHER_PROGRAMS = {"--select", "--folder", "--json", "--repeat"}
+# A link to a module, and the names in it that the page mentions.
+NAMES_IN_MODULE = re.compile(r"\]\((\.\./marketing_pipelines/[\w/]+\.py)\)((?: `\w+`)+)")
 
+# Every schema that the migrations make, but for Procrastinate's own.
+SCHEMAS = sa.text("""
+    select nspname from pg_namespace
+    where nspname not in ('information_schema', 'pg_catalog', 'pg_toast', 'procrastinate', 'public')
+        and nspname not like 'pg_temp_%' and nspname not like 'pg_toast_temp_%'
+    order by nspname
+""")
 UNCOMMENTED = sa.text("""
     select namespace.nspname || '.' || relation.relname
            || coalesce('.' || attribute.attname, '') as name
@@ -30,7 +48,7 @@ UNCOMMENTED = sa.text("""
         where attrelid = relation.oid and attnum > 0 and not attisdropped
             and not relation.relispartition
     ) as attribute
-    where namespace.nspname in ('analytics', 'campaigns', 'crm', 'ops')
+    where namespace.nspname = any(:schemas)
         and relation.relkind in ('r', 'p', 'v', 'm')
         and coalesce(attribute.comment, '') = ''
     order by name
@@ -62,7 +80,10 @@ def test_month_partitions_are_not_in_the_dictionary(engine: sa.Engine) -> None:
 def test_every_relation_and_column_has_a_comment(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("select analytics.ensure_activity_month('2026-03-01')")
-        assert connection.execute(UNCOMMENTED).scalars().all() == []
+        schemas = connection.execute(SCHEMAS).scalars().all()
+        assert set(documentation.SCHEMAS) <= set(schemas)
+        uncommented = connection.execute(UNCOMMENTED, {"schemas": schemas}).scalars().all()
+    assert uncommented == []
 
 
 def test_every_setting_has_a_meaning() -> None:
@@ -85,11 +106,10 @@ def test_every_internal_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_and_variable_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    group = typer.main.get_command(app)
-    known = set(group.commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"marketing-pipelines ([a-z][a-z-]*)\b", text)) <= known
-    of_db = set(group.commands["db"].commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"marketing-pipelines db ([a-z]+)", text)) <= of_db
+    for command in COMMAND.findall(text):
+        assert _unknown_words(command.split()) == [], f"marketing-pipelines {command}"
+    alone = {option for span in re.findall(r"`(--[^`]+)`", text) for option in OPTION.findall(span)}
+    assert alone <= _options_of_all() | OF_OTHER_PROGRAMS
     settings = {f"MARKETING_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"\bMARKETING_[A-Z_]*[A-Z]\b", text)) <= settings
 
@@ -104,7 +124,106 @@ def test_the_examples_for_analysts_are_answered(engine: sa.Engine) -> None:
     for name, example in examples:
         for answer in ask(get_settings(), example):
             assert answer.columns, f"{name}: {example}"
-            assert list(answer.rows) is not None
+            for row in answer.rows:
+                assert len(row) == len(answer.columns), f"{name}: {example}"
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md"])
+def test_every_name_that_a_page_gives_with_its_file_is_defined_there(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    named = NAMES_IN_MODULE.findall(text)
+    assert len(named) >= 15
+    for path, names in named:
+        defined = _defined_in(ROOT / "docs" / path)
+        for name in re.findall(r"\w+", names):
+            assert name in defined, f"{page}: {path} defines no {name}"
+
+
+def test_the_glossary_is_in_order_and_each_word_is_one_sentence() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \| ", text, re.MULTILINE)
+    words = [word for word, _ in rows]
+    assert words == sorted(words)
+    assert {"tick", "session", "intent", "item", "mark", "rotation", "lease", "stub"} <= set(words)
+    for word, meaning in rows:
+        assert re.fullmatch(r"[A-Z][^.]*(?:\.\w[^.]*)*\.", meaning), f"{word}: {meaning}"
+
+
+def test_the_index_links_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.*")} - {"README.md"}
+    assert pages <= set(LINK.findall(index))
+
+
+def test_the_index_of_decisions_links_to_every_decision_with_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for path in sorted(folder.glob("0*.md")):
+        title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        number, _, words = title.partition(". ")
+        assert f"{number}. [{words}]({path.name})" in index, path.name
+
+
+def test_contributing_lists_the_layers_and_the_order_of_domains_that_the_linter_checks() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {c["name"]: c for c in project["tool"]["importlinter"]["contracts"]}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"## Where things are\n\n```\n(.*?)```", text, re.DOTALL)
+    listed = [name for line in block.splitlines() for name in re.split(r"\s{2,}", line)[0].split()]
+    layers = [
+        name.strip().removeprefix("marketing_pipelines.")
+        for layer in contracts["Layers"]["layers"]
+        for name in layer.split("|")
+    ]
+    assert listed == layers
+    [order] = re.findall(r"the order of the domains: ([a-z, ]+)\.", text)
+    assert order.split(", ") == contracts["Domains in one order"]["layers"]
+
+
+def _defined_in(module: Path) -> set[str]:
+    """The names that a module defines at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _unknown_words(words: list[str]) -> list[str]:
+    """The words of a command line that are no command or option of the program."""
+    command: Any = typer.main.get_command(app)
+    options = {option for parameter in command.params for option in parameter.opts}
+    unknown = []
+    for word in words:
+        if word.startswith("--"):
+            [option] = OPTION.findall(word) or [word]
+            if option not in {*options, "--help"}:
+                unknown.append(word)
+        elif word.isupper():
+            break
+        elif hasattr(command, "commands"):
+            if word not in command.commands:
+                return [*unknown, word]
+            command = command.commands[word]
+            options |= {option for parameter in command.params for option in parameter.opts}
+    return unknown
+
+
+def _options_of_all() -> set[str]:
+    return {
+        option
+        for command in _commands(typer.main.get_command(app))
+        for parameter in command.params
+        for option in (*parameter.opts, "--help")
+    }
+
+
+def _commands(command: Any) -> Iterator[Any]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from _commands(inner)
 
 
 def _anchors(page: Path) -> set[str]:
