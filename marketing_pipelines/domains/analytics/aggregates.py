@@ -77,8 +77,8 @@ def hours_hold(connection: sa.Connection, windows: Sequence[Window]) -> dict[str
 
 
 def days_hold(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, Any]:
-    """A digest of each day's rows of `event_aggregates`, by partition key; none where it has
-    none."""
+    """Returns a digest of each day's rows of `event_aggregates`, by partition key. Days without
+    rows are absent."""
     date, kind = event_aggregates.c.date, event_aggregates.c.event_type
     keys = {w.date: w.key for w in windows}
     days = sa.and_(date.in_(list(keys)), ~kind.startswith(MONTHLY_PREFIX))

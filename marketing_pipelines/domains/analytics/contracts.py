@@ -1,4 +1,4 @@
-"""What must hold between the numbers, verified inside the transaction that publishes them.
+"""Contracts between the numbers, verified inside the transaction that publishes them.
 
 A contract that is broken is an exception: the transaction rolls back and readers keep the old
 rows. A warning is about the events, not about our counting, and stops nothing.
@@ -70,7 +70,7 @@ def uniques_within_events(
 def hours_add_up_to_days(
     connection: sa.Connection, windows: Sequence[Window], hourly_assets: Sequence[str]
 ) -> CheckOutcome:
-    """Where the zone's day is whole hours, the hours' counts add up to the day's.
+    """Verifies that hours add up to their days, if the zone's day is whole hours.
 
     Raises:
         UpstreamNotReadyError: they do not because hours are being restated right now.
@@ -119,8 +119,8 @@ def days_add_up_to_months(
 def _unless_restated(
     connection: sa.Connection, windows: Sequence[Window], assets: Sequence[str]
 ) -> Iterator[None]:
-    """Tells a wrong number from one that is about to be restated: by marks that stand now, which
-    the transaction's own snapshot may not see."""
+    """Turns a broken contract into `UpstreamNotReadyError` if a source is marked. It reads the
+    marks that stand now, which the transaction's own snapshot may not see."""
     try:
         yield
     except ContractViolationError as violation:

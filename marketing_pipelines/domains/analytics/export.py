@@ -40,7 +40,7 @@ _DIALECT = sa.make_url("postgresql://").get_dialect()
 
 @dataclass
 class Export:
-    """What an export did."""
+    """Counts and changed hours of one export."""
 
     rows: int = 0
     received_early: int = 0

@@ -55,8 +55,8 @@ def hourly_events(tick: Tick, lake: EventLake) -> None:
     kinds={"duckdb", "postgres"},
 )
 def event_aggregates(tick: Tick, lake: EventLake) -> None:
-    """Counts events and distinct contacts per organization, type and day; the running day up to its
-    last closed hour."""
+    """Counts events and distinct contacts per organization, type and day. The running day counts up
+    to its last closed hour."""
     with lake.engine() as engine:
         publishing.publish_days(tick, lake.open(), engine)
 

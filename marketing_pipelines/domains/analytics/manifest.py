@@ -15,7 +15,7 @@ from marketing_pipelines.stores.lake import Lake
 
 @dataclass(frozen=True)
 class ExportedHour:
-    """What the manifest says of one hour."""
+    """The manifest's entry of one hour."""
 
     rows: int
     content_hash: str
@@ -24,7 +24,7 @@ class ExportedHour:
 def exported_hours(
     connection: sa.Connection, start: dt.datetime, end: dt.datetime
 ) -> dict[dt.datetime, ExportedHour]:
-    """What the manifest says of the hours that overlap `[start, end)`, empty ones included."""
+    """Returns the manifest's entries of hours that overlap `[start, end)`, empty ones included."""
     found = connection.execute(
         sa.select(lake_hours.c.hour, lake_hours.c.rows, lake_hours.c.content_hash)
         .where(_overlaps(start, end))

@@ -32,7 +32,7 @@ class Completion:
 
 
 def is_due(connection: sa.Connection) -> bool:
-    """Whether any campaign is over and not yet completed."""
+    """Returns true if a campaign is over and not yet completed."""
     over = sa.select(campaigns.c.id).where(_is_over())
     return bool(connection.execute(sa.select(sa.exists(over))).scalar_one())
 
@@ -99,7 +99,8 @@ def _name(campaign: Any) -> str:
 
 
 def _is_over() -> sa.ColumnElement[bool]:
-    """Whether a campaign is active, had contacts, lets nobody in and has nobody under way."""
+    """Returns the condition that a campaign is active, had contacts, and can have no more. No
+    trigger lets contacts in, and no enrolment is under way."""
     feeds = sa.exists().where(
         triggers.c.program_kind == "campaign",
         triggers.c.program_id == campaigns.c.id,

@@ -39,7 +39,7 @@ _REASONS = {
 
 @dataclass
 class StepLine:
-    """What came of one step.
+    """Results of one step.
 
     Attributes:
         outcomes: Contacts by outcome.
@@ -76,7 +76,7 @@ class StepLine:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened on one day."""
+    """Counts of one day."""
 
     date: dt.date
     sent: int = 0

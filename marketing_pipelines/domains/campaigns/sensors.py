@@ -1,4 +1,4 @@
-"""What has campaigns completed between the full hours."""
+"""The sensor that requests the completion of campaigns between the full hours."""
 
 import dagster as dg
 

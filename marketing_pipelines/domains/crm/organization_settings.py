@@ -1,4 +1,4 @@
-"""What one organization may set for itself, stored in `crm.organizations.settings`.
+"""Settings of one organization, stored in `crm.organizations.settings`.
 
 Only what differs from the defaults is stored. A value is refused when it is set; one that got in
 otherwise is found when the organization's item is worked on, and stops that item only.
@@ -26,7 +26,7 @@ class _Group(BaseModel):
 
 
 class Intent(_Group):
-    """How signals of interest fade, and where the bands begin."""
+    """Decay of signals of interest, and the bounds of the bands."""
 
     decay_rate: Points = Field(
         default=2, description="Points that a signal loses each day after its first"
@@ -68,7 +68,7 @@ class QuietHours(_Group):
 
 
 class Warmup(_Group):
-    """How much a new sending domain may send."""
+    """Limits of a new sending domain."""
 
     ramp: list[Days] = Field(
         default=[50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000],
@@ -84,14 +84,14 @@ class Warmup(_Group):
 
 
 class Deals(_Group):
-    """When open deals are stale."""
+    """Ages at which open deals are stale."""
 
     stale_after_days: Days = Field(default=7, description="Without e-mail, call, meeting or note")
     at_risk_after_days: Days = Field(default=30, description="Then the admins are told")
 
 
 class Journeys(_Group):
-    """When executions of journeys are given up."""
+    """The age at which executions of journeys are canceled."""
 
     stale_after_days: Days = Field(default=7, description="Without progress, outside a wait")
 
@@ -105,7 +105,7 @@ class Triggers(_Group):
 
 
 class Segmentation(_Group):
-    """How segments are evaluated."""
+    """Limits of the evaluation of segments."""
 
     timeout_seconds: Days = Field(default=120, description="Longest that one rule may take")
     largest_removal: Annotated[float, Field(ge=0, le=1)] = Field(
@@ -147,7 +147,7 @@ def settings_of(connection: sa.Connection, organization_id: int) -> Organization
 
 
 def validated(stored: Any, organization: str) -> OrganizationSettings:
-    """What is stored, read strictly.
+    """Returns the stored settings, read strictly.
 
     Raises:
         BadInputError: an unknown key or a value that cannot be used; the sentence names it.
@@ -193,7 +193,7 @@ def set_values(connection: sa.Connection, organization_id: int, texts: Mapping[s
 
 
 def is_used(key: str) -> bool:
-    """Whether anything in this release reads the setting."""
+    """Returns true if this release reads the setting."""
     return key.partition(".")[0] not in UNUSED
 
 

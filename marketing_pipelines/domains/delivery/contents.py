@@ -1,4 +1,4 @@
-"""What messages say, each wording once: an edited step writes a new wording and leaves the old."""
+"""Contents of messages, each stored once: an edited step adds a content and keeps the old one."""
 
 import hashlib
 import json

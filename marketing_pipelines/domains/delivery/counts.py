@@ -1,4 +1,4 @@
-"""How far the messages of a program are."""
+"""Counts of a program's messages by channel and progress."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which messages may go now, and when the next ones may.
+"""Messages that may be sent now, and the instant at which the next ones may.
 
 The messages of a program that is paused, or not active yet, wait where they are: nobody claims
 them. Those of one that was cancelled are claimed, to be ended.
@@ -23,7 +23,7 @@ _programs = sa.table(
 
 
 def may_go(channel: str) -> sa.ColumnElement[bool]:
-    """Whether a message is of the channel and its program does not hold it back."""
+    """Returns the condition that a message is of the channel and its program does not hold it."""
     is_held = sa.exists().where(
         _programs.c.kind == messages.c.program_kind,
         _programs.c.id == messages.c.program_id,
@@ -33,7 +33,7 @@ def may_go(channel: str) -> sa.ColumnElement[bool]:
 
 
 def next_at(connection: sa.Connection, channel: str) -> dt.datetime | None:
-    """When the next message of the channel is due, or the next lease ends; None: nothing waits."""
+    """Returns the next instant at which a message is due or a lease ends; None: nothing waits."""
     free_at = intents.free_at(messages)
     return connection.execute(
         sa.select(free_at)

@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r'[^\s@<>()\[\],;:"\\\x00-\x20\x7f]+@[^\s@<>()\[\],;:"\\\x
 
 
 class _SevenBits(EmailPolicy):
-    """What every server takes.
+    """The policy of mails in seven bits, which every server accepts.
 
     Python 3.11 folds long subjects and names so that spaces or quotes are lost: here `Header` does.
     """

@@ -8,7 +8,7 @@ from marketing_pipelines.domains.delivery.tasks import ring_at
 
 
 def notify_workers(connection: sa.Connection, channels: Iterable[str]) -> None:
-    """Has workers look at these channels as soon as the transaction is committed.
+    """Makes workers look at these channels as soon as the transaction is committed.
 
     A bell that rings already is enough.
     """

@@ -1,4 +1,4 @@
-"""What a message says to its contact: `{{ first_name }}` becomes the contact's own.
+"""Fills in the templates of messages: `{{ first_name }}` becomes the contact's first name.
 
 A template names fields, with a few filters, conditions and one level of loops; `templates` says
 what it cannot do.

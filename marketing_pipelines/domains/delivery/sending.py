@@ -29,7 +29,7 @@ Clock = Callable[[], dt.datetime]
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a batch.
+    """Counts of one batch of messages.
 
     Attributes:
         claimed: Messages in it; none: nothing is due.
@@ -133,8 +133,8 @@ class _Batch:
             self.end(message, "sent")
 
     def _send_for_good(self, message: Any, rendered: Rendered) -> None:
-        """Notes before that it begins, and how the ones before it ended: if the worker dies now,
-        it is the only one of which nobody knows."""
+        """Sends a message that cannot be sent twice. Before, it notes the beginning and settles the
+        messages done so far: if the worker dies now, this message alone is `unknown`."""
         with self._begin() as connection:
             intents.begin(connection, messages, message, lease=LEASE, now=self._clock())
             settled = self._settle(connection)

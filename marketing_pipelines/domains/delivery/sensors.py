@@ -1,4 +1,4 @@
-"""What has messages sent that no task knows of."""
+"""The sensor that finds due messages without a task."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""The doorbells: a task says that a channel has something to send; what, the messages know.
+"""Tasks that send the due messages of one channel; the messages themselves are rows.
 
 A task works for a few seconds and leaves the rest to the next, so that a worker that is told to
 stop has little in hand. It asks for help while batches are full, and for a task at the time when
@@ -59,7 +59,8 @@ SENDERS: dict[str, Task] = {
 
 
 def ring_at(connection: sa.Connection, channel: str, at: dt.datetime | None) -> None:
-    """Has a task look at the channel then; None: at once. One that waits for it is enough."""
+    """Enqueues the channel's task for an instant, or for now if None. A waiting task for the same
+    instant is enough."""
     if at is not None and at.microsecond:
         at = at.replace(microsecond=0) + dt.timedelta(seconds=1)
     payload = {"at": None if at is None else at.astimezone(dt.UTC).isoformat()}

@@ -127,8 +127,8 @@ def _too_deep() -> BoundError:
 
 
 def _charge_operations(tree: nodes.Template) -> None:
-    """Passes what an operation looks at through `_charge`, and what a loop goes over through
-    `_require_list`.
+    """Wraps the operands of a template's operations, so that their work is bounded. Operands go
+    through `_charge`, the lists of loops through `_require_list`.
 
     Naming a field, and a field of a field, costs nothing.
     """

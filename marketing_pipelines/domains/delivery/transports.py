@@ -1,4 +1,4 @@
-"""What takes messages: for now, files in the outbox."""
+"""Transports of messages: for now, files in the outbox."""
 
 import json
 import uuid

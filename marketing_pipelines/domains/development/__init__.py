@@ -1,1 +1,1 @@
-"""What developers try things on; on the clock in development only."""
+"""A sample job for developers; its schedule is on in development only."""

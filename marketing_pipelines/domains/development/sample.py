@@ -6,7 +6,7 @@ from marketing_pipelines.domains.crm.tables import contacts, organizations
 
 
 def count_contacts(connection: sa.Connection) -> dict[str, int]:
-    """How many contacts each organization has, by its external id."""
+    """Counts the contacts of each organization, by its external id."""
     rows = connection.execute(
         sa.select(organizations.c.external_id, sa.func.count(contacts.c.id).label("number"))
         .join_from(organizations, contacts, isouter=True)

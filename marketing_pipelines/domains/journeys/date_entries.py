@@ -127,8 +127,8 @@ def evaluate(
 def _zones(
     connection: sa.Connection, organization_id: int, default: ZoneInfo
 ) -> Mapping[ZoneInfo, Condition]:
-    """The zones of an organization's contacts, each with the condition that a contact is there;
-    contacts whose zone is not known are in the default one."""
+    """Returns the zones of an organization's contacts, each with the condition of being there.
+    Contacts without a known zone are in the default one."""
     names = connection.execute(
         sa.select(contacts.c.timezone)
         .where(contacts.c.organization_id == organization_id, contacts.c.timezone.is_not(None))
@@ -191,7 +191,7 @@ def _found(compiler: Compiler, config: DateTrigger, day: dt.date) -> sa.Select[A
 
 
 def _not_dates(frame: Frame, attribute: str) -> sa.Select[Any]:
-    """How many contacts have a value that is no date."""
+    """Counts the contacts with a value that is not a date."""
     value = stored(contacts, attribute)
     return sa.select(sa.func.count()).where(
         contacts.c.organization_id == frame.organization_id,

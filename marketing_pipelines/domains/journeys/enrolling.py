@@ -34,7 +34,7 @@ def live(connection: sa.Connection, kind: str) -> Sequence[Any]:
 
 
 def name_of(trigger: Any) -> str:
-    """How a trigger is called where it fails."""
+    """Returns the name of a trigger in failures."""
     return (
         f"trigger {trigger.external_id} of {trigger.program_kind} {trigger.program} of "
         f"{trigger.organization}"
@@ -78,8 +78,8 @@ def refuse_unused(trigger: Any) -> None:
 
 
 def holds_program(connection: sa.Connection, trigger: Any) -> bool:
-    """Whether the program of a trigger is active, and stays so until the transaction ends, unless
-    somebody changes it by hand: it is completed by nobody."""
+    """Returns true if the trigger's program is active, and keeps it from being completed. The lock
+    lasts until the transaction ends; a change by hand is possible."""
     program = {"kind": trigger.program_kind, "id": trigger.program_id}
     status = connection.execute(read_sql("hold_program"), program).scalar_one()
     return bool(status == "active")

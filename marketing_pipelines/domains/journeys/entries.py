@@ -12,7 +12,7 @@ from marketing_pipelines.domains.journeys.event_entries import start_by_events
 
 @dataclass(frozen=True)
 class Begun:
-    """How many enrolments events and dates began.
+    """Numbers of enrolments that events and dates began.
 
     Attributes:
         events_left_out: Events that let nobody in because they arrived too late, by trigger.

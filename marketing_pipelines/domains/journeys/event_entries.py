@@ -59,8 +59,8 @@ class EventEntries:
 def start_by_events(
     begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items
 ) -> EventEntries:
-    """Lets in the contacts of events before the tick; those that happened while a program was
-    paused, as soon as it goes on.
+    """Enrols the contacts of events before the tick. Events that happened while a program was
+    paused count as soon as it goes on.
 
     Args:
         begin: A transaction of read committed.
@@ -178,7 +178,7 @@ def _patience(connection: sa.Connection, trigger: Any) -> contextlib.AbstractCon
 
 
 def _is_written_unaware(connection: sa.Connection, trigger: Any) -> bool:
-    """Whether a transaction writes events that began before the trigger was created."""
+    """Returns true if a transaction older than the trigger still writes events."""
     asked = {
         "tables": [contact_activity.fullname],
         "end": trigger.created_at + CLOCK_DIFFERENCE,

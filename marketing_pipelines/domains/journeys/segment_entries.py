@@ -30,7 +30,7 @@ class NotEvaluatedError(RetryableError):
 
 
 def are_due(connection: sa.Connection) -> bool:
-    """Whether a segment was evaluated since a trigger last looked at it."""
+    """Returns true if a segment was evaluated since a trigger last looked at it."""
     return bool(connection.execute(read_sql("segment_entries_are_due")).scalar_one())
 
 
@@ -77,8 +77,8 @@ def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
 
 
 def _entered(trigger: Any, segment: Any) -> sa.Select[Any]:
-    """The members that the trigger is to let in, as far as the segment is evaluated; of each entry
-    also those who have left again since."""
+    """Returns the members to let in, as far as the segment is evaluated. For a policy of each
+    entry, members that have left again are among them."""
     entered_at = memberships.c.entered_at
     tests = [
         memberships.c.segment_id == trigger.segment_id,

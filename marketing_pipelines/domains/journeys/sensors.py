@@ -1,4 +1,4 @@
-"""What has contacts enter programs as soon as segments were evaluated."""
+"""The sensor that enrols contacts as soon as segments were evaluated."""
 
 import dagster as dg
 

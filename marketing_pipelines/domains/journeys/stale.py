@@ -20,12 +20,12 @@ BATCH = 10_000
 
 
 def organizations(connection: sa.Connection) -> Sequence[Any]:
-    """Those that have an active journey."""
+    """Returns the organizations with an active journey."""
     return connection.execute(read_sql("organizations_with_journeys")).all()
 
 
 def name_of(organization: Any) -> str:
-    """How an organization is called where it fails."""
+    """Returns the name of an organization in failures."""
     return f"organization {organization.external_id}"
 
 

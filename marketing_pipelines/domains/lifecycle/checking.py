@@ -19,9 +19,9 @@ _ZONE, _NOW = ZoneInfo("UTC"), dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 def problems(connection: sa.Connection) -> Iterator[str]:
-    """One sentence for each step of a program that is not over and that could not be done: it
-    cannot be read, or names a step, campaign, segment, attribute or event property that is not
-    there."""
+    """Yields a sentence for each step of a program not yet over that cannot be done. The step
+    cannot be read, or names a step, campaign, segment, attribute or event property that does not
+    exist."""
     for kind in KINDS:
         rows = connection.execute(read_sql("programs_with_steps"), {"kind": kind})
         programs = [Program(kind, *row) for row in rows]

@@ -40,7 +40,7 @@ class StuckError(MarketingPipelinesError):
 
 
 class Failures(Protocol):
-    """Where items that fail are counted; as `stores.items.ItemFailures`."""
+    """The counter of failed items; `runs.items.ItemFailures` is one."""
 
     def all_succeeded(self, connection: sa.Connection, items: Sequence[str]) -> None: ...
 
@@ -49,7 +49,7 @@ class Failures(Protocol):
 
 @dataclass
 class Report(Moved):
-    """What a pass did.
+    """Counts of a pass.
 
     Attributes:
         programs: Active programs with contacts who were due.
@@ -172,7 +172,7 @@ class Pass:
         return max(-(-due // work.batch), 1)
 
     def _move_all(self, work: PassPlan, number: int) -> None:
-        """Has so many movers move everybody."""
+        """Moves every due contact over the given number of workers."""
         movers = [BatchWorker(work) for _ in range(number)]
         run_parallel(movers, self.begin, self.extra_connection)
         for mover in movers:

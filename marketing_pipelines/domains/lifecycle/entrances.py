@@ -1,4 +1,4 @@
-"""Why no trigger has let a contact into a program, trigger by trigger."""
+"""Explains, trigger by trigger, a contact's absence from a program."""
 
 import datetime as dt
 import json

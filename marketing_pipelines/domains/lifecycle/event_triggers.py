@@ -28,7 +28,7 @@ def matches(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> Condition:
-    """Whether an event before `now` is of the trigger's type and passes its `where`.
+    """Returns the condition that an event before `now` passes the trigger's type and `where`.
 
     Args:
         events: Rows with the columns of `analytics.contact_activity`.
@@ -59,8 +59,9 @@ def matches(
 
 
 def is_in_time(connection: sa.Connection, trigger: Any, events: Any) -> Condition:
-    """Whether an event lets in by its instants: since the trigger was created and its program
-    started, and not too old when it arrived; with the policy `backfill` any.
+    """Returns the condition that an event's instants let its contact in. It happened since the
+    trigger was created and its program started, and was not too old when it arrived; with the
+    policy `backfill`, every event passes.
 
     Raises:
         BadInputError: the organization's settings cannot be used.

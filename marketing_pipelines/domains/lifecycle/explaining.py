@@ -1,4 +1,4 @@
-"""Why a contact stands where it does in a program: what happened at each step, what is next."""
+"""Explains a contact's place in a program: results of its steps, and the next step."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Happened:
-    """What came of one step.
+    """The result of one step.
 
     Attributes:
         step: Its name and type.
@@ -81,7 +81,7 @@ class Enrolment:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one contact and one program.
+    """The state of one contact in one program.
 
     Attributes:
         program: Its kind and external id.
@@ -214,7 +214,7 @@ def _in_words(reason: str | None) -> str:
 
 @dataclass
 class _Future:
-    """What will happen to one contact in one program."""
+    """The expected next steps of one contact in one program."""
 
     connection: sa.Connection
     program: Program
@@ -230,12 +230,12 @@ class _Future:
 
     @cached_property
     def unreachable(self) -> Mapping[str, Any]:
-        """Why the contact is not written to, by channel."""
+        """The reasons against writing to the contact, by channel."""
         rows = self.connection.execute(read_sql("unreachable"), {"contact": self.contact_id})
         return {row.channel: row for row in rows}
 
     def leaves(self, row: Any) -> Any:
-        """Why it leaves at the next pass that takes it in hand; None: it does not."""
+        """Returns the reason for which the next pass removes the contact; None: it stays."""
         if self.program.kind != "sequence":
             return None
         mail = self.unreachable.get("email")
@@ -275,7 +275,7 @@ class _Future:
             yield from self._unreached(one)
 
     def _held(self, one: PlannedStep) -> str | None:
-        """What the last pass said of contacts at this step, where it could not move them."""
+        """Returns the last pass's reason for holding contacts at this step; None: it moved them."""
         failure = self.connection.execute(
             sa.select(item_failures.c.error, item_failures.c.last_failed_at).where(
                 item_failures.c.job == MOVED_BY[self.program.kind],
@@ -336,7 +336,7 @@ class _Future:
             )
 
     def _does(self, one: PlannedStep) -> str:
-        """What the step does when it is done, as the end of a sentence."""
+        """Describes the effect of the step, as the end of a sentence."""
         if isinstance(one.step, Fork):
             asked = "the rule is asked" if one.type == "branch" else "its event is looked for"
             return f"{asked}; `yes`: {self._leads(one, 'yes')}; `no`: {self._leads(one, 'no')}"

@@ -22,7 +22,7 @@ MAX_REQUESTS = 10
 def run_parallel(
     movers: Sequence[BatchWorker], begin: Begin, extra_connection: ExtraConnection | None
 ) -> None:
-    """Has the first work in this thread, each other in one of its own, on its own connection.
+    """Runs the first worker in this thread, each other in a thread and connection of its own.
 
     It returns when all have ended. Where one fails, or this thread is interrupted, all are stopped.
 
@@ -54,8 +54,9 @@ def run_parallel(
 
 
 def _stop_all(movers: Sequence[BatchWorker], running: Sequence["Future[None]"]) -> None:
-    """Stops them and waits until they have ended, whatever comes meanwhile: their connections are
-    in use until then. Again and again, since between two statements there is none to be ended."""
+    """Stops the workers and waits for their ends, through any interruption. Their connections are
+    in use until then. It asks again and again, because a worker between two statements has none to
+    cancel."""
     requests = 0
     while not all(one.done() for one in running):
         # Another signal asks for what is being done.

@@ -1,4 +1,4 @@
-"""What every kind of program has, and the view that shows all kinds as one."""
+"""The rows that all kinds of programs share, and the view that shows all kinds as one."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -48,7 +48,7 @@ class Program:
 
     @property
     def name(self) -> str:
-        """What it is called within its organization."""
+        """The program's name within its organization: kind and external id."""
         return f"{self.kind} {self.external_id}"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a step may say: one model per type, and what is wrong with one.
+"""The types of steps: one model per type, parsing, and the problems of a wrong one.
 
 A step leads to the one after it unless it names another; only later steps of the program can be
 named, so every way through a program ends. `end` leads out of it, as completed.
@@ -59,7 +59,7 @@ def length(text: str) -> dt.timedelta:
 
 
 def event_problem(event: str) -> str | None:
-    """What is wrong with an event type that is waited for; None: nothing."""
+    """Returns the problem of an event type to wait for; None: it is usable."""
     if event.endswith("*"):
         return "names one event type exactly: prefixes are for rules"
     return None
@@ -82,7 +82,7 @@ Clock = Annotated[str, AfterValidator(_check_clock)]
 
 
 class Step(BaseModel):
-    """What all steps have.
+    """The fields that all steps share.
 
     Attributes:
         next: Name of the step that follows; None: the one after it.
@@ -147,7 +147,7 @@ class Wait(Step):
 
 
 class Branch(Fork):
-    """Whether a segment rule holds for the contact.
+    """A fork by a segment rule about the contact.
 
     Attributes:
         rule: What `rules.parse` gives.
@@ -169,7 +169,7 @@ class Branch(Fork):
 
 
 class WaitFor(Fork):
-    """Whether an event of the contact happens before the time is out.
+    """A fork by an event of the contact before a timeout.
 
     Attributes:
         source: External ids of campaigns that it must come from; `program`: the step's own.
@@ -274,8 +274,8 @@ def read_stored(text: str) -> dict[str, Any]:
 
 
 def next_of(text: str) -> str | None:
-    """Name of the step that a stored step leads to by `next`, whatever else it says; None: the one
-    after it.
+    """Returns the name of the step that a stored step leads to by `next`. None: the one after it.
+    The rest of the step may be wrong.
 
     Raises:
         StepError: it is no name.
@@ -291,7 +291,7 @@ def next_of(text: str) -> str | None:
 
 
 def problem_of(kind: str, text: str) -> str | None:
-    """What is wrong with a step's object given as JSON text; None: nothing, or no such type."""
+    """Returns the problem of a step given as JSON text; None: it is right, or of no known type."""
     if kind not in TYPES:
         return None
     try:
@@ -325,7 +325,7 @@ def read_object(text: str) -> dict[str, Any]:
 
 
 def sentence(error: ValidationError, what: str, model: type[BaseModel]) -> str:
-    """What the first error of a model says, without a full stop.
+    """Returns a model's first error as a sentence without a full stop.
 
     Args:
         what: What the model describes, as one word.

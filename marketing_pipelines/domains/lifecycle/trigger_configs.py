@@ -80,17 +80,18 @@ def parse_event(event_type: str, config: Mapping[str, Any]) -> EventCondition:
 
 
 def problem_of_date(text: str) -> str | None:
-    """What is wrong with such an object given as JSON text; None: nothing."""
+    """Returns the problem of a date trigger's config given as JSON text; None: it is right."""
     return _problem(text, parse_date)
 
 
 def problem_of_event(text: str) -> str | None:
-    """What is wrong with such an object given as JSON text; None: nothing."""
+    """Returns the problem of an event trigger's config given as JSON text; None: it is right."""
     return _problem(text, lambda config: parse_event("any", config))
 
 
 def unused(trigger_type: str, column: str) -> str | None:
-    """What is wrong with a value in a column that a type of trigger does not use; None: it does."""
+    """Returns the problem of a value in a column that the trigger's type does not use. None: the
+    type uses it."""
     if column in USES.get(trigger_type, (column,)):
         return None
     return f"is not used by a trigger of type {trigger_type}: leave it empty"

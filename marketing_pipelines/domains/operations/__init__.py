@@ -1,1 +1,1 @@
-"""What keeps the other domains going: marks become runs, failures alerts, and health is kept."""
+"""Operation of the other domains: runs for stale partitions, alerts for failures, health."""

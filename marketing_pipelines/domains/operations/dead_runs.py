@@ -1,4 +1,4 @@
-"""Which Dagster runs have lost their process.
+"""Finds Dagster runs whose process is gone.
 
 A run is one process. Its session proves it alive: the session's lock is free as soon as the
 process is gone. A run between two sessions is given a minute.

@@ -1,4 +1,4 @@
-"""What health and metrics leave behind for charts, and how long it is kept."""
+"""Stored samples of health and metrics for charts, and their retention."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence, Set

@@ -1,4 +1,4 @@
-"""Which runs the marks ask for: pure arithmetic over what is marked."""
+"""The runs that stale partitions need: pure arithmetic over the marks."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,8 @@ def next_requests(
 
 
 def is_partition(window: Window, first_day: dt.date) -> bool:
-    """Whether the window is one: hours begin on the UTC day before the first day."""
+    """Returns true if the window is a partition. Hours begin on the UTC day before the first
+    day."""
     first = first_day - dt.timedelta(days=1) if window.grain == "hour" else first_day
     return window.date >= first
 

@@ -97,8 +97,8 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) ->
 
 
 def _close_queued_sessions(instance: dg.DagsterInstance, postgres: Postgres) -> None:
-    """A session that was written when its run was asked for ends with the run, even if the run
-    never began; a run that was never put into the queue is given up with it."""
+    """Closes sessions of runs that ended before they began. A run that was never put into the queue
+    is canceled with its session."""
     with postgres.begin() as connection:
         waiting = sessions.queued(connection, before=dt.datetime.now(dt.UTC) - PATIENCE)
     if not waiting:
@@ -122,7 +122,7 @@ def job_of(asset: PartitionedAsset) -> str:
 
 
 def _is_on(asset: PartitionedAsset) -> bool:
-    """What is disabled is run by hand only; its marks wait."""
+    """Returns true if the asset's job is on; the marks of a disabled job wait for a run by hand."""
     return policy_of((asset.runs_with or asset).key).is_on
 
 

@@ -42,7 +42,7 @@ from marketing_pipelines.domains.segments.values import (
 
 @dataclass(frozen=True)
 class Sources:
-    """Where contacts and their events stand; columns as in `crm.contacts` and
+    """The tables that a rule reads: contacts and their events. Columns as in `crm.contacts` and
     `analytics.contact_activity`.
 
     Attributes:
@@ -56,7 +56,7 @@ class Sources:
 
     @property
     def hold_everybody(self) -> bool:
-        """Whether everybody stands there."""
+        """True if the tables hold every contact, not a selection."""
         return self.contacts is contacts or bool(self.counted)
 
 
@@ -64,10 +64,10 @@ TABLES = Sources(contacts, contact_activity)
 
 
 class Segments(Protocol):
-    """How a rule's reference to another segment is read."""
+    """Resolves a rule's references to other segments."""
 
     def is_member(self, compiler: "Compiler", name: int | str, path: str) -> Condition:
-        """Whether the compiler's contact is a member.
+        """Returns the condition that the compiler's contact is a member.
 
         Raises:
             RuleError: there is no such segment, or it refers back to the rule.
@@ -77,7 +77,7 @@ class Segments(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """What a rule is evaluated in.
+    """The surroundings in which a rule is evaluated: organization, zone, instant, known names.
 
     Attributes:
         zone: The organization's.
@@ -118,7 +118,7 @@ class Compiler:
         return self.sources.contacts
 
     def condition(self, rule: Any, path: str = "") -> Condition:
-        """Whether the rule holds for a contact, true or false.
+        """Compiles the rule into a condition on a contact that is true or false, never null.
 
         Raises:
             RuleError: it names what the organization does not have.
@@ -189,14 +189,14 @@ class Compiler:
         return answers
 
     def of_organization(self, activity: Any) -> Condition:
-        """Whether an event is one of the organization that can be seen."""
+        """Returns the condition that an event is the organization's and before the tick."""
         return sa.and_(
             activity.c.organization_id == self.frame.organization_id,
             activity.c.occurred_at < self.frame.now,
         )
 
     def matches(self, rule: EventCondition, activity: Any) -> Condition:
-        """Whether a condition counts an event of its type."""
+        """Returns the condition that an event of the rule's type passes its other tests."""
         start, end = window_of(rule, self.frame.now, self.frame.zone)
         tests = [activity.c.occurred_at < end]
         if start is not None:
@@ -213,14 +213,14 @@ class Compiler:
 
 
 def counting_key(rule: EventCondition) -> str:
-    """What a condition counts, without how it compares the number."""
+    """Returns a key of the events that a condition counts, without its comparison of the number."""
     return repr(
         (rule.event, rule.within, rule.since, rule.until, rule.sources, rule.where, rule.last)
     )
 
 
 def counted(rule: EventCondition, number: sa.ColumnElement[Any]) -> Condition:
-    """Whether so many events are as many as the rule asks for."""
+    """Returns the condition that a number of events satisfies the rule."""
     answer: Condition = {
         "=": number == rule.times,
         "!=": number != rule.times,
@@ -233,7 +233,7 @@ def counted(rule: EventCondition, number: sa.ColumnElement[Any]) -> Condition:
 
 
 def is_of_type(rule: EventCondition, event_type: sa.ColumnElement[str]) -> Condition:
-    """Whether an event is of the rule's type."""
+    """Returns the condition that an event is of the rule's type."""
     if rule.prefix is None:
         return event_type == rule.event
     return sa.func.starts_with(event_type, rule.prefix, type_=sa.Boolean)

@@ -53,7 +53,8 @@ def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame
 
 
 def sources_for(rule: Any, counted: Counted) -> Sources:
-    """Where a rule is read for everybody: the contacts themselves only where it is about them."""
+    """Returns the tables that a rule reads for everybody. The table of contacts is among them only
+    if the rule tests an attribute or counts nothing."""
     conditions = [condition for condition, _, _ in walk(rule)]
     answers = (counted.get(counting_key(c)) for c in conditions if isinstance(c, EventCondition))
     tables = [a.table for a in answers if a is not None and a.table is not None]

@@ -70,17 +70,17 @@ def require_date(text: str) -> None:
 
 
 def is_instant(text: str) -> bool:
-    """Whether it is an instant, not a day or a period."""
+    """Returns true for an instant, false for a day or a period."""
     return _INSTANT.fullmatch(text) is not None
 
 
 def moves(text: str) -> bool:
-    """Whether its meaning depends on the day."""
+    """Returns true if the meaning of the text depends on the day."""
     return not (is_instant(text) or _DAY.fullmatch(text))
 
 
 def period(text: str, now: dt.datetime, zone: ZoneInfo) -> Period:
-    """What a date value means at an instant in a zone.
+    """Returns the period that a date value means at an instant in a zone.
 
     Raises:
         ValueError: it is none.
@@ -89,13 +89,13 @@ def period(text: str, now: dt.datetime, zone: ZoneInfo) -> Period:
 
 
 def next_midnight(now: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-    """When the local day of an instant ends."""
+    """Returns the end of an instant's local day."""
     return _midnight(now.astimezone(zone).date() + dt.timedelta(days=1), zone)
 
 
 def month_days(span: Period) -> list[str]:
-    """The days of the year in a period as MMDD; 29 February is with the 28th where the year has
-    none."""
+    """Returns the days of the year in a period, as MMDD. The 29th of February counts as the 28th in
+    years without it."""
     assert span.first_day is not None
     assert span.next_day is not None
     count = min((span.next_day - span.first_day).days, 366)

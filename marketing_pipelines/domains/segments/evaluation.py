@@ -43,7 +43,7 @@ Items = Callable[
 
 
 class Organization(Protocol):
-    """Who is evaluated."""
+    """The organization whose segments are evaluated."""
 
     id: int
     external_id: str
@@ -51,7 +51,7 @@ class Organization(Protocol):
 
 @dataclass
 class Report:
-    """What a pass did.
+    """Counts of one pass over the segments.
 
     Attributes:
         segments: How many were evaluated, for everybody or for some contacts.
@@ -79,7 +79,7 @@ def due(connection: sa.Connection, *, by_time: bool) -> Sequence[Organization]:
 
 
 def is_due(connection: sa.Connection) -> bool:
-    """Whether anything was touched that a pass would look at, or a rule is new or confirmed."""
+    """Returns true if contacts were touched, or a rule is new or confirmed, since the last pass."""
     return bool(connection.execute(read_sql("is_due")).scalar_one())
 
 
@@ -131,7 +131,8 @@ class Pass:
         return self.report
 
     def _prepare(self, catalogue: Catalogue, waiting: Sequence[Definition]) -> None:
-        """What all rules of the organization need; where that is wrong, each of them fails."""
+        """Reads the settings and the frame of the organization. If they cannot be used, every
+        segment fails with that reason."""
         self.limits = Segmentation()
         self.frame: Frame | None = None
         try:
@@ -151,7 +152,7 @@ class Pass:
         self.patience = dt.timedelta(seconds=self.limits.timeout_seconds)
 
     def _forget_what_is_no_longer_right(self, waiting: Sequence[Definition]) -> None:
-        """Has everybody evaluated where that is needed; takes what was touched."""
+        """Takes the touched contacts; resets the segments that must be evaluated for everybody."""
         touched = self.connection.execute(
             read_sql("take_touched"), {"organization_id": self.organization.id}
         ).one()
@@ -245,8 +246,9 @@ class Pass:
             return {}
 
     def _changed(self, waiting: Iterable[Definition], unchanged: list[int]) -> Iterator[Definition]:
-        """Those whose members may differ, judged when their turn comes: segments before them may
-        have changed. The attempt is noted first, so that whatever fails starts anew."""
+        """Yields the segments whose members may differ. Each is judged when its turn comes, because
+        segments before it may have changed; the attempt is noted first, so that a failure starts
+        anew."""
         for definition in waiting:
             if not self._may_differ(definition):
                 unchanged.append(definition.id)
@@ -321,8 +323,8 @@ class Pass:
         return Compiler(self.frame, sources_for(definition.rule, self.counted))
 
     def _next_change(self, definition: Definition) -> dt.datetime | None:
-        """Up to when time alone changes nothing: of everybody, or of those evaluated now and
-        before."""
+        """Returns the next instant at which time alone may change members. It holds for everybody,
+        or for the contacts evaluated now and before."""
         assert self.frame is not None
         known = [time_effects.pause(definition.rule, self.now, self.frame.zone)]
         if not definition.in_full:
@@ -332,7 +334,7 @@ class Pass:
         return min((instant for instant in known if instant is not None), default=None)
 
     def _pass_on(self, definition: Definition, number: int) -> None:
-        """Has the segments that refer to this one look at those whom it took in or let go.
+        """Makes dependent segments evaluate the contacts that entered or left this one.
 
         Of a rebuild these are any contacts, so what refers to it is rebuilt too.
         """
@@ -353,5 +355,5 @@ def _dependents(ordered: Sequence[Definition]) -> dict[int, list[Definition]]:
 
 
 def _failed_before(definition: Definition) -> bool:
-    """Whether its present rule was tried and not published."""
+    """Returns true if the present rule was tried and not published."""
     return definition.evaluated_at is None and definition.attempted_version == definition.version

@@ -1,4 +1,4 @@
-"""What this domain tells the others."""
+"""Events that this domain publishes."""
 
 import datetime as dt
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Why a contact is in a segment, or is not: each condition of the rule, and the row behind it."""
+"""Explains a contact's membership: each condition of the rule, and the row behind it."""
 
 import datetime as dt
 import json
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one contact and one segment.
+    """The state of one contact in one segment.
 
     Attributes:
         entered_at: Since when it is a member; None: it is none.

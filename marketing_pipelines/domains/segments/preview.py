@@ -51,7 +51,7 @@ def count(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> int:
-    """How many contacts a rule holds for.
+    """Counts the contacts for which a rule holds.
 
     Raises:
         RuleError: as of `members`.
@@ -115,7 +115,7 @@ def require_patterns(connection: sa.Connection, rule: Any) -> None:
 
 
 def rule_timeout(connection: sa.Connection, organization_id: int) -> dt.timedelta:
-    """How long one rule of the organization may take."""
+    """Returns the time limit of one rule of the organization."""
     limits = settings_of(connection, organization_id).segments
     return dt.timedelta(seconds=limits.timeout_seconds)
 

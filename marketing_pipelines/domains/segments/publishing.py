@@ -28,7 +28,7 @@ _changes = sa.table(
 
 @dataclass(frozen=True)
 class Changes:
-    """How many contacts entered and left."""
+    """Numbers of contacts that entered and left."""
 
     entered: int
     left: int
@@ -69,7 +69,7 @@ def find_changes(
 
 
 def must_wait(connection: sa.Connection, definition: Definition, limits: Segmentation) -> bool:
-    """Whether the changes of a rebuild would remove so many that somebody has to confirm it."""
+    """Returns true if a rebuild would remove so many members that it needs a confirmation."""
     if (
         definition.by_time_alone
         or definition.members < GUARDED_FROM

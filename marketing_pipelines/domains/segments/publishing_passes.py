@@ -71,7 +71,7 @@ def _evaluate(
 def _restate_sizes(
     tick: Tick, connection: sa.Connection, now: dt.datetime, sizes: PartitionedAsset
 ) -> None:
-    """What is published for days that were counted already has them counted again."""
+    """Marks the days from the instant on that were counted already, to be counted again."""
     since = window_at("day", now, tick.zone).key
     counted = connection.execute(
         sa.select(finished_partitions.c.partition).where(

@@ -1,5 +1,5 @@
-"""Another reporting zone: every day is counted anew, and so are rules of organizations that have
-no zone of their own."""
+"""Recounts segments after a change of the reporting zone. Every day is counted anew, and so are
+rules of organizations that have no zone of their own."""
 
 import datetime as dt
 

@@ -1,5 +1,4 @@
-"""The segments of an organization: their rules, what refers to what, and in which order they are
-evaluated."""
+"""The segments of an organization: their rules, their references, their order of evaluation."""
 
 import datetime as dt
 import graphlib
@@ -190,7 +189,7 @@ class Inlined:
 
 
 def with_manual_members(compiler: Compiler, segment_id: int, holds: Condition) -> Condition:
-    """Who belongs to a segment: those put into it, and those of the rule that were not taken out.
+    """Returns the condition of membership: the rule, overridden by manual members.
 
     The contacts of the compiler are joined with the segment's manual members.
     """
@@ -236,7 +235,7 @@ def frame(
     now: dt.datetime,
     segments: Segments,
 ) -> Frame:
-    """What the organization's rules are evaluated in."""
+    """Reads the frame in which the organization's rules are evaluated."""
     organization = {"organization_id": organization_id}
     fields = connection.execute(read_sql("contact_fields"), organization).scalars()
     campaigns = {

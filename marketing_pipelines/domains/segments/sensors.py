@@ -1,4 +1,4 @@
-"""What has segments evaluated between the full hours."""
+"""The sensor that requests evaluations between the full hours."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""How large segments are, day by day: members, entries, exits, and whom two of them share."""
+"""Daily sizes of segments: members, entries, exits, and the overlap of each two."""
 
 import datetime as dt
 from collections.abc import Sequence

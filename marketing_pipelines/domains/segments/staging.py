@@ -84,7 +84,7 @@ def _events(rules: Iterable[Any], frame: Frame) -> Any:
 def _among(
     events: sa.Select[Any], conditions: Sequence[EventCondition], frame: Frame
 ) -> sa.Select[Any]:
-    """Those that any of the conditions can count, and perhaps some more."""
+    """Narrows events to those that any of the conditions can count, and perhaps some more."""
     activity = contact_activity.c
     starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
     found = events.where(_is_looked_at(activity.contact_id), activity.occurred_at < frame.now)
@@ -101,7 +101,7 @@ def _texts(values: Iterable[str]) -> sa.ColumnElement[Any]:
 
 
 def _is_looked_at(contact_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    """Whether it is one of `looked_at`.
+    """Returns the condition that a contact is in `looked_at`.
 
     Not a join, for which the planner may read everything: an array is looked up by index, in the
     order of the contacts, whose rows then lie closer together.

@@ -1,4 +1,4 @@
-"""What time alone changes: windows slide and days end although nobody did anything.
+"""Effects of time alone on rules: windows slide and days end without any change of data.
 
 Events that fall out of a window, or into it, touch their contacts (`edges`). Values that are
 compared with the moment change nothing until an instant that can be told beforehand (`pause`,
@@ -36,7 +36,7 @@ class Edge:
 
 
 def edges(rule: Any, before: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> Iterator[Edge]:
-    """Where the windows of a rule differ between two instants."""
+    """Yields the spans in which the windows of a rule differ between two instants."""
     for condition, _, _ in walk(rule):
         if isinstance(condition, EventCondition):
             starts_and_ends = zip(
@@ -74,8 +74,8 @@ def pause(rule: Any, now: dt.datetime, zone: ZoneInfo) -> dt.datetime | None:
 
 
 def boundaries(rule: Any, compiler: Compiler) -> list[sa.Select[Any]]:
-    """The next instant after which contacts' own dates answer differently, as a query for each
-    condition that compares them with the moment."""
+    """Returns queries for the next instant at which contacts' own dates answer differently. There
+    is one for each condition that compares them with the moment."""
     now, zone = compiler.frame.now, compiler.frame.zone
     contact = compiler.contact
     found = []

@@ -1,4 +1,4 @@
-"""What stands in a contact or an event, and how a rule reads it: SQL expressions, never null.
+"""SQL expressions that read stored values of contacts and events and compare them, never null.
 
 The rule's value decides as what the stored value is read; what cannot be read is missing, and
 missing satisfies only the operators that are another's opposite.
@@ -43,7 +43,7 @@ class Stored(Protocol):
         ...
 
     def is_present(self) -> Condition:
-        """Whether there is a value."""
+        """Returns the condition that there is a value."""
         ...
 
     def document(self) -> sa.ColumnElement[Any]:
@@ -173,8 +173,8 @@ def _under(container: sa.ColumnElement[Any], key: str) -> sa.ColumnElement[Any]:
 
 
 def fits(comparison: Comparison, name: str) -> tuple[str, str] | None:
-    """Which key of the comparison does not fit the column, and why; None where it fits, and for
-    attributes."""
+    """Returns the key of the comparison that does not fit the column, and the reason. None if it
+    fits, and for attributes."""
     column = column_of(name)
     if column is None or isinstance(column.type, sa.Text) or comparison.kind == "none":
         return None
@@ -192,7 +192,7 @@ def fits(comparison: Comparison, name: str) -> tuple[str, str] | None:
 
 
 def compare(comparison: Comparison, value: Stored, now: dt.datetime, zone: ZoneInfo) -> Condition:
-    """Whether a stored value passes, as an expression that is true or false."""
+    """Returns the condition that a stored value passes the comparison, never null."""
     opposite = COMPLEMENTS.get(comparison.op)
     if opposite is not None:
         plain = comparison.model_copy(update={"op": opposite})
@@ -290,6 +290,7 @@ def _in_time(
 
 
 def _lies_in(read: sa.ColumnElement[Any], start: dt.datetime, end: dt.datetime) -> Condition:
-    """Whether an instant lies in the half-open span; it is read once, which costs most of it."""
+    """Returns the condition that an instant lies in the half-open span. It is read once, which
+    costs most of it."""
     span = sa.func.tstzrange(start, max(start, end), "[)", type_=pg.TSTZRANGE)
     return span.contains(read)
