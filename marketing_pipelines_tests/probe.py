@@ -1,4 +1,4 @@
-"""A tiny asset whose work a test gives, run by Dagster in the real frame `runs.tick.open_tick`."""
+"""A tiny asset whose work a test gives, run by Dagster in the real frame `runs.frame.open_tick`."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import sqlalchemy as sa
 
+from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
-from marketing_pipelines.runs.tick import Tick, open_tick
+from marketing_pipelines.runs.tick import Tick
 
 KEY = "probe/outcome"
 TICK = "2026-03-01T12:00:00+00:00"

@@ -8,7 +8,8 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.engines.protocol import Engine
-from marketing_pipelines.runs.tick import Tick, open_tick
+from marketing_pipelines.runs.frame import open_tick
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
@@ -27,7 +28,7 @@ class Postgres(dg.ConfigurableResource[Any]):
         return create_engine(database_url(self.settings))
 
     def tick(self, context: dg.AssetExecutionContext) -> contextlib.AbstractContextManager[Tick]:
-        """The frame around an asset's work; see `runs.tick`."""
+        """The frame around an asset's work; see `runs.frame`."""
         return open_tick(self.engine, self.settings.zone, context)
 
     @contextlib.contextmanager

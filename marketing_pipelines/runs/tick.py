@@ -1,14 +1,11 @@
-"""`open_tick`: the one frame around the work of every asset.
+"""`Tick`: what a job works for, and the transactions in which it writes, under its lock.
 
-It works the same for schedule, sensor, backfill, click and command line: it knows the instant and
-the partitions, holds the lock, opens and closes the session, commits or rolls back, and turns
-errors into what Dagster should do next. The connection that holds the lock is the one that
-writes: a lost connection is a lost lock, and cannot write.
+The connection that holds the lock is the one that writes: a lost connection is a lost lock, and
+cannot write.
 """
 
 import contextlib
 import datetime as dt
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,50 +14,32 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import sqlalchemy as sa
-import structlog
 
 from marketing_pipelines.failures import (
     SkippedOverlapError,
     StoreUnavailableError,
-    TimedOutError,
-    UpstreamNotReadyError,
 )
-from marketing_pipelines.freshness import partitions, propagation, stale_partitions
+from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines.freshness.partitions import (
-    Grain,
     PartitionedAsset,
     Window,
     registered,
 )
-from marketing_pipelines.policies import DEFAULT_TIMEOUT, policy_of
+from marketing_pipelines.policies import DEFAULT_TIMEOUT
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import materializations, row_counts, sessions
 from marketing_pipelines.runs.checks import CheckOutcome
 from marketing_pipelines.runs.items import Item, ItemFailures
-from marketing_pipelines.runs.retries import (
-    delay_before_retry,
-    failed_status,
-    retrying,
-    sentence_of,
-    why_canceled,
-)
 from marketing_pipelines.runs.tags import (
-    MAX_RUNTIME_TAG,
     ONLY_MARKED_TAG,
-    SESSION_TAG,
-    instant_of,
     trigger_of,
 )
-from marketing_pipelines.runs.timeouts import time_limit
+from marketing_pipelines.runs.timeouts import limit_server
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import locks
-from marketing_pipelines.stores.postgres import connecting
-from marketing_pipelines.stores.schema import require_same_zone
 
-SILENCE = dt.timedelta(seconds=30)
 CHUNK_PARTITIONS = 744
 Isolation = Literal["repeatable read", "read committed"]
-_logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -215,7 +194,7 @@ class Tick:
         if not self.shares:
             raise RuntimeError(f"{self.job} has not begun to share its work.")
         with self.connection.engine.connect() as connection:
-            _limit_server(connection, self.timeout)
+            limit_server(connection, self.timeout)
             locks.lock_extra_connection(connection, self.session_id)
             if not locks.try_share(connection, self.job):
                 raise StoreUnavailableError(f"Somebody waits to have {self.job} alone.")
@@ -351,181 +330,3 @@ class Replacement:
         stale_partitions.remove(self.connection, self.seen)
         self.rows_of = {w.key: rows_of.get(w.key, 0) for w in self.windows}
         stale_partitions.finish(self.connection, self.job, self.rows_of)
-
-
-@contextlib.contextmanager
-def open_tick(
-    engine: sa.Engine, zone: ZoneInfo, context: dg.AssetExecutionContext
-) -> Iterator[Tick]:
-    """Opens the frame for one asset in one run.
-
-    Raises:
-        dg.Failure: the work failed for good, or for the last time.
-        dg.RetryRequested: it failed and will be tried again after the next of its policy's delays.
-    """
-    with retrying(context), connecting(engine.url), engine.connect() as connection:
-        job = context.asset_key.to_user_string()
-        tags = context.run.tags
-        timeout = policy_of(job).timeout
-        if MAX_RUNTIME_TAG in tags:
-            timeout = min(timeout, dt.timedelta(seconds=float(tags[MAX_RUNTIME_TAG])))
-        windows = _windows(context, zone)
-        if ONLY_MARKED_TAG in tags:
-            windows = _still_needed(connection, job, windows, zone)
-        instant = instant_of(context)
-        require_same_zone(connection, zone)
-        sessions.end_earlier_attempts(connection, job, context.run.run_id)
-        sessions.close_abandoned(connection)
-        session_id = sessions.open_session(
-            connection,
-            job=job,
-            trigger=trigger_of(tags),
-            tick=instant,
-            partition=_partition_label(context),
-            run_id=context.run.run_id,
-            queued=int(tags[SESSION_TAG]) if SESSION_TAG in tags else None,
-        )
-        _limit_server(connection, timeout)
-        connection.commit()
-        sessions.reset_peak_memory()
-        current = Tick(
-            job=job,
-            instant=instant,
-            zone=zone,
-            windows=windows,
-            connection=connection,
-            session_id=session_id,
-            context=context,
-            failures=ItemFailures(job, instant),
-            timeout=timeout,
-        )
-        bound = structlog.contextvars.bound_contextvars(
-            job=job, tick=instant.isoformat(), run=context.run.run_id, session=session_id
-        )
-        with bound, _session_closed(current), time_limit(job, timeout):
-            yield current
-            current.failures.note_failing(connection)
-            current.failures.raise_if_all_failed()
-            current.count_table()
-
-
-def _limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
-    """The server ends a statement at the job's time, and a session that falls silent soon after:
-    one whose client cannot be reached any more would hold its locks for ever."""
-    limits = {
-        "statement_timeout": timeout,
-        "idle_in_transaction_session_timeout": timeout + SILENCE,
-        "idle_session_timeout": timeout + SILENCE,
-    }
-    settings = [
-        sa.func.set_config(name, f"{limit // dt.timedelta(milliseconds=1)}", False)
-        for name, limit in limits.items()
-    ]
-    connection.execute(sa.select(*settings))
-
-
-@contextlib.contextmanager
-def _session_closed(current: Tick) -> Iterator[None]:
-    """Writes the end of the session, whatever it is; an overlap is an end, not an error."""
-    try:
-        yield
-    except SkippedOverlapError as skipped:
-        current.skipped = skipped.holder_run_id or "unknown"
-        with time_limit(current.job, SILENCE):
-            _close(current, "SKIPPED_OVERLAP", str(skipped))
-    except BaseException as error:
-        # A connection that is silent would keep the run here for ever.
-        unwritten = (sa.exc.DBAPIError, sa.exc.InvalidRequestError, TimedOutError)
-        with contextlib.suppress(*unwritten), time_limit(current.job, SILENCE):
-            is_marked = isinstance(error, UpstreamNotReadyError) and _leave_to_marks(current)
-            _close(
-                current,
-                failed_status(error),
-                _reason(current, error),
-                will_retry=is_marked or delay_before_retry(current.context, error) is not None,
-            )
-        if materializations.is_deferred(current.context.run.tags) and current.done:
-            materializations.report(current.context, current.done, {"session": current.session_id})
-        raise
-    else:
-        with time_limit(current.job, SILENCE):
-            _close(current, "COMPLETED", None)
-
-
-def _leave_to_marks(current: Tick) -> bool:
-    """Marks the partitions that are left, and what they read where that was never done.
-
-    Returns:
-        Whether it did: the marks know registered assets alone.
-    """
-    asset = partitions.registered().get(current.job)
-    if asset is None:
-        return False
-    left = [w for w in current.windows if w.key not in current.done]
-    current.connection.rollback()
-    propagation.mark(current.connection, asset, left, now=current.instant, zone=current.zone)
-    current.connection.commit()
-    return True
-
-
-def _reason(current: Tick, error: BaseException) -> str:
-    """One sentence, and of a range how much of it is done."""
-    status = failed_status(error)
-    sentence = why_canceled(current.context, error) if status == "CANCELED" else sentence_of(error)
-    if len(current.windows) < 2:
-        return sentence
-    return f"{sentence.rstrip('.')}. {current.progress}"
-
-
-def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:
-    current.connection.rollback()
-    sessions.close_session(
-        current.connection,
-        current.session_id,
-        status=status,
-        error=error,
-        will_retry=will_retry,
-        cpu_seconds=current.cpu_seconds,
-        items_ok=current.failures.ok or None,
-        items_failed=current.failures.failed or None,
-        metadata={"rows": current.rows, "partitions": len(current.windows)},
-    )
-    current.connection.commit()
-    _logger.info("Session ended as %s.", status, extra={"reason": error} if error else None)
-
-
-def grain_of(definition: dg.PartitionsDefinition[Any]) -> Grain:
-    """Hour, day or month."""
-    if isinstance(definition, dg.HourlyPartitionsDefinition):
-        return "hour"
-    if isinstance(definition, dg.DailyPartitionsDefinition):
-        return "day"
-    return "month"
-
-
-def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
-    if not context.has_partition_key and not context.has_partition_key_range:
-        return []
-    grain = grain_of(context.assets_def.partitions_def)
-    return [partitions.window(grain, key, zone) for key in context.partition_keys]
-
-
-def _still_needed(
-    connection: sa.Connection, job: str, windows: list[Window], zone: ZoneInfo
-) -> list[Window]:
-    """The marked ones; those that wait for others stay marked and are asked for again."""
-    asset = partitions.registered().get(job)
-    if asset is None:
-        marked = {
-            m.partition for m in stale_partitions.seen(connection, job, [w.key for w in windows])
-        }
-        return [w for w in windows if w.key in marked]
-    ready = set(propagation.ready_windows(stale_partitions.pending(connection), asset, zone))
-    return [w for w in windows if w in ready]
-
-
-def _partition_label(context: dg.AssetExecutionContext) -> str | None:
-    if not context.has_partition_key and not context.has_partition_key_range:
-        return None
-    first, last = context.partition_key_range
-    return first if first == last else f"{first}...{last}"

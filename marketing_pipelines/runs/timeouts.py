@@ -7,10 +7,14 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+import sqlalchemy as sa
+
 from marketing_pipelines.failures import TimedOutError
 
 # Some code swallows the first alarm; clearing up after it may take this long.
 STRIKE_AGAIN_AFTER = dt.timedelta(seconds=15)
+# A session is silent so long before it is ended, and its end may take so long to write.
+SILENCE = dt.timedelta(seconds=30)
 
 
 class _Alarm(KeyboardInterrupt):
@@ -50,3 +54,20 @@ def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
         signal.signal(signal.SIGALRM, handler)
+
+
+def limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
+    """Has the server end a statement at the job's time limit, and a silent session soon after.
+
+    A session whose client cannot be reached any more would hold its locks for ever.
+    """
+    limits = {
+        "statement_timeout": timeout,
+        "idle_in_transaction_session_timeout": timeout + SILENCE,
+        "idle_session_timeout": timeout + SILENCE,
+    }
+    settings = [
+        sa.func.set_config(name, f"{limit // dt.timedelta(milliseconds=1)}", False)
+        for name, limit in limits.items()
+    ]
+    connection.execute(sa.select(*settings))

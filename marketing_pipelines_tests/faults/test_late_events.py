@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from marketing_pipelines.domains.analytics.publishing import export_hours, publish_campaign_days
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
+from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
-from marketing_pipelines.runs.tick import open_tick
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored

@@ -82,7 +82,7 @@ def test_a_silent_worker_loses_its_tasks_and_cannot_settle_them(queue: sa.Engine
     attempt.perform()
     assert state_of(queue, task_id) == ("active", 1)
     with queue.begin() as connection, pytest.raises(TaskLostError, match="another does it"):
-        outcomes.finish(connection, attempt.held)
+        outcomes.finish(connection, attempt.claim)
     again.perform()
     assert state_of(queue, task_id) == ("completed", 2)
     assert calls(queue) == [(task_id, 1), (task_id, 2)]

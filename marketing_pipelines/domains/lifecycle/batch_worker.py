@@ -10,33 +10,30 @@ and each thing that it writes has a unique key made of step, contact and rotatio
 import contextlib
 import datetime as dt
 import logging
-import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import notify
 from marketing_pipelines.domains.lifecycle import branching, plan
+from marketing_pipelines.domains.lifecycle.pass_plan import Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
-from marketing_pipelines.domains.lifecycle.steps import SETTABLE
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS, SETTABLE
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores.postgres import cancel, cut
 
-BATCH = 20_000
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
 MAX_ROUNDS = 1_000
 # So many contacts of one program in a day whose step cannot be done are no accident of theirs.
 MAX_QUARANTINED = 20
 # Others may be in the way of a batch so often.
 MAX_ATTEMPTS = 3
-CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 # Classes of errors: of data, constraints, triggers, and limits of what one row may be.
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
@@ -49,69 +46,6 @@ _logger = logging.getLogger(__name__)
 
 class StoppedError(Exception):
     """A mover was told to stop: the batch in hand is left undone."""
-
-
-@dataclass(frozen=True)
-class PassPlan:
-    """What the movers of a pass share: the work as it was planned, and what they find out of it.
-
-    Attributes:
-        kind: Of the programs.
-        tick: What is due at it is moved.
-        zone: The reporting zone.
-        job: Asset key, for what names it.
-        suppressed_exit: Whether a contact that cannot be written to leaves the program.
-        batch: Contacts in hand at once.
-        programs: Numbers of those with contacts who are due, ascending.
-        planned: Their steps; what one mover finds wrong with a step, the others see at their next
-            batch.
-        contents: What a step's messages say, by step.
-        campaigns: Numbers of campaigns that steps name, by organization and external id.
-        quarantined: Contacts taken out lately, by program, of those that lost any in this pass.
-        guard: Held while they are counted.
-    """
-
-    kind: str
-    tick: dt.datetime
-    zone: ZoneInfo
-    job: str
-    suppressed_exit: bool
-    batch: int
-    programs: Sequence[int]
-    planned: Sequence[PlannedStep]
-    contents: Mapping[int, int]
-    campaigns: Mapping[tuple[int, str], int]
-    quarantined: dict[int, int] = field(default_factory=dict)
-    guard: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass
-class Moved:
-    """How many were moved.
-
-    Attributes:
-        taken: Contacts who were due and taken in hand.
-        moved_on: Those of them who came to another place, began to wait or ended.
-        outcomes: Steps that were done, by their type and outcome.
-        ended: Enrolments that ended, by status.
-        quarantined: Contacts who were taken out because their step cannot be done.
-    """
-
-    taken: int = 0
-    moved_on: int = 0
-    batches: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    ended: Counter[str] = field(default_factory=Counter)
-    quarantined: int = 0
-
-    def add(self, other: "Moved") -> None:
-        """Counts those of another, too."""
-        self.taken += other.taken
-        self.moved_on += other.moved_on
-        self.batches += other.batches
-        self.outcomes.update(other.outcomes)
-        self.ended.update(other.ended)
-        self.quarantined += other.quarantined
 
 
 @dataclass

@@ -17,19 +17,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.batch_worker import (
-    BATCH,
-    CHANNELS,
-    BatchWorker,
-    Begin,
-    ExtraConnection,
-    Moved,
-    PassPlan,
-)
+from marketing_pipelines.domains.lifecycle.batch_worker import BatchWorker, Begin, ExtraConnection
 from marketing_pipelines.domains.lifecycle.changes import Changes
 from marketing_pipelines.domains.lifecycle.parallel import run_parallel
+from marketing_pipelines.domains.lifecycle.pass_plan import BATCH, Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import MarketingPipelinesError
 
 ARRIVALS = 10_000

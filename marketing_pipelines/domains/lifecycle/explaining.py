@@ -11,11 +11,10 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.batch_worker import CHANNELS
 from marketing_pipelines.domains.lifecycle.entrances import entrances
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
-from marketing_pipelines.domains.lifecycle.steps import Fork, WaitFor
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Fork, WaitFor
 from marketing_pipelines.domains.segments.explaining import written_instant
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import item_failures

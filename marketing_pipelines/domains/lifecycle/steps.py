@@ -28,6 +28,8 @@ from marketing_pipelines.failures import BadInputError
 
 END = "end"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Step types that write a message, each with the channel of the message.
+CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
 # Columns of a contact that a step may set; any other name is a key of its attributes.
 SETTABLE = (
     "email",
@@ -297,7 +299,7 @@ def problem_of(kind: str, text: str) -> str | None:
     try:
         config = read_object(text)
         parse(kind, config)
-        if kind in ("send_email", "send_sms", "send_push", "webhook"):
+        if kind in CHANNELS:
             # Jinja2 is not for those who only read steps.
             from marketing_pipelines.domains.delivery.rendering import problem_of as problem_of_text
 

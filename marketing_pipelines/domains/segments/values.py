@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import dates
-from marketing_pipelines.domains.segments.rules import COMPLEMENTS, Comparison
+from marketing_pipelines.domains.segments.operators import COMPLEMENTS
+from marketing_pipelines.domains.segments.rules import Comparison
 from marketing_pipelines.stores.tables import zones
 
 Condition = sa.ColumnElement[bool]

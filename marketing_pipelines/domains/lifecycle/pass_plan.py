@@ -1,0 +1,75 @@
+"""The plan that the workers of a pass share, and the counts of what they did."""
+
+import datetime as dt
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+
+BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class PassPlan:
+    """What the movers of a pass share: the work as it was planned, and what they find out of it.
+
+    Attributes:
+        kind: Of the programs.
+        tick: What is due at it is moved.
+        zone: The reporting zone.
+        job: Asset key, for what names it.
+        suppressed_exit: Whether a contact that cannot be written to leaves the program.
+        batch: Contacts in hand at once.
+        programs: Numbers of those with contacts who are due, ascending.
+        planned: Their steps; what one mover finds wrong with a step, the others see at their next
+            batch.
+        contents: What a step's messages say, by step.
+        campaigns: Numbers of campaigns that steps name, by organization and external id.
+        quarantined: Contacts taken out lately, by program, of those that lost any in this pass.
+        guard: Held while they are counted.
+    """
+
+    kind: str
+    tick: dt.datetime
+    zone: ZoneInfo
+    job: str
+    suppressed_exit: bool
+    batch: int
+    programs: Sequence[int]
+    planned: Sequence[PlannedStep]
+    contents: Mapping[int, int]
+    campaigns: Mapping[tuple[int, str], int]
+    quarantined: dict[int, int] = field(default_factory=dict)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class Moved:
+    """How many were moved.
+
+    Attributes:
+        taken: Contacts who were due and taken in hand.
+        moved_on: Those of them who came to another place, began to wait or ended.
+        outcomes: Steps that were done, by their type and outcome.
+        ended: Enrolments that ended, by status.
+        quarantined: Contacts who were taken out because their step cannot be done.
+    """
+
+    taken: int = 0
+    moved_on: int = 0
+    batches: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    quarantined: int = 0
+
+    def add(self, other: "Moved") -> None:
+        """Counts those of another, too."""
+        self.taken += other.taken
+        self.moved_on += other.moved_on
+        self.batches += other.batches
+        self.outcomes.update(other.outcomes)
+        self.ended.update(other.ended)
+        self.quarantined += other.quarantined
