@@ -1,4 +1,4 @@
-"""Where alerts go: `MARKETING_ALERT_URLS`, read and routed by owner."""
+"""Addresses of alerts: `MARKETING_ALERT_URLS`, read and routed by owner."""
 
 import hashlib
 import re
@@ -49,7 +49,8 @@ def read(text: str | None) -> list[Address]:
 
 
 def of_owner(addresses: list[Address], owner: str | None) -> list[Address]:
-    """Those that get the alerts of an owner; what nobody owns goes to the bare ones."""
+    """Returns the addresses for an owner's alerts. Alerts without an owner go to addresses without
+    one."""
     owners = set((owner or "").split(", "))
     return [address for address in addresses if address.owner is None or address.owner in owners]
 

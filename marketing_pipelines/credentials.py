@@ -120,8 +120,8 @@ def _private_to_apprise(url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _apprise_silent() -> Iterator[None]:
-    """Silences apprise: its log messages about an address would be redacted by asking apprise
-    again."""
+    """Silences apprise while an address is read. Redaction of its log messages about the address
+    would ask apprise again."""
     logger = logging.getLogger("apprise")
     before, logger.disabled = logger.disabled, True
     try:
@@ -149,7 +149,7 @@ def _parts(url: str) -> list[str]:
 
 
 def _looks_random(part: str) -> bool:
-    """Whether it is no word, no words with something between them, and no number."""
+    """Returns true if the part is neither words with separators nor a number."""
     text = unquote(part)
     if len(text) < MIN_RANDOM_LENGTH:
         return False

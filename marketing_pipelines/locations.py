@@ -1,4 +1,4 @@
-"""Where this project's own files are, in a checkout and in an installed wheel alike.
+"""Places of this project's own files, in a checkout and in an installed wheel alike.
 
 Files that only one module reads lie beside it and are found as package resources. `dagster.yaml`
 and `workspace.yaml` lie at the top of the checkout, where Dagster's own commands look for them;

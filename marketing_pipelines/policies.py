@@ -45,7 +45,7 @@ DEFAULT_RETRIES = exponential(3, 1)
 
 @dataclass(frozen=True)
 class Policy:
-    """What holds for one job.
+    """The schedule, limits and alerts of one job.
 
     Attributes:
         cron: Its clock, five fields; None for an asset that has none.
@@ -70,18 +70,18 @@ class Policy:
 
     @property
     def longest(self) -> dt.timedelta:
-        """How long all attempts may take together, with the waits between them and a minute."""
+        """The longest time of all attempts together, with the waits between them and a minute."""
         waits = dt.timedelta(seconds=sum(self.retries), minutes=1)
         return self.timeout * (1 + len(self.retries)) + waits
 
     @property
     def is_on(self) -> bool:
-        """Whether the clock runs in this installation."""
+        """True if the job's schedule runs in this installation."""
         return self.enabled and get_settings().env in self.environments
 
 
 class Override(BaseModel):
-    """What `jobs.toml` may say of one job."""
+    """The changes that `jobs.toml` makes to one job."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -133,12 +133,12 @@ def declare(job: str, policy: Policy) -> Policy:
 
 
 def declared(job: str) -> Policy:
-    """What is written beside the asset; the defaults where nothing is."""
+    """Returns the policy declared for the asset, or the defaults."""
     return _DECLARED.get(job, Policy())
 
 
 def policy_of(job: str) -> Policy:
-    """What holds for the job in this installation.
+    """Returns the policy that holds for the job in this installation.
 
     Raises:
         ConfigurationError: `jobs.toml` cannot be used.
@@ -148,7 +148,7 @@ def policy_of(job: str) -> Policy:
 
 
 def overrides() -> Mapping[str, Override]:
-    """What `jobs.toml` says, by job; nothing where there is no such file.
+    """Returns the overrides of `jobs.toml` by job; none without such a file.
 
     Raises:
         ConfigurationError: it cannot be used; the sentence names the line.

@@ -82,7 +82,7 @@ def ask(
 
 
 def _names_lake(statement: str) -> bool:
-    """Whether the statement itself, not a text or comment in it, names the lake's table."""
+    """Returns true if the statement itself names the lake's table, not a text or comment in it."""
     if "lake" not in statement.lower():
         return False
     import duckdb
@@ -246,8 +246,8 @@ def _hand_over_tables(
 
 
 def _named_tables(duck: "duckdb.DuckDBPyConnection", statement: str) -> set[tuple[str, str]]:
-    """Schema (or nothing) and name of each table that a statement names, from its parse tree:
-    binding it would want the tables' columns."""
+    """Returns schema (or nothing) and name of each table that a statement names. It reads the parse
+    tree: binding would need the tables' columns."""
     [(text,)] = duck.execute("select json_serialize_sql($1::varchar)", [statement]).fetchall()
     tree = json.loads(text)
     if tree["error"]:
@@ -293,8 +293,8 @@ def _is_denied(error: Exception) -> bool:
 
 
 def _unreadable(connection: sa.Connection, statement: str, text: str) -> str:
-    """Names the table that an error is about, and the columns in the statement (or at all) that
-    the role may not read; nothing where the error is about something else."""
+    """Names the table and the columns that the role may not read, if the error is about them. Only
+    columns in the statement are named, or else all; another error gives an empty text."""
     connection.rollback()
     words = {(quoted or plain.lower()) for quoted, plain in _NAME.findall(statement)}
     parameters = {"words": sorted(words), "told": re.findall(r"\w+", text)}

@@ -258,12 +258,12 @@ class Settings(BaseSettings):
 
     @property
     def public_urls(self) -> list[str]:
-        """Where browsers reach the API and the Dagster UI through proxies."""
+        """The public addresses of the API and the Dagster UI behind proxies."""
         return [url for url in (self.public_url, self.ui_url) if url is not None]
 
     @property
     def public_origins(self) -> set[str]:
-        """What browsers send as `Origin` with forms of the public addresses."""
+        """The `Origin` headers that browsers send with forms of the public addresses."""
         urls = [urlsplit(url.lower()) for url in self.public_urls]
         return {f"{url.scheme}://{url.netloc}" for url in urls}
 
@@ -278,12 +278,12 @@ class Settings(BaseSettings):
 
     @property
     def outbox_folder(self) -> Path:
-        """Where messages go while no real channel takes them."""
+        """The folder of outgoing messages while no real channel takes them."""
         return self.data_dir / "outbox"
 
     @property
     def jobs_file(self) -> Path:
-        """What this deployment changes of the jobs' policies."""
+        """The file in which this deployment changes policies of jobs."""
         return self.data_dir / "jobs.toml"
 
     @property

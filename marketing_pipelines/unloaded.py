@@ -55,7 +55,7 @@ def unloaded(domains: Path, rooms: tuple[str, ...]) -> list[str]:
 
 
 def _defines(source: str) -> bool:
-    """Whether the top level has a decorated function or assigns a definition."""
+    """Returns true if the top level has a decorated function or assigns a definition."""
     if "dagster" not in source:
         return False
     try:

@@ -29,7 +29,7 @@ _BYTES_OF_32_BITS = (1, 1, 8, 5, 6, 1)
 
 
 class Offset(NamedTuple):
-    """What a zone's clocks are ahead of UTC from an instant on; None: from the beginning.
+    """The offset of a zone from UTC from an instant on; None: from the beginning.
 
     `starts_local` is the first local time that is read with this offset: of a time that clocks show
     twice, the first is meant; one that they leave out is read with the offset before.
@@ -51,7 +51,7 @@ def offsets(name: str) -> tuple[Offset, ...]:
 
 @cache
 def _offsets(content: bytes) -> tuple[Offset, ...]:
-    """Those of a zone's file; many names have the same."""
+    """Returns the offsets of a zone's file; many names share them."""
     zone = ZoneInfo.from_file(io.BytesIO(content))
     current = _offset(zone, FIRST)
     found = [Offset(None, None, current)]

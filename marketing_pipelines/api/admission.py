@@ -1,5 +1,5 @@
-"""Who asks: every call of a guarded address is noted in the audit log before anything is done,
-and its answer's status before anybody sees it."""
+"""Admission of calls: a guarded address is entered in the audit log before the call is served. The
+status of its answer is entered before the answer leaves."""
 
 import contextlib
 import hashlib
@@ -156,7 +156,7 @@ def signed_in_as(
 
 
 def is_guarded(path: str) -> bool:
-    """Whether nobody may ask for it without saying who they are."""
+    """Returns true if the address needs a token or a sign-in."""
     return any(_is_below(path, guarded) for guarded in GUARDED)
 
 

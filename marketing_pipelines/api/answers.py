@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Error(BaseModel):
-    """Why it was refused."""
+    """The reason for which a call was refused."""
 
     error: str = Field(description="One sentence that names what to change")
 
@@ -51,7 +51,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What an address may answer besides success, for its OpenAPI description."""
+    """Returns the refusals that an address may answer with, for its OpenAPI description."""
     return {status: {"model": Error} for status in statuses}
 
 

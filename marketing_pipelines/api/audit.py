@@ -75,6 +75,6 @@ def answered(connection: sa.Connection, number: int, status: int) -> None:
 
 
 def _storable(path: str) -> str:
-    """Whatever was asked for, as PostgreSQL can hold it."""
+    """Returns the requested path as text that PostgreSQL can store."""
     text = path.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text[:MAX_PATH_LENGTH]

@@ -1,4 +1,4 @@
-"""GraphQL documents in front of Dagster's server: whether they change something."""
+"""GraphQL documents in front of Dagster's server: tells mutations from reads."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ def of_message(text: str) -> str:
 
 
 def changes(document: str) -> bool:
-    """Whether one of its operations is a mutation.
+    """Returns true if one of the document's operations is a mutation.
 
     Raises:
         Refusal: it names mutations and cannot be parsed.

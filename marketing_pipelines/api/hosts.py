@@ -31,7 +31,7 @@ class KnownHosts:
         self._names = {"localhost", listens_on.lower(), *(url.hostname or "" for url in urls)}
 
     def knows(self, host: str) -> bool:
-        """Whether a `Host` header names this server; its port does not matter."""
+        """Returns true if a `Host` header names this server; its port does not matter."""
         shape = _HOST.fullmatch(host.lower())
         if shape is None:
             return False
@@ -42,7 +42,7 @@ class KnownHosts:
         return address.is_loopback or self._beyond_loopback
 
     def is_own(self, origin: str, host: str) -> bool:
-        """Whether a page of this origin is one of the server that was reached under this host."""
+        """Returns true if a page of this origin belongs to the server reached under this host."""
         return is_own_origin(origin, host, self._origins)
 
 
@@ -72,7 +72,8 @@ def unknown_host(names: list[str], setting: str) -> Refusal:
 
 
 def is_own_origin(origin: str, host: str, public_origins: Iterable[str]) -> bool:
-    """Whether an `Origin` header is that of the `Host` header, or a public one; `null` is not."""
+    """Returns true for an `Origin` header that equals the `Host` header's, or a public one. `null`
+    is neither."""
     origin = origin.lower()
     url = urlsplit(origin)
     same = url.scheme in ("http", "https") and bool(url.netloc) and url.netloc == host.lower()
@@ -80,7 +81,7 @@ def is_own_origin(origin: str, host: str, public_origins: Iterable[str]) -> bool
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on this address."""
+    """Returns true if a server at this address is reachable from this machine only."""
     address = _address(host.strip("[]"))
     return host.lower() == "localhost" if address is None else address.is_loopback
 

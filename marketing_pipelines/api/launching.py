@@ -164,6 +164,6 @@ def _submit(instance: dg.DagsterInstance, job: str, run_id: str, tags: dict[str,
 
 
 def _remote_origin(name: str) -> RemoteJobOrigin:
-    """Where the daemon's code server finds the job, as `workspace.yaml` says."""
+    """Returns the place of the job in the daemon's code server, as `workspace.yaml` says."""
     [location] = WorkspaceFileTarget([str(configuration_file(WORKSPACE_FILE))]).create_origins()
     return RemoteRepositoryOrigin(location, REPOSITORY).get_job_origin(name)

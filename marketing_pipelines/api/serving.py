@@ -1,4 +1,4 @@
-"""How the API and the Dagster UI are served: time limits, and proxies that are believed."""
+"""Server options of the API and the Dagster UI: time limits, and trusted proxies."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What every address of the API works with."""
+"""Resources that every address of the API works with."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from marketing_pipelines.settings import Settings
 
 @dataclass(frozen=True)
 class Front:
-    """What people sign in to.
+    """A site with a sign-in of its own.
 
     Attributes:
         cookie: Name of the cookie that stands for a sign-in.

@@ -1,4 +1,4 @@
-"""Who may use the API, and what was asked of it."""
+"""Tables of the API: tokens, sign-ins, the audit log."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg

@@ -65,7 +65,7 @@ def find(connection: sa.Connection, number: int) -> Token | None:
 
 
 def any_valid(connection: sa.Connection) -> bool:
-    """Whether the API has a user at all."""
+    """Returns true if the API has a valid token at all."""
     valid = sa.select(sa.exists().where(tokens.c.revoked_at.is_(None)))
     return bool(connection.execute(valid).scalar_one())
 

@@ -77,5 +77,5 @@ def guarded(
 
 
 def asks_for_sign_in(settings: Settings, host: str) -> bool:
-    """Whether the UI needs a token: where the setting says so, or else beyond loopback."""
+    """Returns true if the UI needs a token: by the setting, or else beyond loopback."""
     return not is_loopback(host) if settings.ui_auth is None else settings.ui_auth

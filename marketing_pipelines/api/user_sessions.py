@@ -22,7 +22,7 @@ def begin(connection: sa.Connection, token_id: int, now: dt.datetime) -> int:
 
 
 def is_open(connection: sa.Connection, number: int, token_id: int, now: dt.datetime) -> bool:
-    """Whether the sign-in goes on; notes at most once a minute that it is in use."""
+    """Returns true while the sign-in lasts; notes its use at most once a minute."""
     seen = connection.execute(
         sa.select(user_sessions.c.last_seen_at).where(
             user_sessions.c.id == number,

@@ -234,7 +234,7 @@ def session_zone(instance: "DagsterInstance") -> str:
 
 
 def check_clock(here: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> str:
-    """How far the server's clock is from this machine's: hours are over by the server's."""
+    """Compares the server's clock with this machine's: an hour is over by the server's clock."""
     with connected() as (_, engine), engine.connect() as connection:
         skew = clock_skew(connection, here)
     seconds = round(skew.total_seconds())

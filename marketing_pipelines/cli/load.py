@@ -50,8 +50,8 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str) -> list[str]:
-    """Sentences on steps that hold contacts, and on rules about events that never came, unless
-    later rows of other files mend it."""
+    """Returns notes on loaded steps and rules. They name steps that hold contacts, and rules about
+    events that never came; later files may mend both."""
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
 

@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """What went wrong, on one line; the traceback is for `--debug`."""
+    """Returns an error as one line; the traceback is for `--debug`."""
     if isinstance(error, MarketingPipelinesError):
         return str(error)
     lines = [line.strip() for line in str(getattr(error, "orig", error)).splitlines()]

@@ -16,7 +16,7 @@ BETWEEN_COLUMNS = 3
 
 
 def is_terminal() -> bool:
-    """Whether a person is likely to be reading."""
+    """Returns true if the output goes to a terminal."""
     return sys.stdout.isatty()
 
 

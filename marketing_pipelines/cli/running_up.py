@@ -58,7 +58,7 @@ def _path(settings: Settings) -> Path:
 
 
 def _started(pid: int) -> float | None:
-    """When the process began, which tells it from a later one of the same number."""
+    """Returns the start of a process, which tells it from a later one of the same number."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""What every command needs first: the server running, the schema current, Dagster's environment."""
+"""Set-up of every command: the server running, the schema current, Dagster's environment."""
 
 import contextlib
 import os

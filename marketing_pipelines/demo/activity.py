@@ -116,7 +116,8 @@ class Activity:
         return [int(edges[0]), *(int(instant) for instant in inner), int(edges[-1])]
 
     def _batch(self, number: int) -> Events:
-        """What begins in one stretch of time, with what follows from it and with duplicates."""
+        """Generates the events that begin in one stretch of time. Their consequences and duplicates
+        are included."""
         rng = np.random.default_rng([self._seed, number])
         begin, end = self._edges[number], self._edges[number + 1]
         first = number * BATCH_EVENTS
@@ -154,7 +155,7 @@ class Activity:
     def _received(
         self, rng: np.random.Generator, happened: Happenings, mail: int, first: int
     ) -> Events:
-        """What happened with receipt, properties and ids from `first` on; `mail` rows are mail."""
+        """Adds receipt, properties and ids from `first` on; the first `mail` rows are mail."""
         at, contact, source, moment = happened
         received = np.minimum(at + self._on_the_way(rng, at), self._end)
         skewed = np.arange(mail, len(at))[_SKEWED_ROWS]

@@ -1,4 +1,4 @@
-"""What follows from a message: the steps of the funnel, each later than the one it needs."""
+"""The steps of the funnel that follow from a message, each later than the one it needs."""
 
 from typing import NamedTuple
 

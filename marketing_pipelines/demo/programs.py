@@ -13,7 +13,7 @@ Step = tuple[str, str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Programs:
-    """What an organization runs.
+    """The segments, contacts and success event of an organization's programs.
 
     Attributes:
         won_back, thanked: Segments whose members the campaign and the journey let in.

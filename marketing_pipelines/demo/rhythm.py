@@ -1,4 +1,4 @@
-"""When generated things happen: a period cut into hours, and how likely each hour is.
+"""Instants of generated events: a period cut into hours, and the weight of each hour.
 
 Instants are microseconds since 1970 in UTC (int64). Every draw uses additions, products and
 table look-ups only, never `exp` or `pow`, whose last bit differs between processors: the same

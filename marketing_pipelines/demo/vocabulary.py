@@ -1,4 +1,4 @@
-"""What generated events say: their types and the properties that come with each.
+"""The types of generated events, and their properties.
 
 An event is one of `MOMENTS`; its properties are one of `TEXTS` (number 0 = none).
 """

@@ -1,4 +1,4 @@
-"""Who takes part in the generated activity: organizations, their contacts, their campaigns.
+"""The participants of the generated activity: organizations, their contacts, their campaigns.
 
 Sizes follow a Zipf law (rank to the power -1.5): of eight organizations the first has half of
 everything. Contacts are numbers from 0 upwards, each organization's without a gap, each
@@ -103,7 +103,8 @@ class Campaign:
         return int(first_hour), int(np.searchsorted(edges[1:], last, side="right"))
 
     def finishes(self, place: Ints) -> Ints:
-        """When the audience's members, by their place in it, are through; `NEVER` while it runs."""
+        """Returns the instants at which the audience's members finish; `NEVER` while it runs. They
+        are given by their place in the audience."""
         if self.ended is None:
             return np.full(len(place), NEVER)
         begin = self.ended - self._finishing
@@ -111,7 +112,7 @@ class Campaign:
 
     @property
     def _finishing(self) -> int:
-        """How long its end takes: a seventh of its life, nothing where it was cut short."""
+        """The duration of its end: a seventh of its life, nothing if it was cut short."""
         if self.started is None or self.ended is None or self.status == "cancelled":
             return 0
         return (self.ended - self.started) // 7
@@ -119,7 +120,8 @@ class Campaign:
 
 @dataclass(frozen=True)
 class World:
-    """Everyone in it; `first_contact` has one number per organization and the total at its end."""
+    """Organizations, campaigns and contacts. `first_contact` has one number per organization and
+    the total at its end."""
 
     period: Period
     organizations: list[Organization]
@@ -133,11 +135,11 @@ class World:
         return {zone: self.period.local_hours(zone) for zone in zones}
 
     def addressless(self, contacts: Ints) -> npt.NDArray[np.bool_]:
-        """Which of these contacts have no e-mail address and are sent nothing."""
+        """Returns a mask of the contacts without an e-mail address, which are sent nothing."""
         return np.equal(contacts % _ADDRESSLESS_EVERY, _ADDRESSLESS_EVERY - 1)
 
     def mail(self) -> Rhythm:
-        """When which campaign sends."""
+        """The hours at which each campaign sends."""
         columns = []
         for campaign in self.campaigns:
             zone = self.organizations[campaign.organization].timezone
@@ -146,7 +148,7 @@ class World:
         return Rhythm(self.period, np.stack(columns, axis=1))
 
     def web(self) -> Rhythm:
-        """When which organization's site is visited."""
+        """The hours at which each organization's site is visited."""
         columns = []
         for organization in self.organizations:
             hours, weekdays = self.local_hours[organization.timezone]

@@ -95,7 +95,7 @@ class DuckDBEngine:
 
 
 def _remove_abandoned(spill_folder: Path) -> None:
-    """What processes left that were killed while they spilled; each has a folder by its number."""
+    """Removes the spill folders of killed processes; each is named by its process."""
     import psutil
 
     for folder in spill_folder.glob("*"):

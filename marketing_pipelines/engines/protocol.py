@@ -1,4 +1,4 @@
-"""What every engine can do, and the dialect that statements keep to.
+"""The interface of engines, and the dialect of their statements.
 
 A statement reads the relation `events` (columns of `stores.lake.schema` and the layout's `dt` and
 `hr`), names its parameters `:like_this`, casts with `CAST`, and uses no function that only one

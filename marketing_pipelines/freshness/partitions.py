@@ -57,7 +57,7 @@ class Window:
 
 @dataclass(frozen=True)
 class PartitionedAsset:
-    """What the clock and the marks need to know of an asset that has partitions.
+    """An asset with partitions, as schedules and marks need it.
 
     Declaring one is registering it.
 

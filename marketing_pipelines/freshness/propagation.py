@@ -1,4 +1,4 @@
-"""What follows from what: which partitions become stale when others change, and what is due.
+"""Propagation: the partitions that become stale when others change, and those that are due.
 
 A run marks the partitions above those it changed; the clock marks every partition that is over and
 was never done; and whatever is marked has the partitions it reads marked too, where those were
@@ -138,8 +138,8 @@ def mark_due(
 
 
 def partition_of_tick(asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo) -> Window:
-    """The partition that a tick of the asset's clock is for: the latest that is over, or, where
-    the running one counts, the one that holds the hour just over."""
+    """Returns the partition that a tick of the asset's schedule is for. It is the latest one that
+    is over or, if the running one counts, the one with the hour just over."""
     before = tick - dt.timedelta(microseconds=1)
     containing = window_at(asset.grain, before, zone)
     if asset.running or containing.end <= tick:

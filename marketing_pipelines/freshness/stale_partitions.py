@@ -164,7 +164,7 @@ def finish(connection: sa.Connection, asset: str, rows: Mapping[str, int]) -> No
 
 
 def finished(connection: sa.Connection, asset: str, keys: Sequence[str]) -> set[str]:
-    """Those of the partitions that were done at least once."""
+    """Returns those of the partitions that were done at least once."""
     if not keys:
         return set()
     wanted = _keys(keys)
@@ -228,7 +228,7 @@ def set_requested(
 
 
 def withdraw_requests(connection: sa.Connection, asset: str, keys: Sequence[str]) -> None:
-    """Has the sensor ask anew for whatever marks of the partitions are left."""
+    """Makes the sensor ask anew for the marks of the partitions that are left."""
     wanted = _keys(keys)
     connection.execute(
         sa.delete(requested_marks).where(

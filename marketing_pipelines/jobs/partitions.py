@@ -30,8 +30,8 @@ def definition_of(grain: Grain) -> dg.TimeWindowPartitionsDefinition:
 
 
 def over(asset: Any) -> dg.AssetDep:
-    """A dependency on finer partitions: those of the window and one window to each side, since a
-    day of the reporting zone is not a UTC day."""
+    """Returns a dependency on finer partitions. It covers the window and one window to each side,
+    because a day of the reporting zone is not a UTC day."""
     return dg.AssetDep(
         asset,
         partition_mapping=dg.TimeWindowPartitionMapping(

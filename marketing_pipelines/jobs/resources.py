@@ -1,4 +1,4 @@
-"""What Dagster hands to assets: the stores and the engine, each opened at first use."""
+"""Dagster resources of assets: the stores and the engine, each opened at first use."""
 
 import contextlib
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ EVENTS = "events"
 
 
 def loadable() -> list[str]:
-    """What can be loaded."""
+    """Returns the names of all kinds that can be loaded."""
     from marketing_pipelines.loading.kinds import KINDS
 
     return [*KINDS, EVENTS]

@@ -1,4 +1,4 @@
-"""Which lines of a chunk are CSV records, and what is wrong with the others.
+"""Splits a chunk into CSV records, and names the faults of lines that are none.
 
 Nearly every line is a whole record by itself; one regular expression over the whole chunk (RE2)
 finds those. The few others are looked at one by one: a record may run over several lines inside
@@ -99,7 +99,7 @@ def _is_utf8(data: bytes) -> bool:
 def _whole_records(
     data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]", cells: int, delimiter: str
 ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Which lines are by themselves a record of so many cells in valid UTF-8."""
+    """Returns a mask of the lines that are whole records of so many cells in valid UTF-8."""
     import numpy as np
     import pyarrow.compute as pc
 

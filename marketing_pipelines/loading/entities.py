@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class EntityTarget:
-    """How a file of one kind of entity is checked and stored.
+    """Checks and stores a file of one kind of entity.
 
     Raises:
         BadInputError: the file has columns that the kind has no place for.
@@ -91,7 +91,7 @@ class EntityTarget:
         return [Remark(first["line"], "", text, int(again.sum()))]
 
     def store(self) -> EntityStore:
-        """What writes the batches."""
+        """Returns the writer of batches."""
         return EntityStore(self._kind)
 
     def _without_problems(self, picked: "pa.Table") -> tuple["pa.Table", list[Reject]]:

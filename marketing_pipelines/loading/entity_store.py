@@ -209,7 +209,7 @@ def _named(alias: str, column: Column) -> str:
 
 
 def _guarded(name: str, guard: str | None) -> str:
-    """What a column becomes in a row that is there."""
+    """Returns the SQL of a column's new value in an existing row."""
     changed = f"changed.{name}"
     return changed if guard is None else f"case when {guard} then {changed} else stored.{name} end"
 

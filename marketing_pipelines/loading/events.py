@@ -31,7 +31,7 @@ _IDS = ("event_id", "organization_id", "contact_id", "event_source")
 
 
 class EventsTarget:
-    """How a file of events is checked and stored.
+    """Checks and stores a file of events.
 
     Args:
         timezone: IANA zone in which instants without a zone are read; None: they are refused.
@@ -110,7 +110,7 @@ class EventsTarget:
         return self._checker.query(read_sql("events/drop_repeats"), {"batch": events})
 
     def store(self) -> EventStore:
-        """What writes one writer's shares."""
+        """Returns the store of one writer's shares."""
         return EventStore()
 
 

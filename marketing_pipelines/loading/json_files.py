@@ -44,7 +44,7 @@ class JsonLinesReader:
 
 
 def _not_lines(chunk: Chunk) -> str | None:
-    """Why a file cannot hold one JSON object in each line; None: it may."""
+    """Returns the reason for which a file cannot hold one JSON object per line; None: it may."""
     text = chunk.data.decode("utf-8", "replace").lstrip()
     first, _, others = text.partition("\n")
     alone = _is_json(first)
@@ -58,7 +58,7 @@ def _not_lines(chunk: Chunk) -> str | None:
 
 
 def _depth(line: bytes) -> int:
-    """How deep objects and lists of a line lie in each other; 0 where they are few."""
+    """Returns the depth of nested objects and lists of a line; 0 if there are few."""
     if line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
         return 0
     depth = deepest = 0

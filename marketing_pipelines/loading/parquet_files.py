@@ -54,7 +54,7 @@ class ParquetReader:
                 yield batch._replace(position=self.size * (row - 1) // total)
 
     def _step(self, file: Any, group: int) -> int:
-        """How many rows of a row group are read together.
+        """Returns the number of rows of a row group to read together.
 
         Raises:
             BadInputError: not even one fits into memory.

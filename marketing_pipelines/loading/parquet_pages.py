@@ -1,4 +1,4 @@
-"""How large the rows of a Parquet file may become in memory, from the headers of its pages.
+"""Estimates the memory that rows of a Parquet file need, from the headers of its pages.
 
 The footer says only how large a column is as stored. A dictionary lets a kilobyte stand for
 gigabytes, and so do compression and runs of equal values; the page headers tell how many values a

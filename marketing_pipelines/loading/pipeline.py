@@ -35,7 +35,7 @@ class Checked(NamedTuple):
 
 
 class Target(Protocol):
-    """What one kind of row needs.
+    """The checks and the store of one kind of row.
 
     Args:
         writers: threads that write; each gets its share of every batch.
@@ -45,7 +45,7 @@ class Target(Protocol):
 
     @property
     def kept(self) -> tuple[str, set[str]]:
-        """What unknown columns become, and their names as far as they were met."""
+        """Returns the name for unknown columns, and their names as far as they were met."""
         ...
 
     @property
@@ -127,7 +127,7 @@ def run_load(
 
 
 def _other_keys(reader: Reader, missing: list[str], further: list[str]) -> str:
-    """Why no line of JSON is a row of the kind."""
+    """Returns the sentence that no line of JSON is a row of the kind."""
     keys = ", ".join(name[:60] for name in further[:MAX_NAMES]) or "none"
     return f"{reader.path} has no key {', '.join(missing)} in any line; its other keys are {keys}."
 

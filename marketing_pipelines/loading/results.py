@@ -1,4 +1,4 @@
-"""What a load reports: the rows it refused and how many of the others changed something."""
+"""The result of a load: refused rows, and numbers of the changed ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,7 @@ MAX_STUB_NAMES = 5
 
 
 class Reject(NamedTuple):
-    """One refused row: where it stands in the file, which column is wrong (empty: the whole row)
-    and why."""
+    """A refused row: its line, its wrong column (empty: the whole row), the reason."""
 
     line: int
     column: str

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 
 class Stubs:
-    """How many were made and the first of their ids, both by table."""
+    """Numbers of created stubs and the first of their ids, both by table."""
 
     def __init__(self) -> None:
         self.numbers: Counter[str] = Counter()

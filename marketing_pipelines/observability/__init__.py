@@ -1,1 +1,1 @@
-"""What operators see of the machinery: alerts, health, metrics, logs."""
+"""Observation of the machinery: alerts, health, metrics, logs."""

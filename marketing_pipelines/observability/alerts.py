@@ -39,7 +39,7 @@ Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 @dataclass(frozen=True)
 class Recipients:
-    """Who is told of what.
+    """Routes of alerts: addresses, owners and muted subjects.
 
     Attributes:
         owner_of: The owner of a subject; None where nobody owns it.
@@ -152,7 +152,7 @@ def _times(number: int) -> str:
 
 
 def body(kind: str, told: Any) -> str:
-    """What is known, and where to read what to do."""
+    """Returns the text of an alert: the error, its times, the run, the page to read."""
     since = f"{told.opened_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
     if kind == "recovery":
         is_state = told.subject.partition(" ")[0] in _STATES
@@ -166,7 +166,7 @@ def body(kind: str, told: Any) -> str:
 
 
 def page_of_run(run_id: str) -> str | None:
-    """The run's page in the Dagster UI: at `MARKETING_UI_URL`, else where `up` has it; None where
-    neither gives an address."""
+    """Returns the run's page in the Dagster UI; None: no address is known. The address is
+    `MARKETING_UI_URL`, else the place at which `up` serves it."""
     address = get_settings().ui_url or os.environ.get(UI_VARIABLE)
     return f"{address.rstrip('/')}/runs/{run_id}" if address else None

@@ -1,4 +1,4 @@
-"""The occurrence calendar: what became of every instant at which a job was to run."""
+"""The occurrence calendar: the outcome of every instant at which a job was to run."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Session:
-    """What the calendar needs to know of a job session."""
+    """A job session, as the calendar needs it."""
 
     tick: dt.datetime
     status: str
@@ -59,7 +59,7 @@ class Session:
     partition: str | None = None
 
     def is_of(self, tick: dt.datetime, following: dt.datetime, partition: str | None) -> bool:
-        """Whether it worked for the tick, which is for that partition."""
+        """Returns true if the session worked for the tick, which is for that partition."""
         if partition is not None:
             first, _, last = (self.partition or "").partition("...")
             # Keys of one grain sort like the windows they name.
@@ -96,7 +96,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one job.
+    """The known facts about one job.
 
     Attributes:
         finished: When each partition was last done.
@@ -113,11 +113,11 @@ class Record:
     is_stopped: bool = False
 
     def waits(self, partition: str | None) -> bool:
-        """Whether a run that is to do the partition waits for its turn."""
+        """Returns true if a queued run covers the partition."""
         return any(partition is None or first <= partition <= last for first, last in self.queued)
 
     def done_since(self, tick: dt.datetime, partition: str | None) -> dt.datetime | None:
-        """When what the tick is for was done, if that was at or after the tick."""
+        """Returns the instant at which the tick's work was done; None: not since the tick."""
         if partition is not None:
             finished_at = self.finished.get(partition)
             return finished_at if finished_at is not None and finished_at >= tick else None
@@ -172,7 +172,7 @@ def judge(
     partition: str | None,
     now: dt.datetime,
 ) -> tuple[Status, str]:
-    """What became of a tick, and why; `following` is the next one."""
+    """Returns the status of a tick and the reason; `following` is the next tick."""
     if tick > now:
         return "not due", ""
     own = [s for s in record.sessions if s.is_of(tick, following, partition)]

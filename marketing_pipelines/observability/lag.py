@@ -1,4 +1,4 @@
-"""How far each job is behind its schedule."""
+"""The lag of each job behind its schedule."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ class Lag:
     last_success: dt.datetime | None
 
     def seconds(self, now: dt.datetime) -> float:
-        """How long the earliest of its open ticks has waited."""
+        """Returns the seconds for which the earliest of the open ticks has waited."""
         return (now - self.since).total_seconds() if self.since else 0.0
 
     def is_overdue(self, now: dt.datetime) -> bool:
-        """Whether a tick was not done in ten minutes, and nothing works on it."""
+        """Returns true if a tick was not done in ten minutes, and nothing works on it."""
         return self.since is not None and now - self.since > GRACE and not self.is_running
 
 

@@ -40,7 +40,7 @@ def configure(unless_set: str = "warning") -> None:
 
 
 class _Stderr(logging.StreamHandler[Any]):
-    """Whatever stderr is when a line is written; a run's is replaced while it works."""
+    """Writes to the current stderr of each line; a run replaces stderr while it works."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)

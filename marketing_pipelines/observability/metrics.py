@@ -144,7 +144,7 @@ def _families(
 
 
 def _whole(collect: Callable[[], list[Metric]]) -> list[Metric] | None:
-    """What is collected, whole; None where its store fails on the way, whatever the failure."""
+    """Collects a part of the metrics, whole; None if its store fails on the way."""
     try:
         return collect()
     except Exception as error:

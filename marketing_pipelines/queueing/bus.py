@@ -22,7 +22,7 @@ from marketing_pipelines.stores.temporary import create_temporary
 
 
 class BusEvent(pydantic.BaseModel):
-    """What happened; a subclass per type, with the fields that its consumers are told.
+    """An event on the bus; a subclass per type, with the fields for its consumers.
 
     A field that is added with a default keeps the version. Any other change makes the next
     version, and `upgraded` then reads the payloads of the ones before, which are stored and may be
@@ -104,8 +104,7 @@ def consumer(
 
 
 def publish(connection: sa.Connection, events: Sequence[BusEvent]) -> list[int]:
-    """Stores events and enqueues them for their consumers, in one statement of the caller's
-    transaction.
+    """Stores events and enqueues them for their consumers, in the caller's transaction.
 
     Returns:
         The events' numbers, in the order given.

@@ -1,4 +1,4 @@
-"""What is in the queues, and what became of one task."""
+"""Counts of the queues, and the state of one task."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from marketing_pipelines.queueing.queues import declared
 
 @dataclass(frozen=True)
 class QueueCount:
-    """How much is in a queue.
+    """Counts of one queue.
 
     Attributes:
         waiting: Due, in nobody's hand.
@@ -34,7 +34,7 @@ class QueueCount:
 
 @dataclass(frozen=True)
 class TaskState:
-    """What became of a task.
+    """The state of one task.
 
     Attributes:
         state: waiting, delayed, active, completed, failed or cancelled.
@@ -70,7 +70,7 @@ def task_state(connection: sa.Connection, task_id: int) -> TaskState | None:
 
 
 def any_due(connection: sa.Connection, queues: list[str]) -> bool:
-    """Whether a task of these queues is in hand, or due in one that is not paused."""
+    """Returns true if a task of these queues is active, or due in a queue that is not paused."""
     return bool(connection.execute(_ANY_DUE, {"queues": queues}).scalar_one())
 
 

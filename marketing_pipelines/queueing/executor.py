@@ -120,7 +120,7 @@ class Attempt:
             self._settle(outcomes.retry, failure, seconds=delay)
 
     def _tell_sentry(self, error: BaseException) -> None:
-        """Of what nobody foresaw; a permanent error is how a task says no."""
+        """Reports an unforeseen error to Sentry; a permanent error is the task's own refusal."""
         if not isinstance(error, PermanentError):
             tags = {"queue": self.queue.name, "task": self.task_name}
             sentry.report(error, tags | {"task_id": str(self.claim.task_id)})
@@ -155,7 +155,7 @@ class Attempt:
 
 
 def out_of_time(seconds: float, task: str) -> TimedOutError:
-    """What an attempt fails with that was stopped."""
+    """Returns the error of an attempt that was stopped."""
     return TimedOutError(f"{task} was stopped after {seconds:g} s, the time it may take.")
 
 

@@ -1,7 +1,7 @@
-"""How an attempt ends, each way one statement: done, again, given back, or a dead letter.
+"""Outcomes of an attempt, each one statement: finished, retried, released, or a dead letter.
 
 A worker's number on the row is its fencing token: a worker that was taken for dead finds another
-number, or none, and cannot settle what somebody else does now.
+number, or none, and cannot settle the task of its successor.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed: one sentence, and where."""
+    """The failure of an attempt: one sentence, and the traceback."""
 
     error: str
     traceback: str | None

@@ -13,7 +13,7 @@ from marketing_pipelines.settings import Settings
 
 @dataclass(frozen=True)
 class Keep:
-    """How long finished tasks are kept: until they are too old or too many."""
+    """Limits of keeping finished tasks: their age and their number."""
 
     age: dt.timedelta
     rows: int

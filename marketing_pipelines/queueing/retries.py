@@ -35,7 +35,7 @@ class Retry:
 
     @classmethod
     def linear(cls, step: float, *, times: int, jitter: float = JITTER) -> "Retry":
-        """`step`, twice `step`, three times `step` …"""
+        """Waits `step`, twice `step`, three times `step`, and so on."""
         return cls(tuple(step * number for number in range(1, times + 1)), jitter)
 
     @classmethod
@@ -47,7 +47,7 @@ class Retry:
 
     @property
     def attempts(self) -> int:
-        """How often a task is tried in all."""
+        """The number of attempts in all."""
         return len(self.delays) + 1
 
     def delay_after(self, attempt: int, chance: float) -> float | None:

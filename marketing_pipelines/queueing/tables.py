@@ -1,4 +1,4 @@
-"""What the queues keep beside Procrastinate's own tables, and how we speak of those."""
+"""Tables of the queues besides Procrastinate's own, and declarations of those."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg

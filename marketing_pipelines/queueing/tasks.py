@@ -32,7 +32,7 @@ class UnknownTaskError(PermanentError):
 
 @dataclass
 class TaskContext:
-    """What a task knows of its attempt.
+    """The attempt, as the task sees it.
 
     Attributes:
         attempt: Counts from 1.
@@ -74,8 +74,8 @@ class TaskContext:
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[sa.Connection]:
-        """The task's last transaction: what it writes and the task's end are one commit, so that
-        a worker killed anywhere has done all of it or nothing."""
+        """Opens the task's last transaction, which also finishes the task. Both are one commit: a
+        killed worker has done all of it or nothing."""
         with self.begin() as connection:
             yield connection
             outcomes.finish(connection, self.claim)

@@ -51,7 +51,8 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Share:
-    """What this process takes of a queue: tasks at once; starts per second over all workers."""
+    """The part of a queue that this process takes: tasks at once, and starts per second. The latter
+    is a limit over all workers."""
 
     queue: Queue
     concurrency: int

@@ -1,4 +1,4 @@
-"""Checks of a job's rows: their declaration, and how each ended in a run."""
+"""Checks of a job's rows: their declaration, and their outcomes in a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """How a check ended.
+    """The outcome of a check in a run.
 
     Attributes:
         details: Numbers and examples for the Dagster UI, by name.

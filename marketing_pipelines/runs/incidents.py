@@ -207,8 +207,8 @@ def item_failed(
     since: dt.datetime,
     kind: Literal["first", "third"] = "third",
 ) -> None:
-    """Notes that an item of a job has failed for the third time in a row or more often, or that it
-    is worth an alert at once.
+    """Records the failure of an item that is worth an alert. Its kind says so: the third failure in
+    a row, or a first one that alerts at once.
 
     Args:
         since: Tick of the first of these failures.

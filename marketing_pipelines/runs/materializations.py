@@ -17,7 +17,7 @@ REPORT_EMPTY_UP_TO = 744
 
 
 def is_deferred(tags: Mapping[str, str]) -> bool:
-    """Whether Dagster leaves the reporting of materializations to us."""
+    """Returns true if Dagster leaves the reporting of materializations to us."""
     return EXTERNALLY_MANAGED_ASSETS_TAG in tags
 
 

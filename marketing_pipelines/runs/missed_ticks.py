@@ -1,7 +1,7 @@
-"""Whether a clock that strikes is to be heeded: Dagster decides when, this decides what counts.
+"""Ticks that are late: Dagster fires schedules, and this module decides which ticks count.
 
-Dagster remembers the last tick, not the cron: after an edit it strikes for the latest instant of
-the new cron, which nobody expected. And it forgets ticks and runs, which sessions outlive.
+Dagster remembers the last tick, not the cron: after an edit it fires for the latest instant of the
+new cron, although that was never scheduled. Dagster's ticks and runs are purged; sessions remain.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ def reason_to_skip(
     now: dt.datetime,
     skip_after: dt.timedelta | None,
 ) -> str | None:
-    """Why the tick starts nothing, or None; notes the cron.
+    """Returns the reason for which the tick starts nothing, or None; notes the cron.
 
     Args:
         skip_after: Ticks older than this are not caught up; None: every one is.

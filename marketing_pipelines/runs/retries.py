@@ -1,4 +1,4 @@
-"""What becomes of an attempt that ended with an error: tried again, or failed."""
+"""Decides for a failed attempt: retry after a delay, or final failure."""
 
 import contextlib
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def retrying(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) -> float | None:
-    """How long to wait before the work is tried again; None where it is not."""
+    """Returns the seconds to wait before the retry; None: there is none."""
     if isinstance(error, dg.RetryRequested):
         return float(error.seconds_to_wait or 0)
     job = context.asset_key.to_user_string()
@@ -57,7 +57,7 @@ def delay_before_retry(context: dg.AssetExecutionContext, error: BaseException) 
 
 
 def failed_status(error: BaseException) -> str:
-    """How a session ends that ended with an error."""
+    """Returns the status of a session that ended with an error."""
     if isinstance(error, (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)):
         return "CANCELED"
     of_statement = isinstance(error, sa.exc.OperationalError) and "statement timeout" in str(error)

@@ -1,4 +1,4 @@
-"""How many rows an asset's table holds, at a price that a job of five minutes can pay."""
+"""Row counts of assets' tables, cheap enough for a job of every five minutes."""
 
 import sqlalchemy as sa
 
@@ -12,8 +12,9 @@ BYTES_PER_ROW = 100
 
 
 def of_table(connection: sa.Connection, job: str, table: str) -> int:
-    """Rows of the table: of a partitioned asset the sum of its partitions, else counted, or, above
-    100,000, as the server estimates, by the table's size where it has not looked at it yet."""
+    """Returns the number of rows of the table. For a partitioned asset it sums its partitions. For
+    others it counts or, above 100,000, takes the server's estimate, by the table's size if the
+    server has none yet."""
     if job in registered():
         rows = sa.func.coalesce(sa.func.sum(finished_partitions.c.rows), 0)
         of_asset = sa.select(rows).where(finished_partitions.c.asset == job)

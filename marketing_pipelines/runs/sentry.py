@@ -1,4 +1,4 @@
-"""Final failures, told to Sentry where `MARKETING_SENTRY_DSN` is set."""
+"""Reports final failures to Sentry if `MARKETING_SENTRY_DSN` is set."""
 
 import functools
 import logging

@@ -195,8 +195,8 @@ def latest(
 
 
 def failed_since(connection: sa.Connection, since: dt.datetime) -> Sequence[sa.Row[Any]]:
-    """The failures that ended after the instant, newest first: each run of a job once, by its last
-    session, where that is not tried again."""
+    """Returns the failures that ended after the instant, newest first. Each run of a job counts
+    once, by its last session, unless that one is tried again."""
     session = job_sessions.c
     run = sa.func.coalesce(session.run_id, sa.cast(session.id, sa.Text))
     last = (

@@ -50,7 +50,7 @@ _MODULE = "marketing_pipelines.stores.embedded"
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What `db status` shows; `version` is the major version that wrote the stored data."""
+    """The facts that `db status` shows; `version` is the major version of the stored data."""
 
     running: bool
     pid: int | None
@@ -98,7 +98,7 @@ class EmbeddedPostgres:
         return f"{scheme}://{names}?host={self.socket_dir}&port=5432"
 
     def status(self) -> ServerStatus:
-        """Whether it runs, what is stored and where; never starts or creates anything."""
+        """Returns the state, version, size and place; never starts or creates anything."""
         pgdata = self.pgdata
         server = server_of(pgdata)
         pid = server.pid if server else None
@@ -263,7 +263,7 @@ class EmbeddedPostgres:
         return server
 
     def _adopt(self, server: psutil.Process) -> bool:
-        """Whether a live server can be used as it is; false if it ends or was ended."""
+        """Returns true if a live server can be used as it is; false if it ends or was ended."""
         try:
             if not (is_ready(server, self.pgdata, self._log) and self._is_reachable(server)):
                 return False
@@ -275,7 +275,8 @@ class EmbeddedPostgres:
         return True
 
     def _is_reachable(self, server: psutil.Process) -> bool:
-        """Whether it listens where we connect; one that does not is ended unless it is used."""
+        """Returns true if the server listens at the socket of this data folder. A server that does
+        not is ended, unless it is used."""
         # The folder of a moved data folder's server has another name; tmp cleaners take sockets.
         if listens_at(server, self.socket_dir):
             return True
@@ -318,7 +319,7 @@ class _FileLock:
         return True
 
     def in_place(self) -> bool:
-        """Whether the path still leads to this file, so that others see the same lock."""
+        """True while the path leads to this file, so that others see the same lock."""
         try:
             return os.path.samestat(os.fstat(self._fd), self.path.stat())
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where an embedded cluster lives: its OS account, folders and binaries, and how it is made.
+"""The home of an embedded cluster: its OS account, folders and binaries, and its creation.
 
 As an ordinary user the cluster is `postgres` in the data folder. PostgreSQL refuses to run as root
 and other accounts cannot enter root's folders, so there it is a home under `STATE_DIR`, tied to
@@ -189,7 +189,7 @@ class Home:
             raise StoreUnavailableError(f"PostgreSQL's {name} failed: {reason(done.stderr)}")
 
     def child_options(self) -> dict[str, Any]:
-        """How `subprocess` starts what runs as the server's OS user."""
+        """Returns the options of `subprocess` that start a program as the server's OS user."""
         # Nothing of our environment: no PG* variable, locale or secret reaches the server.
         options: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C"}}
         if account := self._account:

@@ -126,7 +126,7 @@ def server_at(socket_dir: Path) -> psutil.Process | None:
 
 
 def listens_at(server: psutil.Process, socket_dir: Path) -> bool:
-    """Whether it was started for that folder and its socket is still there."""
+    """Returns true if the server was started for that folder and its socket is still there."""
     started_there = find(server.pid, _socket_setting(socket_dir)) is not None
     return started_there and (socket_dir / SOCKET_NAME).exists()
 

@@ -60,7 +60,8 @@ def free_at(table: sa.Table) -> sa.ColumnElement[dt.datetime]:
 
 
 def is_in(table: sa.Table, *states: str) -> sa.ColumnElement[bool]:
-    """Whether an intent is in one of these states, written so that partial indexes see it."""
+    """Returns the condition that an intent is in one of these states. The states are literals, so
+    that partial indexes apply."""
     return table.c.state.in_([sa.literal(state, literal_execute=True) for state in states])
 
 
@@ -85,8 +86,8 @@ def claim(
     now: dt.datetime,
     where: sa.ColumnElement[bool] | None = None,
 ) -> list[sa.Row[Any]]:
-    """Claims due intents that are free or whose lease ran out, in the order in which they became
-    free: those that kill every worker that claims them fall behind those that wait.
+    """Claims due intents that are free or whose lease ran out, those that became free first. An
+    intent that kills every worker falls behind the others with each lease.
 
     Several workers share a table: rows that another one is claiming are passed over.
 

@@ -66,7 +66,7 @@ class Lake:
         self.is_local = "file" in _protocols(filesystem)
 
     def path(self, hour: dt.datetime) -> str:
-        """Where the hour's file is, as the file system (not the URL) names it."""
+        """Returns the path of the hour's file, as the file system (not the URL) names it."""
         utc = hour.astimezone(dt.UTC)
         return f"{self.root}/{TABLE}/dt={utc:%Y-%m-%d}/hr={utc:%H}/events.parquet"
 
@@ -94,7 +94,7 @@ class Lake:
                 file.discard()
 
     def exists(self, hour: dt.datetime) -> bool:
-        """Whether the hour's file is where the manifest expects it."""
+        """Returns true if the hour's file is at the place that the manifest expects."""
         return bool(self.filesystem.exists(self.path(hour)))
 
     def remove(self, hour: dt.datetime) -> None:

@@ -33,7 +33,7 @@ SECONDS_TO_CANCEL = 5.0
 
 
 def database_url(settings: Settings) -> URL:
-    """Where the operational tables are, for our own engine (driver psycopg)."""
+    """Returns the URL of the operational tables, for our own engine (driver psycopg)."""
     if settings.database_url is None:
         text = EmbeddedPostgres(settings.data_dir).url("marketing")
     else:
@@ -42,7 +42,7 @@ def database_url(settings: Settings) -> URL:
 
 
 def dagster_database_url(settings: Settings) -> URL:
-    """Where Dagster's storage is; Dagster's storage needs psycopg2."""
+    """Returns the URL of Dagster's storage, which needs psycopg2."""
     if settings.dagster_database_url is not None:
         url = _parsed(settings.dagster_database_url, "MARKETING_DAGSTER_DATABASE_URL")
     elif settings.database_url is not None:
@@ -148,7 +148,7 @@ def _first_line(error: sa.exc.DBAPIError) -> str:
 
 
 def clock_skew(connection: sa.Connection, here: Callable[[], dt.datetime]) -> dt.timedelta:
-    """How far the server's clock is ahead of the one that `here` reads."""
+    """Returns the time by which the server's clock is ahead of the one that `here` reads."""
     before = here()
     there: dt.datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
     after = here()

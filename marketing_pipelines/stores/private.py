@@ -1,4 +1,4 @@
-"""What is kept on this machine belongs to one account."""
+"""Files and folders that only their own account can read."""
 
 import os
 from pathlib import Path

@@ -18,7 +18,8 @@ def stored_version(connection: sa.Connection) -> str | None:
 
 
 def is_older(connection: sa.Connection) -> bool:
-    """Whether the installed package is newer than the table; a newer table stays as it is."""
+    """Returns true if the table is older than the installed package. A newer table stays as it
+    is."""
     stored = stored_version(connection)
     return stored is None or stored < VERSION
 
@@ -38,7 +39,7 @@ def write(connection: sa.Connection) -> None:
 
 
 def differing(connection: sa.Connection, names: list[str]) -> list[str]:
-    """Those of the zones of which the table does not hold what Python reads."""
+    """Returns the zones for which the table differs from Python's reading."""
     statement = sa.text(
         "select starts_at = cast(:starts_at as timestamptz[])"
         " and starts_local = cast(:starts_local as timestamp[])"
@@ -50,8 +51,8 @@ def differing(connection: sa.Connection, names: list[str]) -> list[str]:
 def read_otherwise_by_the_server(
     connection: sa.Connection, names: list[str], around: dt.datetime
 ) -> list[str]:
-    """Those of the zones that the server's own database reads otherwise, in any week from a year
-    before the instant to two years after it."""
+    """Returns the zones that the server's own database reads otherwise. It compares one instant a
+    week, from a year before the instant to two years after it."""
     statement = sa.text(
         "select zone.name from ops.zones as zone"
         " join pg_timezone_names as own on own.name = zone.name"

@@ -53,7 +53,7 @@ def calendar(
 
 
 def what_did_not_run(occurrences: Iterable[Occurrence]) -> list[Gap]:
-    """What failed, was skipped or missed, the latest first."""
+    """Returns the ticks that failed, were skipped or were missed, the latest first."""
     by_job = sorted(occurrences, key=lambda o: (o.job, o.tick))
     runs = groupby(by_job, key=lambda o: (o.job, o.status, o.reason))
     gaps = [Gap(list(ticks)) for (_, status, _), ticks in runs if status in DID_NOT_RUN]

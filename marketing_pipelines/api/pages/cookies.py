@@ -40,7 +40,7 @@ class Signer:
         return self._text(self._cookies.dumps([number, token_id, nonce, int(now.timestamp())]))
 
     def read(self, cookie: str, now: dt.datetime) -> SignIn | None:
-        """Who signed in, if the cookie is ours and not too old."""
+        """Returns the sign-in of a cookie; None: it is not ours, or too old."""
         try:
             number, token_id, nonce, signed_at = self._cookies.loads(cookie)
         # A cookie of an earlier release has fewer values.
@@ -51,11 +51,11 @@ class Signer:
         return SignIn(number, token_id, nonce)
 
     def form_key(self, sign_in: SignIn) -> str:
-        """What a form of this sign-in carries, so that no other site can send it."""
+        """Returns the key that a form of this sign-in carries; no other site can send it."""
         return self._text(self._forms.dumps(sign_in.nonce))
 
     def is_from(self, sign_in: SignIn, form_key: str) -> bool:
-        """Whether the form was made for this sign-in."""
+        """Returns true if the form was made for this sign-in."""
         try:
             nonce = self._forms.loads(form_key)
         except BadData:

@@ -34,7 +34,7 @@ Said = Annotated[str, Query(max_length=500)]
 
 @router.get(QUEUES)
 def show_queues(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
-    """What is in every queue."""
+    """Shows the counts of every queue."""
     with site.engine.begin() as connection:
         found = counts.queue_counts(connection)
     return page(site, visit, "queues.html", queues=found, said=said)

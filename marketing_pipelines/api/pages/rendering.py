@@ -1,4 +1,4 @@
-"""Which addresses are pages, and their templates."""
+"""Templates of the pages, and the addresses that are pages."""
 
 import datetime as dt
 from typing import Any
@@ -21,7 +21,7 @@ _environment = Environment(
 
 
 def is_page(path: str) -> bool:
-    """Whether people look at it in a browser."""
+    """Returns true if the address is a page for a browser."""
     return path in (HOME, PAGES) or path.startswith(f"{PAGES}/")
 
 
