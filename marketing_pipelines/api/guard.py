@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Guard:
+class UiGuard:
     """The web server behind its checks.
 
     Attributes:

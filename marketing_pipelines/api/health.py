@@ -5,11 +5,13 @@ from typing import Literal
 import sqlalchemy as sa
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
+from marketing_pipelines.api import models
 from marketing_pipelines.api.answers import DATABASE_DOWN, refusals
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.observability import health, metrics
+from marketing_pipelines.observability.health import Health
 
 router = APIRouter(tags=["health"])
 
@@ -26,20 +28,7 @@ class Ready(BaseModel):
     status: Literal["ready"]
 
 
-class Health(BaseModel):
-    """Whether the machinery does its work."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    status: Literal["healthy", "degraded", "unhealthy"]
-    running: int = Field(description="Sessions at work")
-    failures_24h: int
-    abandoned_24h: int
-    overdue: list[str] = Field(description="Jobs")
-    stopped: list[str] = Field(description="Schedules and sensors stopped in the Dagster UI")
-    queue_age_seconds: float
-    heartbeat_seconds: float | None = Field(description="Age of the scheduler's last sign of life")
-    reasons: list[str] = Field(description="Why it is not healthy, one sentence each")
+_HEALTH = models.of_dataclass(Health)
 
 
 @router.get("/health/live", responses=refusals(400, 413))
@@ -57,7 +46,8 @@ def ready(site: Here) -> Ready:
 
 @router.get(
     "/health/jobs",
-    responses={**refusals(400, 413), 503: {"model": Health, "description": "Unhealthy"}},
+    response_model=_HEALTH,
+    responses={**refusals(400, 413), 503: {"model": _HEALTH, "description": "Unhealthy"}},
 )
 def jobs(site: Here, response: Response) -> Health:
     """The verdict on the jobs; 503 where they are unhealthy."""
@@ -67,7 +57,7 @@ def jobs(site: Here, response: Response) -> Health:
     except sa.exc.OperationalError:
         found = health.unreachable(DATABASE_DOWN)
     response.status_code = 503 if found.status == "unhealthy" else 200
-    return Health.model_validate(found)
+    return found
 
 
 @router.get(

@@ -1,60 +1,36 @@
 """Addresses of jobs: their sessions, and starting them by hand or by an external clock."""
 
-import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Path, Query, Security
-from pydantic import BaseModel, ConfigDict, Field
 
+from marketing_pipelines.api import models
 from marketing_pipelines.api.admission import require, require_cron_secret
 from marketing_pipelines.api.answers import refusals
-from marketing_pipelines.api.launching import launch
+from marketing_pipelines.api.launching import Started, launch
 from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.runs import sessions
+from marketing_pipelines.stores.tables import job_sessions
 
 router = APIRouter(tags=["jobs"])
 MAX_NAME_LENGTH = 200
+_STARTED = models.of_dataclass(Started)
 _CRON: dict[str, Any] = {
     "status_code": 202,
+    "response_model": _STARTED,
     "dependencies": [Security(require_cron_secret)],
     "responses": refusals(400, 401, 404, 409, 413, 422, 503),
 }
-
-
-class Session(BaseModel):
-    """One time that a job worked, waits to work, failed or was skipped."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    job: str
-    trigger: str
-    tick: dt.datetime
-    partition: str | None
-    run_id: str | None
-    status: str
-    started_at: dt.datetime | None
-    ended_at: dt.datetime | None
-    duration_ms: int | None
-    error: str | None
-    items_ok: int | None
-    items_failed: int | None
-    rss_peak_mb: int | None
-    metadata: dict[str, Any]
-
-
-class Started(BaseModel):
-    """A run that waits for its turn."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    run_id: str = Field(description="Dagster run")
-    session_id: int
-    partition: str | None
-
-
-Domain = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["analytics"])]
-Outcome = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["event_aggregates"])]
+_SESSION = models.of_table(
+    "Session",
+    job_sessions,
+    described="One time that a job worked, waits to work, failed or was skipped.",
+    without=("will_retry", "cpu_seconds", "backend_pid"),
+)
+DomainName = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["analytics"])]
+OutcomeName = Annotated[str, Path(max_length=MAX_NAME_LENGTH, examples=["event_aggregates"])]
 Partition = Annotated[
     str | None,
     Query(
@@ -68,6 +44,7 @@ Partition = Annotated[
 
 @router.get(
     "/admin/sessions",
+    response_model=list[_SESSION],  # type: ignore[valid-type]
     dependencies=[require("read")],
     responses=refusals(400, 401, 403, 413, 422, 503),
 )
@@ -78,34 +55,38 @@ def list_sessions(
     limit: Annotated[
         int, Query(ge=1, le=sessions.LATEST, description="Of one job at most 50")
     ] = sessions.LATEST,
-) -> list[Session]:
+) -> Sequence[sa.Row[Any]]:
     """The latest sessions, newest first."""
     with site.engine.begin() as connection:
         sessions.close_abandoned(connection)
-        rows = sessions.latest(connection, job=job, running=running, limit=limit)
-    return [Session.model_validate(row) for row in rows]
+        return sessions.latest(connection, job=job, running=running, limit=limit)
 
 
 @router.post(
     "/admin/jobs/{domain}/{outcome}/trigger",
     status_code=202,
+    response_model=_STARTED,
     dependencies=[require("trigger")],
     responses=refusals(400, 401, 403, 404, 409, 413, 422, 503),
 )
-def trigger(site: Here, domain: Domain, outcome: Outcome, partition: Partition = None) -> Started:
+def trigger(
+    site: Here, domain: DomainName, outcome: OutcomeName, partition: Partition = None
+) -> Started:
     """Puts a run of the job into the queue."""
     return _start(site, domain, outcome, partition)
 
 
 @router.get("/cron/{domain}/{outcome}", **_CRON)
 @router.post("/cron/{domain}/{outcome}", **_CRON)
-def strike(site: Here, domain: Domain, outcome: Outcome, partition: Partition = None) -> Started:
+def strike(
+    site: Here, domain: DomainName, outcome: OutcomeName, partition: Partition = None
+) -> Started:
     """Puts a run of the job into the queue, for clocks outside."""
     return _start(site, domain, outcome, partition)
 
 
 def _start(site: Site, domain: str, outcome: str, partition: str | None) -> Started:
-    launched = launch(
+    return launch(
         f"{domain}/{outcome}",
         partition,
         settings=site.settings,
@@ -113,4 +94,3 @@ def _start(site: Site, domain: str, outcome: str, partition: str | None) -> Star
         instance=site.instance,
         now=site.now(),
     )
-    return Started.model_validate(launched)

@@ -32,8 +32,13 @@ REPOSITORY = "__repository__"
 
 
 @dataclass(frozen=True)
-class Launched:
-    """A run that waits for its turn, and the session that shows it."""
+class Started:
+    """A run that waits for its turn.
+
+    Attributes:
+        run_id: Dagster run.
+        session_id: The session that shows it.
+    """
 
     run_id: str
     session_id: int
@@ -56,7 +61,7 @@ def launch(
     engine: sa.Engine,
     instance: dg.DagsterInstance,
     now: dt.datetime,
-) -> Launched:
+) -> Started:
     """Puts a run of the job into Dagster's queue.
 
     Two that ask at once may both be let through: the later run then finds the lock taken and ends
@@ -86,7 +91,7 @@ def launch(
     if key is not None:
         tags[PARTITION_TAG] = key
     _submit(instance, job, run_id, tags)
-    return Launched(run_id, session_id, key)
+    return Started(run_id, session_id, key)
 
 
 def _window(job: str, partition: str | None, settings: Settings, now: dt.datetime) -> Window | None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from marketing_pipelines.api import answers
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.app import utc_now
-from marketing_pipelines.api.guard import Guard
+from marketing_pipelines.api.guard import UiGuard
 from marketing_pipelines.api.hosts import KnownHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
 from marketing_pipelines.api.pages import door
@@ -58,7 +58,7 @@ def guarded(
     engine: sa.Engine,
     instance: dg.DagsterInstance,
     host: str,
-) -> Guard:
+) -> UiGuard:
     """Dagster's application behind its checks, for a server that listens on this host."""
     site = Site(settings, engine, instance, Signer(secret_key(settings)), utc_now, UI)
     pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -67,7 +67,7 @@ def guarded(
     answers.install(pages)
     pages.add_middleware(Limits)
     pages.add_middleware(Admission, site=site)
-    return Guard(
+    return UiGuard(
         app,
         pages,
         site,

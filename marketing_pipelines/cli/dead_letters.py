@@ -12,7 +12,7 @@ from marketing_pipelines.queueing import dead_letters as letters
 from marketing_pipelines.queueing import queues
 
 app = typer.Typer(no_args_is_help=True)
-Numbers = Annotated[list[int], typer.Argument(metavar="NUMBER…", min=1)]
+LetterNumbers = Annotated[list[int], typer.Argument(metavar="NUMBER…", min=1)]
 OfQueue = Annotated[str | None, typer.Option(help="Only of this queue.")]
 COLUMNS = (
     "id", "queue", "task", "attempts", "first_failed_at", "last_failed_at", "state", "error",
@@ -61,7 +61,7 @@ def redrive(
 
 
 @app.command()
-def discard(numbers: Numbers) -> None:
+def discard(numbers: LetterNumbers) -> None:
     """Settle dead letters without doing their work."""
     with connected() as (_, engine), engine.begin() as connection:
         discarded = letters.discard(connection, numbers)

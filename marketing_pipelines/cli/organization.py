@@ -5,18 +5,17 @@ from typing import Annotated
 import typer
 
 from marketing_pipelines.cli.output import print_table
-from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm import organization_settings
 from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import WrongUsageError
 
 app = typer.Typer(no_args_is_help=True)
 NO_EFFECT = "no effect in this release"
-Organization = Annotated[str, typer.Option("--organization", help="External id, or number.")]
 
 
 @app.command()
-def show(organization: Organization) -> None:
+def show(organization: OrganizationOption) -> None:
     """Print every setting, with what it means and whether it is the default."""
     with connected() as (_, engine), engine.connect() as connection:
         found = organization_settings.settings_of(
@@ -38,7 +37,7 @@ def show(organization: Organization) -> None:
 
 @app.command("set")
 def set_(
-    organization: Organization,
+    organization: OrganizationOption,
     values: Annotated[list[str], typer.Argument(metavar="KEY VALUE…", show_default=False)],
 ) -> None:
     """Set one or several at once, e.g. `intent.decay_rate 3` or `quiet_hours 22:00-07:00`.

@@ -13,14 +13,14 @@ from marketing_pipelines.cli.output import is_terminal, json_text, print_table, 
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.querying import Answer, ask
 
-Format = Literal["table", "csv", "json", "parquet"]
+OutputFormat = Literal["table", "csv", "json", "parquet"]
 # A statement may begin with a comment, which looks like an option.
 CONTEXT = {"ignore_unknown_options": True}
 
 
 def query(
     sql: Annotated[str, typer.Argument(help="One statement that reads.")],
-    format: Annotated[Format, typer.Option(help="How to print it.")] = "table",
+    format: Annotated[OutputFormat, typer.Option(help="How to print it.")] = "table",
 ) -> None:
     """Ask the analytics tables and the lake (`lake.contact_activity`); nothing can be written."""
     with connected() as (settings, _), _asked(settings, sql) as answer:

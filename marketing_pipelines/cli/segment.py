@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import BadInputError
 
 app = typer.Typer(no_args_is_help=True)
-Organization = Annotated[str, typer.Option("--organization", help="External id, or number.")]
 Rules = Annotated[list[Path], typer.Argument(help="Files that hold a rule as JSON.")]
 At = Annotated[
     str | None, typer.Option(help="Instant to look at, ISO 8601 with its zone [default: now].")
@@ -21,7 +20,7 @@ At = Annotated[
 
 
 @app.command()
-def check(rules: Rules, organization: Organization, at: At = None) -> None:
+def check(rules: Rules, organization: OrganizationOption, at: At = None) -> None:
     """Say of each rule whether it can be evaluated, and where it is wrong."""
     from marketing_pipelines.domains.segments import preview
 
@@ -34,7 +33,7 @@ def check(rules: Rules, organization: Organization, at: At = None) -> None:
 
 
 @app.command()
-def count(rules: Rules, organization: Organization, at: At = None) -> None:
+def count(rules: Rules, organization: OrganizationOption, at: At = None) -> None:
     """Print how many contacts each rule holds for."""
     from marketing_pipelines.domains.segments import preview
 
@@ -45,7 +44,7 @@ def count(rules: Rules, organization: Organization, at: At = None) -> None:
 
 
 @app.command()
-def members(rules: Rules, organization: Organization, at: At = None) -> None:
+def members(rules: Rules, organization: OrganizationOption, at: At = None) -> None:
     """Print the external ids of the contacts that each rule holds for, one a line."""
     from marketing_pipelines.domains.segments import preview
 
@@ -53,7 +52,7 @@ def members(rules: Rules, organization: Organization, at: At = None) -> None:
 
 
 @app.command()
-def confirm(segment: str, organization: Organization) -> None:
+def confirm(segment: str, organization: OrganizationOption) -> None:
     """Let a rebuild that waits remove its many members; the next evaluation publishes it."""
     from marketing_pipelines.domains.segments import publishing
 

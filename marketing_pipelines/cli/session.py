@@ -4,9 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import sqlalchemy as sa
+import typer
 
 from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
 from marketing_pipelines.settings import Settings, get_settings
@@ -21,6 +22,8 @@ from marketing_pipelines.stores.schema import ensure_database, migrate
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+OrganizationOption = Annotated[str, typer.Option("--organization", help="External id, or number.")]
 
 
 @contextlib.contextmanager

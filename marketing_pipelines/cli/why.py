@@ -14,15 +14,15 @@ from marketing_pipelines.settings import Settings
 if TYPE_CHECKING:
     from marketing_pipelines.domains.lifecycle.explaining import Enrolment
 
-Name = Annotated[str | None, typer.Option(help="External id, or number.")]
+NameOption = Annotated[str | None, typer.Option(help="External id, or number.")]
 
 
 def why(
     contact: Annotated[str, typer.Option(help="External id, or number.")],
-    campaign: Name = None,
-    journey: Name = None,
-    sequence: Name = None,
-    segment: Name = None,
+    campaign: NameOption = None,
+    journey: NameOption = None,
+    sequence: NameOption = None,
+    segment: NameOption = None,
     organization: Annotated[
         str | None, typer.Option(help="External id, or number; needed where several have it.")
     ] = None,

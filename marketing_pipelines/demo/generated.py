@@ -17,7 +17,7 @@ from marketing_pipelines.failures import BadInputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from marketing_pipelines.demo.rhythm import Period
+    from marketing_pipelines.demo.rhythm import DemoPeriod
 
 
 def write_files(
@@ -131,16 +131,16 @@ def _check(**arguments: tuple[int, int]) -> None:
             raise BadInputError(f"{name} is {value}; it must be {least} or more.")
 
 
-def _period(start: dt.date | None, until: dt.datetime | None, days: int) -> "Period":
+def _period(start: dt.date | None, until: dt.datetime | None, days: int) -> "DemoPeriod":
     """The period that exactly one of `start` and `until` fixes."""
-    from marketing_pipelines.demo.rhythm import DAY, HOUR, Period, micros
+    from marketing_pipelines.demo.rhythm import DAY, HOUR, DemoPeriod, micros
 
     if start is not None and until is None:
         begin = micros(dt.datetime(start.year, start.month, start.day, tzinfo=dt.UTC))
-        return Period(begin, begin + days * DAY)
+        return DemoPeriod(begin, begin + days * DAY)
     if until is None or start is not None:
         raise BadInputError("Give either start or until: one of them fixes the period.")
     if until.tzinfo is None:
         raise BadInputError(f"until is {until}, without a zone; give one, such as UTC.")
     end = micros(until)
-    return Period((end - days * DAY) // HOUR * HOUR, end)
+    return DemoPeriod((end - days * DAY) // HOUR * HOUR, end)

@@ -8,7 +8,7 @@ from typing import Any
 
 # After everything that the demo data say of their contacts; those who are due are moved at once.
 ENTERED_AT = "2018-01-02T09:00:00Z"
-Step = tuple[str, str, Mapping[str, Any]]
+DemoStep = tuple[str, str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Programs:
     asked: Sequence[str]
 
     @property
-    def campaign(self) -> list[Step]:
+    def campaign(self) -> list[DemoStep]:
         """Brings back those who were written to in vain."""
         again = {"event": self.bought, "within": "3d"}
         return [
@@ -39,7 +39,7 @@ class Programs:
         ]
 
     @property
-    def journey(self) -> list[Step]:
+    def journey(self) -> list[DemoStep]:
         """Thanks those who come often."""
         waiting = {"event": self.bought, "timeout": "14d", "yes": "end", "no": "ask"}
         return [
@@ -51,7 +51,7 @@ class Programs:
         ]
 
     @property
-    def sequence(self) -> list[Step]:
+    def sequence(self) -> list[DemoStep]:
         """Three mails of a sales person."""
         return [
             ("first", "send_email", _mail("A question", "May I ask you something?")),
@@ -120,7 +120,7 @@ def _program(external_id: str, name: str) -> dict[str, str]:
     return {"external_id": external_id, "name": name, "status": "active"}
 
 
-def _steps(kind: str, program: str, steps: Iterable[Step]) -> Iterable[dict[str, Any]]:
+def _steps(kind: str, program: str, steps: Iterable[DemoStep]) -> Iterable[dict[str, Any]]:
     for place, (name, step_type, config) in enumerate(steps, start=1):
         yield {
             "program_kind": kind,

@@ -35,7 +35,7 @@ def micros(instant: dt.datetime) -> int:
 
 
 @dataclass(frozen=True)
-class Period:
+class DemoPeriod:
     """The half-open time `[begin, end)`; `begin` is a whole UTC hour, `end` any instant."""
 
     begin: int
@@ -64,7 +64,7 @@ class Rhythm:
     `weights` has one row per hour of the period and one column per choice.
     """
 
-    def __init__(self, period: Period, weights: Floats) -> None:
+    def __init__(self, period: DemoPeriod, weights: Floats) -> None:
         self._edges = period.edges
         self._choices = weights.shape[1]
         hourly = weights.sum(axis=1)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from marketing_pipelines.demo.rhythm import DAY, HOUR, NEVER, Floats, Ints, Period, Rhythm
+from marketing_pipelines.demo.rhythm import DAY, HOUR, NEVER, DemoPeriod, Floats, Ints, Rhythm
 
 Pattern = Literal["newsletter", "promotion", "drip"]
 
@@ -123,7 +123,7 @@ class World:
     """Organizations, campaigns and contacts. `first_contact` has one number per organization and
     the total at its end."""
 
-    period: Period
+    period: DemoPeriod
     organizations: list[Organization]
     campaigns: list[Campaign]
     first_contact: Ints
@@ -157,7 +157,7 @@ class World:
         return Rhythm(self.period, np.stack(columns, axis=1))
 
 
-def build_world(period: Period, events: int, organizations: int) -> World:
+def build_world(period: DemoPeriod, events: int, organizations: int) -> World:
     """The organizations, contacts and campaigns that suit a number of events."""
     raw = [1 / (rank * math.sqrt(rank)) for rank in range(1, organizations + 1)]
     total = math.fsum(raw)
@@ -183,7 +183,7 @@ def _campaign(
     number: int,
     owner: Organization,
     template: Template,
-    period: Period,
+    period: DemoPeriod,
     first_contact: int,
     contacts: int,
 ) -> Campaign:

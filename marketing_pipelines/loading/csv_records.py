@@ -212,7 +212,7 @@ class _Repair:
         return line + 1
 
 
-class Record(NamedTuple):
+class CsvRecord(NamedTuple):
     """One record's cells, where it ends, and what is wrong with it (empty: nothing).
 
     Args:
@@ -228,23 +228,23 @@ class Record(NamedTuple):
 _UNFINISHED = "unfinished"
 
 
-def read_record(data: bytes, start: int, limit: int, delimiter: str = ",") -> Record:
+def read_record(data: bytes, start: int, limit: int, delimiter: str = ",") -> CsvRecord:
     """Reads one record strictly (RFC 4180), looking no further than `limit`."""
     cells: list[bytes] = []
     position, stray = start, None
     while True:
         match = _ONE_CELL[delimiter].match(data, position, limit)
         if match is None:
-            return Record(cells, position, _cell_problem(data, position, limit))
+            return CsvRecord(cells, position, _cell_problem(data, position, limit))
         quoted, plain, separator = match.groups()
         if plain and b'"' in plain and plain[:1] not in (b"{", b"["):
             stray = len(cells)
         cells.append(plain if quoted is None else quoted.replace(b'""', b'"'))
         position = match.end()
         if position == limit < len(data):
-            return Record(cells, position, _UNFINISHED)
+            return CsvRecord(cells, position, _UNFINISHED)
         if separator != delimiter.encode():
-            return Record(cells, position, "", stray)
+            return CsvRecord(cells, position, "", stray)
 
 
 def _cell_problem(data: bytes, position: int, limit: int) -> str:

@@ -8,7 +8,6 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs.incidents import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.postgres import Begin
 from marketing_pipelines.stores.tables import incidents
 
 UI_VARIABLE = "DAGSTER_UI_URL"
@@ -34,7 +34,6 @@ _ITS_TURN = ~sa.exists().where(
     _EARLIER.c.id < alerts.c.id,
     _EARLIER.c.state.in_(intents.NOT_ENDED),
 )
-Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 
 @dataclass(frozen=True)

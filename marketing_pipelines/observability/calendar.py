@@ -29,7 +29,7 @@ WAITING = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
 ]
-Status = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
+OccurrenceStatus = Literal["ran", "caught up", "running", "failed", "skipped", "missed", "not due"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Occurrence:
     job: str
     tick: dt.datetime
     partition: str | None
-    status: Status
+    status: OccurrenceStatus
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class Session:
+class SessionRecord:
     """A job session, as the calendar needs it."""
 
     tick: dt.datetime
@@ -95,7 +95,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Record:
+class JobRecord:
     """The known facts about one job.
 
     Attributes:
@@ -106,7 +106,7 @@ class Record:
         is_stopped: Whether its schedule is stopped in the Dagster UI.
     """
 
-    sessions: Sequence[Session] = ()
+    sessions: Sequence[SessionRecord] = ()
     finished: Mapping[str, dt.datetime] = field(default_factory=dict)
     marked: frozenset[str] = frozenset()
     queued: tuple[Span, ...] = ()
@@ -150,7 +150,7 @@ def occurrences(
 def _of_clock(
     schedule: Schedule,
     asset: PartitionedAsset | None,
-    record: Record,
+    record: JobRecord,
     *,
     since: dt.datetime,
     until: dt.datetime,
@@ -166,12 +166,12 @@ def _of_clock(
 
 
 def judge(
-    record: Record,
+    record: JobRecord,
     tick: dt.datetime,
     following: dt.datetime,
     partition: str | None,
     now: dt.datetime,
-) -> tuple[Status, str]:
+) -> tuple[OccurrenceStatus, str]:
     """Returns the status of a tick and the reason; `following` is the next tick."""
     if tick > now:
         return "not due", ""
@@ -200,7 +200,9 @@ def judge(
     return "missed", "nothing ran: the daemon was off, or the schedule was stopped then"
 
 
-def _record(connection: sa.Connection, job: str, since: dt.datetime, standing: Standing) -> Record:
+def _record(
+    connection: sa.Connection, job: str, since: dt.datetime, standing: Standing
+) -> JobRecord:
     session, done, mark = job_sessions.c, finished_partitions.c, stale_partitions.c
     sessions = connection.execute(
         sa.select(
@@ -215,8 +217,8 @@ def _record(connection: sa.Connection, job: str, since: dt.datetime, standing: S
         )
     )
     marked = connection.execute(sa.select(mark.partition).where(mark.asset == job)).scalars()
-    return Record(
-        sessions=[Session(*row) for row in sessions],
+    return JobRecord(
+        sessions=[SessionRecord(*row) for row in sessions],
         finished={row.partition: row.finished_at for row in finished},
         marked=frozenset(marked),
         queued=standing.queued.get(job_name(job), ()),

@@ -20,7 +20,7 @@ from marketing_pipelines.stores.tables import job_sessions
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-Status = Literal["healthy", "degraded", "unhealthy"]
+HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 FAILURES_ALLOWED = 5
 HEARTBEAT_WITHIN = dt.timedelta(minutes=5)
 SCHEDULER = "SCHEDULER"
@@ -33,7 +33,7 @@ _RUNNING = (
 
 @dataclass(frozen=True)
 class Health:
-    """The verdict.
+    """The verdict on the work of the machinery.
 
     Attributes:
         running: Sessions at work.
@@ -46,7 +46,7 @@ class Health:
         reasons: Why it is not healthy, one sentence each.
     """
 
-    status: Status
+    status: HealthStatus
     running: int = 0
     failures_24h: int = 0
     abandoned_24h: int = 0

@@ -1,17 +1,15 @@
 """Pausing and resuming queues, and removing what is finished."""
 
 import datetime as dt
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.queueing.queues import Queue, declared, find
 from marketing_pipelines.queueing.tables import queue_states
+from marketing_pipelines.stores.postgres import Begin
 
 BATCH = 10_000
-Begin = Callable[[], AbstractContextManager[sa.Connection]]
 
 
 def pause(connection: sa.Connection, queue: str) -> bool:

@@ -15,7 +15,10 @@ STATES = ("dead", "redriven", "discarded")
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A task that failed for good; the columns of `ops.dead_letters`."""
+    """A task that failed for good.
+
+    The columns of `ops.dead_letters`.
+    """
 
     id: int
     task_id: int

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from marketing_pipelines.credentials import HIDDEN
 from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
 from marketing_pipelines.queueing import outcomes, tasks
-from marketing_pipelines.queueing.outcomes import Claim, Failure, TaskLostError
+from marketing_pipelines.queueing.outcomes import AttemptFailure, Claim, TaskLostError
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
 from marketing_pipelines.redaction import redact
@@ -159,7 +159,7 @@ def out_of_time(seconds: float, task: str) -> TimedOutError:
     return TimedOutError(f"{task} was stopped after {seconds:g} s, the time it may take.")
 
 
-def describe(error: BaseException) -> Failure:
+def describe(error: BaseException) -> AttemptFailure:
     """One sentence and the traceback, both without secrets."""
     original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     lines = [line.strip() for line in str(original).splitlines() if line.strip()]
@@ -167,7 +167,7 @@ def describe(error: BaseException) -> Failure:
     if not isinstance(error, MarketingPipelinesError):
         sentence = f"{type(error).__name__}: {sentence}"
     trace = "".join(traceback.format_exception(error))
-    return Failure(
+    return AttemptFailure(
         _storable(sentence)[:MAX_SENTENCE_LENGTH], _storable(trace)[-MAX_TRACEBACK_LENGTH:]
     )
 

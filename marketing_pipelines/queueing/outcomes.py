@@ -28,7 +28,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Failure:
+class AttemptFailure:
     """The failure of an attempt: one sentence, and the traceback."""
 
     error: str
@@ -53,7 +53,9 @@ def release(connection: sa.Connection, claim: Claim, *, seconds: float) -> None:
     _settle(connection, _GIVE_BACK, claim, seconds=seconds)
 
 
-def retry(connection: sa.Connection, claim: Claim, failure: Failure, *, seconds: float) -> None:
+def retry(
+    connection: sa.Connection, claim: Claim, failure: AttemptFailure, *, seconds: float
+) -> None:
     """The attempt failed; the next one is due after `seconds`.
 
     Raises:
@@ -62,7 +64,7 @@ def retry(connection: sa.Connection, claim: Claim, failure: Failure, *, seconds:
     _settle(connection, _TRY_AGAIN, claim, seconds=seconds, **vars(failure))
 
 
-def bury(connection: sa.Connection, claim: Claim, failure: Failure) -> None:
+def bury(connection: sa.Connection, claim: Claim, failure: AttemptFailure) -> None:
     """The attempt failed and there is no other: the task ends as a dead letter.
 
     Raises:

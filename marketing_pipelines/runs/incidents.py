@@ -54,7 +54,7 @@ alerts = sa.Table(
 
 
 @dataclass(frozen=True)
-class Failure:
+class SubjectFailure:
     """One final failure of a subject.
 
     Attributes:
@@ -181,7 +181,7 @@ _LASTING = sa.text("""
 """)
 
 
-def failed(connection: sa.Connection, failures: Sequence[Failure]) -> None:
+def failed(connection: sa.Connection, failures: Sequence[SubjectFailure]) -> None:
     """Counts final failures; the first opens an incident."""
     if not failures:
         return
@@ -221,7 +221,7 @@ def _open(connection: sa.Connection, subjects: Sequence[str]) -> list[sa.Row[Any
     return list(connection.execute(_OPEN, {"subjects": list(subjects)}))
 
 
-def _incident_item(failure: Failure, known: Sequence[sa.Row[Any]]) -> str:
+def _incident_item(failure: SubjectFailure, known: Sequence[sa.Row[Any]]) -> str:
     """The partitions as the open incident names them that has some of them."""
     item = failure.partition or ""
     span = _span(item)

@@ -17,6 +17,8 @@ from marketing_pipelines.stores.tables import item_failures
 
 # Whoever reads a check wants to know what fails, not a list of thousands.
 MAX_NAMED = 20
+# As `Tick.items`: the things to do, each named by the function and done in a savepoint.
+Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]
 
 
 class AllItemsFailedError(RetryableError):

@@ -156,8 +156,8 @@ _OF_A_FAILURE = (
 )
 
 
-def _failure(closed: sa.Row[Any]) -> incidents.Failure:
-    return incidents.Failure(closed.job, closed.error, closed.run_id, closed.partition)
+def _failure(closed: sa.Row[Any]) -> incidents.SubjectFailure:
+    return incidents.SubjectFailure(closed.job, closed.error, closed.run_id, closed.partition)
 
 
 def close_abandoned(connection: sa.Connection) -> list[int]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST_VERSION = 15
+# Opens a transaction.
+Begin = Callable[[], contextlib.AbstractContextManager[sa.Connection]]
 SECONDS_TO_CANCEL = 5.0
 
 

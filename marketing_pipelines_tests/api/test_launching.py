@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from marketing_pipelines.api.launching import AlreadyRunningError, Launched, launch
+from marketing_pipelines.api.launching import AlreadyRunningError, Started, launch
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.running import UnknownJobError
 from marketing_pipelines.stores import locks
@@ -25,7 +25,7 @@ def ask(
     instance: dg.DagsterInstance,
     job: str,
     partition: str | None = None,
-) -> Launched:
+) -> Started:
     return launch(
         job,
         partition,

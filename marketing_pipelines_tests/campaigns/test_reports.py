@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from marketing_pipelines.domains.campaigns.reports import (
+    CampaignReport,
     Day,
-    Report,
     line_chart,
     read,
     safe_name,
@@ -41,7 +41,9 @@ def run(installation: Installation, tick: str = "2026-03-06T02:30:00+00:00") -> 
     return outcome.status, outcome.rows
 
 
-def reports(world: ProgramWorld, tick: str = "03-06 02:30", zone: str = "UTC") -> list[Report]:
+def reports(
+    world: ProgramWorld, tick: str = "03-06 02:30", zone: str = "UTC"
+) -> list[CampaignReport]:
     with world.engine.connect() as connection:
         return read(connection, tick=at(tick), zone=ZoneInfo(zone))
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.due import may_go
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
-from marketing_pipelines.domains.delivery.sending import LEASE, Report
+from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
 from marketing_pipelines.domains.delivery.transports import Outbox
 from marketing_pipelines.domains.lifecycle import steps
@@ -40,8 +40,8 @@ def test_a_message_that_is_due_is_sent_once_by_its_channel(world: World) -> None
         world.messages(contacts, channel, step=step)[0] for step, channel in enumerate(CHANNELS)
     ]
     for sent, channel in enumerate(CHANNELS, start=1):
-        assert world.send(channel) == Report(claimed=1, sent=1)
-        assert world.send(channel) == Report()
+        assert world.send(channel) == SendingReport(claimed=1, sent=1)
+        assert world.send(channel) == SendingReport()
         assert [state for state, _ in world.states()].count("sent") == sent
     assert world.rows(
         "select id, reason, sent_at, attempts, leased_until from delivery.messages order by id"
@@ -71,8 +71,8 @@ def test_it_says_what_its_content_says_for_its_contact(world: World) -> None:
 
 def test_a_message_that_is_due_later_waits(world: World) -> None:
     world.messages(world.contacts(1), due_at=NOW + MINUTE)
-    assert world.send(now=NOW + MINUTE - dt.timedelta(microseconds=1)) == Report()
-    assert world.send(now=NOW + MINUTE) == Report(claimed=1, sent=1)
+    assert world.send(now=NOW + MINUTE - dt.timedelta(microseconds=1)) == SendingReport()
+    assert world.send(now=NOW + MINUTE) == SendingReport(claimed=1, sent=1)
 
 
 SUPPRESSIONS: dict[str, tuple[str, dict[str, Any], str | None, tuple[str, str | None]]] = {
@@ -105,7 +105,7 @@ def test_who_must_not_or_cannot_be_written_to_is_passed_with_the_reason(world: W
         world.send(channel)
     ends = {case: world.state(number) for case, number in numbers.items()}
     assert ends == {case: end for case, (*_, end) in SUPPRESSIONS.items()}
-    assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [Report()] * 4
+    assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [SendingReport()] * 4
 
 
 # 28
@@ -114,7 +114,7 @@ def test_who_unsubscribes_between_queue_and_sending_gets_nothing(world: World) -
     contacts = world.contacts(2)
     first, second = world.messages(contacts)
     world.suppress(contacts[0], "email", "complaint")
-    assert world.send() == Report(claimed=2, sent=1, suppressed=1)
+    assert world.send() == SendingReport(claimed=2, sent=1, suppressed=1)
     assert world.state(first) == ("suppressed", "complaint")
     assert [path.stem for path in files()] == [str(second)]
 
@@ -136,7 +136,7 @@ def test_a_template_that_cannot_be_filled_in_fails_alone(world: World) -> None:
     [third] = world.messages([good], step=3, content={"text": "no subject"})
     [fourth] = world.messages([good], step=4)
     world.execute("update delivery.messages set content_id = 0 where id = :id", id=fourth)
-    assert world.send() == Report(claimed=4, sent=1, failed=3)
+    assert world.send() == SendingReport(claimed=4, sent=1, failed=3)
     assert world.state(first) == (
         "failed",
         "Its subject cannot be filled in: unexpected 'end of template'.",
@@ -160,7 +160,7 @@ def test_a_template_that_asks_for_too_much_fails_alone(world: World) -> None:
         for step, content in enumerate(contents, start=1)
     ]
     [other] = world.messages([small], step=1, content=contents[0])
-    assert world.send() == Report(claimed=4, sent=1, failed=3)
+    assert world.send() == SendingReport(claimed=4, sent=1, failed=3)
     assert [world.state(number) for number in numbers] == [
         ("failed", f"Its text cannot be filled in: {reason}.")
         for reason in (
@@ -176,7 +176,7 @@ def test_a_template_that_asks_for_too_much_fails_alone(world: World) -> None:
 def test_a_message_of_an_application_needs_no_program(world: World) -> None:
     world.messages(world.contacts(1))
     world.execute("update delivery.messages set program_kind = null, program_id = null")
-    assert world.send() == Report(claimed=1, sent=1)
+    assert world.send() == SendingReport(claimed=1, sent=1)
 
 
 PROGRAMS: dict[str, tuple[str, str | None]] = {
@@ -196,7 +196,7 @@ def test_a_message_goes_the_way_of_its_program(world: World) -> None:
     for step, status in enumerate(PROGRAMS):
         program = world.another_program(status, status)
         [numbers[status]] = world.messages([contact], step=step, program=program)
-    assert world.send() == Report(claimed=3, sent=2, suppressed=1)
+    assert world.send() == SendingReport(claimed=3, sent=2, suppressed=1)
     assert {status: world.state(number) for status, number in numbers.items()} == PROGRAMS
     untouched = "select distinct attempts, claim from delivery.messages where state = 'queued'"
     assert world.rows(untouched) == [(0, 0)]
@@ -207,11 +207,11 @@ def test_so_do_those_of_sequences_and_journeys(engine: sa.Engine, kind: str) -> 
     world = World(engine, kind)
     first, second = world.messages(world.contacts(2))
     world.set_status("paused")
-    assert world.send() == Report()
+    assert world.send() == SendingReport()
     world.set_status("active")
-    assert world.send(limit=1) == Report(claimed=1, sent=1)
+    assert world.send(limit=1) == SendingReport(claimed=1, sent=1)
     world.set_status("cancelled")
-    assert world.send() == Report(claimed=1, suppressed=1)
+    assert world.send() == SendingReport(claimed=1, suppressed=1)
     assert [world.state(first)[0], world.state(second)] == [
         "sent",
         ("suppressed", f"its {kind} was cancelled"),
@@ -249,7 +249,7 @@ def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> No
         " create trigger pause after update on delivery.messages for each statement"
         " execute function pause()"
     )
-    assert world.send() == Report(claimed=3, held=3)
+    assert world.send() == SendingReport(claimed=3, held=3)
     assert world.rows("select id, state, attempts, leased_until from delivery.messages") == [
         (number, "queued", 0, None) for number in numbers
     ]
@@ -259,8 +259,8 @@ def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> No
 def test_a_worker_that_was_killed_leaves_its_messages_to_the_next(world: World) -> None:
     world.messages(world.contacts(2))
     claim(world)
-    assert world.send(now=NOW + LEASE - dt.timedelta(microseconds=1)) == Report()
-    assert world.send(now=NOW + LEASE) == Report(claimed=2, sent=2)
+    assert world.send(now=NOW + LEASE - dt.timedelta(microseconds=1)) == SendingReport()
+    assert world.send(now=NOW + LEASE) == SendingReport(claimed=2, sent=2)
     assert world.rows("select distinct attempts, claim from delivery.messages") == [(2, 2)]
 
 
@@ -273,10 +273,10 @@ def test_a_worker_that_wakes_up_after_its_lease_cannot_settle(world: World) -> N
             """Sleeps at the second message for so long that another worker does them all."""
             if message.id == numbers[1]:
                 other = world.send(now=NOW + LEASE)
-                assert other == Report(claimed=3, sent=3)
+                assert other == SendingReport(claimed=3, sent=3)
             super().send(message)
 
-    assert world.send(transport=Slow(outbox())) == Report(claimed=3, lost=3)
+    assert world.send(transport=Slow(outbox())) == SendingReport(claimed=3, lost=3)
     assert world.rows("select distinct state, claim, sent_at from delivery.messages") == [
         ("sent", 2, NOW + LEASE)
     ]
@@ -292,7 +292,7 @@ def test_a_transport_in_trouble_keeps_what_it_sent_and_gives_the_rest_back(world
         ("sent", 1), ("sent", 1), ("queued", 0), ("queued", 0),
     ]  # fmt: skip
     transport.breaks_at.clear()
-    assert world.send(transport=transport) == Report(claimed=2, sent=2)
+    assert world.send(transport=transport) == SendingReport(claimed=2, sent=2)
     assert [message.id for message in transport.taken] == numbers
 
 
@@ -310,7 +310,7 @@ def test_what_cannot_be_repeated_is_unknown_when_it_broke_and_is_not_sent_again(
         ("queued", None),
     ]
     transport.breaks_at.clear()
-    assert world.send(transport=transport, now=NOW + LEASE) == Report(claimed=2, sent=2)
+    assert world.send(transport=transport, now=NOW + LEASE) == SendingReport(claimed=2, sent=2)
     assert [message.id for message in transport.taken] == [numbers[0], *numbers[2:]]
 
 
@@ -322,8 +322,8 @@ def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_se
     with world.begin() as connection:
         intents.begin(connection, messages, first, lease=LEASE, now=NOW)
     transport = Recorder()
-    assert world.send(transport=transport) == Report()
-    assert world.send(transport=transport, now=NOW + LEASE) == Report(claimed=1, sent=1)
+    assert world.send(transport=transport) == SendingReport()
+    assert world.send(transport=transport, now=NOW + LEASE) == SendingReport(claimed=1, sent=1)
     assert [state for state, _ in world.states()] == ["unknown", "sent"]
     assert world.audience() == {"email": Audience(sent=1, skipped=0, failed=0, remaining=1)}
 
@@ -338,7 +338,7 @@ def test_what_cannot_be_repeated_is_noted_before_it_is_sent(world: World) -> Non
             seen.append([state for state, _ in world.states()])
             super().send(message)
 
-    assert world.send(transport=Looking()) == Report(claimed=2, sent=2)
+    assert world.send(transport=Looking()) == SendingReport(claimed=2, sent=2)
     assert seen == [["sending", "claimed"], ["sent", "sending"]]
 
 
@@ -353,7 +353,7 @@ def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World
                 assert world.send(now=NOW + 2 * LEASE).sent == 1
 
     transport = Slow()
-    assert world.send(transport=transport) == Report(claimed=2, lost=2)
+    assert world.send(transport=transport) == SendingReport(claimed=2, lost=2)
     assert [message.id for message in transport.taken] == [numbers[0]]
     assert [state for state, _ in world.states()] == ["unknown", "sent"]
 
@@ -373,7 +373,7 @@ def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(worl
 
     transport = Slow()
     report = world.send(transport=transport, clock=lambda: times[-1])
-    assert report == Report(claimed=3, sent=3)
+    assert report == SendingReport(claimed=3, sent=3)
     assert world.rows("select sent_at from delivery.messages order by id") == [
         (at,) for at in times[1:]
     ]
@@ -389,7 +389,7 @@ def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
                 raise MessageError("The provider knows no such address.")
             super().send(message)
 
-    assert world.send(transport=Refusing()) == Report(claimed=2, sent=1, failed=1)
+    assert world.send(transport=Refusing()) == SendingReport(claimed=2, sent=1, failed=1)
     assert world.states() == [("failed", "The provider knows no such address."), ("sent", None)]
 
 

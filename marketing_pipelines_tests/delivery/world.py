@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.contents import store
 from marketing_pipelines.domains.delivery.counts import Audience, audience
 from marketing_pipelines.domains.delivery.rendering import Rendered
-from marketing_pipelines.domains.delivery.sending import Clock, Report, send_batch
+from marketing_pipelines.domains.delivery.sending import Clock, SendingReport, send_batch
 from marketing_pipelines.domains.delivery.transports import Outbox, Transport
 from marketing_pipelines.settings import get_settings
 
@@ -157,7 +157,7 @@ class World:
         limit: int = 500,
         transport: Transport | None = None,
         clock: Clock | None = None,
-    ) -> Report:
+    ) -> SendingReport:
         """One batch, at an instant or by a clock."""
         return send_batch(
             self.engine.begin,

@@ -18,7 +18,7 @@ import pytest
 
 from marketing_pipelines.demo.activity import Activity
 from marketing_pipelines.demo.generated import generate_batches, write_files
-from marketing_pipelines.demo.rhythm import DAY, HOUR, Period, Rhythm, delays, micros
+from marketing_pipelines.demo.rhythm import DAY, HOUR, DemoPeriod, Rhythm, delays, micros
 from marketing_pipelines.demo.world import build_world
 from marketing_pipelines.failures import BadInputError
 
@@ -362,7 +362,7 @@ def test_rows_stand_in_order_of_arrival_but_for_repetitions(
 
 
 def test_a_full_pool_changes_the_order_and_nothing_else() -> None:
-    period = Period(micros(BEGIN), micros(UNTIL))
+    period = DemoPeriod(micros(BEGIN), micros(UNTIL))
 
     def numbers(pool_events: int) -> list[int]:
         activity = Activity(build_world(period, 900_000, 4), 900_000, 7, pool_events=pool_events)
@@ -555,7 +555,7 @@ def test_an_argument_that_cannot_be_is_named(arguments: dict[str, Any], named: s
 
 
 def test_instants_fall_only_into_hours_with_weight() -> None:
-    period = Period(0, 4 * HOUR + 7)
+    period = DemoPeriod(0, 4 * HOUR + 7)
     weights = np.array([[0, 0], [3, 1], [0, 0], [0, 2], [0, 0]], dtype=np.float64)
     at, choice = Rhythm(period, weights).draw(np.random.default_rng(1), 6_000, 0, period.end)
     hours = at // HOUR

@@ -123,7 +123,7 @@ def evaluate(connection: sa.Connection, at: dt.datetime, *, by_time: bool = True
     organizations = evaluation.due(connection, by_time=by_time)
     for organization in organizations:
         failures = ItemFailures(evaluation.JOB, at)
-        evaluation.Pass(connection, organization, at, ZoneInfo("UTC"), retry=by_time).run(
+        evaluation.SegmentPass(connection, organization, at, ZoneInfo("UTC"), retry=by_time).run(
             failures.attempts
         )
         assert failures.last_error == ""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dagster._core.definitions.run_request import InstigatorType
 
 from marketing_pipelines.api import tokens
-from marketing_pipelines.api.launching import AlreadyRunningError, Launched, launch
+from marketing_pipelines.api.launching import AlreadyRunningError, Started, launch
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.jobs.resources import Postgres
@@ -39,7 +39,7 @@ def instance(installation: Installation, tmp_path: Path) -> Iterator[dg.DagsterI
         yield opened
 
 
-def trigger(installation: Installation, instance: dg.DagsterInstance) -> Launched:
+def trigger(installation: Installation, instance: dg.DagsterInstance) -> Started:
     return launch(
         HOURS,
         HOUR,

@@ -12,7 +12,7 @@ import pytest
 
 from marketing_pipelines.freshness.cron import clock_zone
 from marketing_pipelines.freshness.schedules import Schedule
-from marketing_pipelines.observability.calendar import Record, judge
+from marketing_pipelines.observability.calendar import JobRecord, judge
 
 pytestmark = pytest.mark.fault
 
@@ -99,8 +99,8 @@ def test_fault_20_the_calendar_expects_the_day_before_and_after_as_ever(
     assert len(ticks) == 3
     now = ticks[-1] + dt.timedelta(days=1)
     for tick, following in zip(ticks, [*ticks[1:], now], strict=True):
-        assert judge(Record(), tick, following, None, now)[0] == "missed"
-        assert judge(Record(), tick, following, None, tick - dt.timedelta(minutes=1)) == (
+        assert judge(JobRecord(), tick, following, None, now)[0] == "missed"
+        assert judge(JobRecord(), tick, following, None, tick - dt.timedelta(minutes=1)) == (
             "not due",
             "",
         )

@@ -120,7 +120,7 @@ def choose(world: ProgramWorld, *, added: list[int], removed: list[int]) -> None
             if row.id == world.organization_id
         ]
         failures = ItemFailures(evaluation.JOB, at("03-02 10:00"))
-        evaluation.Pass(connection, own, at("03-02 10:00"), ZoneInfo("UTC"), retry=True).run(
+        evaluation.SegmentPass(connection, own, at("03-02 10:00"), ZoneInfo("UTC"), retry=True).run(
             failures.attempts
         )
         assert failures.last_error == ""

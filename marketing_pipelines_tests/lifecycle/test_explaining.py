@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.explaining import (
     Enrolment,
-    Explanation,
     Happened,
+    ProgramExplanation,
     explain,
 )
 from marketing_pipelines.failures import BadInputError
@@ -31,7 +31,7 @@ def world(engine: sa.Engine) -> ProgramWorld:
 
 def explained(
     world: ProgramWorld, contact: int, now: dt.datetime, name: str = "welcome", **options: Any
-) -> Explanation:
+) -> ProgramExplanation:
     kind = options.get("kind", "campaign")
     with world.engine.connect() as connection:
         return explain(
@@ -68,7 +68,7 @@ def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
         "update delivery.messages set state = 'sent', sent_at = :at", at=at("03-02 10:06")
     )
     world.move(at("03-03 10:10"))
-    assert explained(world, contact, at("03-04 00:00")) == Explanation(
+    assert explained(world, contact, at("03-04 00:00")) == ProgramExplanation(
         program="campaign welcome",
         status="active",
         earlier=0,

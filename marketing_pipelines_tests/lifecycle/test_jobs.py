@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from marketing_pipelines.domains.lifecycle import progress
-from marketing_pipelines.domains.lifecycle.engine import Pass
+from marketing_pipelines.domains.lifecycle.engine import StepPass
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -37,7 +37,7 @@ def test_a_campaign_moves_and_a_second_run_of_its_tick_writes_nothing(
 def test_more_than_a_batch_is_moved_over_as_many_connections_as_are_set(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "Pass", functools.partial(Pass, batch=20))
+    monkeypatch.setattr(progress, "StepPass", functools.partial(StepPass, batch=20))
     world = ProgramWorld(installation.engine)
     program = world.program([MAIL])
     world.enrol(program, world.contacts(400), at("03-02 10:00"))

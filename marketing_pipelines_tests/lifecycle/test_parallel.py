@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from marketing_pipelines.domains.lifecycle import parallel
-from marketing_pipelines.domains.lifecycle.batch_worker import MAX_ATTEMPTS, Begin
+from marketing_pipelines.domains.lifecycle.batch_worker import MAX_ATTEMPTS
+from marketing_pipelines.stores.postgres import Begin
 from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at, connected, listening
 from marketing_pipelines_tests.waiting import until

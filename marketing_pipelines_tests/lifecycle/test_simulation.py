@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from marketing_pipelines.domains.lifecycle.engine import Report
+from marketing_pipelines.domains.lifecycle.engine import PassReport
 from marketing_pipelines_tests.lifecycle import naive
 from marketing_pipelines_tests.lifecycle.naive import (
     Contact,
@@ -105,7 +105,7 @@ class Life:
         self.now += dt.timedelta(minutes=dice.choice([0, 5, 550, 1_435]))
         self.numbers: dict[str, int] = {}
         self.events = 0
-        self.report = Report()
+        self.report = PassReport()
         kind = dice.choice(list(TABLES))
         kinds = [kind, *dice.choice([[], [kind], [dice.choice(list(TABLES))]])]
         for place, each in enumerate(kinds):

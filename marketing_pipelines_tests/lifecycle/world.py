@@ -14,12 +14,11 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.domains.journeys.entries import start_due
-from marketing_pipelines.domains.lifecycle.batch_worker import Begin
-from marketing_pipelines.domains.lifecycle.engine import Pass, Report
+from marketing_pipelines.domains.lifecycle.engine import PassReport, StepPass
 from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores.postgres import create_engine
+from marketing_pipelines.stores.postgres import Begin, create_engine
 
 JOBS = {
     "campaign": "campaigns/step_progress",
@@ -59,10 +58,10 @@ def move(
     kind: str = "campaign",
     zone: str = "UTC",
     **options: Any,
-) -> Report:
+) -> PassReport:
     """One pass over the programs of a kind; `options` are those of a pass."""
     with connected(engine) as begin:
-        return Pass(
+        return StepPass(
             begin,
             kind,
             tick,
@@ -246,7 +245,7 @@ class ProgramWorld:
         with self.engine.begin() as connection:
             return list(connection.execute(sa.text(statement), values).scalars())
 
-    def move(self, tick: dt.datetime, *, kind: str = "campaign", **options: Any) -> Report:
+    def move(self, tick: dt.datetime, *, kind: str = "campaign", **options: Any) -> PassReport:
         """One pass."""
         return move(self.engine, tick, kind=kind, zone=self.zone, **options)
 

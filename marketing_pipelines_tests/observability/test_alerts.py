@@ -23,7 +23,7 @@ from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.observability import alerts as alerts_module
 from marketing_pipelines.observability.alerts import LEASE, UI_VARIABLE, Recipients, deliver
 from marketing_pipelines.runs.incidents import (
-    Failure,
+    SubjectFailure,
     alerts,
     failed,
     recovered,
@@ -62,7 +62,7 @@ def send(engine: sa.Engine, to: Recipients, *, after: dt.timedelta = dt.timedelt
 
 def record(engine: sa.Engine, *subjects: str) -> None:
     with engine.begin() as connection:
-        failed(connection, [Failure(subject, "It broke.", "run-1") for subject in subjects])
+        failed(connection, [SubjectFailure(subject, "It broke.", "run-1") for subject in subjects])
 
 
 def states(engine: sa.Engine) -> list[tuple[Any, ...]]:
@@ -312,6 +312,6 @@ def test_an_alert_leads_to_the_run_where_the_address_of_the_ui_is_known(
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     with engine.begin() as connection:
-        failed(connection, [Failure(SUBJECT, "It broke.", "r-1")])
+        failed(connection, [SubjectFailure(SUBJECT, "It broke.", "r-1")])
     assert send(engine, recipients(url(receiver))) == 1
     assert f"Latest run: {latest}." in json.loads(receiver.received[0])["message"]

@@ -23,8 +23,8 @@ from marketing_pipelines.freshness.schedules import schedules
 from marketing_pipelines.jobs.scheduling import stopped_clocks
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.calendar import (
-    Record,
-    Session,
+    JobRecord,
+    SessionRecord,
     Standing,
     judge,
     occurrences,
@@ -42,33 +42,36 @@ KEY = "2026-03-01-09:00"
 
 def session(
     status: str, started: dt.datetime = TICK + MINUTE, error: str = "", partition: str = KEY
-) -> Session:
-    return Session(started, status, started, error or None, partition)
+) -> SessionRecord:
+    return SessionRecord(started, status, started, error or None, partition)
 
 
 @pytest.mark.parametrize(
     ("record", "status"),
     [
-        (Record(), "missed"),
-        (Record([session("RUNNING")]), "running"),
-        (Record([session("COMPLETED")], {KEY: TICK + MINUTE}), "ran"),
-        (Record([session("COMPLETED")], {KEY: LATER}), "ran"),
-        (Record([session("FAILED"), session("COMPLETED")], {KEY: TICK + MINUTE}), "ran"),
-        (Record([session("COMPLETED", LATER)], {KEY: LATER}), "caught up"),
-        (Record([session("FAILED"), session("COMPLETED", LATER)], {KEY: LATER}), "caught up"),
-        (Record([session("COMPLETED", TICK - HOUR)], {KEY: TICK - HOUR}), "missed"),
-        (Record([session("FAILED")]), "failed"),
-        (Record([session("FAILED", partition="2026-03-01-08:00...2026-03-01-10:00")]), "failed"),
-        (Record([session("RUNNING", partition="2017-03-12-08:00...2017-03-12-10:00")]), "missed"),
-        (Record([session("SKIPPED_OVERLAP", partition="2017-03-12-08:00")]), "missed"),
-        (Record([session("TIMED_OUT")]), "failed"),
-        (Record([session("ABANDONED")]), "failed"),
-        (Record([session("SKIPPED_OVERLAP")]), "skipped"),
-        (Record([session("SKIPPED_OVERLAP")], {KEY: TICK + MINUTE}), "caught up"),
+        (JobRecord(), "missed"),
+        (JobRecord([session("RUNNING")]), "running"),
+        (JobRecord([session("COMPLETED")], {KEY: TICK + MINUTE}), "ran"),
+        (JobRecord([session("COMPLETED")], {KEY: LATER}), "ran"),
+        (JobRecord([session("FAILED"), session("COMPLETED")], {KEY: TICK + MINUTE}), "ran"),
+        (JobRecord([session("COMPLETED", LATER)], {KEY: LATER}), "caught up"),
+        (JobRecord([session("FAILED"), session("COMPLETED", LATER)], {KEY: LATER}), "caught up"),
+        (JobRecord([session("COMPLETED", TICK - HOUR)], {KEY: TICK - HOUR}), "missed"),
+        (JobRecord([session("FAILED")]), "failed"),
+        (JobRecord([session("FAILED", partition="2026-03-01-08:00...2026-03-01-10:00")]), "failed"),
+        (
+            JobRecord([session("RUNNING", partition="2017-03-12-08:00...2017-03-12-10:00")]),
+            "missed",
+        ),
+        (JobRecord([session("SKIPPED_OVERLAP", partition="2017-03-12-08:00")]), "missed"),
+        (JobRecord([session("TIMED_OUT")]), "failed"),
+        (JobRecord([session("ABANDONED")]), "failed"),
+        (JobRecord([session("SKIPPED_OVERLAP")]), "skipped"),
+        (JobRecord([session("SKIPPED_OVERLAP")], {KEY: TICK + MINUTE}), "caught up"),
     ],
 )
 def test_a_partitions_tick_is_judged_by_its_sessions_and_by_when_it_was_done(
-    record: Record, status: str
+    record: JobRecord, status: str
 ) -> None:
     assert judge(record, TICK, NEXT, KEY, NOW)[0] == status
 
@@ -76,42 +79,44 @@ def test_a_partitions_tick_is_judged_by_its_sessions_and_by_when_it_was_done(
 @pytest.mark.parametrize(
     ("record", "status"),
     [
-        (Record(), "missed"),
-        (Record([session("COMPLETED")]), "ran"),
-        (Record([session("COMPLETED", LATER)]), "caught up"),
-        (Record([session("COMPLETED", TICK - MINUTE)]), "missed"),
-        (Record([session("FAILED")]), "failed"),
+        (JobRecord(), "missed"),
+        (JobRecord([session("COMPLETED")]), "ran"),
+        (JobRecord([session("COMPLETED", LATER)]), "caught up"),
+        (JobRecord([session("COMPLETED", TICK - MINUTE)]), "missed"),
+        (JobRecord([session("FAILED")]), "failed"),
     ],
 )
-def test_a_tick_without_a_partition_is_judged_by_its_sessions(record: Record, status: str) -> None:
+def test_a_tick_without_a_partition_is_judged_by_its_sessions(
+    record: JobRecord, status: str
+) -> None:
     assert judge(record, TICK, NEXT, None, NOW)[0] == status
 
 
 def test_a_tick_to_come_is_not_due() -> None:
-    assert judge(Record(), TICK, NEXT, KEY, TICK - MINUTE) == ("not due", "")
+    assert judge(JobRecord(), TICK, NEXT, KEY, TICK - MINUTE) == ("not due", "")
 
 
 def test_a_late_tick_has_ten_minutes_before_it_is_missed() -> None:
-    late = judge(Record(), TICK, NEXT, KEY, TICK + 10 * MINUTE)
+    late = judge(JobRecord(), TICK, NEXT, KEY, TICK + 10 * MINUTE)
     assert late == ("not due", "late by less than ten minutes")
-    assert judge(Record(), TICK, NEXT, KEY, TICK + 11 * MINUTE)[0] == "missed"
-    assert judge(Record([session("FAILED")]), TICK, NEXT, KEY, TICK + 2 * MINUTE)[0] == "failed"
+    assert judge(JobRecord(), TICK, NEXT, KEY, TICK + 11 * MINUTE)[0] == "missed"
+    assert judge(JobRecord([session("FAILED")]), TICK, NEXT, KEY, TICK + 2 * MINUTE)[0] == "failed"
 
 
 def test_a_run_that_waits_in_the_queue_is_seen_before_nothing_ran() -> None:
     waiting = ("running", "its run waits in Dagster's queue")
-    other = Record(queued=(("2026-03-01-07:00", "2026-03-01-08:00"),))
-    own = Record(queued=(("2026-03-01-07:00", "2026-03-01-10:00"),))
+    other = JobRecord(queued=(("2026-03-01-07:00", "2026-03-01-08:00"),))
+    own = JobRecord(queued=(("2026-03-01-07:00", "2026-03-01-10:00"),))
     assert judge(own, TICK, NEXT, KEY, NOW) == waiting
     assert judge(other, TICK, NEXT, KEY, NOW)[0] == "missed"
-    unpartitioned = Record(queued=(("", ""),))
+    unpartitioned = JobRecord(queued=(("", ""),))
     assert judge(unpartitioned, TICK, NEXT, None, TICK + 30 * MINUTE) == waiting
     # The run that waits is the latest tick's.
     assert judge(unpartitioned, TICK, NEXT, None, NOW)[0] == "missed"
 
 
 def test_a_stopped_schedule_is_the_reason_of_a_missed_tick() -> None:
-    assert judge(Record(is_stopped=True), TICK, NEXT, KEY, TICK + MINUTE) == (
+    assert judge(JobRecord(is_stopped=True), TICK, NEXT, KEY, TICK + MINUTE) == (
         "missed",
         "its schedule is stopped in the Dagster UI: start it there",
     )
@@ -170,12 +175,12 @@ def test_schedules_of_the_past_are_not_stopped(installation: Installation) -> No
 
 
 def test_the_reason_of_a_failure_is_its_error() -> None:
-    failed = Record([session("FAILED", error="No space left.")])
+    failed = JobRecord([session("FAILED", error="No space left.")])
     assert judge(failed, TICK, NEXT, KEY, NOW) == ("failed", "No space left.")
 
 
 def test_a_mark_that_waits_is_the_reason_of_a_missed_tick() -> None:
-    waiting = judge(Record(marked=frozenset({KEY})), TICK, NEXT, KEY, NOW)
+    waiting = judge(JobRecord(marked=frozenset({KEY})), TICK, NEXT, KEY, NOW)
     assert waiting[0] == "missed"
     assert waiting[1].startswith("is marked")
 

@@ -189,7 +189,7 @@ def test_a_job_that_fails_is_not_told_of_again_because_it_is_late(
     if late_first:
         well.run("operations/health", at=NOW)
     with well.engine.begin() as connection:
-        incidents.failed(connection, [incidents.Failure(job, "It broke.")])
+        incidents.failed(connection, [incidents.SubjectFailure(job, "It broke.")])
     well.run("operations/health", at=NOW + dt.timedelta(minutes=5))
     told = [(subject, kind) for subject, _, kind in alerts(well.engine) if job in subject]
     assert told == [(f"overdue {job}", "first")] * late_first + [(job, "first")]

@@ -214,7 +214,7 @@ def test_a_range_that_fails_at_other_ends_is_one_incident_until_nothing_in_it_is
 
 def test_an_incident_without_a_partition_ends_with_any_success(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        incidents.failed(connection, [incidents.Failure("a/b", "gone")])
+        incidents.failed(connection, [incidents.SubjectFailure("a/b", "gone")])
     ends(engine, "2026-03-02", "COMPLETED")
     assert open_incidents(engine) == []
 
@@ -230,7 +230,7 @@ def test_any_course_of_a_job_is_told_by_the_rule(engine: sa.Engine, course: list
     for outcome in course:
         with engine.begin() as connection:
             if outcome == "fails":
-                incidents.failed(connection, [incidents.Failure(subject, "gone")])
+                incidents.failed(connection, [incidents.SubjectFailure(subject, "gone")])
                 row += 1
                 expected += {1: ["first"], 3: ["third"]}.get(row, [])
             else:

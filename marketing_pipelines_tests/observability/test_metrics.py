@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.observability import metrics
-from marketing_pipelines.runs.incidents import Failure, failed
+from marketing_pipelines.runs.incidents import SubjectFailure, failed
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe
@@ -108,7 +108,7 @@ def test_what_has_not_failed_yet_is_counted_from_zero(installation: Installation
     assert values["marketing_job_failures_in_a_row", labels(job=job)] == 0
     with installation.engine.begin() as connection:
         for _ in range(3):
-            failed(connection, [Failure(job, "It broke.")])
+            failed(connection, [SubjectFailure(job, "It broke.")])
     values, _ = scrape(installation.engine)
     assert values["marketing_job_failures_in_a_row", labels(job=job)] == 3
 

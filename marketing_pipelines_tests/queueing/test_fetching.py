@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.queueing import control, outcomes
 from marketing_pipelines.queueing.enqueue import enqueue
-from marketing_pipelines.queueing.outcomes import Claim, Failure
+from marketing_pipelines.queueing.outcomes import AttemptFailure, Claim
 from marketing_pipelines_tests.queueing.installed import put, recording
 
 FETCH = sa.text(
@@ -65,7 +65,7 @@ def test_of_one_lock_the_later_waits_while_the_earlier_works_or_waits_for_its_ne
     with queue.begin() as connection:
         ann, later, bob = enqueue(connection, recording("write"), rows, lock=["contact"])
     assert [fetch(queue, worker).id for _ in range(3)] == [ann, bob, None]
-    failure = Failure("RuntimeError: no", None)
+    failure = AttemptFailure("RuntimeError: no", None)
     with queue.begin() as connection:
         outcomes.retry(connection, Claim(ann, worker), failure, seconds=100)
     assert fetch(queue, worker).id is None

@@ -110,7 +110,7 @@ class Life:
         [organization] = [
             row for row in evaluation.due(self.connection, by_time=True) if row.id == self.number
         ]
-        report = evaluation.Pass(
+        report = evaluation.SegmentPass(
             self.connection, organization, self.world.now, UTC, retry=True
         ).run(failures.attempts)
         assert failures.last_error == ""

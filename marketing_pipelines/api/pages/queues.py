@@ -14,11 +14,11 @@ from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
 from marketing_pipelines.api.pages.rendering import PAGES
 from marketing_pipelines.api.pages.responses import (
     Anyone,
-    Reader,
+    SignedInReader,
     back,
     page,
 )
-from marketing_pipelines.api.queues import MAX_ID
+from marketing_pipelines.api.queues import Number
 from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.queueing import control, counts
@@ -27,13 +27,12 @@ from marketing_pipelines.queueing import dead_letters as letters
 router = APIRouter(include_in_schema=False)
 QUEUES, LETTERS = f"{PAGES}/queues", f"{PAGES}/dead-letters"
 KEPT_BY_CLEAN = dt.timedelta(hours=24)
-Name = Annotated[str, Path(max_length=MAX_NAME_LENGTH)]
-Number = Annotated[int, Path(ge=1, le=MAX_ID)]
+NamePath = Annotated[str, Path(max_length=MAX_NAME_LENGTH)]
 Said = Annotated[str, Query(max_length=500)]
 
 
 @router.get(QUEUES)
-def show_queues(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
+def show_queues(site: Here, visit: SignedInReader, said: Said = "") -> HTMLResponse:
     """Shows the counts of every queue."""
     with site.engine.begin() as connection:
         found = counts.queue_counts(connection)
@@ -41,7 +40,7 @@ def show_queues(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
 
 
 @router.post(f"{QUEUES}/{{name}}/pause")
-def pause(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+def pause(request: Request, site: Here, visit: Anyone, fields: Fields, name: NamePath) -> Response:
     """Starts nothing more of the queue."""
 
     def work(connection: sa.Connection) -> str:
@@ -52,7 +51,7 @@ def pause(request: Request, site: Here, visit: Anyone, fields: Fields, name: Nam
 
 
 @router.post(f"{QUEUES}/{{name}}/resume")
-def resume(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+def resume(request: Request, site: Here, visit: Anyone, fields: Fields, name: NamePath) -> Response:
     """Goes on with the queue."""
 
     def work(connection: sa.Connection) -> str:
@@ -63,7 +62,7 @@ def resume(request: Request, site: Here, visit: Anyone, fields: Fields, name: Na
 
 
 @router.post(f"{QUEUES}/{{name}}/clean")
-def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: Name) -> Response:
+def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: NamePath) -> Response:
     """Removes what ended more than a day ago."""
 
     def work(connection: sa.Connection) -> str:
@@ -74,7 +73,7 @@ def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: Nam
 
 
 @router.get(LETTERS)
-def show_dead_letters(site: Here, visit: Reader, said: Said = "") -> HTMLResponse:
+def show_dead_letters(site: Here, visit: SignedInReader, said: Said = "") -> HTMLResponse:
     """The latest 100 that are dead."""
     with site.engine.begin() as connection:
         found = letters.dead_letters(connection)

@@ -19,7 +19,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-Reader = Annotated[Visit, Depends(signed_in("read"))]
+SignedInReader = Annotated[Visit, Depends(signed_in("read"))]
 Anyone = Annotated[Visit, Depends(signed_in())]
 
 

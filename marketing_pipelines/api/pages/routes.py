@@ -13,7 +13,7 @@ from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
 from marketing_pipelines.api.pages.rendering import HOME, PAGES
 from marketing_pipelines.api.pages.responses import (
     Anyone,
-    Reader,
+    SignedInReader,
     back,
     page,
 )
@@ -31,7 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get(HOME)
-def overview(site: Here, visit: Reader) -> HTMLResponse:
+def overview(site: Here, visit: SignedInReader) -> HTMLResponse:
     """The verdict, what works right now, and what fails or did not run in the last 24 hours."""
     now = site.now()
     day_ago = now - dt.timedelta(hours=24)
@@ -65,7 +65,7 @@ def overview(site: Here, visit: Reader) -> HTMLResponse:
 
 @router.get(f"{PAGES}/calendar")
 def show_calendar(
-    site: Here, visit: Reader, days: Annotated[int, Query(ge=1, le=31)] = 7
+    site: Here, visit: SignedInReader, days: Annotated[int, Query(ge=1, le=31)] = 7
 ) -> HTMLResponse:
     """Every expected tick, what became of it, and why some did not run."""
     zone, now = site.settings.zone, site.now()
@@ -99,7 +99,7 @@ def show_calendar(
 @router.get(f"{PAGES}/sessions")
 def show_sessions(
     site: Here,
-    visit: Reader,
+    visit: SignedInReader,
     job: Annotated[str, Query(max_length=200)] = "",
     running: bool = False,
     said: Annotated[str, Query(max_length=500)] = "",

@@ -25,7 +25,7 @@ from marketing_pipelines.stores.lake import Lake
 # Hours are exported and counted by one statement for all, days and months by one statement each.
 EVENTS_AT_ONCE = 2_000_000
 EVENTS_OF_DAYS_AT_ONCE = 20_000_000
-Count = Callable[..., dict[str, int]]
+CountRows = Callable[..., dict[str, int]]
 Hold = Callable[[sa.Connection, Sequence[Window]], dict[str, Any]]
 Verify = Callable[[sa.Connection, Sequence[Window]], list[CheckOutcome]]
 
@@ -145,7 +145,12 @@ def publish_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> None:
 
 
 def _count(
-    tick: Tick, lake: Lake, engine: Engine, count: Count, verify: Verify, hold: Hold | None = None
+    tick: Tick,
+    lake: Lake,
+    engine: Engine,
+    count: CountRows,
+    verify: Verify,
+    hold: Hold | None = None,
 ) -> None:
     """Replaces the tick's partitions by the rows of `count`, if `verify` lets them pass.
 

@@ -6,7 +6,7 @@ each statement has to see what is committed by then, so the transaction is one o
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,9 @@ from marketing_pipelines.domains.campaigns.events import CampaignCompleted
 from marketing_pipelines.domains.campaigns.tables import campaigns
 from marketing_pipelines.domains.lifecycle.tables import enrolments, triggers
 from marketing_pipelines.queueing import bus
+from marketing_pipelines.runs.items import Items
 
 JOB = "campaigns/completions"
-
-Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

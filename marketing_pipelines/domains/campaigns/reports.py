@@ -87,7 +87,7 @@ class Day:
 
 
 @dataclass
-class Report:
+class CampaignReport:
     """One campaign.
 
     Attributes:
@@ -118,7 +118,7 @@ def read_sql(name: str) -> sa.TextClause:
     return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
 
 
-def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> list[Report]:
+def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> list[CampaignReport]:
     """The numbers of all campaigns that are under way or were completed within 30 days.
 
     Args:
@@ -129,7 +129,7 @@ def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> lis
         read_sql("reported_campaigns"),
         {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MAX_CAMPAIGNS},
     ).all()
-    by_campaign = {row.id: Report(row) for row in rows}
+    by_campaign = {row.id: CampaignReport(row) for row in rows}
     first = today - dt.timedelta(days=DAYS)
     days_shown = list(windows_between("day", midnight(first, zone), midnight(today, zone), zone))
     asked = {
@@ -156,7 +156,7 @@ def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> lis
 
 
 def _read_steps(
-    connection: sa.Connection, by_campaign: Mapping[int, Report], asked: Mapping[str, Any]
+    connection: sa.Connection, by_campaign: Mapping[int, CampaignReport], asked: Mapping[str, Any]
 ) -> None:
     by_step: dict[int, StepLine] = {}
     for row in connection.execute(read_sql("report_steps"), asked):
@@ -216,7 +216,7 @@ def write(folder: Path, path: str, text: str) -> None:
         ) from error
 
 
-def render(report: Report, *, tick: dt.datetime, zone: ZoneInfo) -> str:
+def render(report: CampaignReport, *, tick: dt.datetime, zone: ZoneInfo) -> str:
     """The report as HTML."""
     return _page(
         "report.html",
@@ -233,7 +233,11 @@ def render(report: Report, *, tick: dt.datetime, zone: ZoneInfo) -> str:
 
 
 def render_index(
-    reports: Iterable[Report], missing: Collection[str], *, tick: dt.datetime, zone: ZoneInfo
+    reports: Iterable[CampaignReport],
+    missing: Collection[str],
+    *,
+    tick: dt.datetime,
+    zone: ZoneInfo,
 ) -> str:
     """The page that links all reports.
 
@@ -272,7 +276,7 @@ def _minute(value: dt.datetime | None, zone: ZoneInfo) -> str:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """One line of a chart: its points, and what each says."""
 
     name: str
@@ -292,7 +296,7 @@ class Chart:
     title: str
     rules: list[tuple[str, str]]
     dates: list[tuple[str, str]]
-    lines: list[Line]
+    lines: list[ChartLine]
 
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 220, 56, 12, 28
@@ -317,7 +321,7 @@ def line_chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
         rules=[(y(step * n), f"{step * n:,}") for n in range(5)],
         dates=[(x(n), f"{day.date:%m-%d}") for n, day in enumerate(days) if n % every == 0],
         lines=[
-            Line(
+            ChartLine(
                 name,
                 sum(getattr(day, name) for day in days),
                 [

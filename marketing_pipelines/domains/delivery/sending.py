@@ -8,7 +8,6 @@ is noted as `sending` before it is sent, and one whose worker died then is `unkn
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -20,15 +19,15 @@ from marketing_pipelines.domains.delivery.rendering import MessageError, Rendere
 from marketing_pipelines.domains.delivery.tables import messages
 from marketing_pipelines.domains.delivery.transports import Transport
 from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.postgres import Begin
 
 LEASE = dt.timedelta(minutes=2)
 BATCH = 500
-Begin = Callable[[], AbstractContextManager[sa.Connection]]
 Clock = Callable[[], dt.datetime]
 
 
 @dataclass(frozen=True)
-class Report:
+class SendingReport:
     """Counts of one batch of messages.
 
     Attributes:
@@ -53,7 +52,7 @@ def send_batch(
     *,
     clock: Clock,
     limit: int = BATCH,
-) -> Report:
+) -> SendingReport:
     """Sends messages of a channel that are due.
 
     Args:
@@ -74,7 +73,7 @@ def send_batch(
             intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
         orders = _orders(connection, [message.id for message in claimed])
     if not claimed:
-        return Report()
+        return SendingReport()
     batch = _Batch(begin, transport, clock)
     trouble: Exception | None = None
     for message in claimed:
@@ -160,12 +159,12 @@ class _Batch:
             "sent_at": self._clock() if state == "sent" else None,
         }
 
-    def report(self) -> Report:
+    def report(self) -> SendingReport:
         """Settles what is not settled yet; says what became of all."""
         with self._begin() as connection:
             settled = self._settle(connection)
         self._count(settled)
-        return Report(
+        return SendingReport(
             claimed=self._counts.total(),
             sent=self._counts["sent"],
             suppressed=self._counts["suppressed"],

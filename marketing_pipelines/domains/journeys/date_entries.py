@@ -17,8 +17,6 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.journeys.enrolling import (
-    Begin,
-    Items,
     enrol,
     evaluate_each,
     live,
@@ -30,12 +28,13 @@ from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.preview import rule_timeout, statement_timeout
 from marketing_pipelines.domains.segments.rules import Attribute
-from marketing_pipelines.domains.segments.values import stored
+from marketing_pipelines.domains.segments.values import Condition, stored
+from marketing_pipelines.runs.items import Items
+from marketing_pipelines.stores.postgres import Begin
 
 MAX_DAYS = 7
 ONE_DAY = dt.timedelta(days=1)
 MIDNIGHT = "00:00"
-Condition = sa.ColumnElement[bool]
 
 
 @dataclass

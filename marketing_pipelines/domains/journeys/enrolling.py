@@ -3,9 +3,8 @@
 Each trigger is evaluated in a transaction of its own, of read committed, which holds the trigger.
 """
 
-import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,9 +15,9 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.lifecycle.tables import enrolments
 from marketing_pipelines.domains.lifecycle.trigger_configs import require_used
+from marketing_pipelines.runs.items import Items
+from marketing_pipelines.stores.postgres import Begin
 
-Begin = Callable[[], contextlib.AbstractContextManager[sa.Connection]]
-Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]
 Evaluate = Callable[[sa.Connection, Any], int]
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from marketing_pipelines.domains.journeys.date_entries import start_by_dates
-from marketing_pipelines.domains.journeys.enrolling import Begin, Items
 from marketing_pipelines.domains.journeys.event_entries import start_by_events
+from marketing_pipelines.runs.items import Items
+from marketing_pipelines.stores.postgres import Begin
 
 
 @dataclass(frozen=True)

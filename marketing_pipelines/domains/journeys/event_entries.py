@@ -17,8 +17,6 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.journeys.enrolling import (
-    Begin,
-    Items,
     enrol,
     evaluate_each,
     holds_program,
@@ -32,7 +30,9 @@ from marketing_pipelines.domains.lifecycle import event_triggers
 from marketing_pipelines.domains.lifecycle.tables import event_arrivals
 from marketing_pipelines.domains.segments.preview import rule_timeout, statement_timeout
 from marketing_pipelines.freshness.writer_barrier import CLOCK_DIFFERENCE, OPEN_WRITERS
+from marketing_pipelines.runs.items import Items
 from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.postgres import Begin
 from marketing_pipelines.stores.temporary import create_temporary
 
 PAGE = 10_000

@@ -11,8 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.journeys.enrolling import (
-    Begin,
-    Items,
     enrol,
     evaluate_each,
     live,
@@ -21,6 +19,8 @@ from marketing_pipelines.domains.journeys.enrolling import (
 )
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError, RetryableError
+from marketing_pipelines.runs.items import Items
+from marketing_pipelines.stores.postgres import Begin
 
 JOB = "journeys/segment_entries"
 

@@ -26,7 +26,7 @@ from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS, SETTABLE
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.stores.postgres import cancel, cut
+from marketing_pipelines.stores.postgres import Begin, cancel, cut
 
 # Steps lead only forward, so nobody passes more steps at once than the longest program has.
 MAX_ROUNDS = 1_000
@@ -38,7 +38,6 @@ MAX_ATTEMPTS = 3
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
 
-Begin = Callable[[], AbstractContextManager[sa.Connection]]
 ExtraConnection = Callable[[], AbstractContextManager[Begin]]
 Place = tuple[int, dt.datetime | None, int]
 _logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import steps
-from marketing_pipelines.domains.lifecycle.batch_worker import Begin
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import StepError, WaitFor
+from marketing_pipelines.stores.postgres import Begin
 
 PAGE = 10_000
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.batch_worker import BatchWorker, Begin, ExtraConnection
+from marketing_pipelines.domains.lifecycle.batch_worker import BatchWorker, ExtraConnection
 from marketing_pipelines.domains.lifecycle.changes import Changes
 from marketing_pipelines.domains.lifecycle.parallel import run_parallel
 from marketing_pipelines.domains.lifecycle.pass_plan import BATCH, Moved, PassPlan
@@ -25,6 +25,7 @@ from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import MarketingPipelinesError
+from marketing_pipelines.stores.postgres import Begin
 
 ARRIVALS = 10_000
 
@@ -42,7 +43,7 @@ class Failures(Protocol):
 
 
 @dataclass
-class Report(Moved):
+class PassReport(Moved):
     """Counts of a pass.
 
     Attributes:
@@ -63,7 +64,7 @@ class Report(Moved):
 
 
 @dataclass
-class Pass:
+class StepPass:
     """One pass over the programs of a kind.
 
     Attributes:
@@ -88,9 +89,9 @@ class Pass:
     arrivals: int = ARRIVALS
     extra_connection: ExtraConnection | None = None
     connections: int = 1
-    report: Report = field(default_factory=Report)
+    report: PassReport = field(default_factory=PassReport)
 
-    def run(self) -> Report:
+    def run(self) -> PassReport:
         """Moves everybody who is due.
 
         Raises:

@@ -16,8 +16,7 @@ from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources
 from marketing_pipelines.domains.segments.event_names import require_names
 from marketing_pipelines.domains.segments.preview import require_patterns
-
-Condition = sa.ColumnElement[bool]
+from marketing_pipelines.domains.segments.values import Condition
 
 
 def matches(

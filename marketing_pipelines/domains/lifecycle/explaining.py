@@ -79,7 +79,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ProgramExplanation:
     """The state of one contact in one program.
 
     Attributes:
@@ -105,7 +105,7 @@ def explain(
     *,
     now: dt.datetime,
     reporting_zone: ZoneInfo,
-) -> Explanation:
+) -> ProgramExplanation:
     """Tells what happened to a contact in a program, and what will.
 
     Args:
@@ -136,7 +136,7 @@ def explain(
         )
         for row in rows
     ]
-    return Explanation(
+    return ProgramExplanation(
         program=program.name,
         status=status,
         stays=stays,

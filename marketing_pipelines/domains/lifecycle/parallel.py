@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from marketing_pipelines.domains.lifecycle.batch_worker import (
     BatchWorker,
-    Begin,
     ExtraConnection,
     StoppedError,
 )
+from marketing_pipelines.stores.postgres import Begin
 
 # So often a statement is asked to end, twice a second, before its connection is cut.
 MAX_REQUESTS = 10

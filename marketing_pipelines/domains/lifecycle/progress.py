@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from marketing_pipelines.domains.lifecycle.engine import Pass
+from marketing_pipelines.domains.lifecycle.engine import StepPass
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.jobs.metadata import table_of
 from marketing_pipelines.runs.tick import Tick
@@ -14,7 +14,7 @@ TWO_TICKS = dt.timedelta(minutes=10)
 
 def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None:
     """Moves on the due contacts of every active program of a kind."""
-    report = Pass(
+    report = StepPass(
         tick.sharing,
         kind,
         tick.instant,

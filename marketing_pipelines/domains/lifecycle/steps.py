@@ -80,7 +80,7 @@ def _check_clock(text: str) -> str:
 
 Text = Annotated[str, Field(min_length=1)]
 Length = Annotated[str, AfterValidator(_check_length)]
-Clock = Annotated[str, AfterValidator(_check_clock)]
+TimeOfDay = Annotated[str, AfterValidator(_check_clock)]
 
 
 class Step(BaseModel):
@@ -136,7 +136,7 @@ class Wait(Step):
     """A length of time, or until a time of day, a weekday or both, in the contact's zone."""
 
     duration: Length | None = Field(default=None, alias="for")
-    until: Clock | None = None
+    until: TimeOfDay | None = None
     weekday: Literal[WEEKDAYS] | None = None  # type: ignore[valid-type]
 
     @model_validator(mode="after")

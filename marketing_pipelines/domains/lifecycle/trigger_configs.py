@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from marketing_pipelines.domains.lifecycle.steps import (
-    Clock,
     StepError,
     Text,
+    TimeOfDay,
     read_object,
     sentence,
 )
@@ -38,7 +38,7 @@ class DateTrigger(BaseModel):
     attribute: Text
     days_before: int = 0
     yearly: bool = False
-    at: Clock | None = None
+    at: TimeOfDay | None = None
 
     @field_validator("days_before")
     @classmethod

@@ -107,10 +107,10 @@ def month_days(span: Period) -> list[str]:
     return sorted(found)
 
 
-Reader = Callable[[dt.datetime, ZoneInfo], Period]
+PeriodReader = Callable[[dt.datetime, ZoneInfo], Period]
 
 
-def _reader(text: str) -> Reader:
+def _reader(text: str) -> PeriodReader:
     if _DAY.fullmatch(text):
         day = _written_day(text)
         return lambda now, zone: _one_day(day, zone)

@@ -10,9 +10,9 @@ is removed as its snapshot saw it, so that whatever is committed meanwhile is le
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -26,6 +26,7 @@ from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.runs.items import Items
 
 JOB = "segments/memberships"
 # Looking at more than this share of the contacts costs as much as looking at everybody.
@@ -36,13 +37,8 @@ ANALYZE_FROM = 100_000
 CURRENT_MEMBERS = sa.select(memberships).where(memberships.c.left_at.is_(None)).subquery()
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
-Items = Callable[
-    [sa.Connection, Iterable[Definition], Callable[[Definition], str]],
-    Iterator[Any],
-]
 
-
-class Organization(Protocol):
+class DueOrganization(Protocol):
     """The organization whose segments are evaluated."""
 
     id: int
@@ -50,7 +46,7 @@ class Organization(Protocol):
 
 
 @dataclass
-class Report:
+class EvaluationReport:
     """Counts of one pass over the segments.
 
     Attributes:
@@ -67,7 +63,7 @@ class Report:
     held: list[str] = field(default_factory=list)
 
 
-def due(connection: sa.Connection, *, by_time: bool) -> Sequence[Organization]:
+def due(connection: sa.Connection, *, by_time: bool) -> Sequence[DueOrganization]:
     """The organizations with segments that a pass has to look at; those that fail come last.
 
     Args:
@@ -84,7 +80,7 @@ def is_due(connection: sa.Connection) -> bool:
 
 
 @dataclass
-class Pass:
+class SegmentPass:
     """One evaluation of one organization, inside an open transaction.
 
     Attributes:
@@ -93,13 +89,13 @@ class Pass:
     """
 
     connection: sa.Connection
-    organization: Organization
+    organization: DueOrganization
     instant: dt.datetime
     reporting_zone: ZoneInfo
     retry: bool
-    report: Report = field(default_factory=Report)
+    report: EvaluationReport = field(default_factory=EvaluationReport)
 
-    def run(self, items: Items) -> Report:
+    def run(self, items: Items) -> EvaluationReport:
         """Evaluates what is due, each segment in a savepoint of its own.
 
         Args:
@@ -286,7 +282,7 @@ class Pass:
             found = publishing.find_changes(self.connection, definition, compiler, holds, members)
             next_change_at = self._next_change(definition)
         item = self._rebuild(definition)
-        changes = publishing.Changes(0, 0)
+        changes = publishing.MembershipChanges(0, 0)
         if found:
             if definition.in_full and publishing.must_wait(
                 self.connection, definition, self.limits

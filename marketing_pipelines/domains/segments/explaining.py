@@ -35,7 +35,7 @@ _COMPARED = ("attribute", "event", "property", "segment")
 
 
 @dataclass(frozen=True)
-class Line:
+class ConditionLine:
     """One condition.
 
     Attributes:
@@ -54,7 +54,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class SegmentExplanation:
     """The state of one contact in one segment.
 
     Attributes:
@@ -73,7 +73,7 @@ class Explanation:
     manual: str | None
     holds: bool
     evaluated_at: dt.datetime | None
-    lines: list[Line]
+    lines: list[ConditionLine]
     notes: list[str]
 
 
@@ -85,7 +85,7 @@ def explain(
     *,
     now: dt.datetime,
     reporting_zone: ZoneInfo,
-) -> Explanation:
+) -> SegmentExplanation:
     """Evaluates every condition of a segment's rule for one contact, now.
 
     Raises:
@@ -118,7 +118,7 @@ def explain(
         require_patterns(connection, definition.rule)
         holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
         lines = [
-            Line(
+            ConditionLine(
                 path,
                 depth,
                 _written(condition),
@@ -127,7 +127,7 @@ def explain(
             )
             for (condition, path, depth), answer in zip(conditions, holds, strict=True)
         ]
-    return Explanation(
+    return SegmentExplanation(
         segment=definition.external_id,
         manual=_manual(connection, definition, contact_id),
         holds=lines[0].holds,

@@ -33,14 +33,14 @@ Operator = Literal[
     "anniversary",
 ]
 CountOperator = Literal["=", "!=", ">", ">=", "<", "<="]
-Kind = Literal["text", "number", "boolean", "date", "length", "none"]
+ValueKind = Literal["text", "number", "boolean", "date", "length", "none"]
 # Operators whose answer is the opposite of another's.
 COMPLEMENTS: dict[str, Operator] = {"!=": "=", "not_in": "in", "not_like": "like"}
 _TEXT_OPERATORS = ("like", "not_like", "starts_with", "ends_with", "matches")
 _ORDER_OPERATORS = (">", ">=", "<", "<=")
 
 
-def kind_of(op: Operator, value: Any, *, given: bool = True) -> Kind:
+def kind_of(op: Operator, value: Any, *, given: bool = True) -> ValueKind:
     """As what a stored value is read for this operator and value.
 
     Raises:
@@ -75,7 +75,7 @@ def kind_of(op: Operator, value: Any, *, given: bool = True) -> Kind:
     return kind
 
 
-def _kind_of_bounds(value: Any) -> Kind:
+def _kind_of_bounds(value: Any) -> ValueKind:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise ValueError("between takes two numbers or two dates")
     if all(_is_number(bound) for bound in value):
@@ -87,7 +87,7 @@ def _kind_of_bounds(value: Any) -> Kind:
     return "date"
 
 
-def _kind_of_list(value: Any) -> Kind:
+def _kind_of_list(value: Any) -> ValueKind:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise ValueError("takes a list with at least one value")
     kinds = {_scalar_kind(item) for item in value}
@@ -96,7 +96,7 @@ def _kind_of_list(value: Any) -> Kind:
     return kinds.pop()
 
 
-def _scalar_kind(value: Any) -> Kind:
+def _scalar_kind(value: Any) -> ValueKind:
     if isinstance(value, bool):
         return "boolean"
     if _is_number(value):

@@ -27,7 +27,7 @@ _changes = sa.table(
 
 
 @dataclass(frozen=True)
-class Changes:
+class MembershipChanges:
     """Numbers of contacts that entered and left."""
 
     entered: int
@@ -103,7 +103,7 @@ def hold(
 
 def publish(
     connection: sa.Connection, definition: Definition, organization_id: int, now: dt.datetime
-) -> Changes:
+) -> MembershipChanges:
     """Writes the changes and tells of them, except of those that a first evaluation finds."""
     values = {"id": definition.id, "now": now}
     left = connection.execute(read_sql("leave"), values).rowcount
@@ -121,7 +121,7 @@ def publish(
                     tick=now,
                 )
                 bus.publish_for_contacts(connection, told, changed)
-    return Changes(entered, left)
+    return MembershipChanges(entered, left)
 
 
 def no_longer_held(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:

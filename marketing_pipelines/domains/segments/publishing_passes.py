@@ -30,7 +30,7 @@ def evaluate_all(tick: Tick, *, sizes: PartitionedAsset) -> None:
     by_time = trigger_of(tick.context.run.tags) != "sensor"
     with tick.begin() as connection:
         organizations = evaluation.due(connection, by_time=by_time)
-    report = evaluation.Report()
+    report = evaluation.EvaluationReport()
     for organization in organizations:
         _evaluate(tick, organization, by_time, report, sizes)
     # Those that need no look are right, too: beside them one that fails is not the whole job.
@@ -43,16 +43,16 @@ def evaluate_all(tick: Tick, *, sizes: PartitionedAsset) -> None:
 
 def _evaluate(
     tick: Tick,
-    organization: evaluation.Organization,
+    organization: evaluation.DueOrganization,
     by_time: bool,
-    report: evaluation.Report,
+    report: evaluation.EvaluationReport,
     sizes: PartitionedAsset,
 ) -> None:
     """One organization; what fails outside its segments is a failed item, not the job's end."""
     item = f"organization {organization.external_id}"
     try:
         with tick.begin() as connection:
-            one = evaluation.Pass(
+            one = evaluation.SegmentPass(
                 connection, organization, tick.instant, tick.zone, retry=by_time, report=report
             )
             one.run(tick.items)

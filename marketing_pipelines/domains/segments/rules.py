@@ -21,7 +21,12 @@ from pydantic import (
 )
 
 from marketing_pipelines.domains.segments import dates
-from marketing_pipelines.domains.segments.operators import CountOperator, Kind, Operator, kind_of
+from marketing_pipelines.domains.segments.operators import (
+    CountOperator,
+    Operator,
+    ValueKind,
+    kind_of,
+)
 from marketing_pipelines.failures import BadInputError
 
 MAX_DEPTH = 32
@@ -96,7 +101,7 @@ class Comparison(_Node):
         return "value" in self.model_fields_set
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ValueKind:
         """As what the stored value is read.
 
         Raises:
