@@ -180,6 +180,53 @@ def test_contributing_lists_the_layers_and_the_order_of_domains_that_the_linter_
     assert order.split(", ") == contracts["Domains in one order"]["layers"]
 
 
+def test_the_decision_on_dependencies_lists_each_and_each_internal_of_dagster() -> None:
+    text = (ROOT / "docs" / "decisions" / "0008-dependencies.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    declared = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    for requirement in declared:
+        [name] = re.findall(r"^[\w-]+", requirement)
+        assert re.search(rf"(?<![\w-]){name}(?![\w-])", text), f"{name} is not in the table"
+    rows = re.findall(r"^\| (`dagster\._.+?) \| (.+?) \|", text, re.MULTILINE)
+    listed = {
+        (module, file)
+        for modules, files in rows
+        for module in re.findall(r"`([\w.]+)`", modules)
+        for file in re.findall(r"`([\w/]+\.py)`", files)
+    }
+    package = ROOT / "marketing_pipelines"
+    imports = {
+        (module, str(path.relative_to(package)))
+        for path in package.rglob("*.py")
+        for module in re.findall(r"from (dagster\._[\w.]+) import", path.read_text("utf-8"))
+    }
+    assert imports <= listed
+    assert {module for module, _ in listed} == {module for module, _ in imports}
+
+
+def test_the_error_sentences_that_operators_look_up_are_in_the_code() -> None:
+    page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    section = page.partition("## What the error sentences mean")[2].partition("\n## ")[0]
+    sentences = re.findall(r"^\| `(.+?)`", section, re.MULTILINE)
+    assert len(sentences) >= 25
+    texts = list(_texts_by_file())
+    for sentence in sentences:
+        parts = [part.strip(" '") for part in re.split(r"…|: |\b\d+\b", sentence)]
+        assert any(all(part in text for part in parts) for text in texts), sentence
+
+
+def _texts_by_file() -> Iterator[str]:
+    """The texts in the code of each file of the package, SQL files whole."""
+    package = ROOT / "marketing_pipelines"
+    for path in package.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+        yield "\n".join(value for value in constants if isinstance(value, str))
+    for path in package.rglob("*.sql"):
+        yield path.read_text(encoding="utf-8")
+
+
 def _defined_in(module: Path) -> set[str]:
     """The names that a module defines at its top level."""
     names: set[str] = set()

@@ -84,4 +84,3 @@ def find(name: str) -> Queue:
 
 
 DEFAULT = declare(Queue("default"))
-CRM_EVENTS = declare(Queue("crm-events", per_second="setting", retry=Retry.listed(1, 5, 30)))

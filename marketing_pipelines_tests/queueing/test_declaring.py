@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from marketing_pipelines.domains.crm.tasks import CRM_EVENTS
 from marketing_pipelines.queueing import queues, tasks
-from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue
+from marketing_pipelines.queueing.queues import DEFAULT, Queue
 from marketing_pipelines.queueing.tasks import UnknownTaskError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.queueing.installed import install, recording

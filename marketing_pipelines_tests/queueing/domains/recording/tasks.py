@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.tasks import CRM_EVENTS
 from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing.bus import BusEvent, consumer
-from marketing_pipelines.queueing.queues import CRM_EVENTS, DEFAULT, Queue, declare
+from marketing_pipelines.queueing.queues import DEFAULT, Queue, declare
 from marketing_pipelines.queueing.retries import Retry
 from marketing_pipelines.queueing.tasks import Snooze, TaskContext, task
 
