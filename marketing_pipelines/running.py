@@ -34,7 +34,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asked for."""
+    """A request to run a job, as the command line makes it."""
 
     job: str
     first: str | None = None
@@ -95,7 +95,7 @@ def run_job(
 def run_marked(
     *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance
 ) -> Iterator[Outcome]:
-    """Does every marked partition, oldest first, and only then what follows from them.
+    """Does every marked partition, oldest first, then the partitions above them.
 
     This is what schedules and sensors do by themselves while the daemon runs.
     """

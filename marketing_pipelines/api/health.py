@@ -33,13 +33,13 @@ _HEALTH = models.of_dataclass(Health)
 
 @router.get("/health/live", responses=refusals(400, 413))
 def live() -> Live:
-    """Whether the process answers; it asks nobody."""
+    """Answers while the process lives; asks no store."""
     return Live.model_validate(health.live())
 
 
 @router.get("/health/ready", responses=refusals(400, 413, 503))
 def ready(site: Here) -> Ready:
-    """Whether the database answers, too."""
+    """Answers if the database answers, too."""
     with site.engine.connect() as connection:
         return Ready.model_validate(health.ready(connection))
 

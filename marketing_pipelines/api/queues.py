@@ -24,7 +24,7 @@ Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 class Redriven(BaseModel):
-    """How many dead letters went back to their queue."""
+    """The number of dead letters that went back to their queue."""
 
     redriven: int = Field(description="0: it went back, or was discarded, before")
 

@@ -147,7 +147,7 @@ def demo(
 
 
 def _send(engine: sa.Engine, settings: Settings) -> int:
-    """Does what a worker would do; returns how many messages went out."""
+    """Sends due messages as a worker does; returns their number."""
     from marketing_pipelines.domains.delivery.sending import send_batch
     from marketing_pipelines.domains.delivery.tasks import SENDERS
     from marketing_pipelines.domains.delivery.transports import Outbox

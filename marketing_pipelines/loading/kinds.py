@@ -1,4 +1,4 @@
-"""What each kind of entity file may hold: the one place to declare another kind.
+"""The kinds of entity file and their columns: the one place to declare another kind.
 
 Identifiers in generated SQL come from here and from nowhere else.
 """
@@ -176,8 +176,8 @@ def _unused(row: Row, column: str) -> str | None:
 
 
 def _status_instant(name: str) -> Column:
-    """An instant of a program's status, which the database writes where no file names it: an empty
-    cell clears it only before the program starts."""
+    """Returns the column of an instant of a program's status. The database writes it if no file
+    names it; an empty cell clears it only before the program starts."""
     return Column(
         name,
         "instant",

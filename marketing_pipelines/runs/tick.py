@@ -1,4 +1,4 @@
-"""`Tick`: what a job works for, and the transactions in which it writes, under its lock.
+"""`Tick`: the subject of a job's work, and the transactions in which it writes, under its lock.
 
 The connection that holds the lock is the one that writes: a lost connection is a lost lock, and
 cannot write.
@@ -44,7 +44,7 @@ Isolation = Literal["repeatable read", "read committed"]
 
 @dataclass
 class Tick:
-    """What a job works for, and the only way it writes."""
+    """The instant or partitions of a job's work, and its only way to write."""
 
     job: str
     instant: dt.datetime
@@ -72,7 +72,8 @@ class Tick:
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for locks instead of skipping: ranges, and what the marks ask for."""
+        """True if it waits for locks instead of skipping. Ranges do, and runs that marks
+        request."""
         return len(self.windows) > 1 or ONLY_MARKED_TAG in self.context.run.tags
 
     @property
@@ -97,7 +98,7 @@ class Tick:
 
     @property
     def progress(self) -> str:
-        """How many of a range's partitions are done, and which; they are done from the first on."""
+        """The sentence on the done partitions of a range; they are done from the first on."""
         done = f"{len(self.done)} of {len(self.windows)} partitions are done"
         return f"{done}: {min(self.done)} to {max(self.done)}." if self.done else f"{done}."
 
@@ -236,7 +237,7 @@ class Tick:
         return self.failures.attempts(connection, items, name)
 
     def result(self, **metadata: Any) -> dg.MaterializeResult[Any]:
-        """What the asset returns: rows, seconds, CPU seconds, peak memory, and its own."""
+        """Returns the asset's result: rows, seconds, CPU seconds, memory, its own metadata."""
         seconds = time.monotonic() - self.started
         numbers: dict[str, Any] = {
             "rows": self.rows,

@@ -57,7 +57,8 @@ def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
 
 
 def limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
-    """Has the server end a statement at the job's time limit, and a silent session soon after.
+    """Limits the server: a statement ends at the job's time, a silent session soon after. Otherwise
+    the locks of a session whose client is gone would last for ever.
 
     A session whose client cannot be reached any more would hold its locks for ever.
     """

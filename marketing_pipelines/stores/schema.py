@@ -79,7 +79,7 @@ def show_attributes(connection: sa.Connection, *, allowed: bool) -> None:
 
 
 def analysts_see_attributes(connection: sa.Connection) -> bool:
-    """Whether the role of the analysts may read names and attributes of contacts."""
+    """Returns true if the analysts' role may read names and attributes of contacts."""
     may_read = sa.func.has_table_privilege(
         "marketing_reader", "analytics.contact_attributes", "select"
     )
@@ -115,7 +115,7 @@ def _ours(url: URL) -> URL:
 
 
 def _is_current(connection: sa.Connection) -> bool:
-    """Whether the newest migration has run; spares the commands the import of Alembic."""
+    """Returns true if the newest migration has run; spares the commands the import of Alembic."""
     return _stored_version(connection) == _head(_known_versions())
 
 
@@ -197,7 +197,7 @@ def require_supported_server(connection: sa.Connection) -> None:
 
 
 def behind_transaction_pooler(connection: sa.Connection) -> bool:
-    """Whether two connections of ours change or share server processes between transactions.
+    """Returns true if our connections change or share server processes between transactions.
 
     A pooler that hands out the last used process gives both the same; one that hands them out in
     turn gives another to the one that asks twice.

@@ -1,4 +1,4 @@
-"""A mover: one connection's share of a pass of the step engine.
+"""A batch worker: one connection's share of a pass of the step engine.
 
 It works in batches, each one transaction: it locks contacts who are due, does their steps, type by
 type, until nobody in hand is due any more, and writes where they stand. Locks are those of rows:
@@ -90,11 +90,11 @@ class BatchWorker:
             self.run(begin)
 
     def halt(self) -> None:
-        """Has it stop before its next statement."""
+        """Stops the worker before its next statement."""
         self._stopped = True
 
     def stop(self, *, by_force: bool = False) -> None:
-        """Has it stop, from another thread: the statement that it waits for is ended, or its
+        """Stops the worker from another thread. The statement that it waits for is canceled, or its
         connection is cut."""
         self._stopped = True
         if self._driver is not None:
@@ -190,7 +190,7 @@ class BatchWorker:
     def _move_as_far_as_possible(
         self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError
     ) -> Moved:
-        """Does the steps that one contact can do, and takes it out at the one that it cannot."""
+        """Does the steps that one contact can do, and fails it at the first that it cannot."""
         rounds = self._rounds
         moved = Moved()
         try:
@@ -204,7 +204,7 @@ class BatchWorker:
         return moved
 
     def _take(self, connection: sa.Connection, first: int, last: int) -> None:
-        """Has some of those who were claimed in hand, as they were."""
+        """Copies a part of the claimed contacts into the batch, in their state at the claim."""
         connection.execute(sa.text("truncate moving, outcomes"))
         connection.execute(read_sql("take_claimed"), {"first": first, "last": last})
 
@@ -252,7 +252,7 @@ class BatchWorker:
         self._hold(connection, own)
 
     def _move(self, connection: sa.Connection, most_rounds: int = MAX_ROUNDS) -> Moved:
-        """Does the steps of those in hand until none of them is due."""
+        """Does the steps of the batch until none of its contacts is due."""
         moved = Moved()
         self._rounds = 0
         if self.work.suppressed_exit and self._do(connection, "exit_suppressed").rowcount:
@@ -319,7 +319,7 @@ class BatchWorker:
         self._do(connection, "branch", type="branch")
 
     def _hold(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
-        """Has contacts stay where they are."""
+        """Leaves contacts at the steps, because these cannot be done."""
         if steps:
             connection.execute(read_sql("hold_steps"), {"steps": [one.id for one in steps]})
 
@@ -340,12 +340,12 @@ class BatchWorker:
 
 
 def _is_of_data(error: sa.exc.DBAPIError) -> bool:
-    """Whether what a row holds made the statement fail: data, a constraint, a trigger's refusal."""
+    """Returns true if a row made the statement fail: by a value, a constraint, a trigger."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return not error.connection_invalidated and state[:2] in _OF_DATA
 
 
 def _is_collision(error: sa.exc.DBAPIError) -> bool:
-    """Whether another transaction was in the way, in a circle or by a change."""
+    """Returns true if another transaction was in the way, by a deadlock or a change."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return not error.connection_invalidated and state.startswith("40")

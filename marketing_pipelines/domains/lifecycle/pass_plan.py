@@ -14,7 +14,7 @@ BATCH = 20_000
 
 @dataclass(frozen=True)
 class PassPlan:
-    """What the movers of a pass share: the work as it was planned, and what they find out of it.
+    """The plan that the workers of a pass share, and the faults that they find in its steps.
 
     Attributes:
         kind: Of the programs.
@@ -48,7 +48,7 @@ class PassPlan:
 
 @dataclass
 class Moved:
-    """How many were moved.
+    """Counts of moved contacts.
 
     Attributes:
         taken: Contacts who were due and taken in hand.

@@ -97,7 +97,7 @@ class Comparison(_Node):
 
     @property
     def has_value(self) -> bool:
-        """Whether the rule gives a value, be it null."""
+        """True if the rule gives a value, even null."""
         return "value" in self.model_fields_set
 
     @property
@@ -123,7 +123,7 @@ class Property(Comparison):
 
 
 class EventCondition(_Node):
-    """How often the contact has such events, or what its latest one is like."""
+    """A condition on the number of a contact's events, or on the latest one."""
 
     event: Name
     op: CountOperator = ">="
@@ -137,12 +137,12 @@ class EventCondition(_Node):
 
     @property
     def count_op(self) -> CountOperator:
-        """How the number of events is compared; `"times": 0` alone means never."""
+        """The comparison of the number of events; `"times": 0` alone means never."""
         return "=" if self.times == 0 and "op" not in self.model_fields_set else self.op
 
     @property
     def prefix(self) -> str | None:
-        """What the type must begin with, where it ends with `*`."""
+        """The beginning of the event type, if it ends with `*`."""
         return self.event[:-1] if self.event.endswith("*") else None
 
     @property
@@ -226,7 +226,7 @@ def parse_value(raw: Any) -> Any:
 
 
 def problem_of(text: str) -> str | None:
-    """What is wrong with a rule's JSON, whatever the data; None: nothing."""
+    """Returns the problem of a rule's JSON, without looking at data; None: it is right."""
     try:
         parse(text)
     except RuleError as error:
@@ -260,7 +260,7 @@ def predicates(condition: EventCondition) -> Iterator[tuple[Property, str]]:
 
 
 def _check(condition: Any, path: str) -> None:
-    """What the models cannot say: how operators, values and dates fit each other."""
+    """Checks the parts that the models cannot: operators, values and dates must fit."""
     if isinstance(condition, Attribute):
         _check_comparison(condition, path)
     elif isinstance(condition, InSegment):

@@ -1,4 +1,4 @@
-"""What analysts may do: names and attributes to read, nothing to lock, notify or write."""
+"""Rights of analysts: names and attributes to read, nothing to lock, notify or write."""
 
 from marketing_pipelines.stores.schema import run_sql_file
 

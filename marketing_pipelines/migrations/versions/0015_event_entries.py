@@ -1,4 +1,4 @@
-"""When events arrived, and a policy that begins no second execution while one is under way."""
+"""Arrival instants of events, and a policy that begins no second execution at a time."""
 
 from marketing_pipelines.stores.schema import run_sql_file
 
