@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.addresses import Address, of_owner
 from marketing_pipelines.redaction import redact
-from marketing_pipelines.runs.incidents import alerts
+from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin

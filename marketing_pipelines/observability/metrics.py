@@ -27,8 +27,9 @@ from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import dead_letter_counts
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
-from marketing_pipelines.runs.incidents import OF_THE_JOB, alerts
+from marketing_pipelines.runs.incidents import OF_THE_JOB
 from marketing_pipelines.runs.sessions import FAILURES, close_abandoned
+from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting

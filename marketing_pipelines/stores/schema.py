@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores import zone_table
+from marketing_pipelines.stores import schema_files, zone_table
 from marketing_pipelines.stores.postgres import (
     OLDEST_VERSION,
     connecting,
@@ -34,7 +34,9 @@ MORE_THAN_READING = (
 
 
 def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
-    """Runs the migrations that are missing; stores or compares zones.
+    """Runs the missing migrations and applies the files of `schema/`; stores or compares zones.
+
+    One transaction does both: a database has the whole schema of a release, or of the one before.
 
     Raises:
         ConfigurationError: the server is too old, sits behind a transaction pooler, or the stored
@@ -46,14 +48,14 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
         require_supported_server(connection)
         _refuse_newer(connection)
         if not _is_current(connection):
-            with _only_one(connection):
+            with _only_one(connection), connection.begin():
                 _upgrade(connection)
                 connection.execute(
                     pg.insert(installation)
                     .values(id=1, timezone=settings.timezone)
                     .on_conflict_do_nothing()
                 )
-                connection.commit()
+                schema_files.apply(connection)
         if zone_table.is_older(connection):
             with _only_one(connection):
                 if zone_table.is_older(connection):
@@ -115,8 +117,14 @@ def _ours(url: URL) -> URL:
 
 
 def _is_current(connection: sa.Connection) -> bool:
-    """Returns true if the newest migration has run; spares the commands the import of Alembic."""
-    return _stored_version(connection) == _head(_known_versions())
+    """Returns true if nothing is to be done; spares the commands the import of Alembic."""
+    is_at_head = _stored_version(connection) == head_revision()
+    return is_at_head and schema_files.are_applied(connection)
+
+
+def head_revision() -> str:
+    """The newest migration of this release."""
+    return _head(_known_versions())
 
 
 def _refuse_newer(connection: sa.Connection) -> None:

@@ -4,11 +4,14 @@ Domains declare their own tables in `domains/<domain>/tables.py`; all share `met
 test compares with what the migrations build.
 """
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.locations import PACKAGE
 
 metadata = sa.MetaData(
     naming_convention={
@@ -19,6 +22,13 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def load_tables() -> sa.MetaData:
+    """Imports every `tables.py` of the project, so that `metadata` has all tables."""
+    for file in sorted(PACKAGE.rglob("tables.py")):
+        importlib.import_module(".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts))
+    return metadata
 
 
 def identity(comment: str) -> sa.Column[int]:
@@ -108,6 +118,16 @@ zones = sa.Table(
     schema="ops",
     comment="Time zones as the package tzdata has them: what clocks are ahead of UTC, and from "
     "when on",
+)
+
+schema_files = sa.Table(
+    "schema_files",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True, comment="Path of the file in `schema/`"),
+    sa.Column("sha256", sa.Text, nullable=False, comment="SHA-256 of its text"),
+    sa.Column("release", sa.Text, nullable=False, comment="Release that applied it"),
+    schema="ops",
+    comment="Files of functions, views, triggers, rights and comments that this database has",
 )
 
 job_sessions = sa.Table(

@@ -22,12 +22,8 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.observability import alerts as alerts_module
 from marketing_pipelines.observability.alerts import LEASE, UI_VARIABLE, Recipients, deliver
-from marketing_pipelines.runs.incidents import (
-    SubjectFailure,
-    alerts,
-    failed,
-    recovered,
-)
+from marketing_pipelines.runs.incidents import SubjectFailure, failed, recovered
+from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds

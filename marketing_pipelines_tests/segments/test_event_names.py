@@ -177,7 +177,7 @@ def test_events_of_before_are_known_after_the_migration(acme: Installation) -> N
     before = acme.rows(known)
     files = resources.files("marketing_pipelines.migrations").joinpath("sql").iterdir()
     [migration] = [file for file in files if file.name.endswith("_event_fields.sql")]
-    fill = migration.read_text().partition("execute function segments.collect_event_fields();")[2]
+    fill = migration.read_text().partition("share row exclusive mode;")[2]
     with acme.engine.begin() as connection:
         connection.exec_driver_sql("delete from segments.event_fields")
         raw_cursor(connection).execute(fill)

@@ -3,26 +3,10 @@
 -- Steps: the next pass of the kind derives again what enrolments remember of an edited step. No two
 -- passes of a kind work at once, so it also sees contacts that came there by the plan of before.
 alter table lifecycle.steps add column is_edited boolean default false not null;
-comment on column lifecycle.steps.is_edited is
-    'Whether it changed since a pass last looked; a trigger writes it';
 create index ix_steps_is_edited on lifecycle.steps (program_kind) where is_edited;
 
 drop trigger wake_edited_waits on lifecycle.steps;
 drop function lifecycle.wake_edited_waits();
-
-create function lifecycle.note_edited() returns trigger
-language plpgsql as $$
-begin
-    new.is_edited := true;
-    return new;
-end $$;
-
-create trigger note_edited
-before update on lifecycle.steps
-for each row when (
-    (old.type, old.config, old.enabled) is distinct from (new.type, new.config, new.enabled)
-)
-execute function lifecycle.note_edited();
 
 -- Steps that were switched off or edited before this release.
 update lifecycle.steps as step set is_edited = true
@@ -45,278 +29,37 @@ CREATE TABLE lifecycle.contact_changes (
     CONSTRAINT ck_contact_changes_change CHECK (change in ('zone', 'unreachable'))
 );
 CREATE INDEX ix_contact_changes_program_kind ON lifecycle.contact_changes (program_kind, change, id);
-COMMENT ON TABLE lifecycle.contact_changes IS 'Changes of contacts that passes of the step engine have yet to look at; triggers write it';
-COMMENT ON COLUMN lifecycle.contact_changes.id IS 'Row number';
-COMMENT ON COLUMN lifecycle.contact_changes.program_kind IS 'campaign, sequence or journey';
-COMMENT ON COLUMN lifecycle.contact_changes.organization_id IS 'Organization (tenant)';
-COMMENT ON COLUMN lifecycle.contact_changes.contact_id IS 'Contact; null = all of the organization';
-COMMENT ON COLUMN lifecycle.contact_changes.change IS 'zone = its time zone is another; unreachable = it unsubscribed, complained or bounced';
-COMMENT ON COLUMN lifecycle.contact_changes.at IS 'Passes of ticks after this look at it; null = every pass';
 
--- Waits until a local time are in the contact's zone, else in the organization's; kinds without such
--- a wait need no note. `execute` plans anew by the number of changed rows: a plan that the session
--- keeps from a statement of one row compares all with all in one of many.
-create function lifecycle.note_zones() returns trigger
-language plpgsql as $$
-begin
-    execute $query$
-        insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change)
-        select local_wait.program_kind, after.organization_id, after.id, 'zone'
-        from before_change as before
-        join after_change as after using (id)
-        join (
-            select distinct organization_id, program_kind
-            from lifecycle.steps
-            where type = 'wait' and jsonb_exists_any(config, array['until', 'weekday'])
-        ) as local_wait on local_wait.organization_id = after.organization_id
-        where before.timezone is distinct from after.timezone
-        order by 1, 2, 3
-    $query$;
-    return null;
-end $$;
-
-create trigger note_zones
-after update on crm.contacts
-referencing old table as before_change new table as after_change
-for each statement execute function lifecycle.note_zones();
-
-create function lifecycle.note_organization_zones() returns trigger
-language plpgsql as $$
-begin
-    execute $query$
-        insert into lifecycle.contact_changes (program_kind, organization_id, change)
-        select distinct step.program_kind, step.organization_id, 'zone'
-        from before_change as before
-        join after_change as after using (id)
-        join lifecycle.steps as step on step.organization_id = after.id
-        where before.timezone is distinct from after.timezone
-            and step.type = 'wait' and jsonb_exists_any(step.config, array['until', 'weekday'])
-        order by 1, 2
-    $query$;
-    return null;
-end $$;
-
-create trigger note_organization_zones
-after update on crm.organizations
-referencing old table as before_change new table as after_change
-for each statement execute function lifecycle.note_organization_zones();
-
--- Contacts leave a sequence when they unsubscribe, complain or bounce, also while they wait.
-create function lifecycle.note_suppressions() returns trigger
-language plpgsql as $$
-begin
-    insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change)
-    select distinct 'sequence', organization_id, contact_id, 'unreachable'
-    from touched
-    where channel in ('email', 'all')
-    order by 2, 3;
-    return null;
-end $$;
-
-create trigger note_suppressions_after_insert
-after insert on delivery.suppressions
-referencing new table as touched
-for each statement execute function lifecycle.note_suppressions();
-
-create trigger note_suppressions_after_change
-after update on delivery.suppressions
-referencing new table as touched
-for each statement execute function lifecycle.note_suppressions();
-
--- Each bounce by its instant: of those at one contact, one may be before an enrolment and one after it.
-create function lifecycle.note_bounces() returns trigger
-language plpgsql as $$
-begin
-    insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change, at)
-    select distinct 'sequence', organization_id, contact_id, 'unreachable', occurred_at
-    from touched
-    where event_type = 'bounced'
-        and coalesce(properties ->> 'channel', 'email') not in ('sms', 'push')
-    order by 2, 3, 5;
-    return null;
-end $$;
-
-create trigger note_bounces
-after insert on analytics.contact_activity
-referencing new table as touched
-for each statement execute function lifecycle.note_bounces();
-
--- Those who wait in sequences already.
+-- Contacts that wait in sequences already. Writers wait until the triggers are there as well, which
+-- note the next ones.
+lock table only analytics.contact_activity, delivery.suppressions in share row exclusive mode;
 insert into lifecycle.contact_changes (program_kind, organization_id, contact_id, change)
 select distinct 'sequence', organization_id, contact_id, 'unreachable'
 from lifecycle.enrolments
 where program_kind = 'sequence' and status = 'active'
 order by 2, 3;
 
--- Why a contact that entered at an instant leaves a sequence at a tick; null: it does not.
-create function lifecycle.reason_to_leave(
-    contact bigint, entered_at timestamptz, tick timestamptz
-) returns table (reason text)
-language sql stable as $$
-    select coalesce(
-        (
-            select suppression.reason
-            from delivery.suppressions as suppression
-            where suppression.contact_id = contact
-                and suppression.channel in ('email', 'all')
-            order by suppression.since
-            limit 1
-        ),
-        (
-            select 'bounced'
-            from analytics.contact_activity as activity
-            where activity.contact_id = contact
-                and activity.event_type = 'bounced'
-                and activity.occurred_at >= reason_to_leave.entered_at
-                and activity.occurred_at < tick
-                and coalesce(activity.properties ->> 'channel', 'email') not in ('sms', 'push')
-            limit 1
-        )
-    )
-$$;
-
--- A contact that has not come to the first step is due when it enters.
-create function lifecycle.renew_entrance() returns trigger
-language plpgsql as $$
-begin
-    new.next_step_at := new.entered_at;
-    return new;
-end $$;
-
-create trigger renew_entrance
-before update on lifecycle.enrolments
-for each row when (
-    new.status = 'active' and new.step_id is null
-    and old.entered_at is distinct from new.entered_at
-    and old.next_step_at is not distinct from new.next_step_at
-)
-execute function lifecycle.renew_entrance();
-
 -- Open tasks of the contact's owner go to the next one.
 create index ix_tasks_contact_id on crm.tasks (contact_id) where state = 'open';
 
-create function crm.hand_over_tasks() returns trigger
-language plpgsql as $$
-begin
-    execute $query$
-        update crm.tasks as task set owner_id = after.owner_id
-        from before_change as before
-        join after_change as after using (id)
-        where before.owner_id is distinct from after.owner_id
-            and task.contact_id = after.id and task.state = 'open'
-            and task.owner_id is not distinct from before.owner_id
-    $query$;
-    return null;
-end $$;
-
-create trigger hand_over_tasks
-after update on crm.contacts
-referencing old table as before_change new table as after_change
-for each statement execute function crm.hand_over_tasks();
-
--- Programs: an instant that a status needs is written with it where the statement names none, and is
--- never cleared while the status lasts.
-create function lifecycle.note_status() returns trigger
-language plpgsql as $$
-begin
-    if tg_op = 'UPDATE' then
-        if new.status is distinct from old.status then
-            -- The instant of an earlier time in a status is not that of this change.
-            if new.status = 'active' then
-                new.resumed_at := now();
-            elsif new.status = 'paused' and new.paused_at is not distinct from old.paused_at then
-                new.paused_at := now();
-            end if;
-            -- A column that only campaigns have is named only where the status is one of theirs.
-            if old.status = 'cancelled' then
-                if new.cancelled_at is not distinct from old.cancelled_at then
-                    new.cancelled_at := null;
-                end if;
-            elsif old.status = 'completed' then
-                if new.completed_at is not distinct from old.completed_at then
-                    new.completed_at := null;
-                end if;
-            end if;
-        elsif new.status = 'paused' then
-            new.paused_at := coalesce(new.paused_at, old.paused_at);
-        elsif new.status = 'cancelled' then
-            new.cancelled_at := coalesce(new.cancelled_at, old.cancelled_at);
-        elsif new.status = 'completed' then
-            new.completed_at := coalesce(new.completed_at, old.completed_at);
-        end if;
-        if new.status in ('active', 'paused', 'completed') then
-            new.started_at := coalesce(new.started_at, old.started_at);
-        end if;
-    end if;
-    if new.status = 'active' then
-        new.started_at := coalesce(new.started_at, least(new.paused_at, now()));
-    elsif new.status = 'paused' then
-        new.paused_at := coalesce(new.paused_at, now());
-        new.started_at := coalesce(new.started_at, least(new.paused_at, now()));
-    elsif new.status = 'completed' then
-        new.completed_at := coalesce(new.completed_at, now());
-        new.started_at := coalesce(new.started_at, least(new.completed_at, now()));
-    elsif new.status = 'cancelled' then
-        new.cancelled_at := coalesce(new.cancelled_at, now());
-    end if;
-    return new;
-end $$;
-
--- Campaign days that are done already, and yesterday, which may be counted this very moment, become
--- stale from an instant on.
-create function campaigns.mark_days_from(changed_from timestamptz) returns void
-language plpgsql as $$
-begin
-    insert into analytics.stale_partitions (asset, partition, xid)
-    select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint
-    from ops.installation
-    cross join lateral (
-        select finished.partition as day
-        from analytics.finished_partitions as finished
-        where finished.asset = 'analytics/campaign_daily_stats'
-        union
-        select to_char((now() at time zone timezone) - interval '1 day', 'YYYY-MM-DD')
-    ) as days
-    where day >= to_char(changed_from at time zone timezone, 'YYYY-MM-DD')
-    on conflict do nothing;
-end $$;
-
--- The days of a campaign begin when it is started, and end when it is cancelled.
-create function campaigns.first_day(status text, started_at timestamptz) returns timestamptz
-language sql immutable parallel safe as $$
-    select started_at where status not in ('draft', 'scheduled', 'imported')
-$$;
-
-create or replace function campaigns.mark_campaign_days() returns trigger
-language plpgsql as $$
-declare
-    changed_from timestamptz;
-begin
-    if tg_op = 'UPDATE' then
-        select min(case
-                       when first_before is distinct from first_after
-                           then least(first_before, first_after)
-                       else least(before.cancelled_at, after.cancelled_at)
-                   end)
-        into changed_from
-        from before_change as before
-        join after_change as after using (id)
-        cross join lateral (
-            select campaigns.first_day(before.status, before.started_at) as first_before,
-                   campaigns.first_day(after.status, after.started_at) as first_after
-        ) as days
-        where (first_before, before.cancelled_at) is distinct from (first_after, after.cancelled_at);
-    else
-        select min(campaigns.first_day(status, started_at)) into changed_from from touched;
-    end if;
-    perform campaigns.mark_days_from(changed_from);
-    return null;
-end $$;
-
 -- Days that have zeros of campaigns that are not started.
-select campaigns.mark_days_from(min(started_at))
-from campaigns.campaigns
-where status in ('draft', 'scheduled', 'imported');
+insert into analytics.stale_partitions (asset, partition, xid)
+select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint
+from ops.installation
+cross join (
+    select min(started_at) as started_at
+    from campaigns.campaigns
+    where status in ('draft', 'scheduled', 'imported')
+) as earliest
+cross join lateral (
+    select finished.partition as day
+    from analytics.finished_partitions as finished
+    where finished.asset = 'analytics/campaign_daily_stats'
+    union
+    select to_char((now() at time zone timezone) - interval '1 day', 'YYYY-MM-DD')
+) as days
+where day >= to_char(earliest.started_at at time zone timezone, 'YYYY-MM-DD')
+on conflict do nothing;
 
 -- Instants that no file named: the latest known of the program.
 with lacking as materialized (
@@ -400,57 +143,6 @@ from known
 where known.id = program.id;
 
 drop trigger note_resumed on campaigns.campaigns;
-create trigger note_status
-before insert or update on campaigns.campaigns
-for each row execute function lifecycle.note_status();
-
 drop trigger note_resumed on campaigns.sequences;
-create trigger note_status
-before insert or update on campaigns.sequences
-for each row execute function lifecycle.note_status();
-
 drop trigger note_resumed on journey.journeys;
-create trigger note_status
-before insert or update on journey.journeys
-for each row execute function lifecycle.note_status();
 drop function lifecycle.note_resumed();
-
-create or replace view lifecycle.programs as
-select 'campaign' as kind, id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
-from campaigns.campaigns
-union all
-select 'sequence', id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
-from campaigns.sequences
-union all
-select 'journey', id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
-from journey.journeys;
-
-comment on column campaigns.campaigns.started_at is
-    'When it was activated: by its file, else when its status changed';
-comment on column campaigns.campaigns.paused_at is
-    'When it was last paused: by its file, else when its status changed';
-comment on column campaigns.campaigns.cancelled_at is
-    'When it was cancelled: by its file, else when its status changed';
-comment on column campaigns.sequences.started_at is
-    'When it was activated: by its file, else when its status changed';
-comment on column campaigns.sequences.paused_at is
-    'When it was last paused: by its file, else when its status changed';
-comment on column campaigns.sequences.cancelled_at is
-    'When it was cancelled: by its file, else when its status changed';
-comment on column journey.journeys.started_at is
-    'When it was activated: by its file, else when its status changed';
-comment on column journey.journeys.paused_at is
-    'When it was last paused: by its file, else when its status changed';
-comment on column journey.journeys.cancelled_at is
-    'When it was cancelled: by its file, else when its status changed';
-comment on column lifecycle.programs.started_at is
-    'When it was activated: by its file, else when its status changed';
-comment on column lifecycle.programs.cancelled_at is
-    'When it was cancelled: by its file, else when its status changed';
-comment on column campaigns.campaigns.completed_at is
-    'When its last contact finished, or as its file says';
-
-revoke all on all functions in schema lifecycle, campaigns, crm from public;

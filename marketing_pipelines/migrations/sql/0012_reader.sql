@@ -1,24 +1,7 @@
 -- Rights of the analysts' role: reading alone.
 
--- Contacts by name, with all that is known of them; MARKETING_ANALYST_ATTRIBUTES hides it.
-create view analytics.contact_attributes as
-select id as contact_id, organization_id, external_id, first_name, last_name, phone, timezone,
-       attributes
-from crm.contacts;
-comment on view analytics.contact_attributes is
-    'Names and attributes of contacts, to join; absent for analysts where MARKETING_ANALYST_ATTRIBUTES is off';
-comment on column analytics.contact_attributes.contact_id is 'Contact number';
-comment on column analytics.contact_attributes.organization_id is 'Organization (tenant)';
-comment on column analytics.contact_attributes.external_id is
-    'Id in the system the row comes from';
-comment on column analytics.contact_attributes.first_name is 'First name';
-comment on column analytics.contact_attributes.last_name is 'Last name';
-comment on column analytics.contact_attributes.phone is 'Phone number';
-comment on column analytics.contact_attributes.timezone is
-    'IANA zone; null = the organization''s zone';
-comment on column analytics.contact_attributes.attributes is
-    'Columns of loaded files that have no column of their own, as JSON';
-grant select on analytics.contact_attributes to marketing_reader;
+-- Views that the role of this migration makes from now on are granted as those of the first release.
+alter default privileges in schema analytics grant select on tables to marketing_reader;
 
 -- PostgreSQL lets every role lock, notify, write large objects and messages into the log of
 -- changes, and end the sessions of its own name. Only the owner of these functions, a superuser,

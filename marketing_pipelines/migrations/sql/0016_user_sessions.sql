@@ -9,13 +9,6 @@ CREATE TABLE ops.user_sessions (
     CONSTRAINT fk_user_sessions_token_id FOREIGN KEY(token_id) REFERENCES ops.tokens (id)
 );
 CREATE INDEX ix_user_sessions_token_id ON ops.user_sessions (token_id);
-COMMENT ON TABLE ops.user_sessions IS 'Sign-ins to the pages and the Dagster UI; signing out and revoking the token delete them';
-COMMENT ON COLUMN ops.user_sessions.id IS 'Number of the sign-in';
-COMMENT ON COLUMN ops.user_sessions.token_id IS 'Token that was shown';
-COMMENT ON COLUMN ops.user_sessions.created_at IS 'Time of the sign-in';
-COMMENT ON COLUMN ops.user_sessions.last_seen_at IS 'Time of a late call, to the minute';
-COMMENT ON COLUMN ops.user_sessions.expires_at IS 'End of the sign-in, 12 hours after it';
 
 -- Calls without a valid token share one entry once there are many of them in a minute.
 ALTER TABLE ops.audit_log ADD COLUMN calls INTEGER DEFAULT 1 NOT NULL;
-COMMENT ON COLUMN ops.audit_log.calls IS 'Calls that the entry stands for; more than one: calls without a valid token, beyond the first of their minute';

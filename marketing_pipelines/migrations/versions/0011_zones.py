@@ -15,6 +15,6 @@ depends_on = None
 
 def upgrade() -> None:
     run_sql_file("0011_zones.sql")
-    # Triggers of later migrations read the zones; a new database has nothing to mark.
+    # The triggers of this release read the zones; a new database has nothing to mark.
     if op.get_bind().execute(sa.select(installation.c.id)).first() is not None:
         zone_table.write(op.get_bind())

@@ -1,6 +1,4 @@
-"""Text is true or false for rules in any case of its letters."""
-
-from marketing_pipelines.stores.schema import run_sql_file
+"""Text is true or false for rules in any case of its letters: the function is in `schema/`."""
 
 revision = "0014"
 down_revision = "0013"
@@ -9,4 +7,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_sql_file("0014_booleans.sql")
+    pass

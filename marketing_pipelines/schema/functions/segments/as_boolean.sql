@@ -1,4 +1,4 @@
--- Spreadsheets write TRUE and FALSE.
+-- Spreadsheets write TRUE and FALSE, so the case of the letters does not count.
 create or replace function segments.as_boolean(value jsonb) returns boolean
 language sql immutable parallel safe as $$
     select case when jsonb_typeof(value) in ('boolean', 'string') then

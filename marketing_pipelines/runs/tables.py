@@ -1,0 +1,40 @@
+"""The alerts of incidents."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.tables import identity, instant, metadata
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    identity("Alert number"),
+    sa.Column(
+        "incident_id",
+        sa.BigInteger,
+        sa.ForeignKey("ops.incidents.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="Incident that it tells of",
+    ),
+    sa.Column("kind", sa.Text, nullable=False, comment="first, third or recovery"),
+    *intents.columns(),
+    sa.Column(
+        "delivered_to",
+        pg.ARRAY(sa.Text),
+        nullable=False,
+        server_default="{}",
+        comment="Fingerprints of the addresses that took it, which are not asked again",
+    ),
+    instant("recorded_at", "When it was recorded", nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("incident_id", "kind"),
+    sa.CheckConstraint("kind in ('first', 'third', 'recovery')", name="kind"),
+    sa.CheckConstraint(
+        "state in ('queued', 'claimed', 'sending', 'sent', 'unknown', 'failed', 'muted', "
+        "'unaddressed')",
+        name="state",
+    ),
+    sa.Index("ix_alerts_open", "due_at", postgresql_where=sa.text("state = 'queued'")),
+    schema="ops",
+    comment="What is to be told of incidents: each kind once for each incident",
+)

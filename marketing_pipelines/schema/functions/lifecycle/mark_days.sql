@@ -1,0 +1,28 @@
+-- Campaign days that are over or done become stale when enrolments of that day change. Whether a
+-- day is over is judged by the writer's own time: a trigger has no tick. The count of a day waits
+-- for transactions that began before the day ended.
+create or replace function lifecycle.mark_days(instants timestamptz[]) returns void
+language plpgsql as $$
+begin
+    insert into analytics.stale_partitions (asset, partition, xid)
+    with days as materialized (
+        select distinct
+            to_char(ops.local_time(at, zone.starts_at, zone.utc_offsets), 'YYYY-MM-DD') as day
+        from ops.installation
+        join ops.zones as zone on zone.name = installation.timezone
+        cross join unnest(instants) as at
+        where at is not null
+    )
+    select finished.asset, finished.partition, pg_current_xact_id()::text::bigint
+    from days
+    join analytics.finished_partitions as finished
+        on finished.asset = 'analytics/campaign_daily_stats' and finished.partition = days.day
+    union
+    select 'analytics/campaign_daily_stats', days.day, pg_current_xact_id()::text::bigint
+    from ops.installation
+    join ops.zones as zone on zone.name = installation.timezone
+    cross join lateral
+        to_char(ops.local_time(now(), zone.starts_at, zone.utc_offsets), 'YYYY-MM-DD') as today
+    join days on days.day < today
+    on conflict do nothing;
+end $$;

@@ -1,0 +1,3 @@
+create or replace trigger refuse_update
+before update or truncate on analytics.contact_activity
+for each statement execute function analytics.refuse_update();

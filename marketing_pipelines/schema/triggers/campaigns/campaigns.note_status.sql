@@ -1,0 +1,3 @@
+create or replace trigger note_status
+before insert or update on campaigns.campaigns
+for each row execute function lifecycle.note_status();

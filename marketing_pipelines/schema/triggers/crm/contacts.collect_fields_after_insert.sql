@@ -1,0 +1,4 @@
+create or replace trigger collect_fields_after_insert
+after insert on crm.contacts
+referencing new table as touched
+for each statement execute function segments.collect_fields();

@@ -1,0 +1,4 @@
+create or replace trigger note_touched_after_change
+after update on segments.manual_members
+referencing new table as touched
+for each statement execute function segments.note_touched('contact_id');

@@ -1,0 +1,17 @@
+create or replace view lifecycle.programs as
+select 'campaign' as kind, id, organization_id, external_id, name, status, started_at, resumed_at,
+       cancelled_at
+from campaigns.campaigns
+union all
+select 'sequence', id, organization_id, external_id, name, status, started_at, resumed_at,
+       cancelled_at
+from campaigns.sequences
+union all
+select 'journey', id, organization_id, external_id, name, status, started_at, resumed_at,
+       cancelled_at
+from journey.journeys;
+comment on view lifecycle.programs is 'Programs of every kind; contacts move while one is active';
+comment on column lifecycle.programs.kind is 'campaign, sequence or journey';
+comment on column lifecycle.programs.id is 'Number among those of its kind';
+comment on column lifecycle.programs.external_id is 'Name of it in its organization';
+comment on column lifecycle.programs.status is 'Contacts move while it is active';

@@ -1,0 +1,19 @@
+create or replace view lifecycle.used_segments as
+select trigger.segment_id
+from lifecycle.triggers as trigger
+join lifecycle.programs as program
+    on program.kind = trigger.program_kind and program.id = trigger.program_id
+where trigger.enabled and trigger.segment_id is not null and program.status = 'active'
+union
+select segment.id
+from lifecycle.steps as step
+join lifecycle.programs as program
+    on program.kind = step.program_kind and program.id = step.program_id
+cross join lateral jsonb_path_query(step.config -> 'rule', '$.**.segment') as named
+join segments.segments as segment
+    on segment.organization_id = step.organization_id
+    and (segment.external_id = named #>> '{}' or segment.id::text = named #>> '{}')
+where step.type = 'branch' and step.enabled and program.status = 'active';
+comment on view lifecycle.used_segments is
+    'Segments that triggers or branches of active programs name; they are always evaluated';
+comment on column lifecycle.used_segments.segment_id is 'Segment';
