@@ -163,7 +163,7 @@ def settings_table() -> str:
 
 
 def timetable() -> str:
-    """The clock of every job, and what starts the jobs that have none."""
+    """Every schedule, the start of jobs without one, and every sensor."""
     from marketing_pipelines.domains import load_jobs
     from marketing_pipelines.freshness.partitions import registered
     from marketing_pipelines.freshness.schedules import all_schedules
@@ -197,18 +197,18 @@ def timetable() -> str:
             "The reporting zone is `MARKETING_TIMEZONE`. Catch-up says what happens to ticks that "
             "were missed: `all` = every missed partition is done, oldest first; `once` = one run "
             "covers the gap; `skip` = nothing for ticks that are more than an hour old. "
-            "`marketing-pipelines timetable` also prints when "
-            "each clock strikes next.",
+            "`marketing-pipelines timetable` also prints the "
+            "next tick of each.",
             "",
             *_table(
                 ["cron", "zone", "job", "partitions", "catch-up", "only in", "owner", "file"], rows
             ),
-            "## Without a clock",
+            "## Without a schedule",
             "",
             *_table(["asset", "runs", "owner"], _unclocked({clock.job for clock in found})),
             "## Sensors",
             "",
-            *_table(["sensor", "looks every", "what it does", "while it is off"], _sensors()),
+            *_table(["sensor", "interval", "purpose", "while it is off"], _sensors()),
         ]
     )
 

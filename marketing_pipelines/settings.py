@@ -69,12 +69,12 @@ class Settings(BaseSettings):
 
     env: Literal["development", "staging", "production"] = Field(
         default="development",
-        description="Decides which jobs are on the clock; `timetable` shows those that are off.",
+        description="Environment of this installation; schedules of other environments are off.",
     )
     data_dir: Path = Field(
         default=Path(".data"),
         description="Folder of everything kept on this machine: lake, files, warehouse and, "
-        "where no database is named, PostgreSQL itself.",
+        "without `MARKETING_DATABASE_URL`, PostgreSQL itself.",
     )
     database_url: str | None = Field(
         default=None,
@@ -89,108 +89,107 @@ class Settings(BaseSettings):
     )
     dagster_database_url: str | None = Field(
         default=None,
-        description="Where Dagster keeps its runs and events. Unset: database `dagster` beside "
-        "the operational one.",
+        description="Database of Dagster's runs and events. Unset: database `dagster` on the "
+        "server of the operational one.",
     )
     reader_database_url: str | None = Field(
         default=None,
-        description="Connection of the role `marketing_reader` that `query` uses, where "
-        "`MARKETING_DATABASE_URL` names a server that asks for a password.",
+        description="Connection of the role `marketing_reader` for `query`, if the server of "
+        "`MARKETING_DATABASE_URL` asks for a password.",
     )
     analyst_attributes: Literal["on", "off"] | None = Field(
         default=None,
-        description="Whether analysts may read names and attributes of contacts "
-        "(`analytics.contact_attributes`, also in `warehouse.duckdb`). The database keeps it: "
-        "unset, it stays as it was set last, on in a new installation.",
+        description="Right of analysts to read names and attributes of contacts "
+        "(`analytics.contact_attributes`, also in `warehouse.duckdb`). The database stores it. "
+        "Unset: as set last, `on` in a new installation.",
     )
     lake_url: str | None = Field(
         default=None,
         description="Event lake: a folder or any fsspec URL (`s3://`, `gs://`, `abfs://`). "
-        "The URL's own package (s3fs, gcsfs, adlfs) is installed beside. Unset: `lake` in the "
+        "The URL's own package (s3fs, gcsfs, adlfs) must be installed. Unset: `lake` in the "
         "data folder.",
     )
     timezone: str = Field(
         default="UTC",
-        description="Reporting zone (IANA name): days and months are those of this zone, and so "
-        "are all clocks but the hourly ones, which run in UTC. Stored at first start; another "
+        description="Reporting zone (IANA name) of days, months and all schedules but the hourly "
+        "ones, which run in UTC. Stored at first start; another "
         "value needs `migrate --rebuild`.",
     )
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
-        description="What turns the lake into aggregates; spark is refused in this release.",
+        description="Engine that counts the lake; spark is refused in this release.",
     )
     secret_key: str | None = Field(
         default=None,
         min_length=32,
         repr=False,
-        description="Signs the cookies of `/admin`, at least 32 characters; several API processes "
-        "need the same. Unset: one is made and kept in the data folder.",
+        description="Key that signs the cookies of `/admin`, at least 32 characters; several API "
+        "processes need the same. Unset: a generated one in the data folder.",
     )
     cron_secret: str | None = Field(
         default=None,
         min_length=16,
         repr=False,
-        description="What external clocks send to `/cron/…` as bearer token, at least 16 "
+        description="Bearer token of external schedulers for `/cron/…`, at least 16 "
         "characters. Unset: these addresses answer 503.",
     )
     public_url: str | None = Field(
         default=None,
-        description="Where browsers reach the API when a proxy is in front of it, as "
+        description="Address of the API for browsers behind a proxy, as "
         "`https://marketing.example.org`. A server that listens on loopback answers only under "
-        "the names of loopback and of this URL; forms of this origin are accepted.",
+        "the names of loopback and of this URL. Forms of this origin are accepted.",
     )
     ui_url: str | None = Field(
         default=None,
-        description="The same for the Dagster UI, where a proxy gives it a name of its own.",
+        description="The same for the Dagster UI, if a proxy gives it a name of its own.",
     )
     ui_auth: bool | None = Field(
         default=None,
-        description="Whether the Dagster UI asks for a sign-in with a token, as `/admin` does: "
-        "`on` or `off`. Unset: on where the UI listens beyond loopback.",
+        description="Sign-in to the Dagster UI with a token, as for `/admin`: `on` or `off`. "
+        "Unset: `on` if the UI listens beyond loopback.",
     )
     trusted_proxies: str | None = Field(
         default=None,
         description="Addresses or networks of proxies, comma separated, whose headers "
-        "`X-Forwarded-For` and `X-Forwarded-Proto` are believed, as `127.0.0.1,10.0.0.0/8`. "
-        "Unset: no proxy's.",
+        "`X-Forwarded-For` and `X-Forwarded-Proto` are trusted, as `127.0.0.1,10.0.0.0/8`. "
+        "Unset: none.",
     )
     first_day: dt.date = Field(
         default=dt.date(2015, 1, 1),
-        description="First day that has partitions, the first of a month; events before it are "
+        description="First day with partitions, the first of a month; events before it are "
         "rejected at load.",
     )
     alert_urls: str | None = Field(
         default=None,
-        description="Where alerts go: [apprise](https://appriseit.com) URLs, comma separated. "
+        description="Addresses of alerts: [apprise](https://appriseit.com) URLs, comma separated. "
         "`team:analytics=URL` gets the alerts of that owner's jobs only; a bare URL gets all. "
         "Unset: alerts are rows of `ops.alerts` only.",
     )
     log_level: Literal["debug", "info", "warning"] = Field(
         default="warning",
-        description="What is logged to stderr: JSON lines, or text for people on a terminal. `up` "
-        "and `worker` log from `info` on unless this says otherwise.",
+        description="Lowest level of the log on stderr: JSON lines, or text on a terminal. `up` "
+        "and `worker` log from `info` on unless it is set.",
     )
     sentry_dsn: str | None = Field(
-        default=None, description="Sentry project that is told of final failures."
+        default=None, description="Sentry project that receives final failures."
     )
     step_connections: int = Field(
         default=2,
         ge=1,
-        description="Connections over which a job of the step engine moves contacts where more "
-        "than 20,000 are due; as many as the server has cores to spare. Three such jobs may run "
-        "at once.",
+        description="Connections over which a job of the step engine moves contacts if more "
+        "than 20,000 are due; at most the server's spare cores. Three such jobs may run at once.",
     )
     queue_concurrency: int = Field(
         default=3,
         ge=1,
-        description="Tasks of a queue that one worker process does at once, where the queue itself "
-        "does not say.",
+        description="Tasks of a queue that one worker process does at once, unless the queue "
+        "itself sets a number.",
     )
     queue_max_jobs_per_second: int = Field(
         default=5,
         ge=1,
-        description="Tasks that all workers together start in any second, of each queue that is "
-        "limited so (`crm-events`).",
+        description="Tasks of a limited queue (`crm-events`) that all workers together start in "
+        "any second.",
     )
 
     @field_validator("timezone")

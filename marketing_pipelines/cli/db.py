@@ -66,7 +66,7 @@ def start() -> None:
 def stop(
     force: Annotated[bool, typer.Option(help="Stop it even while other processes use it.")] = False,
 ) -> None:
-    """Stop it."""
+    """Stop the embedded PostgreSQL."""
     _embedded().stop(force=force)
     if env_file := _env_file():
         remove_block(env_file)
@@ -75,7 +75,7 @@ def stop(
 
 @app.command()
 def status() -> None:
-    """Say whether it runs, where, and how large it is."""
+    """Print the state, place and size of the embedded PostgreSQL."""
     found = _embedded().status()
     print_table(
         ["what", "value"],

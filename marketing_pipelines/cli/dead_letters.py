@@ -27,7 +27,7 @@ def list_(
     ] = "dead",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
 ) -> None:
-    """Print the latest, newest first."""
+    """Print the latest dead letters, newest first."""
     _check(queue)
     with connected() as (_, engine), engine.begin() as connection:
         found = letters.dead_letters(connection, queue, None if state == "all" else state, limit)
@@ -39,7 +39,7 @@ def list_(
 
 @app.command()
 def show(number: Annotated[int, typer.Argument(metavar="NUMBER", min=1)]) -> None:
-    """Print one whole, with payload and traceback."""
+    """Print a dead letter with its payload and traceback."""
     with connected() as (_, engine), engine.begin() as connection:
         print_json(vars(letters.dead_letter(connection, number)))
 
@@ -49,7 +49,7 @@ def redrive(
     numbers: Annotated[list[int] | None, typer.Argument(metavar="NUMBER…", min=1)] = None,
     queue: OfQueue = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Those of all queues.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Dead letters of all queues.")] = False,
 ) -> None:
     """Send dead letters back to their queue: by number, all of a queue, or all."""
     if not (numbers or queue or all_):

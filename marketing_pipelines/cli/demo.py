@@ -110,10 +110,10 @@ def demo(
         typer.Option(help="A year of a grocer's campaigns, or made-up e-mail activity."),
     ] = "completejourney",
     events: Annotated[
-        int, typer.Option(help="How many events to generate.", min=1)
+        int, typer.Option(help="Number of events to generate.", min=1)
     ] = GENERATED_EVENTS,
 ) -> None:
-    """Load events, materialise every aggregate, print them, say where to look."""
+    """Load events, materialise every aggregate, print results and next steps."""
     from marketing_pipelines.running import Request, run_job, run_marked
 
     with connected() as (settings, engine), dagster_instance() as instance:

@@ -19,16 +19,16 @@ def load(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(loadable())}.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines (also .gz) or Parquet.")],
     timezone: Annotated[
-        str | None, typer.Option(help="IANA zone of instants that name none.")
+        str | None, typer.Option(help="IANA zone of instants without a zone.")
     ] = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where refused rows go [default: FILE.rejects.csv].")
+        Path | None, typer.Option(help="File for refused rows; FILE.rejects.csv by default.")
     ] = None,
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Exit with 0 even if rows are refused.")
     ] = False,
 ) -> None:
-    """Load a file; bad rows are set aside, and loading it twice changes nothing."""
+    """Load a file. Bad rows go to a file of rejects; loading it twice changes nothing."""
     from marketing_pipelines.cli.session import connected
 
     with connected() as (settings, engine), progress_bar(file.name) as on_progress:

@@ -48,21 +48,23 @@ app.command()(load.load)
 app.command()(run.run)
 app.command(context_settings=query.CONTEXT)(query.query)
 app.add_typer(
-    segment.app, name="segment", help="Rules by hand: check them, count and list their members."
+    segment.app, name="segment", help="Check a rule, count and list its members, confirm a rebuild."
 )
 app.command()(why.why)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
 app.command()(worker.worker)
-app.add_typer(queues.app, name="queues", help="Queues: what is in them; pause, resume, clean.")
+app.add_typer(queues.app, name="queues", help="List, pause, resume and clean queues.")
 app.add_typer(
-    dead_letters.app, name="dead-letters", help="Tasks that failed for good: send back or discard."
+    dead_letters.app,
+    name="dead-letters",
+    help="List, redrive or discard failed tasks.",
 )
 app.command()(doctor.doctor)
-app.add_typer(token.app, name="token", help="Who may use the API.")
-app.add_typer(organization.app, name="settings", help="What one organization sets for itself.")
-app.add_typer(db.app, name="db", help="The embedded PostgreSQL by itself.")
+app.add_typer(token.app, name="token", help="Create, list and revoke tokens of the API.")
+app.add_typer(organization.app, name="settings", help="Show or set one organization's settings.")
+app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 
 
 def print_version(asked: bool) -> None:

@@ -12,12 +12,12 @@ WANTED = ("failed", "skipped", "missed")
 
 
 def missed(
-    days: Annotated[int, typer.Option(min=1, help="How many days to look back.")] = 7,
+    days: Annotated[int, typer.Option(min=1, help="Number of days to look back.")] = 7,
     everything: Annotated[
         bool, typer.Option("--all", help="The whole calendar, with the next day's ticks.")
     ] = False,
 ) -> None:
-    """List what did not run, and why."""
+    """List the ticks that did not run, with the reasons."""
     from marketing_pipelines.domains import load_jobs
     from marketing_pipelines.freshness.schedules import schedules
     from marketing_pipelines.observability.calendar import Standing, occurrences

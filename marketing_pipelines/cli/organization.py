@@ -16,7 +16,7 @@ NO_EFFECT = "no effect in this release"
 
 @app.command()
 def show(organization: OrganizationOption) -> None:
-    """Print every setting, with what it means and whether it is the default."""
+    """Print every setting with its value, default and meaning."""
     with connected() as (_, engine), engine.connect() as connection:
         found = organization_settings.settings_of(
             connection, organization_number(connection, organization)

@@ -19,10 +19,10 @@ CONTEXT = {"ignore_unknown_options": True}
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One statement that reads.")],
-    format: Annotated[OutputFormat, typer.Option(help="How to print it.")] = "table",
+    sql: Annotated[str, typer.Argument(help="One statement that only reads.")],
+    format: Annotated[OutputFormat, typer.Option(help="Format of the output.")] = "table",
 ) -> None:
-    """Ask the analytics tables and the lake (`lake.contact_activity`); nothing can be written."""
+    """Run read-only SQL on the analytics tables and the lake (`lake.contact_activity`)."""
     with connected() as (settings, _), _asked(settings, sql) as answer:
         _WRITERS[format](answer)
 

@@ -21,7 +21,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @app.command("list")
 def list_() -> None:
-    """Print what waits, is worked on, has ended, of every queue."""
+    """Print the waiting, active and ended tasks of every queue."""
     load_tasks()
     with connected() as (_, engine), engine.begin() as connection:
         rows = [list(vars(count).values()) for count in queue_counts(connection)]
@@ -30,7 +30,7 @@ def list_() -> None:
 
 @app.command()
 def pause(queue: QueueName) -> None:
-    """Start nothing more of a queue; what is in hand goes on."""
+    """Pause a queue: active tasks go on, no other starts."""
     load_tasks()
     with connected() as (_, engine), engine.begin() as connection:
         changed = control.pause(connection, queue)
@@ -39,7 +39,7 @@ def pause(queue: QueueName) -> None:
 
 @app.command()
 def resume(queue: QueueName) -> None:
-    """Go on with a paused queue."""
+    """Resume a paused queue."""
     load_tasks()
     with connected() as (_, engine), engine.begin() as connection:
         changed = control.resume(connection, queue)
@@ -50,7 +50,7 @@ def resume(queue: QueueName) -> None:
 def clean(
     queue: QueueName,
     older_than: Annotated[
-        str, typer.Option(help="Age since they ended: 90s, 30m, 24h, 7d.")
+        str, typer.Option(help="Age since the end of a task: 90s, 30m, 24h, 7d.")
     ] = "24h",
 ) -> None:
     """Remove a queue's finished tasks; dead letters stay."""

@@ -27,7 +27,7 @@ def why(
         str | None, typer.Option(help="External id, or number; needed where several have it.")
     ] = None,
 ) -> None:
-    """Say where a contact stands in a program or a segment, which rows say so, and what is next."""
+    """Explain a contact's place in a program or segment: its rows, and the next step."""
     asked = {"campaign": campaign, "journey": journey, "sequence": sequence, "segment": segment}
     named = [(kind, name) for kind, name in asked.items() if name is not None]
     if len(named) != 1:

@@ -107,7 +107,7 @@ def request_if(
     """
     job = asset.key.to_user_string()
     if not policies.policy_of(job).is_on:
-        return dg.SkipReason("The job is off: it is run by hand only.")
+        return dg.SkipReason("The job is off: it runs by hand only.")
     with postgres.begin() as connection:
         if not is_due(connection):
             return dg.SkipReason(otherwise)

@@ -11,12 +11,12 @@ from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 @sensor(
     job_name=job_name(completions.key.to_user_string()),
     seconds=60,
-    while_off="Campaigns that are over are completed by the full hour only.",
+    while_off="Campaigns that are over are completed at full hours only.",
 )
 def finished_campaigns_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for a run when the last contact of a campaign has finished.
+    """Requests a run when the last contact of a campaign has finished.
 
     It has no cursor to lose: a campaign that is over stays so until it is completed.
     """

@@ -12,10 +12,10 @@ from marketing_pipelines.jobs.scheduling import sensor
 
 @sensor(
     seconds=30,
-    while_off="Messages of a program that was resumed stay in the queue.",
+    while_off="Messages of a resumed program stay queued.",
 )
 def due_messages_sensor(postgres: Postgres) -> dg.SkipReason:
-    """Rings where messages are due: of programs that go on, or whose task has failed for good."""
+    """Starts tasks for due messages that have none: of resumed programs, or after a dead letter."""
     with postgres.begin() as connection:
         channels = due_channels(connection, dt.datetime.now(dt.UTC))
         notify_workers(connection, channels)

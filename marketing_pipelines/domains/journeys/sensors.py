@@ -11,14 +11,14 @@ from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 @sensor(
     job_name=job_name(segment_entries.key.to_user_string()),
     seconds=30,
-    while_off="Contacts enter by segments at the clock of the job only.",
+    while_off="Contacts enter by segments at the job's schedule only.",
 )
 def evaluated_segments_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for a run when a segment that feeds an active program was evaluated.
+    """Requests a run when a segment that feeds an active program was evaluated.
 
-    It has no cursor to lose: how far each trigger has come stands beside the trigger.
+    It has no cursor to lose: each trigger's row holds its progress.
     """
     return request_if(
         by_segments.are_due,

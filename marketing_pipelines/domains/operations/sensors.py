@@ -30,12 +30,12 @@ _ENDS = {dg.DagsterRunStatus.CANCELED: "CANCELED", dg.DagsterRunStatus.FAILURE: 
 @sensor(
     jobs=partitioned_jobs(),
     seconds=5,
-    while_off="Marked partitions stay stale: late events are in no count.",
+    while_off="Marked partitions stay stale; late events are not counted.",
 )
 def stale_partitions_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Asks for one run per range of marked partitions, oldest first, as soon as they are ready.
+    """Requests one run per range of marked partitions, oldest first, as soon as they are ready.
 
     It has no cursor to lose: what is marked is the whole state. What is still marked 15 minutes
     after it was asked for, with no run of its job under way, is asked for again.
@@ -75,7 +75,7 @@ def stale_partitions_sensor(
     while_off="A run whose process was killed stays STARTED until its time is up.",
 )
 def dead_runs_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SkipReason:
-    """Ends runs whose process was killed, so that Dagster starts them again.
+    """Fails runs whose process was killed, so that Dagster starts them again.
 
     Dagster itself waits for such a run until its time is up.
     """
@@ -138,10 +138,10 @@ def _is_queued(instance: dg.DagsterInstance, job: str) -> bool:
 
 @sensor(
     seconds=15,
-    while_off="Alerts wait in ops.alerts and reach nobody.",
+    while_off="Alerts stay in `ops.alerts`, undelivered.",
 )
 def alerts_sensor(postgres: Postgres) -> dg.SkipReason:
-    """Delivers the alerts that are due to those who own what they tell of."""
+    """Delivers due alerts to the owners of the failing jobs."""
     recipients = alerts.Recipients(
         addresses=addresses.read(postgres.settings.alert_urls),
         owner_of=registry.owner_of,
@@ -156,7 +156,7 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all(),
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    description="Asks for a run of each asset whose automation condition holds: "
-    "`analytics/warehouse` when what it is built from has changed.",
-    metadata={WHILE_OFF: "The warehouse file keeps its last state until somebody runs it."},
+    description="Requests a run of each asset whose automation condition holds: "
+    "`analytics/warehouse` when its sources have changed.",
+    metadata={WHILE_OFF: "The warehouse file keeps its last state until it is run by hand."},
 )

@@ -11,12 +11,12 @@ from marketing_pipelines.jobs.scheduling import job_name, request_if, sensor
 @sensor(
     job_name=job_name(memberships.key.to_user_string()),
     seconds=60,
-    while_off="Segments change at the full hour only.",
+    while_off="Segments change at full hours only.",
 )
 def touched_contacts_sensor(
     context: dg.SensorEvaluationContext, postgres: Postgres
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for an evaluation when contacts were touched or rules changed.
+    """Requests an evaluation when contacts were touched or rules changed.
 
     It has no cursor to lose: what was touched stays noted until an evaluation has taken it.
     """
