@@ -18,6 +18,7 @@ from marketing_pipelines.cli.session import dagster_environment
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines.stores.embedded_home import unprivileged_account
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
 from marketing_pipelines_tests.installation import Installation
@@ -42,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
         yield embedded
     if embedded.status().running:
         return
+    shutil.rmtree(_memory_folder(embedded), ignore_errors=True)
     home = embedded.pgdata.parent
     if home.parent.name == "marketing-pipelines":
         shutil.rmtree(home, ignore_errors=True)
@@ -160,14 +162,35 @@ def _make_templates(server: EmbeddedPostgres) -> None:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"alter system set {setting} = off")
         connection.execute("select pg_reload_conf()")
+        tablespace = _make_tablespace(connection, _memory_folder(server))
         for name in (TEMPLATE, DAGSTER_TEMPLATE):
-            connection.execute(f"create database {name}")
+            connection.execute(f"create database {name} tablespace {tablespace}")
     settings = Settings(database_url=server.url(TEMPLATE))
     migrate(database_url(settings), settings)
     dagster_url = server.url(DAGSTER_TEMPLATE, driver="psycopg2")
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _INITIALISE_DAGSTER, dagster_url], check=True
     )
+
+
+def _memory_folder(server: EmbeddedPostgres) -> Path:
+    """The folder in memory that holds the databases of tests of this server."""
+    return Path("/dev/shm") / f"marketing-tests-{server.pgdata.parent.name}"  # noqa: S108
+
+
+def _make_tablespace(connection: psycopg.Connection[Any], folder: Path) -> str:
+    """Makes a tablespace in memory, where the machine has such a folder; returns its name.
+
+    Copying a template is then ten times as fast on a machine whose disk has other work.
+    """
+    if not folder.parent.is_dir():
+        return "pg_default"
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        account = unprivileged_account()
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    connection.execute(f"create tablespace memory location '{folder}'")
+    return "memory"
 
 
 _INITIALISE_DAGSTER = """

@@ -2,8 +2,9 @@
 
 import contextlib
 import datetime as dt
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,24 @@ class Installation:
 
     settings: Settings
     engine: sa.Engine
-    instance: dg.DagsterInstance
+    open_instance: Callable[[], dg.DagsterInstance]
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, settings: Settings, engine: sa.Engine) -> Iterator["Installation"]:
-        """Dagster's storage is in memory."""
-        quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
-        with dg.DagsterInstance.ephemeral(settings=quiet) as instance:
-            yield cls(settings, engine, instance)
+        """Keeps Dagster's storage in memory, made only for tests that use it."""
+        with contextlib.ExitStack() as stack:
+            quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
+            yield cls(
+                settings,
+                engine,
+                lambda: stack.enter_context(dg.DagsterInstance.ephemeral(settings=quiet)),
+            )
+
+    @functools.cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """The Dagster instance."""
+        return self.open_instance()
 
     def load(self, kind: str, path: Path, **options: Any) -> LoadResult:
         """Loads a file."""

@@ -129,7 +129,7 @@ def esp_events(path: str) -> dict[str, Any]:
     _import_what_runs_import()
     settings, engine = _connected()
     with _instance("stored") as instance, _memory() as memory:
-        installation = Installation(settings, engine, instance)
+        installation = Installation(settings, engine, lambda: instance)
         started = time.monotonic()
         result = installation.load("events", Path(path))
         loaded = time.monotonic()

@@ -31,7 +31,7 @@ def test_many_runs_later_memory_is_flat_the_log_is_purged_and_partitions_are_kno
     installation: Installation,
 ) -> None:
     with Running.up() as running, dg.DagsterInstance.get() as instance:
-        stored = Installation(installation.settings, installation.engine, instance)
+        stored = Installation(installation.settings, installation.engine, lambda: instance)
         now = dt.datetime.now(dt.UTC)
         worked = [f"{now - dt.timedelta(hours=n):%Y-%m-%d-%H}:00" for n in (2, 1)]
         stored.run("analytics/contact_activity", *worked, only=True)

@@ -91,7 +91,7 @@ def test_fault_42_a_lost_or_drifting_cursor_drops_no_mark(
         minutes_ago(installation, 16)
         assert asked_for(evaluate(installation, cursor)) == hour
     with dg.DagsterInstance.ephemeral() as fresh:
-        without_memory = Installation(installation.settings, installation.engine, fresh)
+        without_memory = Installation(installation.settings, installation.engine, lambda: fresh)
         minutes_ago(installation, 16)
         [request] = evaluate(without_memory)
         assert launch(without_memory, request).success

@@ -105,7 +105,7 @@ def test_a_role_with_german_settings_loads_and_counts_the_same(
 def _load_and_compare(settings: Settings, installation: Installation, shared_data: Path) -> None:
     url = sa.make_url(str(settings.database_url)).set(drivername="postgresql+psycopg")
     migrate(url, settings)
-    through = Installation(settings, create_engine(url), installation.instance)
+    through = Installation(settings, create_engine(url), lambda: installation.instance)
     result = through.load("events", shared_data / esp.FILE)
     assert (result.loaded, result.rejected) == (747, 0)
     esp.run_everything(through)
@@ -159,7 +159,7 @@ def test_events_are_stored_at_their_instants_whatever_zone_the_session_has(
     sa.event.listen(
         kolkata, "connect", lambda driver, _: driver.execute("set timezone = 'Asia/Kolkata'")
     )
-    other = Installation(installation.settings, kolkata, installation.instance)
+    other = Installation(installation.settings, kolkata, lambda: installation.instance)
     other.load_events(tmp_path, [{"event_id": "e1", "occurred_at": "2026-03-01T12:00:00+01:00"}])
     other.load_events(
         tmp_path,
