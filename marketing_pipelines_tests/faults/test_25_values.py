@@ -209,7 +209,7 @@ def hostile_rules(text: str) -> Iterator[dict[str, Any]]:
     yield {"event": text}
     yield {"event": f"{text}*", "op": "<", "times": 1}
     yield {"event": text, "source": text}
-    yield {"event": text, "source": ["none", text]}
+    yield {"event": text, "source": [text, text]}
     yield {"event": text, "where": [{"property": f"k{text}", "op": "exists"}]}
     yield {"event": "opened", "last": [{"property": "p.q", "op": "=", "value": text}]}
 
