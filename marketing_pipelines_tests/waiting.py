@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(seen: Callable[[], T], *, seconds: float = 120.0, what: str = "it") -> T:
+def until(seen: Callable[[], T], *, seconds: float = 300.0, what: str = "it") -> T:
     """Looks again and again; returns the first true value.
 
     Args:

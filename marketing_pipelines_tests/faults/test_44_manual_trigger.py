@@ -23,6 +23,7 @@ from marketing_pipelines_tests.daemon import daemon
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -95,6 +96,8 @@ def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_
     assert done == "COMPLETED"
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.timeout(900)
 def test_of_three_triggers_in_one_second_one_works_and_the_others_are_skipped_and_name_it(
     installation: Installation,

@@ -10,17 +10,20 @@ import sqlalchemy as sa
 from marketing_pipelines_tests.faults.child import result_of, started
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, count, event
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
 EXPORT = "analytics/contact_activity"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-HOURS_OF_A_RANGE, EVENTS = (146 * 24, 2_000) if SOAK else (15 * 24, 200)
+SINGLES = 4 if SOAK else 2
+HOURS_OF_A_RANGE, EVENTS = (146 * 24, 2_000) if SOAK else (5 * 24, 200)
 
 
-@pytest.mark.parametrize("exported_before", [True, False])
+@pytest.mark.parametrize(
+    "exported_before", [True, pytest.param(False, marks=[pytest.mark.soak, soak_only])]
+)
 def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
     installation: Installation, tmp_path: Path, exported_before: bool
 ) -> None:
@@ -66,7 +69,7 @@ def waits_inside(installation: Installation) -> bool:
 
 
 @pytest.mark.soak
-def test_a_long_range_beside_four_processes_and_a_reader(
+def test_a_long_range_together_with_processes_that_do_hours_and_a_reader(
     installation: Installation, tmp_path: Path
 ) -> None:
     rows = [
@@ -85,12 +88,15 @@ def test_a_long_range_beside_four_processes_and_a_reader(
         reader = processes.enter_context(started("read", str(flag)))
         whole = processes.enter_context(started("range", EXPORT, keys[0], keys[-1]))
         few = keys[len(keys) // 35 :: len(keys) // 25]
-        singles = [processes.enter_context(started("run", EXPORT, *few[n::4])) for n in range(4)]
+        singles = [
+            processes.enter_context(started("run", EXPORT, *few[n::SINGLES]))
+            for n in range(SINGLES)
+        ]
         assert [o["error"] for o in result_of(whole) if o["error"]] == []
         outcomes = [o for single in singles for o in result_of(single)]
         assert [o["error"] for o in outcomes if o["status"] == "FAILED"] == []
         first, last = keys[0][:10], keys[-1][:10]
-        for _ in range(2):
+        for _ in range(2 if SOAK else 1):
             with started("range", "analytics/event_aggregates", first, last) as days:
                 result_of(days)
         flag.touch()

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketing_pipelines.domains.analytics.publishing import export_hours, publish_campaign_days
+from marketing_pipelines.domains.analytics.publishing import publish_campaign_days
 from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
+from marketing_pipelines.freshness.writer_barrier import require_over, wait_for_writers
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.stores.lake import Lake
@@ -162,20 +163,30 @@ def insert_event(connection: sa.Connection, name: str, contact: int, occurred_at
     )
 
 
-def test_an_export_waits_for_a_transaction_that_began_before_the_hour_ended(
+def test_an_hour_about_to_end_is_waited_for_and_so_are_its_writers(
     installation: Installation, tmp_path: Path
 ) -> None:
-    """The hour is the running one, which the trigger does not mark."""
+    """Transactions that write when the hour ends are over before its export reads."""
     load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
     [(contact,)] = installation.rows("select id from analytics.contacts")
-    now = dt.datetime.now(dt.UTC)
-    with installation.engine.connect() as writer:
-        insert_event(writer, "still open", contact, now)
-        finishes_only_after(writer, installation, lambda: export_running_hour(installation, now))
-    assert installation.rows(
-        "select rows from analytics.lake_hours where hour = :hour",
-        hour=now.replace(minute=0, second=0, microsecond=0),
-    ) == [(1,)]
+    with installation.engine.connect() as writer, ThreadPoolExecutor(1) as pool:
+        insert_event(writer, "still open", contact, dt.datetime.now(dt.UTC))
+        [end] = writer.execute(sa.text("select clock_timestamp() + interval '1 s'")).scalars()
+        waiting = pool.submit(wait_until_written, installation, end)
+        looks: set[Any] = set()
+        until(lambda: looks.update(look(installation)) or len(looks) > 1, what="two looks")
+        assert min(looks)[0] >= end
+        assert not waiting.done()
+        writer.commit()
+        waiting.result(120)
+
+
+def wait_until_written(installation: Installation, end: dt.datetime) -> None:
+    with installation.engine.connect() as connection:
+        require_over(connection, end)
+        wait_for_writers(
+            connection, ["analytics.contact_activity"], end, patience=dt.timedelta(minutes=5)
+        )
 
 
 @pytest.mark.parametrize("change", ["an enrolment", "the end of a campaign"])
@@ -221,12 +232,12 @@ def finishes_only_after(
         # Work waits for an end that is near before it looks.
         until(
             lambda: looks.update(look(installation)) or len(looks) > 1,
-            seconds=200,
+            seconds=300,
             what="two looks",
         )
         assert not working.done()
         writer.commit()
-        assert working.result(200).success
+        assert working.result(300).success
 
 
 def look(installation: Installation) -> list[Any]:
@@ -235,18 +246,6 @@ def look(installation: Installation) -> list[Any]:
         "select query_start from pg_stat_activity where datname = current_database()"
         " and query like '%RowExclusiveLock%' and pid <> pg_backend_pid()"
     )
-
-
-def export_running_hour(installation: Installation, now: dt.datetime) -> dg.ExecuteInProcessResult:
-    """The export's work for an hour that is not over, which no clock and no person can ask for."""
-    hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00", end_offset=1)
-
-    @dg.asset(key=["analytics", "contact_activity"], partitions_def=hours)
-    def contact_activity(context: dg.AssetExecutionContext) -> None:
-        with open_tick(installation.engine, installation.settings.zone, context) as tick:
-            export_hours(tick, Lake(installation.settings.effective_lake_url))
-
-    return materialize(installation, contact_activity, f"{now:%Y-%m-%d-%H}:00", now)
 
 
 def count_running_day(installation: Installation, now: dt.datetime) -> dg.ExecuteInProcessResult:

@@ -11,7 +11,7 @@ from marketing_pipelines.runs.history import purge_runs
 from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 WARM_UP, RUNS = 50, 2_000
@@ -22,7 +22,7 @@ GROWTH_MB = 40
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.soak,
-    pytest.mark.skipif(not SOAK, reason="a few runs say nothing of memory: make soak"),
+    soak_only,
     pytest.mark.timeout(RUNS * 15 + 300),
 ]
 

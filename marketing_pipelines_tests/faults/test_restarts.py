@@ -25,7 +25,7 @@ SECONDS, PAUSE = (600, (5.0, 40.0)) if SOAK else (15, (3.0, 6.0))
 HOURS, BATCHES = (24 * 5, 40) if SOAK else (24 * 2, 8)
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
-pytestmark = [pytest.mark.fault, pytest.mark.soak, pytest.mark.timeout(SECONDS + 600)]
+pytestmark = [pytest.mark.fault, pytest.mark.soak, pytest.mark.timeout(SECONDS + 1_500)]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_fault_7_postgresql_restarted_again_and_again_loses_and_repeats_nothing(
                 until(lambda b=batch: load(settings, engine, folder, b), seconds=120, what="a load")
         assert len(done) >= 1 + SECONDS // 40
         with Installation.open(settings, engine) as installation:
-            until(lambda: quiet(installation), seconds=400, what="the jobs to finish")
+            until(lambda: quiet(installation), seconds=900, what="the jobs to finish")
             assert_counted(installation, rows)
             assert installation.rows("select count(*)::int from analytics.contact_activity") == [
                 (len(rows),)

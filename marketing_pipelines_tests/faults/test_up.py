@@ -28,9 +28,10 @@ from marketing_pipelines.stores.embedded_server import is_alive
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(1200)]
 
 EVENTS = [event(1, "2026-03-01T10:00:00Z")]
 # Other hours and jobs may strike meanwhile.
@@ -74,10 +75,12 @@ def started_runs() -> list[str]:
         return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=statuses))]
 
 
-def nothing_is_left(installation: Installation) -> bool:
-    return not started_runs() and not installation.rows("select 1 from analytics.stale_partitions")
+def is_counted(installation: Installation) -> bool:
+    return not installation.rows("select 1 from analytics.stale_partitions")
 
 
+@pytest.mark.soak
+@soak_only
 def test_stopped_and_killed_while_a_run_works_the_next_start_does_it_again(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -106,8 +109,9 @@ def test_stopped_and_killed_while_a_run_works_the_next_start_does_it_again(
     with Running.up() as running:
         until(lambda: running.said(f"session {killed} was abandoned"), what="up to say so")
         assert killed in sessions(installation, "ABANDONED")
-        until(lambda: sessions(installation, "COMPLETED"), seconds=180, what="the job to run again")
-        until(lambda: nothing_is_left(installation), seconds=180, what="every run to end")
+        until(lambda: sessions(installation, "COMPLETED"), seconds=400, what="the job to run again")
+        until(lambda: is_counted(installation), seconds=400, what="the hour to be counted")
+        until(lambda: dead_run not in started_runs(), what="the run of the dead process to end")
         with dg.DagsterInstance.get() as instance:
             run = instance.get_run_by_id(dead_run)
             assert run is not None
@@ -156,7 +160,8 @@ def test_the_parts_of_a_killed_up_end_with_it_and_the_next_one_starts_at_once(
 ) -> None:
     """A run that works ends with the others; its partition is done by the next `up`."""
     folder = installation.settings.data_dir
-    with work_takes_long(installation, tmp_path), Running.up() as running:
+    with contextlib.ExitStack() as blocked, Running.up() as running:
+        blocked.enter_context(work_takes_long(installation, tmp_path))
         killed = begins(installation)
         [guard] = [p for p in running.tree() if is_guard(p)]
         tree = running.tree()
@@ -173,8 +178,17 @@ def test_the_parts_of_a_killed_up_end_with_it_and_the_next_one_starts_at_once(
             # A run that did not notice SIGTERM in time ends by force.
             ended = sessions(installation, "CANCELED") + sessions(installation, "ABANDONED")
             assert ended == [killed]
+            blocked.close()
+            until(lambda: is_counted(installation), seconds=400, what="the hour to be counted")
+            tree = following.tree()
+            assert following.stop(signal.SIGTERM) < 10
+            assert following.process.returncode == 0
+            assert [p for p in tree if is_alive(p)] == []
+    assert_counted(installation, EVENTS)
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_new_up_ends_what_is_left_where_the_guard_was_killed_too(
     installation: Installation,
 ) -> None:

@@ -24,7 +24,7 @@ UTC = ZoneInfo("UTC")
 WORLDS = by_world(every_case())
 # In parts, which several processes share.
 PARTS = 4
-EXAMPLES = (50_000 if SOAK else 1_000) // PARTS
+EXAMPLES = (50_000 if SOAK else 240) // PARTS
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from marketing_pipelines_tests.segments.worlds import from_json, to_json
 
 # Shrinking is for failures; here many worlds are counted.
 MANY = settings(
-    max_examples=1000,
+    max_examples=300,
     deadline=None,
     database=None,
     derandomize=True,
