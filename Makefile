@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo up test soak check bench docs clean
+.PHONY: demo up test soak check bench docs migration clean
 
 demo: .venv/demo.installed
 	$(BIN)/marketing-pipelines demo
@@ -30,6 +30,10 @@ bench: .venv/test.installed
 
 docs: .venv/test.installed
 	$(BIN)/python -m marketing_pipelines.documentation
+
+# make migration NAME=add_scores: the next one, from what tables.py has and the database lacks.
+migration: .venv/test.installed
+	$(BIN)/python -m marketing_pipelines.migrations $(NAME)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -6,11 +6,8 @@ comments of tables, which `migrate` gives the database, are written in the same 
 """
 
 import argparse
-import contextlib
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -23,9 +20,7 @@ from marketing_pipelines.locations import PACKAGE, checkout
 from marketing_pipelines.policies import ALL_ENVIRONMENTS
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import schema_files
-from marketing_pipelines.stores.embedded import EmbeddedPostgres
-from marketing_pipelines.stores.postgres import create_engine, database_url
-from marketing_pipelines.stores.schema import migrate
+from marketing_pipelines.stores.scratch import migrated_database
 from marketing_pipelines.stores.tables import load_tables
 
 DOCS = PACKAGE.parent / "docs"
@@ -262,21 +257,6 @@ def _text(lines: Sequence[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-@contextlib.contextmanager
-def _migrated_database() -> Iterator[sa.Connection]:
-    """A database with this release's schema on a server of its own, both gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        embedded = EmbeddedPostgres(Path(folder) / "data")
-        with embedded.using():
-            settings = Settings(database_url=embedded.url("marketing"))
-            url = database_url(settings)
-            migrate(url, settings, compare_zone=False)
-            with create_engine(url).connect() as connection:
-                yield connection
-        # As root the cluster lies outside the data folder.
-        shutil.rmtree(embedded.pgdata.parent)
-
-
 def main() -> None:
     """Writes the pages, or says which ones are not what the program says."""
     parser = argparse.ArgumentParser(prog="python -m marketing_pipelines.documentation")
@@ -288,7 +268,7 @@ def main() -> None:
     # The database that the data dictionary describes has the comments of now.
     if not check:
         _write(stale)
-    with _migrated_database() as connection:
+    with migrated_database() as connection:
         stale_pages = _stale(DOCS, pages(connection))
     if check and stale | stale_pages:
         names = ", ".join(map(_name, stale | stale_pages))

@@ -1,4 +1,4 @@
-"""Entry point of Alembic; `stores.schema.migrate` calls it with an open connection."""
+"""Entry point of Alembic; `stores.schema` and `migrations.autogenerate` configure it."""
 
 from alembic import context
 
@@ -6,6 +6,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     version_table_schema="public",
     transaction_per_migration=True,
+    **context.config.attributes.get("comparison", {}),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -23,6 +23,9 @@ from marketing_pipelines.stores.postgres import (
 )
 from marketing_pipelines.stores.session_settings import require_kept
 from marketing_pipelines.stores.tables import installation
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATION_LOCK = 0x6D6B7470
 POOLER_SAMPLES = 5
@@ -178,6 +181,12 @@ def _head(versions: Mapping[str, str | None]) -> str:
 
 def _upgrade(connection: sa.Connection) -> None:
     from alembic import command
+
+    command.upgrade(alembic_config(connection), "head")
+
+
+def alembic_config(connection: sa.Connection) -> "Config":
+    """Alembic's configuration for the migrations of this release, on an open connection."""
     from alembic.config import Config
 
     config = Config()
@@ -185,7 +194,7 @@ def _upgrade(connection: sa.Connection) -> None:
         "script_location", str(resources.files("marketing_pipelines.migrations"))
     )
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 def require_supported_server(connection: sa.Connection) -> None:

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 
 import marketing_pipelines
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.migrations.autogenerate import comparison
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate, require_supported_server
@@ -25,24 +26,9 @@ from marketing_pipelines_tests.waiting import until
 PACKAGE = Path(marketing_pipelines.__file__).parent
 
 
-def ours(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
-    """Month partitions are made by the database itself; views are not tables."""
-    schema = item.schema if kind == "table" else getattr(item.table, "schema", None)
-    leaf = kind == "table" and str(name).startswith("contact_activity_")
-    return schema in SCHEMAS and not leaf
-
-
 def test_the_migrated_database_equals_the_declared_tables(engine: sa.Engine) -> None:
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={
-                "include_schemas": True,
-                "include_object": ours,
-                "compare_type": True,
-                "compare_server_default": True,
-            },
-        )
+        context = MigrationContext.configure(connection, opts=comparison())
         assert compare_metadata(context, load_tables()) == []
 
 
