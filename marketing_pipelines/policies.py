@@ -181,12 +181,12 @@ def five_fields(cron: str) -> str:
     """The cron in five fields; six are accepted where the first, the second, is 0.
 
     Raises:
-        ValueError: it is no cron, or strikes at another second than 0.
+        ValueError: it is no cron, or fires at another second than 0.
     """
     fields = cron.split()
     if len(fields) == 6 and fields[0] != "0":
         raise ValueError(
-            f"'{cron}' has six fields and its second is {fields[0]}: clocks strike at second 0"
+            f"'{cron}' has six fields and its second is {fields[0]}: schedules fire at second 0"
         )
     fields = fields[-5:] if len(fields) == 6 else fields
     if len(fields) != 5 or not croniter.is_valid(" ".join(fields)):

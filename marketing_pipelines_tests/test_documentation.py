@@ -207,7 +207,7 @@ def test_the_decision_on_dependencies_lists_each_and_each_internal_of_dagster() 
 
 def test_the_error_sentences_that_operators_look_up_are_in_the_code() -> None:
     page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
-    section = page.partition("## What the error sentences mean")[2].partition("\n## ")[0]
+    section = page.partition("## Error sentences")[2].partition("\n## ")[0]
     sentences = re.findall(r"^\| `(.+?)`", section, re.MULTILINE)
     assert len(sentences) >= 25
     texts = list(_texts_by_file())

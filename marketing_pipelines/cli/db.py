@@ -125,7 +125,7 @@ def upgrade(
 ) -> None:
     """Move the data to this release's PostgreSQL by dump and restore."""
     _embedded().upgrade(old_binaries)
-    print("The data is upgraded; the old folder is kept beside it.")
+    print("The data is upgraded; the old folder is kept next to it.")
 
 
 def _embedded() -> EmbeddedPostgres:

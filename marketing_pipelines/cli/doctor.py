@@ -303,7 +303,7 @@ def _marks(settings: Settings) -> str:
 def _alerts(settings: Settings) -> str:
     found = addresses.read(settings.alert_urls)
     if not found:
-        return "MARKETING_ALERT_URLS is not set: alerts are rows of ops.alerts and reach nobody"
+        return "MARKETING_ALERT_URLS is not set: alerts stay in ops.alerts, undelivered"
     addresses.require_usable(found)
     return f"apprise can use each address of MARKETING_ALERT_URLS ({len(found)})"
 

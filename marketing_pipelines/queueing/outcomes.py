@@ -113,7 +113,7 @@ def _settle(
     settled = connection.execute(statement, {**vars(claim), **values}).first()
     if settled is None:
         raise TaskLostError(
-            f"Task {claim.task_id} is no longer in hand of worker {claim.worker_id}, which was "
+            f"Task {claim.task_id} no longer belongs to worker {claim.worker_id}, which was "
             "silent for too long: another does it."
         )
 

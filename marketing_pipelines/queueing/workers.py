@@ -183,7 +183,7 @@ class Process:
             self._end(attempt, "does not stop")
             await asyncio.to_thread(attempt.settle_failure, out_of_time(limit, task))
         elif done.exception() is not None:
-            # Its row still says that it is in hand; others take it when this worker is gone.
+            # Its row still names this worker; another takes it when this worker is gone.
             self._end(attempt, f"cannot be settled ({done.exception()})")
         fetching.learn(late=attempt.started_late)
 

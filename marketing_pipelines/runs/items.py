@@ -15,7 +15,7 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import incidents
 from marketing_pipelines.stores.tables import item_failures
 
-# Whoever reads a check wants to know what fails, not a list of thousands.
+# A check shows the first failing items, not a list of thousands.
 MAX_NAMED = 20
 # As `Tick.items`: the things to do, each named by the function and done in a savepoint.
 Items = Callable[[sa.Connection, Iterable[Any], Callable[[Any], str]], Iterator[Any]]

@@ -75,7 +75,7 @@ def why_canceled(context: dg.AssetExecutionContext, error: BaseException) -> str
     reason = asked[-1].message if asked else ""
     if "maximum runtime" in reason:
         return f"Dagster canceled its run: {reason.rstrip('.')}."
-    return "Somebody canceled its run in the Dagster UI, on its command line or by its API."
+    return "Its run was canceled in the Dagster UI, on its command line or by its API."
 
 
 def sentence_of(error: BaseException) -> str:

@@ -26,7 +26,7 @@ def report(error: BaseException, tags: Mapping[str, str], *, wait: bool = False)
         if wait:
             _flush()
     except Exception as problem:
-        _logger.warning("Sentry could not be told: %s", problem)
+        _logger.warning("Sentry did not take the report: %s", problem)
 
 
 def finish() -> None:

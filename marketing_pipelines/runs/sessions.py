@@ -19,7 +19,7 @@ from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.tables import job_sessions
 
 GHOST_PATIENCE_MS = 5_000
-# How far the server's clock may be behind the one that strikes.
+# The lag of the server's clock behind the scheduler's that is tolerated.
 MAX_SKEW = dt.timedelta(hours=1)
 MILLISECONDS_SO_FAR = sa.cast(
     sa.extract("epoch", sa.func.clock_timestamp() - job_sessions.c.started_at) * 1000,

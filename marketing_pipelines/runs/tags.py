@@ -39,6 +39,6 @@ def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
         return dt.datetime.fromisoformat(tagged).astimezone(dt.UTC)
     record = context.instance.get_run_record_by_id(context.run.run_id)
     if record is None:
-        raise StoreUnavailableError("Dagster's storage does not know the run that is working.")
+        raise StoreUnavailableError("The present run is not in Dagster's storage.")
     created: dt.datetime = record.create_timestamp
     return created.astimezone(dt.UTC) if created.tzinfo else created.replace(tzinfo=dt.UTC)

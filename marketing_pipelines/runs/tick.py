@@ -198,7 +198,7 @@ class Tick:
             limit_server(connection, self.timeout)
             locks.lock_extra_connection(connection, self.session_id)
             if not locks.try_share(connection, self.job):
-                raise StoreUnavailableError(f"Somebody waits to have {self.job} alone.")
+                raise StoreUnavailableError(f"Another run waits to have {self.job} alone.")
             connection.commit()
 
             @contextlib.contextmanager

@@ -34,12 +34,12 @@ def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
 
     struck = False
 
-    def strike(_number: int, _frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal struck
         struck = True
         raise _Alarm
 
-    handler = signal.signal(signal.SIGALRM, strike)
+    handler = signal.signal(signal.SIGALRM, interrupt)
     again = STRIKE_AGAIN_AFTER.total_seconds()
     timer = signal.setitimer(signal.ITIMER_REAL, limit.total_seconds(), again)
     try:

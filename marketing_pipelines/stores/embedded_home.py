@@ -41,7 +41,7 @@ INITDB_OPTIONS = (
     f"--username={SUPERUSER} --auth-local=trust --auth-host=reject --encoding=UTF8 --locale=C "
     "--locale-provider=builtin --builtin-locale=C.UTF-8"
 )
-# Initial content of postgresql.conf, where whoever runs the server can tune it.
+# Initial content of postgresql.conf, which operators may tune.
 SERVER_SETTINGS = (
     "max_connections=200 max_locks_per_transaction=256 work_mem=16MB "
     "maintenance_work_mem=128MB wal_level=minimal max_wal_senders=0 max_wal_size=4GB "

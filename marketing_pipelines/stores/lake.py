@@ -82,7 +82,7 @@ class Lake:
             folder = Path(self.path(hour)).parent if self.is_local else None
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-                # Whoever writes an hour holds its lock: what lies here is of a killed process.
+                # The writer of an hour holds its lock: a file here is of a killed process.
                 for litter in folder.glob(f"{TEMPORARY_PREFIX}*"):
                     litter.unlink(missing_ok=True)
             handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=".parquet", dir=folder)

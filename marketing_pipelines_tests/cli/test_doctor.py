@@ -130,7 +130,7 @@ def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -
 
 
 def test_addresses_for_alerts_are_checked_without_being_told(installation: Installation) -> None:
-    assert "alerts are rows of ops.alerts and reach nobody" in call("doctor").stdout
+    assert "alerts stay in ops.alerts, undelivered" in call("doctor").stdout
     done = call("doctor", MARKETING_ALERT_URLS="json://host/a,carrier-pigeon://T0KEN/b")
     assert done.returncode == 1
     assert findings(done.stdout)["alerts"] == "problem"

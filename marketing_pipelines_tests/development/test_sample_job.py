@@ -13,7 +13,10 @@ from marketing_pipelines_tests.naive import event
 
 ROOT = PACKAGE.parent
 PAGE = ROOT / "docs" / "adding-a-job.md"
-FILE = re.compile(r"^`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPES = ROOT / "docs" / "recipes.md"
+FILE = re.compile(
+    r"^`([\w/]+\.(?:py|sql))`:\n\n```(?:python|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 COMMAND = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,14 +37,17 @@ def test_contacts_are_counted_per_organization(installation: Installation, tmp_p
     assert entry.asset_materialization.metadata["contacts"].value == {"acme": 2, "globex": 1}
 
 
-def test_who_follows_the_page_has_a_job_with_its_test_in_under_20_lines(
+def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """In a copy of the checkout: write the files, run the commands."""
+    """In a copy of the checkout: write the files of both pages, run the commands and all tests."""
     text = PAGE.read_text(encoding="utf-8")
     files = dict(FILE.findall(text))
     lines = [line for code in files.values() for line in code.splitlines() if line.strip()]
     assert len(lines) < 20
+    recipes = FILE.findall(_with_revisions(RECIPES.read_text(encoding="utf-8")))
+    assert len(recipes) == 8
+    files |= dict(recipes)
     copy = tmp_path / "checkout"
     copy.mkdir()
     for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
@@ -49,13 +55,14 @@ def test_who_follows_the_page_has_a_job_with_its_test_in_under_20_lines(
     for name in ("marketing_pipelines", "marketing_pipelines_tests", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name, code in files.items():
-        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(code)
         (copy / name).with_name("__init__.py").touch()
     variables = {
         "PYTHONPATH": str(copy),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider -p no:xdist --basetemp={tmp_path / 'inner'}",
+        "PYTEST_ADDOPTS": f"-p no:cacheprovider -p no:xdist --basetemp={tmp_path / 'inner'}"
+        " marketing_pipelines_tests/hygiene marketing_pipelines_tests/engagement",
     }
     # What xdist tells its workers: this test run would take itself for one of them.
     own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
@@ -71,5 +78,13 @@ def test_who_follows_the_page_has_a_job_with_its_test_in_under_20_lines(
         )
         assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr[-3000:])
         outputs.append(done.stdout)
-    assert "1 passed" in outputs[0]
-    assert "support/unreachable_contacts" in outputs[1]
+    assert "3 passed" in outputs[0]
+    for job in ("support/unreachable_contacts", "engagement/active_contacts"):
+        assert job in outputs[1]
+
+
+def _with_revisions(text: str) -> str:
+    """The page's migration, numbered after the newest one."""
+    versions = PACKAGE / "migrations" / "versions"
+    newest = max(path.name[:4] for path in versions.glob("[0-9]*.py"))
+    return text.replace("NEXT", f"{int(newest) + 1:04}").replace("NEWEST", newest)

@@ -287,7 +287,7 @@ def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
         until(lambda: counted(queue, "default").completed == 4, what="it to work on")
         frozen.terminate()
         printed, _ = frozen.communicate(timeout=60)
-    assert f"Task {task_id} is no longer in hand of worker" in printed
+    assert f"Task {task_id} no longer belongs to worker" in printed
     assert sorted(calls(queue)) == [(task_id, 2), *((one, 1) for one in more)]
     assert {pid for pid, task in calls(queue, "pid, task_id") if task != task_id} == {frozen.pid}
 

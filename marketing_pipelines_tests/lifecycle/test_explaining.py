@@ -331,7 +331,7 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
     journey = world.program([MAIL], kind="journey")
     [member, other] = world.contacts(2)
     assert explained(world, other, at("03-02 10:00"), kind="journey").entrances == [
-        "No trigger lets contacts into the journey: somebody has to enrol it."
+        "No trigger lets contacts into the journey: load one, or enrol the contact."
     ]
     segment = world.scalar(
         "insert into segments.segments (organization_id, external_id, rule, version)"

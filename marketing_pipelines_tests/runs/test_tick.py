@@ -271,7 +271,7 @@ def test_a_range_that_fails_says_how_much_of_it_is_done(engine: sa.Engine) -> No
         (
             dg.DagsterExecutionInterruptedError,
             "Sending run termination request.",
-            "Somebody canceled its run in the Dagster UI, on its command line or by its API.",
+            "Its run was canceled in the Dagster UI, on its command line or by its API.",
         ),
         (
             dg.DagsterExecutionInterruptedError,

@@ -66,7 +66,7 @@ def count_hours(
     replace_rows(
         connection, hourly_events, sa.and_(column >= whole.start, column < whole.end), rows
     )
-    return _rows_per_key(rows, "hour", {w.start: w.key for w in windows})
+    return rows_per_key(rows, "hour", {w.start: w.key for w in windows})
 
 
 def hours_hold(connection: sa.Connection, windows: Sequence[Window]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def count_days(
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the days' rows of `event_aggregates`; returns rows by partition key."""
-    rows = _count_spans(windows, hours, lake, engine, "count_span")
+    rows = count_spans(windows, hours, lake, engine, _sql("count_span"))
     replace_rows(
         connection,
         event_aggregates,
@@ -116,7 +116,7 @@ def count_days(
         ),
         rows,
     )
-    return _rows_per_key(rows, "date", {w.date: w.key for w in windows})
+    return rows_per_key(rows, "date", {w.date: w.key for w in windows})
 
 
 def count_months(
@@ -127,7 +127,7 @@ def count_months(
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the months' rows (`monthly:…`) of `event_aggregates`; returns rows by key."""
-    rows = _with_monthly_types(_count_spans(windows, hours, lake, engine, "count_span"))
+    rows = _with_monthly_types(count_spans(windows, hours, lake, engine, _sql("count_span")))
     replace_rows(
         connection,
         event_aggregates,
@@ -137,7 +137,7 @@ def count_months(
         ),
         rows,
     )
-    return _rows_per_key(rows, "date", {w.date: w.key for w in windows})
+    return rows_per_key(rows, "date", {w.date: w.key for w in windows})
 
 
 def count_campaign_days(
@@ -148,7 +148,7 @@ def count_campaign_days(
     engine: Engine,
 ) -> dict[str, int]:
     """Replaces the days' rows of `campaign_daily_stats`; returns rows by partition key."""
-    rows = _count_spans(windows, hours, lake, engine, "count_campaigns")
+    rows = count_spans(windows, hours, lake, engine, _sql("count_campaigns"))
     counted = [c for c in campaign_daily_stats.columns if c.name not in ENROLMENT_COLUMNS]
     stage(connection, counted, rows)
     days = [w.date for w in windows]
@@ -163,17 +163,21 @@ def count_campaign_days(
     return {w.key: counts.get(w.date, 0) for w in windows}
 
 
-def _count_spans(
+def count_spans(
     windows: Sequence[Window], hours: LakeHours, lake: Lake, engine: Engine, statement: str
 ) -> "pa.Table | None":
-    """The statement's rows for each window, with the window's label as column `date`."""
+    """Runs a statement over each window; returns all rows, with the window's `date` as a column.
+
+    Args:
+        statement: SQL that reads `events` within `:start` and `:end`.
+    """
     import pyarrow as pa
 
     tables = []
     for span in windows:
         files = hours.files(lake, span)
         if files:
-            counted = engine.query(_sql(statement), files, {"start": span.start, "end": span.end})
+            counted = engine.query(statement, files, {"start": span.start, "end": span.end})
             label = pa.repeat(pa.scalar(span.date, pa.date32()), counted.num_rows)
             tables.append(counted.append_column("date", label))
     return pa.concat_tables(tables) if tables else None
@@ -201,9 +205,10 @@ def _with_monthly_types(rows: "pa.Table | None") -> "pa.Table | None":
     return rows.set_column(rows.schema.get_field_index("event_type"), "event_type", prefixed)
 
 
-def _rows_per_key(
+def rows_per_key(
     rows: "pa.Table | None", column: str, keys: Mapping[dt.date, str]
 ) -> dict[str, int]:
+    """Counts rows by partition key, given the key of each value of a column; zeros included."""
     per_key = dict.fromkeys(keys.values(), 0)
     if rows is not None:
         for counted in rows[column].value_counts().to_pylist():

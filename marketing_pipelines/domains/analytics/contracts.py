@@ -134,7 +134,7 @@ def _unless_restated(
             restated = now.execute(sa.text(_sql("restated")), bounds).scalar_one()
         if restated:
             raise UpstreamNotReadyError(
-                "What this partition reads is being counted anew; it follows."
+                "A source of this partition is being counted again; the partition follows."
             ) from violation
         raise
 

@@ -43,7 +43,7 @@ def write(message: Rendered) -> bytes:
     """The mail by RFC 5322.
 
     Raises:
-        MessageError: the contact's address is none.
+        MessageError: the contact's address is not valid.
     """
     local, domain = _parts(message.recipient)
     # An address beyond ASCII needs a server that takes such; all others get what every server does.
@@ -71,9 +71,11 @@ def one_line(text: str) -> str:
 
 def _parts(address: str) -> tuple[str, str]:
     if not _ADDRESS.fullmatch(address):
-        raise MessageError("The contact's e-mail address is none.")
+        raise MessageError("The contact's e-mail address is not valid.")
     local, _, domain = address.partition("@")
     try:
         return local, domain.encode("idna").decode()
     except UnicodeError as error:
-        raise MessageError("The contact's e-mail address is none: its domain is none.") from error
+        raise MessageError(
+            "The contact's e-mail address is not valid: its domain is not valid."
+        ) from error

@@ -21,7 +21,7 @@ _POLICIES = {
     "once": "once ever",
     "each_entry": "each time",
     "unless_active": "each time but while it is in it",
-    "backfill": "once ever, those included who were there before",
+    "backfill": "once ever, earlier members and events included",
 }
 
 
@@ -38,7 +38,7 @@ def entrances(
     who = {"kind": program.kind, "program": program.id, "contact": contact_id}
     rows = connection.execute(read_sql("entrances"), who).all()
     if not rows:
-        yield f"No trigger lets contacts into the {program.kind}: somebody has to enrol it."
+        yield f"No trigger lets contacts into the {program.kind}: load one, or enrol the contact."
     elif status != "active":
         yield f"The {program.kind} is {status}: its triggers let nobody in until it is active."
     for row in rows:

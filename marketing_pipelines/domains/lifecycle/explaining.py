@@ -31,7 +31,7 @@ REASONS = {
     "hard_bounce": "messages to the contact bounce for good",
     "bounced": "a mail to the contact bounced",
     "complaint": "the contact complained",
-    "do_not_contact": "somebody said that the contact is not to be written to",
+    "do_not_contact": "the contact is marked as do not contact",
     "exit step": "it came to an exit",
     "cancelled": "the program was cancelled",
     "time is out": "the time was out",

@@ -26,7 +26,7 @@ def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> No
         connections=tick.settings.step_connections,
     ).run()
     tick.rows = report.moved_on + report.quarantined
-    # ExtraConnection programs without anything to do, one that fails is not the whole job.
+    # Programs without due contacts count as done: one that fails is then not the whole job.
     tick.failures.ok += report.idle
     numbers = {
         name: getattr(report, name)

@@ -271,7 +271,7 @@ def read_stored(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise StepError("What it does is no object that can be read.")
+        raise StepError("The step's config is not a readable JSON object.")
     return config
 
 

@@ -33,7 +33,7 @@ def evaluate_all(tick: Tick, *, sizes: PartitionedAsset) -> None:
     report = evaluation.EvaluationReport()
     for organization in organizations:
         _evaluate(tick, organization, by_time, report, sizes)
-    # Those that need no look are right, too: beside them one that fails is not the whole job.
+    # Segments without changes are right, too: one that fails is then not the whole job.
     tick.failures.ok += report.unchanged
     tick.rows += report.entered + report.left
     tick.metadata |= {"organizations": len(organizations), **asdict(report)}

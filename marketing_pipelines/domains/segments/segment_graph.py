@@ -222,8 +222,8 @@ def zone_of(connection: sa.Connection, organization_id: int, reporting_zone: Zon
         return ZoneInfo(row.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise BadInputError(
-            f"The time zone of organization {row.external_id}, '{row.timezone}', is none: load it "
-            "again with an IANA zone."
+            f"The time zone of organization {row.external_id}, '{row.timezone}', is "
+            "not an IANA zone: load the organization again with one."
         ) from None
 
 
