@@ -23,9 +23,9 @@ EVENTS = "events"
 
 def loadable() -> list[str]:
     """Returns the names of all kinds that can be loaded."""
-    from marketing_pipelines.loading.kinds import KINDS
+    from marketing_pipelines.loading.kinds import kinds
 
-    return [*KINDS, EVENTS]
+    return [*kinds(), EVENTS]
 
 
 def load_file(
@@ -54,7 +54,7 @@ def load_file(
     from marketing_pipelines.loading.checker import Checker
     from marketing_pipelines.loading.entities import EntityTarget
     from marketing_pipelines.loading.events import REQUIRED, EventsTarget
-    from marketing_pipelines.loading.kinds import KINDS
+    from marketing_pipelines.loading.kinds import kinds
     from marketing_pipelines.loading.pipeline import Target, run_load
     from marketing_pipelines.loading.readers import open_reader
     from marketing_pipelines.loading.rejects import RejectsFile, default_rejects_path
@@ -66,7 +66,7 @@ def load_file(
             f"--timezone '{timezone}' is not an IANA time zone such as 'Europe/Berlin'."
         )
     started_at = dt.datetime.now(dt.UTC)
-    reader = open_reader(path, REQUIRED if kind == EVENTS else KINDS[kind].required)
+    reader = open_reader(path, REQUIRED if kind == EVENTS else kinds()[kind].required)
     checker = Checker()
     try:
         target: Target
@@ -75,7 +75,7 @@ def load_file(
                 engine, reader, checker, settings=settings, timezone=timezone, started_at=started_at
             )
         else:
-            target = EntityTarget(KINDS[kind], reader, checker, timezone=timezone)
+            target = EntityTarget(kinds()[kind], reader, checker, timezone=timezone)
         with RejectsFile(rejects or default_rejects_path(path)) as rejected:
             return run_load(engine, reader, target, rejected, on_progress)
     finally:

@@ -8,9 +8,9 @@ import json
 from typing import TYPE_CHECKING
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.batches import Batch, Reader
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.files import MAX_COLUMNS
-from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.results import Reject
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.batches import BATCH_BYTES, BATCH_ROWS, Batch
 from marketing_pipelines.loading.csv_records import DELIMITERS, Records, read_record, split_records
 from marketing_pipelines.loading.files import InputFile, opened, require_columns
 from marketing_pipelines.loading.lines import Chunk, LineSource
-from marketing_pipelines.loading.readers import BATCH_BYTES, BATCH_ROWS, Batch
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.batches import Batch, Reader
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
 from marketing_pipelines.loading.entity_checks import check_statement
 from marketing_pipelines.loading.entity_store import EntityStore
 from marketing_pipelines.loading.ids import KeysSeen, odd_ids
-from marketing_pipelines.loading.kinds import Kind
 from marketing_pipelines.loading.pipeline import Checked, split_checked
-from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Counts, Reject
+from marketing_pipelines.stores.kinds import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,6 @@
 """The check of entity rows as one DuckDB statement, written from the kind's declaration."""
 
-from marketing_pipelines.loading.kinds import Column, Kind
+from marketing_pipelines.stores.kinds import Column, Kind
 
 _INT_RANGE = "between -2147483648 and 2147483647"
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from marketing_pipelines.loading.kinds import Column, Kind
 from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts
 from marketing_pipelines.loading.stubs import Stubs
+from marketing_pipelines.stores.kinds import Column, Kind
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class EntityStore:
         assert column.reference is not None
         table = column.reference.table.fullname
         fixed = [*column.reference.stub]
-        fixed += [(name, f"loaded.{own}") for name, own in column.reference.beside]
+        fixed += [(name, f"loaded.{own}") for name, own in column.reference.discriminators]
         names = "".join(f", {name}" for name, _ in fixed)
         values = "".join(f", {value}" for _, value in fixed)
         return _counted(
@@ -203,7 +203,7 @@ def _counted(insert: str) -> str:
 def _named(alias: str, column: Column) -> str:
     """The condition that a row is the one that a reference names."""
     assert column.reference is not None
-    pairs = (("external_id", column.name), *column.reference.beside)
+    pairs = (("external_id", column.name), *column.reference.discriminators)
     same = "".join(f" and {alias}.{name} = loaded.{own}" for name, own in pairs)
     return f"{alias}.organization_id = organization.id{same}"
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from marketing_pipelines.loading.batches import Batch, Reader
 from marketing_pipelines.loading.checker import Checker, read_sql
 from marketing_pipelines.loading.columns import ColumnPicker
 from marketing_pipelines.loading.event_store import EventStore
 from marketing_pipelines.loading.ids import odd_ids
 from marketing_pipelines.loading.pipeline import Checked, split_checked
-from marketing_pipelines.loading.readers import Batch, Reader
 from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Counts
 from marketing_pipelines.settings import Settings

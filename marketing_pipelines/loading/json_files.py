@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.loading.batches import BATCH_ROWS, Batch
 from marketing_pipelines.loading.csv_records import TOO_LONG, invalid_utf8, line_array
 from marketing_pipelines.loading.files import InputFile, opened
 from marketing_pipelines.loading.lines import MAX_LINE_LENGTH, Chunk, LineSource
-from marketing_pipelines.loading.readers import BATCH_ROWS, Batch
 from marketing_pipelines.loading.results import Reject
 
 MAX_DEPTH = 1_000

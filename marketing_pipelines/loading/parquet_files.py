@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.arrow_types import expanded_size, out_of_range, readable
+from marketing_pipelines.loading.batches import BATCH_BYTES, BATCH_ROWS, Batch
 from marketing_pipelines.loading.csv_records import invalid_utf8
 from marketing_pipelines.loading.files import InputFile, require_columns
 from marketing_pipelines.loading.parquet_pages import weigh
-from marketing_pipelines.loading.readers import BATCH_BYTES, BATCH_ROWS, Batch
 from marketing_pipelines.loading.results import Reject
 
 if TYPE_CHECKING:

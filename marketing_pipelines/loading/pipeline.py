@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from marketing_pipelines.loading.readers import Batch, Reader
+from marketing_pipelines.loading.batches import Batch, Reader
 from marketing_pipelines.loading.rejects import RejectsFile
 from marketing_pipelines.loading.remarks import Remark, Tally
 from marketing_pipelines.loading.results import MAX_NAMES, Counts, LoadResult, Reject

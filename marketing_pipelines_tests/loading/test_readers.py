@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.loading.readers import BATCH_ROWS, open_reader
+from marketing_pipelines.loading.batches import BATCH_ROWS
+from marketing_pipelines.loading.readers import open_reader
 
 
 def write(path: Path, data: bytes | str) -> Path:

@@ -1,0 +1,171 @@
+"""The files of steps, and what the files of programs of any kind have in common."""
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.lifecycle import steps, trigger_configs
+from marketing_pipelines.domains.lifecycle import tables as lifecycle
+from marketing_pipelines.domains.lifecycle.programs import programs
+from marketing_pipelines.domains.segments.tables import segments
+from marketing_pipelines.stores.kinds import (
+    CREATED_AT,
+    ENABLED,
+    EXTERNAL_ID,
+    Column,
+    FileRow,
+    Kind,
+    Reference,
+)
+
+
+def status_instant(name: str) -> Column:
+    """Returns the column of an instant of a program's status.
+
+    The database writes it if no file names it; an empty cell clears it only before the program
+    starts.
+    """
+    return Column(
+        name,
+        "instant",
+        only_if=f"changed.{name} is not null"
+        " or changed.status in ('draft', 'scheduled', 'imported')",
+    )
+
+
+def program_files(name: str, table: sa.Table) -> Kind:
+    """Returns the kind of the files of programs."""
+    return Kind(
+        name,
+        table,
+        key=("external_id",),
+        columns=(
+            EXTERNAL_ID,
+            Column("name"),
+            Column("status", choices=("draft", "active", "paused", "cancelled"), empty="'draft'"),
+            status_instant("started_at"),
+            status_instant("paused_at"),
+            status_instant("cancelled_at"),
+            CREATED_AT,
+        ),
+    )
+
+
+# Contacts move on by themselves: a file may end what is under way, and undoes no end.
+_BEFORE_STEPS = "stored.step_id is null"
+_ENDS = "stored.status = 'active' and changed.status <> 'active'"
+
+
+def enrolment_files(name: str, program: str, reference: Reference) -> Kind:
+    """Returns the kind of the files of contacts in programs."""
+    return Kind(
+        name,
+        lifecycle.enrolments,
+        key=(f"{program}_id", "contact_id"),
+        fixed=(("program_kind", f"'{program}'"), ("rotation", "1")),
+        columns=(
+            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column(
+                "status",
+                choices=("active", "completed", "exited", "failed"),
+                empty="'active'",
+                only_if=_ENDS,
+            ),
+            Column("entered_at", "instant", required=True, only_if=_BEFORE_STEPS),
+            Column("completed_at", "instant", only_if=_ENDS),
+            Column("exited_at", "instant", only_if=_ENDS),
+        ),
+        attributes=False,
+    )
+
+
+def trigger_files(name: str, program: str, reference: Reference) -> Kind:
+    """Returns the kind of the files of triggers."""
+    return Kind(
+        name,
+        lifecycle.triggers,
+        key=(f"{program}_id", "external_id"),
+        fixed=(("program_kind", f"'{program}'"),),
+        columns=(
+            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            EXTERNAL_ID,
+            Column("type", choices=("segment", "event", "date"), required=True),
+            Column(
+                "segment",
+                reference=Reference(segments),
+                column="segment_id",
+                problem=_trigger_segment_problem,
+            ),
+            Column("event_type", problem=_trigger_event_problem),
+            Column("config", "object", empty="'{}'", problem=_trigger_config_problem),
+            Column("policy", choices=lifecycle.POLICIES, empty="'once'"),
+            ENABLED,
+            CREATED_AT,
+        ),
+        attributes=False,
+    )
+
+
+def _step_problem(row: FileRow) -> str | None:
+    if "config" not in row:
+        return None
+    return steps.problem_of(row.get("type") or "", row["config"] or "{}")
+
+
+def _trigger_segment_problem(row: FileRow) -> str | None:
+    if row.get("type") == "segment" and not row.get("segment"):
+        return "is missing: a trigger of type segment names one"
+    return _unused(row, "segment")
+
+
+def _trigger_event_problem(row: FileRow) -> str | None:
+    if row.get("type") != "event":
+        return _unused(row, "event_type")
+    event = row.get("event_type")
+    return steps.event_problem(event) if event else "is missing: a trigger of type event names one"
+
+
+def _trigger_config_problem(row: FileRow) -> str | None:
+    config = row.get("config") or "{}"
+    if row.get("type") == "date":
+        return trigger_configs.problem_of_date(config)
+    if row.get("type") == "event":
+        return trigger_configs.problem_of_event(config)
+    return None if _is_empty(config) else _unused(row, "config")
+
+
+def _is_empty(config: str) -> bool:
+    try:
+        return steps.read_object(config) == {}
+    except ValueError:
+        # The column's type says what is wrong with it.
+        return True
+
+
+def _unused(row: FileRow, column: str) -> str | None:
+    return trigger_configs.unused(row.get("type") or "", column) if row.get(column) else None
+
+
+KINDS = (
+    Kind(
+        "steps",
+        lifecycle.steps,
+        key=("program_kind", "program", "external_id"),
+        columns=(
+            Column("program_kind", choices=lifecycle.KINDS, required=True),
+            Column(
+                "program",
+                required=True,
+                reference=Reference(programs, discriminators=(("kind", "program_kind"),)),
+                column="program_id",
+            ),
+            EXTERNAL_ID,
+            Column("name"),
+            Column("position", "integer", required=True),
+            Column("type", choices=lifecycle.STEP_TYPES, required=True),
+            Column("config", "object", empty="'{}'", problem=_step_problem),
+            ENABLED,
+        ),
+        attributes=False,
+    ),
+)

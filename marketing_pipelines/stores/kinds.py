@@ -1,0 +1,112 @@
+"""How a domain declares the files that `load` takes for its tables.
+
+The `load.py` of a domain lists its `KINDS`. Identifiers in the SQL of a load come from these
+declarations and from nowhere else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+ColumnType = Literal["text", "integer", "instant", "zone", "object", "boolean"]
+# The cells of a row of a file, by column.
+FileRow = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column that holds the external id of another entity of the same organization.
+
+    Args:
+        table: a table, or a view that stubs can be inserted into.
+        stub: column values, as SQL, of the stub that an unknown id becomes.
+        discriminators: where the id alone is not enough, columns of the table, each with the column
+            of the kind's key that holds its value.
+    """
+
+    table: sa.TableClause
+    stub: tuple[tuple[str, str], ...] = ()
+    discriminators: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a file may have.
+
+    Args:
+        column: the table's column, where it has another name.
+        problem: what is wrong with it in a row, given the columns that the row sets (an empty
+            cell is None), whose types are not checked yet; None: nothing.
+        choices: the only values allowed; empty: any.
+        required: an empty cell is refused, and a file without the column too.
+        empty: what an empty cell means, as SQL; None: null.
+        keep: an empty cell changes nothing.
+        only_if: what must hold for a row that is there to be changed, as SQL of `stored`, the row,
+            and `changed`, what the file makes of it; None: nothing.
+    """
+
+    name: str
+    type: ColumnType = "text"
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    empty: str | None = None
+    keep: bool = False
+    only_if: str | None = None
+    reference: Reference | None = None
+    column: str | None = None
+    problem: Callable[[FileRow], str | None] | None = None
+
+    @property
+    def stored(self) -> str:
+        """The table's column."""
+        return self.column or self.name
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of entity.
+
+    Args:
+        key: columns that identify a row, besides the organization.
+        fixed: columns, with values as SQL, that every row of the kind has besides its key.
+        attributes: the table keeps unknown columns; otherwise they are refused.
+        tenants: the rows are organizations themselves.
+    """
+
+    name: str
+    table: sa.Table
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    fixed: tuple[tuple[str, str], ...] = ()
+    attributes: bool = True
+    tenants: bool = False
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns without which a file is refused."""
+        own = tuple(column.name for column in self.columns if column.required)
+        return own if self.tenants else ("organization_id", *own)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Columns that a file may have; others become attributes."""
+        own = tuple(column.name for column in self.columns)
+        return own if self.tenants else ("organization_id", *own)
+
+    @property
+    def stored_key(self) -> tuple[str, ...]:
+        """The table's columns that identify a row, besides the organization."""
+        stored = {column.name: column.stored for column in self.columns}
+        return tuple(stored[name] for name in self.key)
+
+    @property
+    def references(self) -> tuple[Column, ...]:
+        """The columns that name other entities."""
+        return tuple(column for column in self.columns if column.reference is not None)
+
+
+EXTERNAL_ID = Column("external_id", required=True)
+CREATED_AT = Column("created_at", "instant", keep=True)
+ENABLED = Column("enabled", "boolean", empty="true")
