@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketing_pipelines.api import audit, tokens, user_sessions
 from marketing_pipelines.api.answers import Refusal, answer
-from marketing_pipelines.api.pages.cookies import SignIn
-from marketing_pipelines.api.pages.rendering import SIGN_IN, is_page
+from marketing_pipelines.api.cookies import SignIn
+from marketing_pipelines.api.rendering import SIGN_IN, is_page
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.api.strangers import Strangers
 

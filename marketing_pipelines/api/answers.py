@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from marketing_pipelines.api.launching import AlreadyRunningError
-from marketing_pipelines.api.pages.rendering import is_page, render
+from marketing_pipelines.api.rendering import is_page, render
 from marketing_pipelines.failures import (
     BadInputError,
     MarketingPipelinesError,

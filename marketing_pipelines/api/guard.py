@@ -18,7 +18,7 @@ from marketing_pipelines.api.admission import CHALLENGE, bearer_of, signed_in_as
 from marketing_pipelines.api.answers import Refusal, answer
 from marketing_pipelines.api.hosts import KnownHosts, unknown_host
 from marketing_pipelines.api.limits import read_body, replay
-from marketing_pipelines.api.pages.rendering import SIGN_IN, SIGN_OUT, STYLE
+from marketing_pipelines.api.rendering import SIGN_IN, SIGN_OUT, STYLE
 from marketing_pipelines.api.site import Site
 
 MAX_BODY_BYTES = 10_000_000

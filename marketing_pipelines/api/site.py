@@ -9,7 +9,7 @@ import dagster as dg
 import sqlalchemy as sa
 from fastapi import Depends, Request
 
-from marketing_pipelines.api.pages.cookies import Signer
+from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.settings import Settings
 
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from marketing_pipelines.api import tokens
+from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.pages.calendar import calendar, what_did_not_run
-from marketing_pipelines.api.pages.cookies import Signer
 from marketing_pipelines.observability.alerts import UI_VARIABLE
 from marketing_pipelines.observability.calendar import Occurrence
 from marketing_pipelines_tests.api.browser import chromium

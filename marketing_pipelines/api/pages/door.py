@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from marketing_pipelines.api import audit, tokens, user_sessions
 from marketing_pipelines.api.admission import Visit
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
-from marketing_pipelines.api.pages.rendering import SIGN_IN, SIGN_OUT, STYLE, render
 from marketing_pipelines.api.pages.responses import HEADERS, Anyone, page
+from marketing_pipelines.api.rendering import SIGN_IN, SIGN_OUT, STYLE, render
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.api.user_sessions import VALID_FOR
 

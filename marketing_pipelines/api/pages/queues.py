@@ -11,7 +11,6 @@ from fastapi.responses import HTMLResponse, Response
 from marketing_pipelines.api.admission import Visit, refuse_without
 from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
-from marketing_pipelines.api.pages.rendering import PAGES
 from marketing_pipelines.api.pages.responses import (
     Anyone,
     SignedInReader,
@@ -19,6 +18,7 @@ from marketing_pipelines.api.pages.responses import (
     page,
 )
 from marketing_pipelines.api.queues import Number
+from marketing_pipelines.api.rendering import PAGES
 from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.queueing import control, counts

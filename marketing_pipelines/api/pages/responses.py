@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from marketing_pipelines.api.admission import Visit, signed_in
 from marketing_pipelines.api.answers import Refusal
-from marketing_pipelines.api.pages.rendering import render
+from marketing_pipelines.api.rendering import render
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.api.tokens import SCOPES
 

@@ -10,13 +10,13 @@ from marketing_pipelines.api.admission import refuse_without
 from marketing_pipelines.api.launching import launch
 from marketing_pipelines.api.pages.calendar import DID_NOT_RUN, calendar, what_did_not_run
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
-from marketing_pipelines.api.pages.rendering import HOME, PAGES
 from marketing_pipelines.api.pages.responses import (
     Anyone,
     SignedInReader,
     back,
     page,
 )
+from marketing_pipelines.api.rendering import HOME, PAGES
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.freshness.partitions import registered

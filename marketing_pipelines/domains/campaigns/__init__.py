@@ -2,3 +2,8 @@
 
 Owns the schema `campaigns`. Analytics reads the status timestamps and the enrolments.
 """
+
+SCHEMA = "campaigns"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset({"analytics", "crm", "delivery", "lifecycle"})
+WRITES: frozenset[str] = frozenset()

@@ -3,3 +3,8 @@
 Owns the schema `crm`. Every other domain refers to these rows by `bigint` id; files and
 applications refer to them by `external_id`, unique per organization.
 """
+
+SCHEMA = "crm"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset()

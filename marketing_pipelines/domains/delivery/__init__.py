@@ -2,3 +2,8 @@
 
 Owns the schema `delivery`. Programs write messages; applications and analysts read how they ended.
 """
+
+SCHEMA = "delivery"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset({"crm", "lifecycle"})
+WRITES: frozenset[str] = frozenset()

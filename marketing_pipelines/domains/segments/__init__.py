@@ -1,2 +1,7 @@
 """Owns segments: rules, the statements they become, and who is a member since when. Campaigns and
 journeys branch on memberships; analysts read how segments grow, shrink and overlap."""
+
+SCHEMA = "segments"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset({"analytics", "campaigns", "crm", "lifecycle", "ops"})
+WRITES: frozenset[str] = frozenset({"analytics"})

@@ -1,1 +1,5 @@
-"""Removing what is no longer kept. Owns no tables; reads and deletes those of others."""
+"""Removing what is no longer kept. Owns no tables."""
+
+# Schemas that its SQL reads and writes.
+READS: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset()

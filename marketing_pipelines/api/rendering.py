@@ -12,7 +12,7 @@ SIGN_IN, SIGN_OUT = f"{PAGES}/sign-in", f"{PAGES}/sign-out"
 STYLE = "/static/admin.css"
 
 _environment = Environment(
-    loader=PackageLoader("marketing_pipelines.api.pages"),
+    loader=PackageLoader("marketing_pipelines.api", "pages/templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
