@@ -52,9 +52,11 @@ def load(
 def _notes(engine: sa.Engine, kind: str) -> list[str]:
     """Returns notes on loaded steps and rules. They name steps that hold contacts, and rules about
     events that never came; later files may mend both."""
+    from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
 
+    load_tables()
     of_kind = {"steps": problems, "segments": notes_on_segments}
     if kind not in of_kind:
         return []

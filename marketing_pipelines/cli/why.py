@@ -49,12 +49,15 @@ def _of_program(
     kind: str,
     name: str,
 ) -> None:
+    from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.explaining import explain
+    from marketing_pipelines.domains.lifecycle.program_kinds import declared
 
+    load_tables()
     found = explain(
         connection,
         *place,
-        kind,
+        declared()[kind],
         name,
         now=dt.datetime.now(dt.UTC),
         reporting_zone=settings.zone,

@@ -47,6 +47,14 @@ def load_tasks() -> dict[str, str]:
 
 
 @cache
+def load_tables() -> None:
+    """Imports the `tables.py` of every domain, so that tables and kinds of program are declared."""
+    for domain in pkgutil.iter_modules(__path__, f"{__name__}."):
+        if domain.ispkg and importlib.util.find_spec(f"{domain.name}.tables"):
+            importlib.import_module(f"{domain.name}.tables")
+
+
+@cache
 def load_jobs() -> tuple[ModuleType, ...]:
     """Imports the files of every domain that hold Dagster objects: jobs before sensors.
 

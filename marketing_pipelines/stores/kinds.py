@@ -1,4 +1,4 @@
-"""How a domain declares the files that `load` takes for its tables.
+"""The declaration of a kind of file that `load` takes for a table of a domain.
 
 The `load.py` of a domain lists its `KINDS`. Identifiers in the SQL of a load come from these
 declarations and from nowhere else.

@@ -15,6 +15,7 @@ from marketing_pipelines.domains.lifecycle.explaining import (
     ProgramExplanation,
     explain,
 )
+from marketing_pipelines.domains.lifecycle.program_kinds import declared
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
@@ -38,7 +39,7 @@ def explained(
             connection,
             world.organization_id,
             contact,
-            kind,
+            declared()[kind],
             name,
             now=now,
             reporting_zone=ZoneInfo("UTC"),

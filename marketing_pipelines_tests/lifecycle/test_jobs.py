@@ -1,14 +1,13 @@
 """The assets that move contacts."""
 
-import functools
-
 import dagster as dg
-import pytest
 
-from marketing_pipelines.domains.lifecycle import progress
-from marketing_pipelines.domains.lifecycle.engine import StepPass
+from marketing_pipelines.domains.campaigns.tables import CAMPAIGN
+from marketing_pipelines.domains.lifecycle.progress import make_progress
+from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
+from marketing_pipelines_tests.probe import run_probe
 
 MAIL = ("hello", "send_email", {"subject": "Hello", "text": "Hello"})
 
@@ -35,18 +34,22 @@ def test_a_campaign_moves_and_a_second_run_of_its_tick_writes_nothing(
 
 
 def test_more_than_a_batch_is_moved_over_as_many_connections_as_are_set(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+    installation: Installation,
 ) -> None:
-    monkeypatch.setattr(progress, "StepPass", functools.partial(StepPass, batch=20))
     world = ProgramWorld(installation.engine)
     program = world.program([MAIL])
     world.enrol(program, world.contacts(400), at("03-02 10:00"))
-    tick = instant("2026-03-02T10:05:00+00:00")
-    (outcome,) = installation.run("campaigns/step_progress", at=tick, only=True)
-    assert (outcome.status, outcome.rows) == ("COMPLETED", 400)
+    ran = run_probe(
+        installation.engine,
+        lambda tick: make_progress(tick, CAMPAIGN, batch=20),
+        tags={TICK_TAG: "2026-03-02T10:05:00+00:00"},
+    )
+    [materialized] = ran.asset_materializations_for_node("probe__outcome")
+    assert [
+        materialized.metadata[name].value
+        for name in ("rows", "batches", "connections", "left_behind")
+    ] == [400, 20, 2, 0]
     assert world.messages() == {"hello": 400}
-    (materialized,) = materializations(installation, "campaigns/step_progress")
-    assert (materialized["connections"].value, materialized["left_behind"].value) == (2, 0)
 
 
 def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(

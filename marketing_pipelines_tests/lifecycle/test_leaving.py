@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines_tests.lifecycle.world import JOBS, ProgramWorld, at
+from marketing_pipelines_tests.lifecycle.world import TABLES, ProgramWorld, at
 
 ENTRY, ARRIVAL, NEXT = at("03-02 10:00"), at("03-02 10:05"), at("03-02 10:10")
 MAIL = ("mail", "send_email", {"subject": "Hello", "text": "Hello"})
@@ -288,7 +288,7 @@ def test_a_contact_that_enters_a_cancelled_program_is_out_with_the_next_pass(
 
 
 def test_no_kind_ends_the_programs_of_another(world: ProgramWorld) -> None:
-    programs = {kind: waiting(world, kind=kind, name=kind)[0] for kind in JOBS}
+    programs = {kind: waiting(world, kind=kind, name=kind)[0] for kind in TABLES}
     for kind, program in programs.items():
         world.set_status(program, "cancelled", kind=kind)
     world.move(NEXT, kind="journey")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines_tests.lifecycle.world import JOBS, ProgramWorld, at
+from marketing_pipelines_tests.lifecycle.world import TABLES, ProgramWorld, at
 
 BERLIN, NEW_YORK, KATHMANDU = "Europe/Berlin", "America/New_York", "Asia/Kathmandu"
 MAIL = ("mail", "send_email", {"subject": "Hello", "text": "Hello"})
@@ -78,7 +78,7 @@ ZONES = [
 ]
 
 
-@pytest.mark.parametrize("kind", list(JOBS))
+@pytest.mark.parametrize("kind", list(TABLES))
 def test_a_corrected_zone_changes_when_a_wait_for_a_local_time_ends(
     world: ProgramWorld, kind: str
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_corrected_zone_changes_when_a_wait_for_a_local_time_ends(
     for minute, (zone, until) in enumerate(ZONES, start=10):
         set_zone(world, "contacts", contact, zone)
         tick = at(f"03-02 10:{minute}")
-        for other in JOBS:
+        for other in TABLES:
             world.move(tick, kind=other)
         assert (zone, world.next_at(program, kind=kind)) == (zone, [until])
 

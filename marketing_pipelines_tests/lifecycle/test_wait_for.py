@@ -147,7 +147,7 @@ def test_events_of_the_program_itself_are_a_campaigns_alone(world: ProgramWorld,
     world.enrol(program, world.contacts(1), ARRIVAL, kind=kind)
     report = world.move(ARRIVAL, kind=kind)
     assert world.standing(program, kind=kind) == {"link": 1}
-    assert "only a campaign has events of its own" in report.held[f"{kind} welcome of {world.name}"]
+    assert f"a {kind} has no events of its own." in report.held[f"{kind} welcome of {world.name}"]
 
 
 CLICK = sa.text(

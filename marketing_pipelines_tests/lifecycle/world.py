@@ -12,24 +12,17 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains import load_tasks
+from marketing_pipelines.domains import load_tables, load_tasks
 from marketing_pipelines.domains.journeys.entries import start_due
 from marketing_pipelines.domains.lifecycle.engine import PassReport, StepPass
+from marketing_pipelines.domains.lifecycle.program_kinds import declared
 from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import Begin, create_engine
 
-JOBS = {
-    "campaign": "campaigns/step_progress",
-    "sequence": "campaigns/sequence_progress",
-    "journey": "journeys/step_progress",
-}
-TABLES = {
-    "campaign": "campaigns.campaigns",
-    "sequence": "campaigns.sequences",
-    "journey": "journey.journeys",
-}
+load_tables()
+TABLES = {name: kind.table.fullname for name, kind in declared().items()}
 Steps = Sequence[tuple[str, str, dict[str, Any]]]
 
 
@@ -63,12 +56,10 @@ def move(
     with connected(engine) as begin:
         return StepPass(
             begin,
-            kind,
+            declared()[kind],
             tick,
             ZoneInfo(zone),
-            ItemFailures(JOBS[kind], tick),
-            JOBS[kind],
-            suppressed_exit=kind == "sequence",
+            ItemFailures(declared()[kind].moved_by, tick),
             **{"extra_connection": partial(connected, engine)} | options,
         ).run()
 

@@ -23,7 +23,7 @@ CAMPAIGNS = Domain("campaigns", owner=Team.LIFECYCLE)
 )
 def step_progress(tick: Tick) -> None:
     """Moves on the due contacts of active campaigns: mails, waits, branches."""
-    make_progress(tick, "campaign")
+    make_progress(tick, tables.CAMPAIGN)
 
 
 @CAMPAIGNS.job(
@@ -34,7 +34,7 @@ def step_progress(tick: Tick) -> None:
 )
 def sequence_progress(tick: Tick) -> None:
     """Moves on the due contacts of active sequences; unsubscribed contacts leave."""
-    make_progress(tick, "sequence", suppressed_exit=True)
+    make_progress(tick, tables.SEQUENCE)
 
 
 @CAMPAIGNS.job(

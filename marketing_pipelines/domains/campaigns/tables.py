@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declare
 from marketing_pipelines.domains.lifecycle.programs import program_table
 from marketing_pipelines.stores.tables import (
     identity,
@@ -72,4 +73,13 @@ sequences = program_table(
     "sequences",
     schema="campaigns",
     comment="Sequences of mails that sales people enrol contacts in",
+)
+
+CAMPAIGN = declare(
+    ProgramKind("campaign", campaigns, moved_by="campaigns/step_progress", has_own_events=True)
+)
+SEQUENCE = declare(
+    ProgramKind(
+        "sequence", sequences, moved_by="campaigns/sequence_progress", exits_unreachable=True
+    )
 )

@@ -4,6 +4,7 @@ from functools import partial
 
 from marketing_pipelines.domains.journeys import entries, sources, stale
 from marketing_pipelines.domains.journeys import segment_entries as by_segments
+from marketing_pipelines.domains.journeys.tables import JOURNEY
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.progress import make_progress
 from marketing_pipelines.domains.lifecycle.tables import enrolments
@@ -34,7 +35,7 @@ def segment_entries(tick: Tick) -> None:
 def step_progress(tick: Tick) -> None:
     """Begins journeys by events and dates, then moves on the executions that are due."""
     begun = entries.start_due(tick.sharing, tick.instant, tick.zone, tick.items)
-    make_progress(tick, "journey")
+    make_progress(tick, JOURNEY)
     tick.metadata |= {"begun_by_events": begun.by_events, "begun_by_dates": begun.by_dates}
     for name, counted in (
         ("events_left_out", begun.events_left_out),

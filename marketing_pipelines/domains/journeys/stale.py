@@ -14,8 +14,6 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.journeys.enrolling import read_sql
 
-JOB = "journeys/stale_executions"
-MOVER = "journeys/step_progress"
 BATCH = 10_000
 
 

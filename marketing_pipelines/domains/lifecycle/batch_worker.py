@@ -85,7 +85,7 @@ class BatchWorker:
                 begin = stack.enter_context(extra_connection())
             except (sa.exc.OperationalError, StoreUnavailableError) as error:
                 reason = redact(str(getattr(error, "orig", error)).strip().splitlines()[0])
-                _logger.warning("No more connections for %s: %s", self.work.job, reason)
+                _logger.warning("No more connections for %s: %s", self.work.kind.moved_by, reason)
                 return
             self.run(begin)
 
@@ -142,7 +142,7 @@ class BatchWorker:
         taken: int = self._do(
             connection,
             "claim",
-            kind=self.work.kind,
+            kind=self.work.kind.name,
             programs=[number for number in self.work.programs if number >= program],
             after_program=program,
             after_at=due_at,
@@ -237,7 +237,7 @@ class BatchWorker:
         with self.work.guard:
             if program_id not in lost:
                 known = self._do(
-                    connection, "count_failed", kind=self.work.kind, program=program_id
+                    connection, "count_failed", kind=self.work.kind.name, program=program_id
                 )
                 lost[program_id] = known.scalar_one()
             if lost[program_id] >= MAX_QUARANTINED:
@@ -255,7 +255,7 @@ class BatchWorker:
         """Does the steps of the batch until none of its contacts is due."""
         moved = Moved()
         self._rounds = 0
-        if self.work.suppressed_exit and self._do(connection, "exit_suppressed").rowcount:
+        if self.work.kind.exits_unreachable and self._do(connection, "exit_suppressed").rowcount:
             moved.outcomes.update(self._advance(connection))
         for self._rounds in range(most_rounds):
             types = sorted(self._do(connection, "due_types").scalars())
@@ -281,8 +281,8 @@ class BatchWorker:
                 connection,
                 "send",
                 channel=channel,
-                kind=self.work.kind,
-                leaves=self.work.suppressed_exit,
+                kind=self.work.kind.name,
+                leaves=self.work.kind.exits_unreachable,
                 **of_type,
             )
         elif step_type == "wait":
@@ -299,7 +299,7 @@ class BatchWorker:
             self._do(connection, "lock_contacts")
             self._do(connection, "update_contact", columns=list(SETTABLE), **of_type)
         elif step_type == "create_task":
-            self._do(connection, "create_task", job=self.work.job, **of_type)
+            self._do(connection, "create_task", job=self.work.kind.moved_by, **of_type)
         else:
             self._do(connection, "exit", **of_type)
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
-from marketing_pipelines.domains.lifecycle.programs import read_sql
+from marketing_pipelines.domains.lifecycle.programs import is_due, read_sql
 from marketing_pipelines.domains.segments import segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.preview import (
@@ -30,8 +30,6 @@ _moving = sa.table(
     "moving",
     sa.column("contact_id", sa.BigInteger),
     sa.column("step_id", sa.BigInteger),
-    sa.column("status", sa.Text),
-    sa.column("next_step_at", sa.DateTime(timezone=True)),
 )
 
 
@@ -81,8 +79,7 @@ def _answer_for(
         return {one.id: str(error) for one, _ in branches}
     due = sa.select(_moving.c.contact_id).where(
         _moving.c.step_id.in_([one.id for one, _ in branches]),
-        _moving.c.status == "active",
-        _moving.c.next_step_at <= now,
+        sa.text(is_due("moving")).bindparams(tick=now),
     )
     create_temporary(connection, "looked_at", due.distinct())
     staging.stage(connection, [rule for _, rule in branches], frame)

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import StepError, WaitFor
 from marketing_pipelines.stores.postgres import Begin
@@ -31,7 +32,7 @@ class Changes:
     """
 
     begin: Begin
-    kind: str
+    kind: ProgramKind
     tick: dt.datetime
     page: int = PAGE
 
@@ -54,7 +55,7 @@ class Changes:
             with self.begin() as connection:
                 self._do(connection, "mark_by_itself")
                 done = self._do(connection, "end_cancelled", size=self.page).one()
-                if done.ended and self.kind == "campaign":
+                if done.ended and self.kind.has_own_events:
                     self._do(connection, "mark_days", instants=done.instants)
             ended = done.ended
             total += ended
@@ -71,7 +72,9 @@ class Changes:
         return total
 
     def _do(self, connection: sa.Connection, name: str, **values: Any) -> Any:
-        return connection.execute(read_sql(name), {"kind": self.kind, "tick": self.tick, **values})
+        return connection.execute(
+            read_sql(name), {"kind": self.kind.name, "tick": self.tick, **values}
+        )
 
 
 def _renewal(edited: Any) -> Mapping[str, Any]:

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.program_kinds import declared
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
-from marketing_pipelines.domains.lifecycle.tables import KINDS
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError
@@ -22,8 +22,8 @@ def problems(connection: sa.Connection) -> Iterator[str]:
     """Yields a sentence for each step of a program not yet over that cannot be done. The step
     cannot be read, or names a step, campaign, segment, attribute or event property that does not
     exist."""
-    for kind in KINDS:
-        rows = connection.execute(read_sql("programs_with_steps"), {"kind": kind})
+    for kind in declared().values():
+        rows = connection.execute(read_sql("programs_with_steps"), {"kind": kind.name})
         programs = [Program(kind, *row) for row in rows]
         planned = plan.read(connection, kind, programs)
         campaigns = plan.named_campaigns(connection, planned)

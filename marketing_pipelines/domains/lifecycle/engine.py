@@ -4,7 +4,7 @@ A pass reads the programs and their steps once, and has movers do the work: one,
 more than a batch is due, each on a connection of its own. Passes and movers share the work
 alike: each locks the contacts that it takes and passes over those of others.
 
-The engine knows no program kind: it is told which it moves and what an unsubscribed contact means.
+All that the engine knows of a kind of program is its declaration (`program_kinds`).
 """
 
 import datetime as dt
@@ -22,6 +22,7 @@ from marketing_pipelines.domains.lifecycle.changes import Changes
 from marketing_pipelines.domains.lifecycle.parallel import run_parallel
 from marketing_pipelines.domains.lifecycle.pass_plan import BATCH, Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import MarketingPipelinesError
@@ -71,20 +72,15 @@ class StepPass:
         begin: Opens a transaction at read committed; all of them on one connection.
         tick: What is due at it is moved.
         zone: The reporting zone.
-        suppressed_exit: Whether a contact that cannot be written to leaves the program; otherwise
-            it passes steps that send.
-        job: Asset key, for what names it.
         extra_connection: Opens another connection for a thread of its own; yields its `begin`.
         connections: How many there may be where more than a batch is due.
     """
 
     begin: Begin
-    kind: str
+    kind: ProgramKind
     tick: dt.datetime
     zone: ZoneInfo
     failures: Failures
-    job: str
-    suppressed_exit: bool = False
     batch: int = BATCH
     arrivals: int = ARRIVALS
     extra_connection: ExtraConnection | None = None
@@ -101,7 +97,7 @@ class StepPass:
         self._wake()
         with self.begin() as connection:
             programs = self._due_programs(connection)
-            active = self._do(connection, "count_active", kind=self.kind).scalar_one()
+            active = self._do(connection, "count_active", kind=self.kind.name).scalar_one()
             if programs:
                 work = self._plan(connection, programs)
                 number = self._movers_needed(connection, work)
@@ -118,7 +114,7 @@ class StepPass:
         changes = Changes(self.begin, self.kind, self.tick)
         changes.renew()
         left = changes.end_cancelled()
-        if self.suppressed_exit:
+        if self.kind.exits_unreachable:
             left += changes.end_unreachable()
         if left:
             self.report.ended["exited"] += left
@@ -134,7 +130,9 @@ class StepPass:
             self.report.woken += page.woken
 
     def _due_programs(self, connection: sa.Connection) -> list[Program]:
-        rows = connection.execute(read_sql("due_programs"), {"kind": self.kind, "tick": self.tick})
+        rows = connection.execute(
+            read_sql("due_programs"), {"kind": self.kind.name, "tick": self.tick}
+        )
         return [Program(self.kind, *row) for row in rows]
 
     def _plan(self, connection: sa.Connection, programs: Sequence[Program]) -> PassPlan:
@@ -149,8 +147,6 @@ class StepPass:
             kind=self.kind,
             tick=self.tick,
             zone=self.zone,
-            job=self.job,
-            suppressed_exit=self.suppressed_exit,
             batch=self.batch,
             programs=[program.id for program in programs],
             planned=planned,
@@ -162,7 +158,7 @@ class StepPass:
         """As many as there are batches due, and allowed."""
         most = work.batch * self.connections
         due: int = self._do(
-            connection, "count_due", kind=self.kind, programs=work.programs, most=most
+            connection, "count_due", kind=self.kind.name, programs=work.programs, most=most
         ).scalar_one()
         return max(-(-due // work.batch), 1)
 
@@ -184,7 +180,7 @@ class StepPass:
         broken = [one for one in planned if one.problem is not None]
         stuck = set(
             self._do(
-                connection, "held_steps", kind=self.kind, steps=[one.id for one in broken]
+                connection, "held_steps", kind=self.kind.name, steps=[one.id for one in broken]
             ).scalars()
             if broken
             else ()

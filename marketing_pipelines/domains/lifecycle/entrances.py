@@ -35,7 +35,7 @@ def entrances(
     reporting_zone: ZoneInfo,
 ) -> Iterator[str]:
     """Sentences about the triggers of a program that a contact never was in."""
-    who = {"kind": program.kind, "program": program.id, "contact": contact_id}
+    who = {"kind": program.kind.name, "program": program.id, "contact": contact_id}
     rows = connection.execute(read_sql("entrances"), who).all()
     if not rows:
         yield f"No trigger lets contacts into the {program.kind}: load one, or enrol the contact."

@@ -13,6 +13,7 @@ from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.entrances import entrances
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Fork, WaitFor
 from marketing_pipelines.domains.segments.explaining import written_instant
@@ -20,11 +21,6 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import item_failures
 
 MAX_ENROLMENTS = 10
-MOVED_BY = {
-    "campaign": "campaigns/step_progress",
-    "sequence": "campaigns/sequence_progress",
-    "journey": "journeys/step_progress",
-}
 REASONS = {
     "no_address": "it has no address for that",
     "unsubscribed": "the contact unsubscribed",
@@ -100,7 +96,7 @@ def explain(
     connection: sa.Connection,
     organization_id: int,
     contact_id: int,
-    kind: str,
+    kind: ProgramKind,
     name: str,
     *,
     now: dt.datetime,
@@ -109,7 +105,6 @@ def explain(
     """Tells what happened to a contact in a program, and what will.
 
     Args:
-        kind: campaign, sequence or journey.
         name: External id of the program, or its number.
         reporting_zone: The zone of organizations that have none.
 
@@ -117,8 +112,10 @@ def explain(
         BadInputError: the organization has no such program.
     """
     program, status = _find(connection, organization_id, kind, name)
-    who = {"kind": kind, "program": program.id, "contact": contact_id}
-    rows = connection.execute(read_sql("stays"), who | {"most": MAX_ENROLMENTS}).all()[::-1]
+    who = {"kind": kind.name, "program": program.id, "contact": contact_id}
+    rows = connection.execute(read_sql("stays"), who | {"most": MAX_ENROLMENTS, "tick": now}).all()[
+        ::-1
+    ]
     future = _Future(connection, program, status, contact_id, now)
     happened = _happened(connection, [row.id for row in rows])
     stays = [
@@ -152,7 +149,7 @@ def explain(
 
 
 def _find(
-    connection: sa.Connection, organization_id: int, kind: str, name: str
+    connection: sa.Connection, organization_id: int, kind: ProgramKind, name: str
 ) -> tuple[Program, str]:
     rows = connection.execute(
         sa.select(
@@ -161,7 +158,7 @@ def _find(
             programs.c.status,
             organizations.c.external_id.label("organization"),
         ).where(
-            programs.c.kind == kind,
+            programs.c.kind == kind.name,
             programs.c.organization_id == organization_id,
             organizations.c.id == programs.c.organization_id,
             (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
@@ -235,7 +232,7 @@ class _Future:
 
     def leaves(self, row: Any) -> Any:
         """Returns the reason for which the next pass removes the contact; None: it stays."""
-        if self.program.kind != "sequence":
+        if not self.program.kind.exits_unreachable:
             return None
         mail = self.unreachable.get("email")
         if mail is not None and mail.reason != "no_address":
@@ -263,13 +260,12 @@ class _Future:
         one = self.planned.get(-self.program.id if row.step_id is None else row.step_id)
         if one is None:
             return
-        due = row.next_step_at <= self.now
-        if due and self.status == "active":
+        if row.is_due and self.status == "active":
             held = one.problem or self._held(one)
             if held:
                 yield f"It is held at {self.name_of(row.step_id)}: {held}"
                 return
-        yield from self._moves(row, one, due)
+        yield from self._moves(row, one)
         if self.leaves(row) is None:
             yield from self._unreached(one)
 
@@ -277,7 +273,7 @@ class _Future:
         """Returns the last pass's reason for holding contacts at this step; None: it moved them."""
         failure = self.connection.execute(
             sa.select(item_failures.c.error, item_failures.c.last_failed_at).where(
-                item_failures.c.job == MOVED_BY[self.program.kind],
+                item_failures.c.job == self.program.kind.moved_by,
                 item_failures.c.item == str(self.program),
             )
         ).first()
@@ -290,18 +286,18 @@ class _Future:
                 return f"{reason} The pass of {tried} said so; the next one tries again."
         return None
 
-    def _moves(self, row: Any, one: PlannedStep, due: bool) -> Iterator[str]:
+    def _moves(self, row: Any, one: PlannedStep) -> Iterator[str]:
         when = written_instant(row.next_step_at)
         moved = "when it is active" if self.status != "active" else "at the next pass"
         leaves = self.leaves(row)
         if leaves is not None:
             since = written_instant(leaves.since)
             yield f"It leaves {moved}: {_in_words(leaves.reason)} at {since}."
-        elif isinstance(one.step, WaitFor) and not due:
+        elif isinstance(one.step, WaitFor) and not row.is_due:
             yield from self._waits_for(row, one, one.step, moved)
-        elif not due and one.problem:
+        elif not row.is_due and one.problem:
             yield f"It waits until {when}; then it is held unless its step is mended: {one.problem}"
-        elif not due:
+        elif not row.is_due:
             yield f"It waits until {when}; then {self._does(one)}."
         else:
             yield f"It is due since {when}: {moved} {self._does(one)}."
@@ -344,7 +340,7 @@ class _Future:
         if one.type == "exit":
             return "it leaves by the exit"
         is_unreachable = CHANNELS.get(one.type) in self.unreachable
-        if is_unreachable and self.program.kind == "sequence":
+        if is_unreachable and self.program.kind.exits_unreachable:
             return f"it leaves at step {one.name} ({one.type})"
         does = "is skipped" if is_unreachable else "is done"
         return f"step {one.name} ({one.type}) {does}, and {self._leads(one, 'next')}"
@@ -364,7 +360,7 @@ class _Future:
             if steps:
                 since = f" at {written_instant(row.since)}" if row.since else ""
                 reason = f"{_in_words(row.reason)}{since}."
-                if self.program.kind == "sequence":
+                if self.program.kind.exits_unreachable:
                     yield f"It leaves where it comes to {' or '.join(steps)}: {reason}"
                 else:
                     yield f"Of the steps ahead, {', '.join(steps)} will be skipped: {reason}"

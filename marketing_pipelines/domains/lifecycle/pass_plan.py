@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 
 BATCH = 20_000
 
@@ -20,8 +21,6 @@ class PassPlan:
         kind: Of the programs.
         tick: What is due at it is moved.
         zone: The reporting zone.
-        job: Asset key, for what names it.
-        suppressed_exit: Whether a contact that cannot be written to leaves the program.
         batch: Contacts in hand at once.
         programs: Numbers of those with contacts who are due, ascending.
         planned: Their steps; what one mover finds wrong with a step, the others see at their next
@@ -32,11 +31,9 @@ class PassPlan:
         guard: Held while they are counted.
     """
 
-    kind: str
+    kind: ProgramKind
     tick: dt.datetime
     zone: ZoneInfo
-    job: str
-    suppressed_exit: bool
     batch: int
     programs: Sequence[int]
     planned: Sequence[PlannedStep]

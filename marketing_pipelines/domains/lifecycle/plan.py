@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import (
     END,
@@ -53,10 +54,12 @@ class PlannedStep:
         return f"step {self.name}"
 
 
-def read(connection: sa.Connection, kind: str, programs: Sequence[Program]) -> list[PlannedStep]:
+def read(
+    connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
+) -> list[PlannedStep]:
     """The steps of these programs, an entrance before those of each."""
     rows = connection.execute(
-        read_sql("steps_of_programs"), {"kind": kind, "programs": [p.id for p in programs]}
+        read_sql("steps_of_programs"), {"kind": kind.name, "programs": [p.id for p in programs]}
     ).all()
     by_id = {program.id: program for program in programs}
     planned: list[PlannedStep] = []
@@ -98,10 +101,10 @@ def _linked(program: Program, rows: Sequence[Any]) -> Iterator[PlannedStep]:
 
 
 def _require_own_events(planned: PlannedStep) -> None:
-    if planned.program.kind != "campaign" and OWN in _sources_of(planned.step):
+    if not planned.program.kind.has_own_events and OWN in _sources_of(planned.step):
         raise StepError(
-            f"source: '{OWN}' waits for events of the program itself, and only a campaign has "
-            "events of its own."
+            f"source: '{OWN}' waits for events of the program itself, and a "
+            f"{planned.program.kind} has no events of its own."
         )
 
 

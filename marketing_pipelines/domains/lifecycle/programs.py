@@ -1,5 +1,6 @@
 """The rows that all kinds of programs share, and the view that shows all kinds as one."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -7,6 +8,7 @@ from importlib import resources
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -29,18 +31,19 @@ programs = sa.table(
     schema="lifecycle",
 )
 
+_IS_DUE = re.compile(r"\bis_due\((\w+)\)")
+
 
 @dataclass(frozen=True)
 class Program:
     """One program.
 
     Attributes:
-        kind: campaign, sequence or journey.
         id: Its number among those of its kind.
         organization: External id of its organization.
     """
 
-    kind: str
+    kind: ProgramKind
     id: int
     organization_id: int
     external_id: str
@@ -57,11 +60,21 @@ class Program:
 
 @cache
 def read_sql(name: str) -> sa.TextClause:
-    """The statement in `sql/<name>.sql`."""
-    statement = sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
+    """Returns the statement in `sql/<name>.sql`; `is_due(row)` in it is what `is_due` returns."""
+    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()
+    statement = sa.text(_IS_DUE.sub(lambda found: is_due(found[1]), text))
     if name in ("fill_planned_steps", "renew_at_steps"):
         return statement.bindparams(sa.bindparam("rows", type_=pg.JSONB))
     return statement
+
+
+def is_due(row: str) -> str:
+    """Returns the condition, as SQL, that an enrolment is to be moved at `:tick`.
+
+    Args:
+        row: The name, in the statement, of a row of `lifecycle.enrolments` or of the batch.
+    """
+    return f"({row}.status = 'active' and {row}.next_step_at <= :tick)"
 
 
 def program_table(name: str, *, schema: str, comment: str) -> sa.Table:

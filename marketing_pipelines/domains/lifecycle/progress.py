@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from marketing_pipelines.domains.lifecycle.engine import StepPass
+from marketing_pipelines.domains.lifecycle.pass_plan import BATCH
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.jobs.metadata import table_of
 from marketing_pipelines.runs.tick import Tick
@@ -12,7 +14,7 @@ from marketing_pipelines.runs.tick import Tick
 TWO_TICKS = dt.timedelta(minutes=10)
 
 
-def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> None:
+def make_progress(tick: Tick, kind: ProgramKind, *, batch: int = BATCH) -> None:
     """Moves on the due contacts of every active program of a kind."""
     report = StepPass(
         tick.sharing,
@@ -20,8 +22,7 @@ def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> No
         tick.instant,
         tick.zone,
         tick.failures,
-        tick.job,
-        suppressed_exit=suppressed_exit,
+        batch=batch,
         extra_connection=tick.extra_connection,
         connections=tick.settings.step_connections,
     ).run()
@@ -37,7 +38,7 @@ def make_progress(tick: Tick, kind: str, *, suppressed_exit: bool = False) -> No
         with tick.sharing() as connection:
             late = connection.execute(
                 read_sql("left_behind"),
-                {"kind": kind, "tick": tick.instant, "before": tick.instant - TWO_TICKS},
+                {"kind": kind.name, "tick": tick.instant, "before": tick.instant - TWO_TICKS},
             ).all()
     tick.metadata |= numbers | {
         "steps_done": report.outcomes.total(),

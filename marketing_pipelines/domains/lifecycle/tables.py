@@ -13,6 +13,7 @@ from marketing_pipelines.stores.tables import (
     organization_id,
 )
 
+# The kinds that the database knows: a further one comes with a migration.
 KINDS = ("campaign", "sequence", "journey")
 STEP_TYPES = (
     "send_email",

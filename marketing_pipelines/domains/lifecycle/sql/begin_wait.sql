@@ -12,7 +12,7 @@ with arrived as materialized (
     join crm.organizations as organization on organization.id = moving.organization_id
     left join ops.zones as own on own.name = contact.timezone
     left join ops.zones as shared on shared.name = organization.timezone
-    where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    where step.type = :type and is_due(moving)
         and not step.is_held
         and moving.next_step_at = moving.arrived_at
         and step.wait_seconds is distinct from 0

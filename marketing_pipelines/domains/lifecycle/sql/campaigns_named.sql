@@ -1,5 +1,6 @@
 -- The campaigns with these external ids, of whatever organization.
 select organization_id, external_id, id
-from campaigns.campaigns
-where organization_id = any(cast(:organizations as bigint[]))
+from lifecycle.programs
+where kind = 'campaign'
+    and organization_id = any(cast(:organizations as bigint[]))
     and external_id = any(cast(:names as text[]))

@@ -29,8 +29,7 @@ cross join lateral (
     from lifecycle.enrolments as enrolment
     where enrolment.program_kind = :kind
         and enrolment.program_id = program.id
-        and enrolment.status = 'active'
-        and enrolment.next_step_at <= :tick
+        and is_due(enrolment)
         and (program.id > :after_program
              or (enrolment.next_step_at, enrolment.id) > (:after_at, :after_id))
     order by enrolment.next_step_at, enrolment.id

@@ -2,10 +2,9 @@
 select count(*)
 from (
     select
-    from lifecycle.enrolments
+    from lifecycle.enrolments as enrolment
     where program_kind = :kind
         and program_id = any(cast(:programs as bigint[]))
-        and status = 'active'
-        and next_step_at <= :tick
+        and is_due(enrolment)
     limit :most
 ) as due

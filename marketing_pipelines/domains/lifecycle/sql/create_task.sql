@@ -3,7 +3,7 @@ with due as materialized (
     select moving.*, step.config
     from moving
     join planned_steps as step using (step_id)
-    where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    where step.type = :type and is_due(moving)
         and not step.is_held
 ),
 written as (

@@ -3,5 +3,5 @@ insert into outcomes
 select enrolment_id, step_id, 'exited', coalesce(step.config ->> 'reason', 'exit step')
 from moving
 join planned_steps as step using (step_id)
-where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+where step.type = :type and is_due(moving)
     and not step.is_held

@@ -7,8 +7,7 @@ cross join lateral (
     select from lifecycle.enrolments as enrolment
     where enrolment.program_kind = :kind
         and enrolment.program_id = step.program_id
-        and enrolment.status = 'active'
-        and enrolment.next_step_at <= :tick
+        and is_due(enrolment)
         and coalesce(enrolment.step_id, -enrolment.program_id) = step.step_id
     limit 1
 ) as due

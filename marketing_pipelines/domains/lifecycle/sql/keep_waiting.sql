@@ -19,6 +19,6 @@ set next_step_at = least(
     has_moved = true
 from planned_steps as step
 where step.step_id = moving.step_id
-    and step.type = 'wait_for' and moving.status = 'active' and moving.next_step_at <= :tick
+    and step.type = 'wait_for' and is_due(moving)
     and not step.is_held
     and moving.enrolment_id not in (select enrolment_id from outcomes)

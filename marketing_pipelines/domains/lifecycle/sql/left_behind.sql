@@ -8,8 +8,7 @@ cross join lateral (
     from lifecycle.enrolments as enrolment
     where enrolment.program_kind = program.kind
         and enrolment.program_id = program.id
-        and enrolment.status = 'active'
-        and enrolment.next_step_at <= :tick
+        and is_due(enrolment)
     offset 0
 ) as late
 where program.kind = :kind

@@ -4,5 +4,5 @@ select enrolment_id, step_id, case when :type = 'off' then 'skipped' else 'done'
        case when :type = 'off' then 'switched off' end
 from moving
 join planned_steps as step using (step_id)
-where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+where step.type = :type and is_due(moving)
     and not step.is_held

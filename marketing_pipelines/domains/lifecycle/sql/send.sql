@@ -23,7 +23,7 @@ with judged as materialized (
         order by suppressions.since
         limit 1
     ) as suppression on :channel <> 'webhook'
-    where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    where step.type = :type and is_due(moving)
         and not step.is_held
 ),
 written as (

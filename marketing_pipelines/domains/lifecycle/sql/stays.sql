@@ -1,6 +1,7 @@
 -- The latest times that a contact was in a program, with how many there were.
 select enrolment.id, enrolment.rotation, enrolment.status, enrolment.step_id,
        coalesce(enrolment.arrived_at, enrolment.entered_at) as since, enrolment.next_step_at,
+       is_due(enrolment) as is_due,
        enrolment.entered_at, enrolment.reason, trigger.external_id as trigger,
        case when trigger.type = 'event' then enrolment.entry end as let_in_by,
        coalesce(enrolment.completed_at, enrolment.exited_at, enrolment.failed_at) as ended_at,

@@ -10,7 +10,7 @@ with due as materialized (
            ) as was_done
     from moving
     join planned_steps as step using (step_id)
-    where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+    where step.type = :type and is_due(moving)
         and not step.is_held
     order by moving.contact_id, moving.enrolment_id
 ),

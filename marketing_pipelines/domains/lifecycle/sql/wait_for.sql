@@ -22,6 +22,6 @@ left join lateral (
     order by activity.occurred_at, activity.event_id
     limit 1
 ) as event on true
-where step.type = :type and moving.status = 'active' and moving.next_step_at <= :tick
+where step.type = :type and is_due(moving)
     and not step.is_held
     and (event.event_id is not null or waiting.ends_at <= :tick)

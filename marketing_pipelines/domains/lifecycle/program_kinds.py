@@ -1,0 +1,48 @@
+"""The kinds of program, as the domains that keep the programs declare them.
+
+A declaration is all that the step engine knows of a kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True)
+class ProgramKind:
+    """A kind of program.
+
+    Attributes:
+        name: As in the column `program_kind`.
+        table: The table of its programs.
+        moved_by: Asset key of the job whose passes move its contacts.
+        exits_unreachable: Whether a contact that cannot be written to leaves the program;
+            otherwise it passes the steps that send.
+        has_own_events: Whether events name its programs as their source, and are counted by
+            program and day.
+    """
+
+    name: str
+    table: sa.Table
+    moved_by: str
+    exits_unreachable: bool = False
+    has_own_events: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_declared: dict[str, ProgramKind] = {}
+
+
+def declare(kind: ProgramKind) -> ProgramKind:
+    """Makes a kind known."""
+    _declared[kind.name] = kind
+    return kind
+
+
+def declared() -> Mapping[str, ProgramKind]:
+    """Returns the kinds by name: those of the tables that are loaded (`domains.load_tables`)."""
+    return MappingProxyType(_declared)
