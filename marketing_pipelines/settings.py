@@ -39,15 +39,19 @@ def _variables_of_file() -> dict[str, str]:
 class EnvFile(PydanticBaseSettingsSource):
     """`.env` of the working folder, without the block that `db start` writes there."""
 
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        self._named = _variables_of_file()
+
     def __call__(self) -> dict[str, Any]:
         """The settings that the file names, as text."""
-        named = _variables_of_file()
-        found = {field: ENV_PREFIX + field.upper() for field in self.settings_cls.model_fields}
-        return {field: named[name] for field, name in found.items() if name in named}
+        fields = self.settings_cls.model_fields.items()
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: value for name, value in found.items() if value is not None}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Part of the interface; `__call__` reads all fields at once."""
-        raise NotImplementedError
+        """Returns the text of one setting, None where the file does not name it."""
+        return self._named.get(ENV_PREFIX + field_name.upper()), field_name, False
 
 
 class Settings(BaseSettings):

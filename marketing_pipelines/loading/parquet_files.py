@@ -80,15 +80,15 @@ class ParquetReader:
 
     def _tables(self, file: Any) -> Iterator["pa.Table"]:
         """The rows, unpacked, about `BATCH_ROWS` or `BATCH_BYTES` at a time."""
-        held: list[pa.Table] = []
+        pending: list[pa.Table] = []
         rows = size = 0
         for part in self._parts(file):
             if rows + part.num_rows > BATCH_ROWS or size + part.nbytes > BATCH_BYTES:
-                yield from _joined(held)
-                held, rows, size = [], 0, 0
-            held.append(part)
+                yield from _joined(pending)
+                pending, rows, size = [], 0, 0
+            pending.append(part)
             rows, size = rows + part.num_rows, size + part.nbytes
-        yield from _joined(held)
+        yield from _joined(pending)
 
     def _parts(self, file: Any) -> Iterator["pa.Table"]:
         import pyarrow as pa

@@ -249,7 +249,7 @@ def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> No
         " create trigger pause after update on delivery.messages for each statement"
         " execute function pause()"
     )
-    assert world.send() == SendingReport(claimed=3, held=3)
+    assert world.send() == SendingReport(claimed=3, paused=3)
     assert world.rows("select id, state, attempts, leased_until from delivery.messages") == [
         (number, "queued", 0, None) for number in numbers
     ]

@@ -85,14 +85,14 @@ def test_where_many_fail_it_is_the_program_that_stops_and_loses_no_more(
     world.enrol(other, contacts, at("03-02 10:00"))
     poison(world, contacts)
     report = world.move(TICK)
-    assert "is not to be touched" in report.held["campaign welcome of acme"]
+    assert "is not to be touched" in report.blocked["campaign welcome of acme"]
     assert world.standing(other) == {"completed": 50}
     for tick in ("10:10", "10:15", "10:20"):
         assert (
             "is not to be touched"
-            in world.move(at(f"03-02 {tick}")).held["campaign welcome of acme"]
+            in world.move(at(f"03-02 {tick}")).blocked["campaign welcome of acme"]
         )
     assert world.standing(program) == {"entrance": 26, "set": 4, "failed": 20}
     world.execute("drop trigger refuse on crm.contacts")
-    assert world.move(at("03-02 10:25")).held == {}
+    assert world.move(at("03-02 10:25")).blocked == {}
     assert world.standing(program) == {"completed": 30, "failed": 20}

@@ -253,7 +253,7 @@ def test_two_passes_at_once_start_each_once(programs: Programs) -> None:
     dated.contact("ann", "2026-03-05")
     tick = instant("2026-03-05T00:00Z")
     with programs.installation.engine.begin() as one:
-        held = one.execute(read_sql("hold_trigger"), {"id": dated.trigger}).one_or_none()
+        held = one.execute(read_sql("lock_trigger"), {"id": dated.trigger}).one_or_none()
         assert date_entries.evaluate(one, held, tick, UTC).begun == 1
         assert dated.start("2026-03-05T00:00Z") == 0
     assert dated.start("2026-03-05T00:00Z") == 0

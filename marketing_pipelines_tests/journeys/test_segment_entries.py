@@ -368,7 +368,7 @@ def test_two_evaluators_at_once_start_each_entry_once(programs: Programs) -> Non
     feed.evaluate(DAY[1], "ann bob")
     begin = programs.installation.engine.begin
     with begin() as one:
-        held = one.execute(read_sql("hold_trigger"), {"id": feed.trigger}).one_or_none()
+        held = one.execute(read_sql("lock_trigger"), {"id": feed.trigger}).one_or_none()
         assert segment_entries.evaluate(one, held, DAY[2]) == 2
         assert feed.start(DAY[2]) == 0, "the other does it"
     assert feed.start(DAY[2]) == 0

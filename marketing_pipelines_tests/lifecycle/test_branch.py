@@ -94,7 +94,7 @@ def test_each_rule_sends_contacts_its_own_way_in_one_batch(world: ProgramWorld, 
         for program in programs
     ]
     assert found == [expected for _, expected in RULES]
-    assert report.held == {}
+    assert report.blocked == {}
 
 
 def choose(world: ProgramWorld, *, added: list[int], removed: list[int]) -> None:
@@ -195,13 +195,13 @@ def test_broken_rules_are_held_with_their_reasons_while_all_others_move(
     assert [world.standing(program) for program in fine] == [{"no": 2}] * len(fine)
     assert [world.standing(program) for program in broken] == [{"fork": 2}] * len(broken)
     for place, (_, reason) in enumerate(BROKEN):
-        assert reason in report.held[f"campaign broken {place} of {world.name}"]
+        assert reason in report.blocked[f"campaign broken {place} of {world.name}"]
     # They stay until the rule is mended, and then lose nothing.
     world.move(at("03-02 10:10"))
     for program in broken:
         world.change_step(program, "fork", config={"rule": {"all": []}, "yes": "yes"})
     report = world.move(at("03-02 10:15"))
-    assert report.held == {}
+    assert report.blocked == {}
     assert [world.standing(program) for program in broken] == [{"yes": 2}] * len(broken)
 
 
@@ -233,6 +233,8 @@ def test_a_rule_that_takes_too_long_is_held_and_delays_nobody_twice(world: Progr
         sa.event.remove(world.engine, "handle_error", note)
     assert world.standing(slow) == {"fork": 2}
     assert [world.standing(program) for program in fine] == [{"no": 2}] * 3
-    assert "took longer than 1 s and was stopped" in report.held[f"campaign slow of {world.name}"]
+    assert (
+        "took longer than 1 s and was stopped" in report.blocked[f"campaign slow of {world.name}"]
+    )
     # Once with the others and once by itself.
     assert stopped == ["57014", "57014"]

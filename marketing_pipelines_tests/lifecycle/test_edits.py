@@ -61,7 +61,7 @@ def test_a_step_that_is_switched_off_leads_where_its_next_says(world: ProgramWor
         program = world.program([("a", step_type, config), mail("b"), mail("c")], name=f"p{place}")
         world.change_step(program, "a", enabled=False)
         world.enrol(program, world.contacts(1), ARRIVAL)
-        assert world.move(ARRIVAL).held == {}
+        assert world.move(ARRIVAL).blocked == {}
         found = world.rows(
             "select external_id, count(*) from delivery.messages join lifecycle.steps as step"
             " on step.id = step_id where messages.program_id = :program group by 1",
@@ -85,7 +85,7 @@ def test_a_step_that_is_switched_off_and_leads_nowhere_is_held(
     world.change_step(program, "a", enabled=False)
     world.enrol(program, world.contacts(1), ARRIVAL)
     report = world.move(ARRIVAL)
-    assert report.held == {f"campaign welcome of {world.name}": f"step a: {reason}"}
+    assert report.blocked == {f"campaign welcome of {world.name}": f"step a: {reason}"}
     world.change_step(program, "a", config={})
     world.move(at("03-02 10:05"))
     assert world.messages() == {"b": 1}

@@ -249,7 +249,7 @@ def test_what_cannot_be_set_is_held_with_its_reason(world: ProgramWorld) -> None
         programs.append(world.program([step], name=f"p{place}"))
         world.enrol(programs[-1], contacts, at("03-02 10:00"))
     report = world.move(TICK)
-    assert set(report.held) == {
+    assert set(report.blocked) == {
         f"campaign p{place} of {world.name}" for place in range(len(UNSETTABLE))
     }
     assert [world.standing(program) for program in programs] == [{"set": 2}] * len(UNSETTABLE)

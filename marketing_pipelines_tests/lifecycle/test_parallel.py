@@ -177,7 +177,7 @@ def test_a_stop_while_a_branch_is_asked_is_not_held_against_its_rule(world: Prog
         world.move(TICK, batch=20, connections=2)
     assert world.results(program) == {}
     report = world.move(TICK)
-    assert (report.taken, report.held) == (60, {})
+    assert (report.taken, report.blocked) == (60, {})
 
 
 def test_a_connection_that_fell_silent_is_cut(
@@ -224,7 +224,7 @@ def test_where_many_fail_the_connections_together_lose_no_more_than_one_would(
         report = world.move(TICK, batch=50, connections=2)
     assert report.quarantined == 20
     assert world.left(program) == [("failed", "no", 20)]
-    assert list(report.held) == [f"campaign welcome of {world.name}"]
+    assert list(report.blocked) == [f"campaign welcome of {world.name}"]
 
 
 @pytest.mark.parametrize("collisions", [MAX_ATTEMPTS - 1, MAX_ATTEMPTS])

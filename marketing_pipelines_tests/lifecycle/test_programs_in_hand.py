@@ -62,14 +62,14 @@ def test_a_step_that_leads_nowhere_or_back_is_held_until_it_is_mended(
         world.enrol(programs[-1], world.contacts(2), ENTRY)
     for tick in (FIRST, at("03-02 10:10"), at("03-02 10:15")):
         report = world.move(tick)
-        assert report.held == {
+        assert report.blocked == {
             f"campaign p{place} of {world.name}": f"step fork: {reason}"
             for place, (_, reason) in enumerate(ASTRAY)
         }
     assert [world.standing(program) for program in programs] == [{"fork": 2}] * len(ASTRAY)
     for program in programs:
         world.change_step(program, "fork", config={"rule": {"all": []}})
-    assert world.move(at("03-02 10:20")).held == {}
+    assert world.move(at("03-02 10:20")).blocked == {}
     assert world.messages() == {"first": 2 * len(ASTRAY), "last": 2 * len(ASTRAY)}
 
 
@@ -84,7 +84,7 @@ def test_the_reason_is_that_of_the_step_where_contacts_stand(world: ProgramWorld
     )
     world.enrol(program, world.contacts(1), ENTRY)
     report = world.move(FIRST)
-    assert report.held[f"campaign welcome of {world.name}"].startswith("step last: until:")
+    assert report.blocked[f"campaign welcome of {world.name}"].startswith("step last: until:")
 
 
 def test_a_step_that_is_switched_off_is_passed_and_says_so(world: ProgramWorld) -> None:
@@ -111,7 +111,7 @@ def test_what_is_wrong_with_a_step_that_is_switched_off_holds_nobody(world: Prog
     program = world.program([("broken", "wait", {}), mail("a")])
     world.change_step(program, "broken", enabled=False)
     world.enrol(program, world.contacts(1), ENTRY)
-    assert world.move(FIRST).held == {}
+    assert world.move(FIRST).blocked == {}
     assert world.messages() == {"a": 1}
 
 
@@ -203,7 +203,7 @@ def test_a_program_without_steps_is_left_alone(world: ProgramWorld) -> None:
     program = world.program([])
     world.enrol(program, world.contacts(2), ENTRY)
     report = world.move(FIRST)
-    assert (report.taken, report.held, report.programs) == (0, {}, 0)
+    assert (report.taken, report.blocked, report.programs) == (0, {}, 0)
     assert world.standing(program) == {"entrance": 2}
 
 

@@ -399,7 +399,7 @@ class Life:
             assert next_at == enrolment.until
         else:
             assert next_at <= self.now
-            held = self.report.held[f"{program.kind} {program.name} of {self.stored.name}"]
+            held = self.report.blocked[f"{program.kind} {program.name} of {self.stored.name}"]
             assert held.startswith("step ")
 
     def _read(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:

@@ -180,14 +180,14 @@ def test_what_is_no_wait_is_held_with_its_reason_while_others_move(world: Progra
     report = world.move(at("03-02 10:05"))
     assert world.standing(fine) == {"completed": 1}
     assert [world.standing(program) for program in broken] == [{"wait": 1}] * len(REFUSED)
-    assert set(report.held) == {
+    assert set(report.blocked) == {
         f"campaign broken {place} of {world.name}" for place in range(len(REFUSED))
     }
     # Mended, it is moved by the next pass.
     for program in broken:
         world.change_step(program, "wait", config={"for": "0d"})
     report = world.move(at("03-02 10:10"))
-    assert (report.held, report.ended) == ({}, {"completed": len(REFUSED)})
+    assert (report.blocked, report.ended) == ({}, {"completed": len(REFUSED)})
     assert world.messages() == {"mail": len(REFUSED) + 1}
 
 
@@ -215,7 +215,7 @@ def test_a_wait_that_leads_back_holds_at_once_and_when_mended_counts_from_the_ar
     program = world.program([MAIL, ("pause", "wait", {"for": "1d", "next": "mail"})])
     world.enrol(program, world.contacts(1), at("03-02 10:00"))
     report = world.move(at("03-02 10:05"))
-    assert list(report.held.values()) == [
+    assert list(report.blocked.values()) == [
         "step pause: It leads back to 'mail': a step leads only to later ones."
     ]
     world.change_step(program, "pause", config={"for": "1d"})

@@ -147,7 +147,9 @@ def test_events_of_the_program_itself_are_a_campaigns_alone(world: ProgramWorld,
     world.enrol(program, world.contacts(1), ARRIVAL, kind=kind)
     report = world.move(ARRIVAL, kind=kind)
     assert world.standing(program, kind=kind) == {"link": 1}
-    assert f"a {kind} has no events of its own." in report.held[f"{kind} welcome of {world.name}"]
+    assert (
+        f"a {kind} has no events of its own." in report.blocked[f"{kind} welcome of {world.name}"]
+    )
 
 
 CLICK = sa.text(
@@ -253,7 +255,7 @@ def test_who_came_to_a_broken_wait_is_woken_when_it_is_mended(world: ProgramWorl
     program = world.program([("link", "wait_for", step), *SIDES])
     contacts = world.contacts(2)
     world.enrol(program, contacts, ARRIVAL)
-    assert "timeout" in world.move(ARRIVAL).held[f"campaign welcome of {world.name}"]
+    assert "timeout" in world.move(ARRIVAL).blocked[f"campaign welcome of {world.name}"]
     world.change_step(program, "link", config={"event": "clicked", "timeout": "1h", "yes": "yes"})
     world.move(at("03-02 10:05"))
     assert world.next_at(program) == ["03-02 11:00"] * 2

@@ -157,7 +157,7 @@ def test_waits_end_when_pythons_clock_shows_the_time(shared_installation: Instal
         connection.execute(read_sql("create_workspace"))
         connection.execute(
             sa.text(
-                "insert into planned_steps (step_id, program_id, organization_id, type, is_held,"
+                "insert into planned_steps (step_id, program_id, organization_id, type, is_blocked,"
                 " wait_until, config) select place, 1, 9000, 'wait', false, clock, '{}'"
                 " from unnest(cast(:clocks as time[])) with ordinality as given (clock, place)"
             ),

@@ -26,7 +26,7 @@ from marketing_pipelines.stores.lake import Lake
 EVENTS_AT_ONCE = 2_000_000
 EVENTS_OF_DAYS_AT_ONCE = 20_000_000
 CountRows = Callable[..., dict[str, int]]
-Hold = Callable[[sa.Connection, Sequence[Window]], dict[str, Any]]
+Digest = Callable[[sa.Connection, Sequence[Window]], dict[str, Any]]
 Verify = Callable[[sa.Connection, Sequence[Window]], list[CheckOutcome]]
 
 
@@ -150,12 +150,12 @@ def _count(
     engine: Engine,
     count: CountRows,
     verify: Verify,
-    hold: Hold | None = None,
+    digest: Digest | None = None,
 ) -> None:
     """Replaces the tick's partitions by the rows of `count`, if `verify` lets them pass.
 
     Args:
-        hold: A digest of the rows of each partition, where others read them: a partition whose
+        digest: A digest of the rows of each partition, where others read them: a partition whose
             rows are as before makes nothing stale.
     """
     if not tick.windows:
@@ -168,17 +168,17 @@ def _count(
         with tick.replacing(windows) as replacement:
             connection = replacement.connection
             hours = LakeHours(connection, windows[0].start, windows[-1].end)
-            held = _held(connection, asset.key, windows, hold)
+            before = _digests_before(connection, asset.key, windows, digest)
             rows_of = count(connection, windows, hours, lake, engine)
             replacement.finished(rows_of)
             tick.outcomes += verify(connection, windows)
-            now_held = hold(connection, windows) if hold and held else {}
+            after = digest(connection, windows) if digest and before else {}
             changed = [
                 w
                 for w in windows
                 if (
-                    held[w.key] != now_held.get(w.key)
-                    if w.key in held
+                    before[w.key] != after.get(w.key)
+                    if w.key in before
                     # The export of an hour without rows has marked the partitions above it.
                     else asset.grain != "hour" or rows_of.get(w.key)
                 )
@@ -186,12 +186,12 @@ def _count(
             propagation.mark_above(connection, asset, changed, now=tick.instant, zone=tick.zone)
 
 
-def _held(
-    connection: sa.Connection, asset: str, windows: Sequence[Window], hold: Hold | None
+def _digests_before(
+    connection: sa.Connection, asset: str, windows: Sequence[Window], digest: Digest | None
 ) -> dict[str, Any]:
     """The digest of each of the partitions that was done before; None where it has no rows."""
-    if hold is None:
+    if digest is None:
         return {}
     done = stale_partitions.finished(connection, asset, [w.key for w in windows])
-    digests = hold(connection, windows) if done else {}
+    digests = digest(connection, windows) if done else {}
     return {key: digests.get(key) for key in done}

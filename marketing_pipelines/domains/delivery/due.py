@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
 from marketing_pipelines.stores import intents
 
-HELD = ("draft", "scheduled", "paused", "imported")
+PAUSED = ("draft", "scheduled", "paused", "imported")
 # The engine's own view; the engine stands above this domain.
 _programs = sa.table(
     "programs",
@@ -24,12 +24,12 @@ _programs = sa.table(
 
 def may_go(channel: str) -> sa.ColumnElement[bool]:
     """Returns the condition that a message is of the channel and its program does not hold it."""
-    is_held = sa.exists().where(
+    is_paused = sa.exists().where(
         _programs.c.kind == messages.c.program_kind,
         _programs.c.id == messages.c.program_id,
-        _programs.c.status.in_(HELD),
+        _programs.c.status.in_(PAUSED),
     )
-    return sa.and_(messages.c.channel == channel, ~is_held)
+    return sa.and_(messages.c.channel == channel, ~is_paused)
 
 
 def next_at(connection: sa.Connection, channel: str) -> dt.datetime | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery.due import HELD, may_go
+from marketing_pipelines.domains.delivery.due import PAUSED, may_go
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, fill_in
 from marketing_pipelines.domains.delivery.tables import messages
 from marketing_pipelines.domains.delivery.transports import Transport
@@ -32,7 +32,7 @@ class SendingReport:
 
     Attributes:
         claimed: Messages in it; none: nothing is due.
-        held: Those left where they are, for their program was paused at that very moment.
+        paused: Those left where they are, for their program was paused at that very moment.
         lost: Those whose lease ran out meanwhile: another sends them.
     """
 
@@ -41,7 +41,7 @@ class SendingReport:
     suppressed: int = 0
     failed: int = 0
     unknown: int = 0
-    held: int = 0
+    paused: int = 0
     lost: int = 0
 
 
@@ -111,7 +111,7 @@ class _Batch:
 
     def send(self, message: Any, order: Any) -> None:
         """Sends one, or says why not."""
-        if order.program_status in HELD:
+        if order.program_status in PAUSED:
             self.end(message, intents.QUEUED)
             return
         reason = _why_not(message, order)
@@ -170,7 +170,7 @@ class _Batch:
             suppressed=self._counts["suppressed"],
             failed=self._counts["failed"],
             unknown=self._counts[intents.UNKNOWN],
-            held=self._counts[intents.QUEUED],
+            paused=self._counts[intents.QUEUED],
             lost=self._counts["lost"],
         )
 

@@ -56,13 +56,13 @@ def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate:
         with begin() as connection:
             for item in items(connection, [trigger], name_of):
                 with item:
-                    held = connection.execute(
-                        read_sql("hold_trigger"), {"id": trigger.id}
+                    locked = connection.execute(
+                        read_sql("lock_trigger"), {"id": trigger.id}
                     ).one_or_none()
                     # Another pass that holds it does what is due.
-                    if held is not None and holds_program(connection, held):
-                        refuse_unused(held)
-                        begun += evaluate(connection, held)
+                    if locked is not None and locks_program(connection, locked):
+                        refuse_unused(locked)
+                        begun += evaluate(connection, locked)
     return begun
 
 
@@ -76,11 +76,11 @@ def refuse_unused(trigger: Any) -> None:
     require_used(trigger.type, given | {"config": trigger.config})
 
 
-def holds_program(connection: sa.Connection, trigger: Any) -> bool:
+def locks_program(connection: sa.Connection, trigger: Any) -> bool:
     """Returns true if the trigger's program is active, and keeps it from being completed. The lock
     lasts until the transaction ends; a change by hand is possible."""
     program = {"kind": trigger.program_kind, "id": trigger.program_id}
-    status = connection.execute(read_sql("hold_program"), program).scalar_one()
+    status = connection.execute(read_sql("lock_program"), program).scalar_one()
     return bool(status == "active")
 
 

@@ -19,8 +19,8 @@ from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.journeys.enrolling import (
     enrol,
     evaluate_each,
-    holds_program,
     live,
+    locks_program,
     name_of,
     note_evaluated,
     read_sql,
@@ -75,7 +75,7 @@ def start_by_events(
         begin,
         items,
         anew,
-        lambda connection, held: entries.read_anew(connection, held, names[held.id]),
+        lambda connection, locked: entries.read_anew(connection, locked, names[locked.id]),
     )
     taken = PAGE
     while taken == PAGE:
@@ -120,7 +120,7 @@ class _Entries:
         seen: list[int] = []
         for item in items(connection, wanting, name_of):
             with item as trigger:
-                if holds_program(connection, trigger):
+                if locks_program(connection, trigger):
                     refuse_unused(trigger)
                     # Events that a trigger has just read anew arrive once more; one that has yet to
                     # read them anew counts them then.

@@ -121,7 +121,7 @@ class BatchWorker:
         if not self.has_begun:
             self._prepare(connection)
         # What another mover, or a batch that was undone, found wrong.
-        self._hold(connection, [one for one in self.work.planned if one.problem is not None])
+        self._block(connection, [one for one in self.work.planned if one.problem is not None])
         batch = Moved(taken=self._claim(connection))
         if batch.taken:
             batch.batches = 1
@@ -219,7 +219,7 @@ class BatchWorker:
         ).scalar_one()
         reason = redact(str(error.orig).strip().splitlines()[0])
         if not self._may_lose_one(connection, program_id):
-            self._hold_program(connection, program_id, reason)
+            self._block_program(connection, program_id, reason)
             return 0
         try:
             with connection.begin_nested():
@@ -227,7 +227,7 @@ class BatchWorker:
         except sa.exc.DBAPIError as own:
             if not _is_of_data(own):
                 raise
-            self._hold_program(connection, program_id, reason)
+            self._block_program(connection, program_id, reason)
             return 0
         return 1
 
@@ -245,11 +245,11 @@ class BatchWorker:
             lost[program_id] += 1
             return True
 
-    def _hold_program(self, connection: sa.Connection, program_id: int, reason: str) -> None:
+    def _block_program(self, connection: sa.Connection, program_id: int, reason: str) -> None:
         own = [one for one in self.work.planned if one.program.id == program_id]
         for one in own:
             one.problem = one.problem or reason
-        self._hold(connection, own)
+        self._block(connection, own)
 
     def _move(self, connection: sa.Connection, most_rounds: int = MAX_ROUNDS) -> Moved:
         """Does the steps of the batch until none of its contacts is due."""
@@ -315,13 +315,13 @@ class BatchWorker:
         self._refuse_if_stopped()
         for one, _ in asked:
             one.problem = one.problem or problems.get(one.id)
-        self._hold(connection, [one for one, _ in own if one.problem is not None])
+        self._block(connection, [one for one, _ in own if one.problem is not None])
         self._do(connection, "branch", type="branch")
 
-    def _hold(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
+    def _block(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
         """Leaves contacts at the steps, because these cannot be done."""
         if steps:
-            connection.execute(read_sql("hold_steps"), {"steps": [one.id for one in steps]})
+            connection.execute(read_sql("block_steps"), {"steps": [one.id for one in steps]})
 
     def _advance(self, connection: sa.Connection) -> Counter[str]:
         """Notes what the steps came to and moves those in hand on."""

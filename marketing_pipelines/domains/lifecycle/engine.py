@@ -52,16 +52,16 @@ class PassReport(Moved):
         idle: Those without.
         woken: Contacts whose awaited event has arrived.
         connections: Over how many connections contacts were moved.
-        held: Programs with contacts who stay where they are, with the reason.
-        held_programs: Their numbers.
+        blocked: Programs with contacts who stay where they are, with the reason.
+        blocked_programs: Their numbers.
     """
 
     programs: int = 0
     idle: int = 0
     woken: int = 0
     connections: int = 0
-    held: dict[str, str] = field(default_factory=dict)
-    held_programs: set[int] = field(default_factory=set)
+    blocked: dict[str, str] = field(default_factory=dict)
+    blocked_programs: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -180,7 +180,7 @@ class StepPass:
         broken = [one for one in planned if one.problem is not None]
         stuck = set(
             self._do(
-                connection, "held_steps", kind=self.kind.name, steps=[one.id for one in broken]
+                connection, "blocked_steps", kind=self.kind.name, steps=[one.id for one in broken]
             ).scalars()
             if broken
             else ()
@@ -188,13 +188,13 @@ class StepPass:
         first = {one.program.id: one for one in reversed(broken) if one.id in stuck}
         done = []
         for program in programs:
-            held = first.get(program.id)
-            if held is None:
+            blocked = first.get(program.id)
+            if blocked is None:
                 done.append(str(program))
                 continue
-            reason = f"{held}: {held.problem}"
-            self.report.held[str(program)] = reason
-            self.report.held_programs.add(program.id)
+            reason = f"{blocked}: {blocked.problem}"
+            self.report.blocked[str(program)] = reason
+            self.report.blocked_programs.add(program.id)
             self.failures.failed_with(connection, str(program), StuckError(reason))
         self.failures.all_succeeded(connection, done)
 

@@ -261,15 +261,15 @@ class _Future:
         if one is None:
             return
         if row.is_due and self.status == "active":
-            held = one.problem or self._held(one)
-            if held:
-                yield f"It is held at {self.name_of(row.step_id)}: {held}"
+            blocked = one.problem or self._blocked(one)
+            if blocked:
+                yield f"It is held at {self.name_of(row.step_id)}: {blocked}"
                 return
         yield from self._moves(row, one)
         if self.leaves(row) is None:
             yield from self._unreached(one)
 
-    def _held(self, one: PlannedStep) -> str | None:
+    def _blocked(self, one: PlannedStep) -> str | None:
         """Returns the last pass's reason for holding contacts at this step; None: it moved them."""
         failure = self.connection.execute(
             sa.select(item_failures.c.error, item_failures.c.last_failed_at).where(

@@ -137,7 +137,7 @@ def write(
             "program_id": one.program.id,
             "organization_id": one.program.organization_id,
             "type": one.type,
-            "is_held": one.problem is not None,
+            "is_blocked": one.problem is not None,
             "next_id": one.targets.get("next"),
             "yes_id": one.targets.get("yes"),
             "no_id": one.targets.get("no"),

@@ -45,8 +45,10 @@ def make_progress(tick: Tick, kind: ProgramKind, *, batch: int = BATCH) -> None:
         "steps": table_of(("step and outcome", "contacts"), sorted(report.outcomes.items())),
         "ended": table_of(("status", "contacts"), sorted(report.ended.items())),
         "left_behind": sum(
-            row.contacts for row in late if row.program_id not in report.held_programs
+            row.contacts for row in late if row.program_id not in report.blocked_programs
         ),
     }
-    if report.held:
-        tick.metadata["held"] = table_of(("program", "why its contacts wait"), report.held.items())
+    if report.blocked:
+        tick.metadata["held"] = table_of(
+            ("program", "why its contacts wait"), report.blocked.items()
+        )

@@ -52,7 +52,7 @@ class EvaluationReport:
     Attributes:
         segments: How many were evaluated, for everybody or for some contacts.
         unchanged: How many had nothing to be looked at for.
-        held: Segments whose result waits for a confirmation.
+        guarded: Segments whose result waits for a confirmation.
     """
 
     segments: int = 0
@@ -60,7 +60,7 @@ class EvaluationReport:
     in_full: int = 0
     entered: int = 0
     left: int = 0
-    held: list[str] = field(default_factory=list)
+    guarded: list[str] = field(default_factory=list)
 
 
 def due(connection: sa.Connection, *, by_time: bool) -> Sequence[DueOrganization]:
@@ -287,14 +287,14 @@ class SegmentPass:
             if definition.in_full and publishing.must_wait(
                 self.connection, definition, self.limits
             ):
-                publishing.hold(self.connection, JOB, item, definition, self.now)
-                self.report.held.append(definition.external_id)
+                publishing.guard_rebuild(self.connection, JOB, item, definition, self.now)
+                self.report.guarded.append(definition.external_id)
                 return
             changes = publishing.publish(
                 self.connection, definition, self.organization.id, self.now
             )
             self._pass_on(definition, found)
-        publishing.no_longer_held(self.connection, JOB, item, definition)
+        publishing.end_guard(self.connection, JOB, item, definition)
         self.connection.execute(
             read_sql("note_success"),
             {

@@ -81,12 +81,12 @@ def must_wait(connection: sa.Connection, definition: Definition, limits: Segment
     return bool(removals > limits.largest_removal * definition.members)
 
 
-def hold(
+def guard_rebuild(
     connection: sa.Connection, job: str, item: str, definition: Definition, now: dt.datetime
 ) -> None:
     """Leaves the members as they are, notes what waits, and has the owner told once."""
     connection.execute(
-        read_sql("note_hold"),
+        read_sql("note_guarded"),
         {"id": definition.id, "version": definition.version, "removals": definition.removals},
     )
     incidents.item_failed(
@@ -124,7 +124,7 @@ def publish(
     return MembershipChanges(entered, left)
 
 
-def no_longer_held(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:
+def end_guard(connection: sa.Connection, job: str, item: str, definition: Definition) -> None:
     """Tells the owner that a rebuild that waited is published, or no longer needed."""
     if definition.held_version is not None:
         incidents.recovered(connection, job, item)

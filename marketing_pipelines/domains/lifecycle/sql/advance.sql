@@ -14,7 +14,7 @@ with moved as (
             else coalesce(
                 case when step.type in ('enter', 'off', 'branch') then moving.begins_at end, :tick
             ) + make_interval(
-                secs => case when target.is_held then 0 else coalesce(target.wait_seconds, 0) end)
+                secs => case when target.is_blocked then 0 else coalesce(target.wait_seconds, 0) end)
             end,
         awaits = target.awaits,
         status = case when outcome in ('exited', 'failed') then outcome

@@ -13,7 +13,7 @@ with arrived as materialized (
     left join ops.zones as own on own.name = contact.timezone
     left join ops.zones as shared on shared.name = organization.timezone
     where step.type = :type and is_due(moving)
-        and not step.is_held
+        and not step.is_blocked
         and moving.next_step_at = moving.arrived_at
         and step.wait_seconds is distinct from 0
 ),

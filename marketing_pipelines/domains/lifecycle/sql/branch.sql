@@ -7,4 +7,4 @@ join planned_steps as step using (step_id)
 left join branch_answers as answer
     on answer.step_id = moving.step_id and answer.contact_id = moving.contact_id
 where step.type = :type and is_due(moving)
-    and not step.is_held
+    and not step.is_blocked

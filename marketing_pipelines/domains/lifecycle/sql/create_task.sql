@@ -4,7 +4,7 @@ with due as materialized (
     from moving
     join planned_steps as step using (step_id)
     where step.type = :type and is_due(moving)
-        and not step.is_held
+        and not step.is_blocked
 ),
 written as (
     insert into crm.tasks (organization_id, contact_id, owner_id, title, due_at, job, subject,

@@ -5,7 +5,7 @@ create temporary table if not exists planned_steps (
     program_id bigint not null,
     organization_id bigint not null,
     type text not null,
-    is_held boolean not null,
+    is_blocked boolean not null,
     next_id bigint,
     yes_id bigint,
     no_id bigint,

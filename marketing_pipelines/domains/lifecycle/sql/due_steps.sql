@@ -3,4 +3,4 @@ select distinct step.step_id
 from moving
 join planned_steps as step using (step_id)
 where step.type = :type and is_due(moving)
-    and not step.is_held
+    and not step.is_blocked

@@ -2,4 +2,4 @@
 select distinct step.type
 from moving
 join planned_steps as step using (step_id)
-where is_due(moving) and not step.is_held
+where is_due(moving) and not step.is_blocked

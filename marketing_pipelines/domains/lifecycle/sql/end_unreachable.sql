@@ -26,7 +26,7 @@ leaving as materialized (
     where enrolment.status = 'active' and enrolment.entered_at <= :tick
         and left_for.reason is not null
 ),
-held as materialized (
+locked as materialized (
     select enrolment.id
     from lifecycle.enrolments as enrolment
     where enrolment.status = 'active'
@@ -38,7 +38,7 @@ ended as (
     set status = 'exited', exited_at = :tick, reason = leaving.reason, next_step_at = null,
         awaits = null
     from (select distinct enrolment_id, reason from leaving) as leaving
-    join held on held.id = leaving.enrolment_id
+    join locked on locked.id = leaving.enrolment_id
     where enrolment.id = leaving.enrolment_id
     returning enrolment.id, enrolment.step_id, enrolment.reason
 ),
@@ -52,7 +52,7 @@ forgotten as (
     where id in (
         select id from changed
         except
-        select change_id from leaving where enrolment_id not in (select id from held)
+        select change_id from leaving where enrolment_id not in (select id from locked)
     )
 )
 select (select count(*) from ended) as ended, count(*) as changes, max(id) as last from changed

@@ -20,5 +20,5 @@ set next_step_at = least(
 from planned_steps as step
 where step.step_id = moving.step_id
     and step.type = 'wait_for' and is_due(moving)
-    and not step.is_held
+    and not step.is_blocked
     and moving.enrolment_id not in (select enrolment_id from outcomes)

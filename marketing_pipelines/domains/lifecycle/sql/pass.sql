@@ -5,4 +5,4 @@ select enrolment_id, step_id, case when :type = 'off' then 'skipped' else 'done'
 from moving
 join planned_steps as step using (step_id)
 where step.type = :type and is_due(moving)
-    and not step.is_held
+    and not step.is_blocked

@@ -36,7 +36,7 @@ standing as materialized (
         and enrolment.status = 'active' and enrolment.step_id = step.id
         and enrolment.next_step_at > :tick
 ),
-held as materialized (
+locked as materialized (
     select enrolment.id
     from lifecycle.enrolments as enrolment
     where enrolment.id in (select enrolment_id from standing) and enrolment.next_step_at > :tick
@@ -45,15 +45,15 @@ held as materialized (
 renewed as (
     update lifecycle.enrolments as enrolment
     set next_step_at = arrived_at
-    from held
-    where enrolment.id = held.id
+    from locked
+    where enrolment.id = locked.id
 ),
 forgotten as (
     delete from lifecycle.contact_changes
     where id in (
         select id from changed
         except
-        select change_id from standing where enrolment_id not in (select id from held)
+        select change_id from standing where enrolment_id not in (select id from locked)
     )
 )
 select count(*) as changes, max(id) as last from changed

@@ -24,7 +24,7 @@ with judged as materialized (
         limit 1
     ) as suppression on :channel <> 'webhook'
     where step.type = :type and is_due(moving)
-        and not step.is_held
+        and not step.is_blocked
 ),
 written as (
     insert into delivery.messages (organization_id, channel, contact_id, program_kind, program_id,

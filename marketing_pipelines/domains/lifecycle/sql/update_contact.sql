@@ -11,7 +11,7 @@ with due as materialized (
     from moving
     join planned_steps as step using (step_id)
     where step.type = :type and is_due(moving)
-        and not step.is_held
+        and not step.is_blocked
     order by moving.contact_id, moving.enrolment_id
 ),
 changed as (

@@ -23,5 +23,5 @@ left join lateral (
     limit 1
 ) as event on true
 where step.type = :type and is_due(moving)
-    and not step.is_held
+    and not step.is_blocked
     and (event.event_id is not null or waiting.ends_at <= :tick)

@@ -1,3 +1,0 @@
--- Has contacts stay at these steps.
-update planned_steps set is_held = true
-where step_id = any(cast(:steps as bigint[])) and not is_held
