@@ -9,12 +9,12 @@ tokens = sa.Table(
     "tokens",
     metadata,
     identity("Token number"),
-    sa.Column("name", sa.Text, nullable=False, comment="Whose it is or what it is for"),
+    sa.Column("name", sa.Text, nullable=False, comment="Its user or purpose"),
     sa.Column(
         "scopes",
         pg.ARRAY(sa.Text),
         nullable=False,
-        comment="What it allows: read, write, trigger; admin allows everything",
+        comment="Scopes: read, write, trigger; admin allows everything",
     ),
     sa.Column(
         "secret_hash", pg.BYTEA, nullable=False, comment="SHA-256 of the secret, which is not kept"

@@ -35,7 +35,7 @@ queue_states = sa.Table(
         comment="Instants before which the latest tasks started; the rate limit counts them",
     ),
     schema="ops",
-    comment="What all workers must agree on about a queue: paused or not, and its latest starts",
+    comment="State of a queue for all workers: paused or not, and its latest starts",
 )
 
 task_attempts = sa.Table(
@@ -55,7 +55,7 @@ task_attempts = sa.Table(
     instant("first_failed_at", "First failed attempt"),
     instant("last_failed_at", "Latest failed attempt"),
     schema="ops",
-    comment="What a task's attempts reported; only tasks that failed or reported progress",
+    comment="Reports of a task's attempts; only of tasks that failed or reported progress",
 )
 
 dead_letters = sa.Table(
@@ -65,7 +65,7 @@ dead_letters = sa.Table(
     sa.Column("task_id", sa.BigInteger, nullable=False, comment="Task that failed for good"),
     sa.Column("queue", sa.Text, nullable=False, comment="Queue it came from, and goes back to"),
     sa.Column("task", sa.Text, nullable=False, comment="Task name"),
-    sa.Column("payload", pg.JSONB, nullable=False, comment="What the task was to work on"),
+    sa.Column("payload", pg.JSONB, nullable=False, comment="Arguments of the task"),
     sa.Column("priority", sa.Integer, nullable=False, comment="Higher is done first"),
     sa.Column("lock", sa.Text, comment="Tasks with the same lock are done one after the other"),
     sa.Column("unique_key", sa.Text, comment="Of waiting tasks with the same key there is one"),
@@ -83,7 +83,7 @@ dead_letters = sa.Table(
         server_default="dead",
         comment="dead, redriven or discarded",
     ),
-    instant("settled_at", "When somebody sent it back or discarded it"),
+    instant("settled_at", "When it was sent back or discarded"),
     sa.Column(
         "redriven_task_id",
         sa.BigInteger,
@@ -93,7 +93,7 @@ dead_letters = sa.Table(
     sa.UniqueConstraint("task_id"),
     sa.Index("ix_dead_letters_dead", "queue", "id", postgresql_where=sa.text("state = 'dead'")),
     schema="ops",
-    comment="Tasks that failed for good and wait for somebody to send them back or discard them",
+    comment="Tasks that failed for good, until they are sent back or discarded",
 )
 
 bus_events = sa.Table(
@@ -102,9 +102,9 @@ bus_events = sa.Table(
     identity("Event number; of one contact, later events have greater ones"),
     organization_id(),
     sa.Column("contact_id", sa.BigInteger, comment="Whose events are consumed in order"),
-    sa.Column("type", sa.Text, nullable=False, comment="What happened, e.g. contact.created"),
+    sa.Column("type", sa.Text, nullable=False, comment="Type of the event, e.g. contact.created"),
     sa.Column("version", sa.Integer, nullable=False, comment="Version of the payload's schema"),
-    json_object("payload", "What consumers are told"),
+    json_object("payload", "Fields of the event for consumers"),
     instant(
         "published_at",
         "When the transaction that published it began",
@@ -113,5 +113,5 @@ bus_events = sa.Table(
     ),
     sa.Index("ix_bus_events_type_published_at", "type", "published_at"),
     schema="ops",
-    comment="What domains told each other; every consumer has a task for each event",
+    comment="Events between domains; every consumer has a task for each event",
 )

@@ -36,5 +36,5 @@ alerts = sa.Table(
     ),
     sa.Index("ix_alerts_open", "due_at", postgresql_where=sa.text("state = 'queued'")),
     schema="ops",
-    comment="What is to be told of incidents: each kind once for each incident",
+    comment="Alerts of incidents: each kind once per incident",
 )

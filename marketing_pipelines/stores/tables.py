@@ -89,7 +89,7 @@ installation = sa.Table(
     ),
     sa.CheckConstraint("id = 1", name="one_row"),
     schema="ops",
-    comment="What one installation decided at its first start",
+    comment="Decisions of the installation at its first start",
 )
 
 zones = sa.Table(
@@ -113,7 +113,7 @@ zones = sa.Table(
         "utc_offsets",
         pg.ARRAY(pg.INTERVAL),
         nullable=False,
-        comment="What clocks are ahead of UTC from each of them on",
+        comment="Offset from UTC from each instant on",
     ),
     schema="ops",
     comment="Time zones as the package tzdata has them: what clocks are ahead of UTC, and from "
@@ -139,7 +139,7 @@ job_sessions = sa.Table(
         "trigger",
         sa.Text,
         nullable=False,
-        comment="What started it: schedule, sensor, manual, backfill or api",
+        comment="Trigger: schedule, sensor, manual, backfill or api",
     ),
     instant("tick", "Scheduled instant, or the instant a manual run was asked for", nullable=False),
     sa.Column("partition", sa.Text, comment="Partition key, or first...last of a range"),
@@ -203,7 +203,7 @@ item_failures = sa.Table(
     "item_failures",
     metadata,
     sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
-    sa.Column("item", sa.Text, primary_key=True, comment="What failed, e.g. campaign 17"),
+    sa.Column("item", sa.Text, primary_key=True, comment="Failing item, e.g. campaign 17"),
     sa.Column(
         "consecutive", sa.Integer, nullable=False, comment="Failures in a row; a success clears it"
     ),
@@ -222,7 +222,7 @@ incidents = sa.Table(
         "subject",
         sa.Text,
         nullable=False,
-        comment="What fails: an asset key, or another thing that health watches",
+        comment="Subject: an asset key, or another thing that health watches",
     ),
     sa.Column(
         "item", sa.Text, nullable=False, server_default="", comment="Item of the job; empty = all"

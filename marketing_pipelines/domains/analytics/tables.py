@@ -25,9 +25,9 @@ contact_activity = sa.Table(
     sa.Column(
         "event_id", sa.Text, nullable=False, comment="Id of the event, unique per organization"
     ),
-    _bigint("contact_id", "Contact who did it or to whom it happened"),
+    _bigint("contact_id", "Contact of the event"),
     sa.Column("event_type", sa.Text, nullable=False, comment="sent, opened, purchase and so on"),
-    sa.Column("source_type", sa.Text, comment="What it belongs to: campaign, or null"),
+    sa.Column("source_type", sa.Text, comment="Kind of its source: campaign, or null"),
     sa.Column("source_id", sa.BigInteger, comment="Number of the campaign, or null"),
     instant(
         "occurred_at",
@@ -35,8 +35,8 @@ contact_activity = sa.Table(
         primary_key=True,
         nullable=False,
     ),
-    instant("received_at", "When the platform learnt of it", nullable=False),
-    sa.Column("properties", pg.JSONB, comment="Whatever else the sender told"),
+    instant("received_at", "When the platform received it", nullable=False),
+    sa.Column("properties", pg.JSONB, comment="Further properties from the sender"),
     instant(
         "inserted_at",
         "When the row was stored, which no file can say; null = before it was kept",

@@ -3,4 +3,4 @@
 from marketing_pipelines.domains.campaigns import tables
 from marketing_pipelines.jobs.domain import source
 
-sequences = source(tables.sequences, "sequences, their status, and who is enrolled in them.")
+sequences = source(tables.sequences, "sequences, their status and their enrolments.")

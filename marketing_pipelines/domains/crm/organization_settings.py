@@ -87,7 +87,7 @@ class Deals(_Group):
     """Ages at which open deals are stale."""
 
     stale_after_days: Days = Field(default=7, description="Without e-mail, call, meeting or note")
-    at_risk_after_days: Days = Field(default=30, description="Then the admins are told")
+    at_risk_after_days: Days = Field(default=30, description="Age at which the admins are alerted")
 
 
 class Journeys(_Group):

@@ -59,7 +59,7 @@ users = sa.Table(
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.CheckConstraint("role in ('admin', 'manager', 'rep')", name="role"),
     schema="crm",
-    comment="People who work with the platform",
+    comment="Users of the platform",
 )
 
 companies = sa.Table(
@@ -97,7 +97,7 @@ contacts = sa.Table(
         "owner_id",
         sa.BigInteger,
         sa.ForeignKey("crm.users.id"),
-        comment="User who looks after the contact",
+        comment="User responsible for the contact",
     ),
     sa.Column("lifecycle_stage", sa.Text, comment="lead, mql, sql, opportunity, customer"),
     sa.Column("lead_grade", sa.Text, comment="A to F, from the lead score"),
@@ -107,7 +107,7 @@ contacts = sa.Table(
     _created_at(),
     sa.UniqueConstraint("organization_id", "external_id"),
     schema="crm",
-    comment="People who receive mail and leave events",
+    comment="Contacts: people who receive mail and cause events",
 )
 
 tasks = sa.Table(
@@ -116,19 +116,19 @@ tasks = sa.Table(
     identity("Task number"),
     organization_id(),
     sa.Column("contact_id", sa.BigInteger, comment="Contact that it is about"),
-    sa.Column("owner_id", sa.BigInteger, comment="User who is to do it; null = nobody yet"),
-    sa.Column("title", sa.Text, nullable=False, comment="What is to be done"),
+    sa.Column("owner_id", sa.BigInteger, comment="Assigned user; null = unassigned"),
+    sa.Column("title", sa.Text, nullable=False, comment="Title of the task"),
     sa.Column(
         "state", sa.Text, nullable=False, server_default="open", comment="open, done or dropped"
     ),
     instant("due_at", "When it should be done"),
     sa.Column("job", sa.Text, nullable=False, comment="Asset key of the job that made it"),
-    sa.Column("subject", sa.Text, nullable=False, comment="What made it, e.g. step 17 contact 5"),
+    sa.Column("subject", sa.Text, nullable=False, comment="Origin, e.g. step 17 contact 5"),
     sa.Column("period", sa.Text, nullable=False, comment="Which time: once per subject and period"),
     instant("created_at", "Tick at which it was made", nullable=False),
     sa.UniqueConstraint("organization_id", "job", "subject", "period"),
     sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),
     sa.Index("ix_tasks_contact_id", "contact_id", postgresql_where=sa.text("state = 'open'")),
     schema="crm",
-    comment="What people have to do",
+    comment="Tasks for users",
 )

@@ -43,7 +43,7 @@ contents = sa.Table(
     sa.Column("content", pg.JSONB, nullable=False, comment="Subject, text and so on, by channel"),
     sa.UniqueConstraint("organization_id", "digest"),
     schema="delivery",
-    comment="What messages say, each wording once; never changed",
+    comment="Contents of messages, each stored once; never changed",
 )
 
 messages = sa.Table(
@@ -60,7 +60,7 @@ messages = sa.Table(
     sa.Column("step_id", sa.BigInteger, comment="Step that sends it"),
     sa.Column("rotation", sa.Integer, comment="Which time the contact is in the program"),
     sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
-    sa.Column("content_id", sa.BigInteger, nullable=False, comment="What it says"),
+    sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
     *intents.columns(),
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant("sent_at", "When the transport took it"),
@@ -104,5 +104,5 @@ suppressions = sa.Table(
         "reason in ('unsubscribed', 'hard_bounce', 'complaint', 'do_not_contact')", name="reason"
     ),
     schema="delivery",
-    comment="Who must not be written to, by channel, and why",
+    comment="Contacts that must not be written to, by channel, with the reason",
 )

@@ -1,4 +1,4 @@
-"""The step engine: who stands at which step of a program, and what moves them on.
+"""The step engine: enrolments of contacts in programs, and their moves from step to step.
 
 Owns the schema `lifecycle`. Programs are campaigns, sequences and journeys, which their own domains
 keep; the engine knows them by kind and number.

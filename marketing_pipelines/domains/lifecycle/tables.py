@@ -61,7 +61,7 @@ steps = sa.Table(
         comment="send_email, send_sms, send_push, wait, branch, wait_for, update_contact, "
         "create_task, webhook or exit",
     ),
-    json_object("config", "What the step does, by its type"),
+    json_object("config", "Configuration of the step, by its type"),
     sa.Column(
         "enabled",
         sa.Boolean,
@@ -82,7 +82,7 @@ steps = sa.Table(
     sa.CheckConstraint(one_of("type", STEP_TYPES), name="type"),
     sa.Index("ix_steps_is_edited", "program_kind", postgresql_where=sa.text("is_edited")),
     schema="lifecycle",
-    comment="What programs do with their contacts, step by step",
+    comment="Steps of programs",
 )
 
 enrolments = sa.Table(
@@ -124,7 +124,7 @@ enrolments = sa.Table(
     instant("failed_at", "When a step could not be done for the contact"),
     sa.Column("reason", sa.Text, comment="Why it was exited, canceled or failed"),
     sa.Column("trigger_id", sa.BigInteger, comment="Trigger that let the contact in; null = none"),
-    sa.Column("entry", sa.Text, comment="What the trigger saw: once per trigger and contact"),
+    sa.Column("entry", sa.Text, comment="Cause of the entry: once per trigger and contact"),
     sa.UniqueConstraint("program_kind", "program_id", "contact_id", "rotation"),
     of_a_kind(),
     sa.CheckConstraint(
@@ -172,7 +172,7 @@ enrolments = sa.Table(
         postgresql_where=sa.text("program_kind = 'campaign' and exited_at is not null"),
     ),
     schema="lifecycle",
-    comment="Who is in which program, at which step, and until when",
+    comment="Contacts in programs: step, status and next time",
 )
 
 step_results = sa.Table(
@@ -195,7 +195,7 @@ step_results = sa.Table(
         name="outcome",
     ),
     schema="lifecycle",
-    comment="What happened at each step: at most once per enrolment and step",
+    comment="Results of steps: at most one per enrolment and step",
 )
 
 triggers = sa.Table(
@@ -236,7 +236,7 @@ triggers = sa.Table(
     sa.CheckConstraint("type in ('segment', 'event', 'date')", name="type"),
     sa.CheckConstraint(one_of("policy", POLICIES), name="policy"),
     schema="lifecycle",
-    comment="What lets contacts into programs by itself",
+    comment="Triggers that let contacts into programs",
 )
 
 awaited_events = sa.Table(

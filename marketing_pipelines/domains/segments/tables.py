@@ -37,7 +37,7 @@ segments = sa.Table(
         pg.JSONB,
         nullable=False,
         server_default=sa.text("""'{"any": []}'::jsonb"""),
-        comment='Who belongs to it; {"any": []} = manual members only',
+        comment='Rule of membership; {"any": []} = manual members only',
     ),
     sa.Column(
         "version",
@@ -58,7 +58,7 @@ segments = sa.Table(
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.CheckConstraint("evaluated in ('always', 'on_use')", name="evaluated"),
     schema="segments",
-    comment="Segments and the rules that say who belongs to them",
+    comment="Segments and their rules",
 )
 
 manual_members = sa.Table(
@@ -77,7 +77,7 @@ manual_members = sa.Table(
     sa.UniqueConstraint("segment_id", "contact_id"),
     sa.CheckConstraint("action in ('add', 'remove', 'clear')", name="action"),
     schema="segments",
-    comment="Contacts that somebody put into a segment or took out of it",
+    comment="Contacts put into a segment or taken out of it by hand",
 )
 
 memberships = sa.Table(
@@ -113,7 +113,7 @@ memberships = sa.Table(
         postgresql_with={"autosummarize": "on"},
     ),
     schema="segments",
-    comment="Who is in which segment, and was before; current members have no left_at",
+    comment="Present and former members of segments; present members have no left_at",
 )
 
 evaluations = sa.Table(
@@ -137,7 +137,7 @@ evaluations = sa.Table(
     instant("attempted_at", "Tick at which it was tried last"),
     sa.Column("held_version", sa.Integer, comment="Version whose result waits for a confirmation"),
     sa.Column("held_removals", sa.BigInteger, comment="Members that it would remove"),
-    sa.Column("confirmed_version", sa.Integer, comment="Held version that somebody confirmed"),
+    sa.Column("confirmed_version", sa.Integer, comment="Held version that was confirmed"),
     instant(
         "first_evaluated_at",
         "Tick whose members were there from the beginning; null = never evaluated",
@@ -171,7 +171,7 @@ contact_fields = sa.Table(
     ),
     sa.Column("field", sa.Text, primary_key=True, comment="Key of attributes, or dotted path"),
     schema="segments",
-    comment="What a contact of the organization has or has had; a trigger collects it",
+    comment="Fields that contacts of the organization have or have had; a trigger collects them",
 )
 
 event_fields = sa.Table(
@@ -204,7 +204,7 @@ daily_sizes = sa.Table(
     sa.Column("exited", sa.BigInteger, nullable=False, comment="Contacts that left that day"),
     sa.Index("ix_daily_sizes_date", "date"),
     schema="segments",
-    comment="How large each segment was, and who came and went",
+    comment="Daily size of each segment, with entries and exits",
 )
 
 daily_overlaps = sa.Table(

@@ -25,13 +25,13 @@ comment on table analytics.contact_activity is 'Every event once, append-only, p
 comment on column analytics.contact_activity.id is 'Row number; a correction finds by it the event whose place it takes';
 comment on column analytics.contact_activity.organization_id is 'Organization (tenant) that owns the row';
 comment on column analytics.contact_activity.event_id is 'Id of the event, unique per organization';
-comment on column analytics.contact_activity.contact_id is 'Contact who did it or to whom it happened';
+comment on column analytics.contact_activity.contact_id is 'Contact of the event';
 comment on column analytics.contact_activity.event_type is 'sent, opened, purchase and so on';
-comment on column analytics.contact_activity.source_type is 'What it belongs to: campaign, or null';
+comment on column analytics.contact_activity.source_type is 'Kind of its source: campaign, or null';
 comment on column analytics.contact_activity.source_id is 'Number of the campaign, or null';
 comment on column analytics.contact_activity.occurred_at is 'When it happened; decides hour, day and month';
-comment on column analytics.contact_activity.received_at is 'When the platform learnt of it';
-comment on column analytics.contact_activity.properties is 'Whatever else the sender told';
+comment on column analytics.contact_activity.received_at is 'When the platform received it';
+comment on column analytics.contact_activity.properties is 'Further properties from the sender';
 comment on column analytics.contact_activity.inserted_at is 'When the row was stored, which no file can say; null = before it was kept';
 comment on table analytics.event_aggregates is 'Two grains in one table; read the views daily_events and monthly_usage';
 comment on column analytics.event_aggregates.organization_id is 'Organization (tenant)';
