@@ -141,7 +141,8 @@ def settings_table() -> str:
         meaning = str(field.description)
         if choices:
             meaning += f" One of {', '.join(f'`{choice}`' for choice in choices)}."
-        default = "" if field.default is None else f"`{field.default}`"
+        is_fixed = field.default_factory is None and field.default is not None
+        default = f"`{field.default}`" if is_fixed else ""
         rows.append([f"`MARKETING_{name.upper()}`", default, meaning])
     return _text(
         [

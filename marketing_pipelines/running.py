@@ -16,6 +16,7 @@ from marketing_pipelines.freshness import propagation, stale_partitions
 from marketing_pipelines.freshness.partitions import (
     PartitionedAsset,
     Window,
+    midnight,
     registered,
     window,
     windows_between,
@@ -131,6 +132,20 @@ def run_marked(
             )
     if did_something or not settings.warehouse_path.exists():
         yield from _execute(WAREHOUSE, [], dt.datetime.now(dt.UTC), engine, instance)
+
+
+def mark_all(*, settings: Settings, engine: sa.Engine) -> None:
+    """Marks every partition from the first day to the last tick that was never done."""
+    now = dt.datetime.now(dt.UTC)
+    first = dt.datetime.combine(settings.first_day, dt.time(), dt.UTC) - dt.timedelta(days=1)
+    with engine.begin() as connection:
+        for asset in registered().values():
+            if asset.runs_with is None:
+                since = (
+                    first if asset.grain == "hour" else midnight(settings.first_day, settings.zone)
+                )
+                tick = asset.last_tick(now, settings.zone)
+                propagation.mark_due(connection, asset, tick, settings.zone, since=since)
 
 
 def _bring_upstream(

@@ -25,6 +25,8 @@ from marketing_pipelines.env_file import without_block
 from marketing_pipelines.failures import ConfigurationError
 
 ENV_PREFIX = "MARKETING_"
+EARLIEST_DAY = dt.date(2015, 1, 1)
+FIRST_DAY_FILE = "first_day"
 
 
 def _variables_of_file() -> dict[str, str]:
@@ -159,9 +161,10 @@ class Settings(BaseSettings):
         "Unset: none.",
     )
     first_day: dt.date = Field(
-        default=dt.date(2015, 1, 1),
+        default_factory=lambda known: _noted_first_day(known["data_dir"]),
         description="First day with partitions, the first of a month; events before it are "
-        "rejected at load.",
+        "rejected at load. Unset: the month of the earliest event, noted in the data folder by "
+        "`demo` and moved back by `load events`; 2015-01-01 where `demo` never ran.",
     )
     alert_urls: str | None = Field(
         default=None,
@@ -252,6 +255,16 @@ class Settings(BaseSettings):
             )
 
     @property
+    def earliest_day(self) -> dt.date:
+        """The first day whose events are loaded; partitions may begin later, with the data."""
+        return self.first_day if "first_day" in self.model_fields_set else EARLIEST_DAY
+
+    @property
+    def first_day_file(self) -> Path:
+        """The note of the first day that has partitions, where no variable names it."""
+        return self.data_dir / FIRST_DAY_FILE
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
@@ -296,6 +309,19 @@ class Settings(BaseSettings):
     @property
     def warehouse_path(self) -> Path:
         return self.data_dir / "warehouse.duckdb"
+
+
+def _noted_first_day(data_dir: Path) -> dt.date:
+    path = data_dir / FIRST_DAY_FILE
+    try:
+        return dt.date.fromisoformat(path.read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return EARLIEST_DAY
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"'{path}' does not hold a day such as 2026-03-01 ({error}): delete it, or set "
+            "MARKETING_FIRST_DAY."
+        ) from error
 
 
 def _is_network(text: str) -> bool:

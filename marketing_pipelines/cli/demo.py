@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import sqlalchemy as sa
 import typer
 
+from marketing_pipelines.cli import demo_dates
 from marketing_pipelines.cli.load import progress_bar
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
-from marketing_pipelines.demo import programs
+from marketing_pipelines.demo import completejourney, generated, programs
 from marketing_pipelines.demo.programs import write_programs
 from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
@@ -112,38 +113,77 @@ def demo(
     events: Annotated[
         int, typer.Option(help="Number of events to generate.", min=1)
     ] = GENERATED_EVENTS,
+    as_recorded: Annotated[
+        bool,
+        typer.Option(
+            "--as-recorded", help="Keep the recorded dates of 2017; make no opens and clicks."
+        ),
+    ] = False,
 ) -> None:
     """Load events, materialise every aggregate, print results and next steps."""
-    from marketing_pipelines.running import Request, run_job, run_marked
-
-    with connected() as (settings, engine), dagster_instance() as instance:
-        for kind, path in _files(settings, source, events):
+    if as_recorded and source != "completejourney":
+        raise typer.BadParameter("--as-recorded goes with --source completejourney only.")
+    with connected() as (settings, engine):
+        is_moved = True
+        if source == "completejourney":
+            with engine.connect() as connection:
+                until = demo_dates.last_day(
+                    connection, settings, dt.datetime.now(dt.UTC), as_recorded=as_recorded
+                )
+                for sentence in demo_dates.sentences(connection, until, as_recorded=as_recorded):
+                    print(sentence)
+            is_moved = until is not None
+            files = _recorded_files(settings, until)
+        else:
+            files = _generated_files(settings, events)
+        for kind, path in files:
             with progress_bar(kind) as on_progress:
                 result = load_file(engine, kind, path, settings=settings, on_progress=on_progress)
             print(f"{kind:<18} {result.summary()}")
+        with engine.connect() as connection:
+            settings = demo_dates.fit_first_day(connection, settings)
+        _materialise(settings, engine, up_to_now=is_moved)
+        print(f"{_send(engine, settings)} new messages are files in {settings.outbox_folder}")
+        _show(settings, engine)
+
+
+def _materialise(settings: Settings, engine: sa.Engine, *, up_to_now: bool) -> None:
+    """Does what schedules and sensors would do by and by.
+
+    Args:
+        up_to_now: Partitions without events are done too, from the first day to the last tick.
+    """
+    from marketing_pipelines.running import Request, mark_all, run_job, run_marked
+
+    with dagster_instance() as instance:
+        if up_to_now:
+            mark_all(settings=settings, engine=engine)
         for outcome in run_marked(settings=settings, engine=engine, instance=instance):
             print(_line(outcome))
         for job in JOBS:
             request = Request(job, only=True)
             for outcome in run_job(request, settings=settings, engine=engine, instance=instance):
                 print(_line(outcome))
-        print(f"{_send(engine, settings)} new messages are files in {settings.outbox_folder}")
-        for title, statement in SHOWN:
-            with engine.connect() as connection:
-                answer = connection.execute(sa.text(statement))
-                print()
-                print_table(list(answer.keys()), answer.all(), title)
+
+
+def _show(settings: Settings, engine: sa.Engine) -> None:
+    """Prints the tables, and what to look at next."""
+    for title, statement in SHOWN:
         with engine.connect() as connection:
-            member = connection.execute(sa.text(_A_MEMBER)).first()
-        why = WHY.format(command=sys.argv[0], **member._mapping) if member else ""
-        print(
-            NEXT.format(
-                command=sys.argv[0],
-                warehouse=settings.warehouse_path,
-                reports=settings.reports_folder / "campaigns" / "index.html",
-                why=why,
-            )
+            answer = connection.execute(sa.text(statement))
+            print()
+            print_table(list(answer.keys()), answer.all(), title)
+    with engine.connect() as connection:
+        member = connection.execute(sa.text(_A_MEMBER)).first()
+    why = WHY.format(command=sys.argv[0], **member._mapping) if member else ""
+    print(
+        NEXT.format(
+            command=sys.argv[0],
+            warehouse=settings.warehouse_path,
+            reports=settings.reports_folder / "campaigns" / "index.html",
+            why=why,
         )
+    )
 
 
 def _send(engine: sa.Engine, settings: Settings) -> int:
@@ -172,18 +212,21 @@ def _line(outcome: "Outcome") -> str:
     )
 
 
-def _files(settings: Settings, source: str, events: int) -> list[tuple[str, Path]]:
-    """Writes the source's files below the data folder and lists them in loading order."""
-    folder = settings.data_dir / "demo" / source
-    if source == "completejourney":
-        from marketing_pipelines.demo import completejourney
+def _recorded_files(settings: Settings, until: dt.date | None) -> list[tuple[str, Path]]:
+    """Writes the recorded year below the data folder and lists its files in loading order."""
+    folder = settings.data_dir / "demo" / "completejourney"
+    entered_at = programs.ENTERED_AT if until is None else f"{until}T09:00:00Z"
+    return [
+        *completejourney.write_files(folder, until=until),
+        *write_programs(
+            completejourney.ORGANIZATION, programs.HOUSEHOLDS, folder, entered_at=entered_at
+        ),
+    ]
 
-        return [
-            *completejourney.write_files(folder),
-            *write_programs(completejourney.ORGANIZATION, programs.HOUSEHOLDS, folder),
-        ]
-    from marketing_pipelines.demo import generated
 
+def _generated_files(settings: Settings, events: int) -> list[tuple[str, Path]]:
+    """Writes generated activity that ends today at midnight, likewise."""
+    folder = settings.data_dir / "demo" / "generated"
     midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     files = generated.write_files(
         folder, events=events, until=midnight, seed=midnight.date().toordinal()

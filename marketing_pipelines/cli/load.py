@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines.loading import Progress, load_file, loadable
+from marketing_pipelines.settings import Settings
 
 MAX_NOTES = 20
 
@@ -41,7 +42,7 @@ def load(
             rejects=rejects,
             on_progress=on_progress,
         )
-        notes = _notes(engine, kind)
+        notes = _notes(engine, kind, settings)
     typer.echo(result.summary())
     for sentence in [*result.notes, *notes]:
         typer.echo(f"note: {sentence}")
@@ -49,15 +50,20 @@ def load(
         raise typer.Exit(1)
 
 
-def _notes(engine: sa.Engine, kind: str) -> list[str]:
-    """Returns notes on loaded steps and rules. They name steps that hold contacts, and rules about
-    events that never came; later files may mend both."""
+def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
+    """Returns notes on loaded events, steps and rules. They name an earlier first day, steps that
+    hold contacts, and rules about events that never came; later files may mend the last two."""
     from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
+    from marketing_pipelines.freshness import first_day
 
     load_tables()
-    of_kind = {"steps": problems, "segments": notes_on_segments}
+    of_kind = {
+        "events": lambda connection: first_day.notes(connection, settings),
+        "steps": problems,
+        "segments": notes_on_segments,
+    }
     if kind not in of_kind:
         return []
     with engine.connect() as connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# After everything that the demo data say of their contacts; those who are due are moved at once.
+# After everything that the recorded data say of their contacts; those who are due move at once.
 ENTERED_AT = "2018-01-02T09:00:00Z"
 DemoStep = tuple[str, str, Mapping[str, Any]]
 
@@ -76,8 +76,13 @@ READERS = Programs(
 )
 
 
-def write_programs(organization: str, programs: Programs, folder: Path) -> list[tuple[str, Path]]:
+def write_programs(
+    organization: str, programs: Programs, folder: Path, *, entered_at: str = ENTERED_AT
+) -> list[tuple[str, Path]]:
     """Writes the programs of an organization.
+
+    Args:
+        entered_at: When the contacts of the sequence entered it.
 
     Returns:
         `(kind, path)` in the order in which `load KIND PATH` takes them.
@@ -100,7 +105,7 @@ def write_programs(organization: str, programs: Programs, folder: Path) -> list[
         "campaign_triggers": [let_in | {"campaign_id": "win-back", "segment": programs.won_back}],
         "journey_triggers": [let_in | {"journey_id": "thank-you", "segment": programs.thanked}],
         "sequence_enrolments": [
-            own | {"sequence_id": "a-question", "contact_id": contact, "entered_at": ENTERED_AT}
+            own | {"sequence_id": "a-question", "contact_id": contact, "entered_at": entered_at}
             for contact in programs.asked
         ],
     }

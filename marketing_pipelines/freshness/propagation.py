@@ -117,16 +117,25 @@ def pending(
 
 
 def mark_due(
-    connection: sa.Connection, asset: PartitionedAsset, tick: dt.datetime, zone: ZoneInfo
+    connection: sa.Connection,
+    asset: PartitionedAsset,
+    tick: dt.datetime,
+    zone: ZoneInfo,
+    *,
+    since: dt.datetime | None = None,
 ) -> Window:
     """Marks every partition whose clock has passed and that was never done, the tick's own too.
+
+    Args:
+        since: Instant from which partitions are looked at; None: the installation's start.
 
     Returns:
         The partition of this very tick.
     """
-    started_at = connection.execute(sa.select(installation.c.started_at)).scalar_one()
+    if since is None:
+        since = connection.execute(sa.select(installation.c.started_at)).scalar_one()
     own = partition_of_tick(asset, tick, zone)
-    since = min(started_at.astimezone(dt.UTC), own.start)
+    since = min(since.astimezone(dt.UTC), own.start)
     if asset.grain == "hour":
         span = Window(since, tick, own.key, asset.grain)
         stale_partitions.add_unfinished_hours(connection, asset.key, [span], until=tick)

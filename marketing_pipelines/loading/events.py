@@ -55,11 +55,11 @@ class EventsTarget:
         self._picker = ColumnPicker(reader, COLUMNS, ("properties",), checker)
         self._months = _Months(engine, until=started_at + dt.timedelta(days=31))
         self._soon = started_at + dt.timedelta(days=1)
-        first_instant = dt.datetime.combine(settings.first_day, dt.time(), settings.zone)
+        first_instant = dt.datetime.combine(settings.earliest_day, dt.time(), settings.zone)
         self._parameters = {
             "zone": timezone,
             "started_at": started_at,
-            "first_day": settings.first_day.isoformat(),
+            "first_day": settings.earliest_day.isoformat(),
             "first_instant": first_instant.astimezone(dt.UTC),
             # The day of an event ends where the next one begins.
             "last_instant": dt.datetime(9999, 12, 31, tzinfo=dt.UTC),
