@@ -137,15 +137,14 @@ def run_marked(
 def mark_all(*, settings: Settings, engine: sa.Engine) -> None:
     """Marks every partition from the first day to the last tick that was never done."""
     now = dt.datetime.now(dt.UTC)
-    first = dt.datetime.combine(settings.first_day, dt.time(), dt.UTC) - dt.timedelta(days=1)
+    first = midnight(settings.first_day, settings.zone)
+    # Dagster's hours begin on the UTC day before.
+    first_hour = dt.datetime.combine(settings.first_day, dt.time(), dt.UTC) - dt.timedelta(days=1)
     with engine.begin() as connection:
         for asset in registered().values():
-            if asset.runs_with is None:
-                since = (
-                    first if asset.grain == "hour" else midnight(settings.first_day, settings.zone)
-                )
-                tick = asset.last_tick(now, settings.zone)
-                propagation.mark_due(connection, asset, tick, settings.zone, since=since)
+            tick = asset.last_tick(now, settings.zone)
+            since = first_hour if asset.grain == "hour" else first
+            propagation.mark_due(connection, asset, tick, settings.zone, since=since)
 
 
 def _bring_upstream(

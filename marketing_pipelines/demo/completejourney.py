@@ -96,18 +96,18 @@ from campaigns join placed_campaigns using (campaign_id)
 order by campaigns.campaign_id, household_id
 """
 
-# A third of the mails is opened within three days, half of these within nine hours; a fifth of
-# the readers clicks within the hour. Products only: the same numbers on every machine.
+# A third of the mails is opened within two weeks, half of these within eleven hours; a fifth of the
+# readers clicks within the hour. Products only: the same numbers on every machine.
 _MADE = """
 select household_id, campaign_id, opened_at,
        case when chance('clicks', campaign_id, household_id) < 0.2
            then opened_at + to_seconds(10 + cast(floor(
-               power_of_3(chance('clicked', campaign_id, household_id)) * 3600) as integer))
+               skewed(chance('clicked', campaign_id, household_id)) * 3600) as integer))
        end as clicked_at
 from (
     select household_id, campaign_id,
            started_at + to_seconds(60 + cast(floor(
-               power_of_3(chance('opened', campaign_id, household_id)) * 259200) as integer))
+               skewed(chance('opened', campaign_id, household_id)) * 1209600) as integer))
                as opened_at
     from campaigns join placed_campaigns using (campaign_id)
     where makes_events() and chance('opens', campaign_id, household_id) < 0.35
@@ -250,20 +250,20 @@ def _connect(data: Path, scratch: Path, until: dt.date | None) -> "duckdb.DuckDB
         connection.read_parquet(str(data / f"{name}.parquet")).create_view(name)
     connection.execute(f"create macro new_york(local) as timezone('{_ZONE}', local)")
     connection.execute("create macro iso(instant) as strftime(instant, '%Y-%m-%dT%H:%M:%SZ')")
-    for macro in _macros(until):
+    for macro in macros(until):
         connection.execute(f"create macro {macro}")
     connection.sql(_PLACED_CAMPAIGNS).create_view("placed_campaigns")
     connection.sql(_MADE).create_view("made")
     return connection
 
 
-def _macros(until: dt.date | None) -> Iterator[str]:
+def macros(until: dt.date | None) -> Iterator[str]:
     """What the queries ask about dates, and a number from 0 to 1 that is always the same."""
     yield (
         "chance(of, campaign, household) as"
         " md5_number_lower(concat_ws('-', of, campaign, household)) / 18446744073709551616.0"
     )
-    yield "power_of_3(number) as number * number * number"
+    yield "skewed(number) as number * number * number * number * number"
     if until is None:
         yield "makes_events() as false"
         yield "days_to_move(day) as 0"

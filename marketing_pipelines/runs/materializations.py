@@ -24,9 +24,10 @@ def is_deferred(tags: Mapping[str, str]) -> bool:
 def report(
     context: dg.AssetExecutionContext, rows_of: Mapping[str, int], metadata: Mapping[str, Any]
 ) -> None:
-    """Reports the partitions that were done; of very many, those that have rows."""
-    everything = len(rows_of) <= REPORT_EMPTY_UP_TO
-    keys = [key for key, rows in rows_of.items() if everything or rows]
+    """Reports the partitions that were done; of very many, mostly empty, those that have rows."""
+    filled = [key for key, rows in rows_of.items() if rows]
+    is_mostly_empty = len(rows_of) > max(REPORT_EMPTY_UP_TO, 2 * len(filled))
+    keys = filled if is_mostly_empty else list(rows_of)
     batch: str = generate_event_batch_id()  # type: ignore[no-untyped-call]
     step = context.op_execution_context.get_step_execution_context()
     for position, key in enumerate(keys, start=1):

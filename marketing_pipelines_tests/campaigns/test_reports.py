@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from marketing_pipelines.domains.analytics.tables import campaign_daily_stats
 from marketing_pipelines.domains.campaigns.reports import (
     CampaignReport,
     Day,
@@ -62,6 +63,19 @@ def by_hand(world: ProgramWorld) -> int:
     world.event(contacts[3:8], "clicked", at("03-05 10:04:59"))
     world.move(at("03-05 10:05"))
     return program
+
+
+def count(world: ProgramWorld, program: int, date: str, **numbers: int) -> None:
+    """Writes the numbers of a campaign's day; those not given are zero."""
+    columns = [column.name for column in campaign_daily_stats.columns][3:]
+    values = ", ".join(str(numbers.get(name, 0)) for name in columns)
+    world.execute(
+        "insert into analytics.campaign_daily_stats"
+        f" (campaign_id, organization_id, date, {', '.join(columns)})"
+        f" values (:program, 1, :date, {values})",
+        program=program,
+        date=date,
+    )
 
 
 def text_of(page: Path) -> str:
@@ -144,14 +158,7 @@ def test_an_earlier_tick_has_the_numbers_of_its_time(world: ProgramWorld) -> Non
 def test_days_are_those_of_the_reporting_zone_with_the_events_counted(world: ProgramWorld) -> None:
     program = world.program([MAIL, PAUSE])
     world.enrol(program, world.contacts(2), at("03-02 23:30"))
-    world.execute(
-        "insert into analytics.campaign_daily_stats (campaign_id, organization_id, date, sent,"
-        " delivered, opened, clicked, bounced, complained, unsubscribed, machine_opened,"
-        " unique_sent, unique_delivered, unique_opened, unique_clicked, unique_bounced,"
-        " unique_complained, unique_unsubscribed, entered, completed, exited)"
-        " values (:program, 1, '2026-03-04', 9, 0, 5, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-        program=program,
-    )
+    count(world, program, "2026-03-04", sent=9, opened=5, clicked=3)
     [report] = reports(world, "03-05 02:30", "Europe/Berlin")
     assert report.days == [
         Day(at("03-03 00:00").date(), entered=2),
@@ -183,7 +190,9 @@ def test_only_the_most_frequent_reasons_are_named(world: ProgramWorld) -> None:
     ]
 
 
-def test_campaigns_under_way_or_just_completed_are_reported(world: ProgramWorld) -> None:
+def test_campaigns_under_way_or_with_activity_on_the_shown_days_are_reported(
+    world: ProgramWorld,
+) -> None:
     contacts = world.contacts(1)
     for name, status in (
         ("a-active", "active"),
@@ -199,13 +208,41 @@ def test_campaigns_under_way_or_just_completed_are_reported(world: ProgramWorld)
         "update campaigns.campaigns set status = 'completed', completed_at = :at"
         " where external_id = :name"
     )
-    world.execute(done, name="e-completed", at=at("02-04 02:30:01"))
-    world.execute(done, name="f-long-completed", at=at("02-04 02:30"))
+    world.execute(done, name="e-completed", at=at("01-05 00:00"))
+    world.execute(done, name="f-long-completed", at=at("01-04 23:59:59"))
+    for name, day, opened in (
+        ("h-imported", "2026-01-05", 1),
+        ("i-before", "2026-01-04", 1),
+        ("j-today", "2026-03-06", 1),
+        ("k-zeros", "2026-03-05", 0),
+    ):
+        count(world, world.program([], name=name, status="imported"), day, opened=opened)
     assert [report.row.external_id for report in reports(world)] == [
         "a-active",
         "b-paused",
         "e-completed",
+        "h-imported",
     ]
+
+
+def test_a_campaign_without_steps_shows_what_its_events_say(
+    installation: Installation, world: ProgramWorld, folder: Path
+) -> None:
+    program = world.program([], status="imported")
+    count(world, program, "2026-03-04", sent=200, opened=50)
+    count(world, program, "2026-03-05", opened=4, clicked=5)
+    assert run(installation) == ("COMPLETED", 1)
+    said = text_of(folder / "acme" / "welcome.html")
+    assert (
+        "Entered 0 Active 0 – Completed 0 – Exited 0 – Failed 0 – Messages of the last 60 days"
+        " Sent 200 100.0% Opened 54 27.0% Clicked 5 2.5%" in said
+    )
+    assert "The campaign has no steps here" in said
+    assert "step" not in said.replace("The campaign has no steps here", "")
+    assert "by channel and state" not in said
+    index = text_of(folder / "index.html")
+    assert index.endswith("0 0 0 0 0 200 54 5")
+    assert "funnel" not in metadata(installation)
 
 
 def test_a_report_says_what_was_counted(
@@ -223,11 +260,11 @@ def test_a_report_says_what_was_counted(
     assert "link wait for 20 40.0% text send sms 42 84.0%" in said
     assert "opened 50 20 30 0 0 0 link 20 8 12 0 0 0 text 42 41 1 0 0 1 skipped: no address" in said
     assert "2026-03-05 0 0 0 0 17" in said
-    assert "Messages Channel All Queued email 50 50 push 8 8 sms 41 41" in said
+    assert "Messages by channel and state Channel All Queued email 50 50 push 8 8 sms 41 41" in said
     index = text_of(folder / "index.html")
     assert index.endswith(
         "acme Campaign Status Started Entered Active Completed Exited Failed"
-        " welcome active 2026-03-02 09:00 50 0 42 8 0"
+        " Sent Opened Clicked welcome active 2026-03-02 09:00 50 0 42 8 0 0 0 0"
     )
     assert '<a href="acme/welcome.html">welcome</a>' in (folder / "index.html").read_text()
 
@@ -350,7 +387,7 @@ def test_the_asset_shows_the_campaigns_the_index_and_the_largest_funnel(
 
 def test_without_campaigns_the_index_says_so(installation: Installation, folder: Path) -> None:
     assert run(installation) == ("COMPLETED", 0)
-    assert text_of(folder / "index.html").endswith("There is none.")
+    assert text_of(folder / "index.html").endswith("No campaign had any activity.")
     assert "funnel" not in metadata(installation)
 
 

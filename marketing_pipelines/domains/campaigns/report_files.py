@@ -40,7 +40,7 @@ def write_all(tick: Tick, folder: Path) -> None:
         ),
         "index": path_of(folder / "index.html"),
     }
-    if largest:
-        entered = [("entered", largest[0].row.entered)]
-        came = [(step.name, step.arrived) for step in largest[0].steps if step.arrived]
-        tick.metadata["funnel"] = bar_chart(entered + came, largest[0].row.name)
+    if shown := next((report for report in largest if report.steps), None):
+        entered = [("entered", shown.row.entered)]
+        came = [(step.name, step.arrived) for step in shown.steps if step.arrived]
+        tick.metadata["funnel"] = bar_chart(entered + came, shown.row.name)

@@ -25,7 +25,6 @@ from marketing_pipelines.freshness.partitions import midnight, windows_between
 MAX_CAMPAIGNS = 2_000
 REASONS_OF_A_STEP = 5
 DAYS = 60
-KEPT_AFTER_COMPLETION = dt.timedelta(days=30)
 MAX_NAME_LENGTH = 80
 GONE = ("exited", "canceled", "failed")
 _REASONS = {
@@ -108,6 +107,14 @@ class CampaignReport:
         """Its file below the folder of all reports."""
         return f"{safe_name(self.row.organization)}/{safe_name(self.row.external_id)}.html"
 
+    @property
+    def mail(self) -> dict[str, int]:
+        """Messages sent, opened and clicked on the shown days, as events tell."""
+        return {
+            name: sum(getattr(day, name) for day in self.days)
+            for name in ("sent", "opened", "clicked")
+        }
+
     def __str__(self) -> str:
         return f"campaign {self.row.external_id} of {self.row.organization}"
 
@@ -119,18 +126,24 @@ def read_sql(name: str) -> sa.TextClause:
 
 
 def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> list[CampaignReport]:
-    """The numbers of all campaigns that are under way or were completed within 30 days.
+    """The numbers of all campaigns with activity in the last 60 days, and of those under way.
 
     Args:
         zone: The reporting zone, whose days are shown.
     """
     today = tick.astimezone(zone).date()
+    first = today - dt.timedelta(days=DAYS)
     rows = connection.execute(
         read_sql("reported_campaigns"),
-        {"tick": tick, "completed_after": tick - KEPT_AFTER_COMPLETION, "most": MAX_CAMPAIGNS},
+        {
+            "tick": tick,
+            "first": first,
+            "after": today,
+            "completed_from": midnight(first, zone),
+            "most": MAX_CAMPAIGNS,
+        },
     ).all()
     by_campaign = {row.id: CampaignReport(row) for row in rows}
-    first = today - dt.timedelta(days=DAYS)
     days_shown = list(windows_between("day", midnight(first, zone), midnight(today, zone), zone))
     asked = {
         "campaigns": list(by_campaign),
@@ -248,7 +261,7 @@ def render_index(
 
 
 def _page(template: str, zone: ZoneInfo, **values: Any) -> str:
-    page: str = _environment().get_template(template).render(zone=zone, **values)
+    page: str = _environment().get_template(template).render(zone=zone, days_shown=DAYS, **values)
     return page
 
 

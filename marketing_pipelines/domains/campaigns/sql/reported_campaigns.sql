@@ -1,17 +1,26 @@
--- Campaigns to report on at a tick, those that began last first, with their contacts as of the tick.
-with chosen as materialized (
+-- Campaigns to report on at a tick, those that began last first, with their contacts as of the tick:
+-- all with activity on the shown days, and those under way or just completed that anybody entered.
+with happened as materialized (
+    select distinct campaign_id
+    from analytics.campaign_daily_stats
+    where date >= cast(:first as date) and date < cast(:after as date)
+        and sent + delivered + opened + clicked + bounced + complained + unsubscribed
+            + entered + completed + exited > 0
+),
+chosen as materialized (
     select campaign.id, campaign.organization_id, campaign.external_id, campaign.name,
            campaign.status, campaign.started_at, campaign.paused_at, campaign.completed_at
     from campaigns.campaigns as campaign
-    cross join lateral (
-        select from lifecycle.enrolments as enrolment
-        where enrolment.program_kind = 'campaign'
-            and enrolment.program_id = campaign.id
-            and enrolment.entered_at <= :tick
-        limit 1
-    ) as entered
-    where campaign.status in ('active', 'paused')
-        or campaign.status = 'completed' and campaign.completed_at > :completed_after
+    where campaign.id in (select campaign_id from happened)
+        or (campaign.status in ('active', 'paused')
+            or campaign.status = 'completed' and campaign.completed_at >= :completed_from)
+        and exists (
+            select from lifecycle.enrolments as enrolment
+            where enrolment.program_kind = 'campaign'
+                and enrolment.program_id = campaign.id
+                and enrolment.entered_at <= :tick
+            limit 1
+        )
     order by campaign.started_at desc nulls last, campaign.id desc
     limit :most
 ),
@@ -32,9 +41,12 @@ counted as (
 select chosen.id, organization.external_id as organization,
        coalesce(organization.name, organization.external_id) as organization_name,
        chosen.external_id, coalesce(chosen.name, chosen.external_id) as name, chosen.status,
-       chosen.started_at, chosen.paused_at, chosen.completed_at, entered,
-       entered - completed - exited - failed as active, completed, exited, failed
+       chosen.started_at, chosen.paused_at, chosen.completed_at,
+       coalesce(entered, 0) as entered,
+       coalesce(entered - completed - exited - failed, 0) as active,
+       coalesce(completed, 0) as completed, coalesce(exited, 0) as exited,
+       coalesce(failed, 0) as failed
 from chosen
-join counted on counted.program_id = chosen.id
+left join counted on counted.program_id = chosen.id
 join crm.organizations as organization on organization.id = chosen.organization_id
 order by organization.external_id collate "C", chosen.external_id collate "C"
