@@ -1,0 +1,58 @@
+"""The first day that has partitions: noted with the data, moved back, named by a variable."""
+
+from pathlib import Path
+
+import pytest
+
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.freshness import first_day
+from marketing_pipelines.settings import Settings
+from marketing_pipelines_tests.installation import Installation
+
+
+def load(installation: Installation, folder: Path, *instants: str) -> None:
+    rows = [{"event_id": instant, "occurred_at": instant} for instant in instants]
+    installation.load_events(folder, rows)
+
+
+def test_partitions_begin_with_the_month_of_the_earliest_event(
+    installation: Installation, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    with installation.engine.connect() as connection:
+        assert first_day.fit(connection, Settings()) is None
+        load(installation, folder, "2026-03-09T10:00:00Z", "2026-02-17T10:00:00Z")
+        # No demo ran: nothing is noted, and partitions begin as they did.
+        assert first_day.notes(connection, Settings()) == []
+        assert str(Settings().first_day) == "2015-01-01"
+        assert str(first_day.fit(connection, Settings())) == "2026-02-01"
+        assert str(Settings().first_day) == "2026-02-01"
+        assert first_day.fit(connection, Settings()) is None
+        # Earlier events are loaded all the same, and move it back.
+        load(installation, folder, "2025-12-31T23:30:00Z")
+        assert first_day.notes(connection, Settings()) == [
+            "Partitions begin on 2025-12-01 from now on: start `up` again if it is running."
+        ]
+        assert first_day.notes(connection, Settings()) == []
+    assert str(Settings().first_day) == "2025-12-01"
+    assert str(Settings().earliest_day) == "2015-01-01"
+
+
+def test_a_variable_wins_over_the_note(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Settings().first_day_file.write_text("2026-02-01\n")
+    monkeypatch.setenv("MARKETING_FIRST_DAY", "2020-01-01")
+    (tmp_path / "files").mkdir()
+    load(installation, tmp_path / "files", "2018-03-09T10:00:00Z")
+    with installation.engine.connect() as connection:
+        assert first_day.fit(connection, Settings()) is None
+    assert str(Settings().first_day) == str(Settings().earliest_day) == "2020-01-01"
+
+
+def test_a_note_that_is_no_day_is_named(environment: dict[str, str]) -> None:
+    path = Settings(timezone="UTC").first_day_file
+    path.write_text("soon")
+    with pytest.raises(ConfigurationError, match=r"first_day' does not hold a day such as"):
+        Settings()
