@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, owned
 from marketing_pipelines.stores.tables import identity, instant, metadata
 
 tokens = sa.Table(
@@ -25,6 +26,7 @@ tokens = sa.Table(
         "cardinality(scopes) > 0 and scopes <@ array['read', 'write', 'trigger', 'admin']",
         name="scopes",
     ),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Bearer tokens of the API",
 )
@@ -44,6 +46,7 @@ user_sessions = sa.Table(
     instant("last_seen_at", "Time of a late call, to the minute", nullable=False),
     instant("expires_at", "End of the sign-in, 12 hours after it", nullable=False),
     sa.Index("ix_user_sessions_token_id", "token_id"),
+    info=owned(keep=EMPTIED),
     schema="ops",
     comment="Sign-ins to the pages and the Dagster UI; signing out and revoking the token delete "
     "them",
@@ -77,6 +80,7 @@ audit_log = sa.Table(
         "beyond the first of their minute",
     ),
     sa.Index("ix_audit_log_asked_at", "asked_at"),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Every call of the API's admin, page and cron addresses, refused ones included",
 )

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -34,6 +35,7 @@ queue_states = sa.Table(
         server_default=sa.text("'{}'::timestamptz[]"),
         comment="Instants before which the latest tasks started; the rate limit counts them",
     ),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="State of a queue for all workers: paused or not, and its latest starts",
 )
@@ -54,6 +56,7 @@ task_attempts = sa.Table(
     sa.Column("traceback", sa.Text, comment="Where the latest attempt failed"),
     instant("first_failed_at", "First failed attempt"),
     instant("last_failed_at", "Latest failed attempt"),
+    info=owned(keep=EMPTIED),
     schema="ops",
     comment="Reports of a task's attempts; only of tasks that failed or reported progress",
 )
@@ -92,6 +95,7 @@ dead_letters = sa.Table(
     sa.CheckConstraint("state in ('dead', 'redriven', 'discarded')", name="state"),
     sa.UniqueConstraint("task_id"),
     sa.Index("ix_dead_letters_dead", "queue", "id", postgresql_where=sa.text("state = 'dead'")),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Tasks that failed for good, until they are sent back or discarded",
 )
@@ -112,6 +116,7 @@ bus_events = sa.Table(
         server_default=sa.func.now(),
     ),
     sa.Index("ix_bus_events_type_published_at", "type", "published_at"),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="ops",
     comment="Events between domains; every consumer has a task for each event",
 )

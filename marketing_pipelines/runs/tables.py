@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.tables import identity, instant, metadata
 
 alerts = sa.Table(
@@ -35,6 +36,7 @@ alerts = sa.Table(
         name="state",
     ),
     sa.Index("ix_alerts_open", "due_at", postgresql_where=sa.text("state = 'queued'")),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Alerts of incidents: each kind once per incident",
 )

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.locations import PACKAGE
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, owned
 
 metadata = sa.MetaData(
     naming_convention={
@@ -88,6 +89,7 @@ installation = sa.Table(
         comment="Version of the package tzdata from which ops.zones was written",
     ),
     sa.CheckConstraint("id = 1", name="one_row"),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Decisions of the installation at its first start",
 )
@@ -115,6 +117,7 @@ zones = sa.Table(
         nullable=False,
         comment="Offset from UTC from each instant on",
     ),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Time zones as the package tzdata has them: what clocks are ahead of UTC, and from "
     "when on",
@@ -126,6 +129,7 @@ schema_files = sa.Table(
     sa.Column("path", sa.Text, primary_key=True, comment="Path of the file in `schema/`"),
     sa.Column("sha256", sa.Text, nullable=False, comment="SHA-256 of its text"),
     sa.Column("release", sa.Text, nullable=False, comment="Release that applied it"),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Files of functions, views, triggers, rights and comments that this database has",
 )
@@ -186,6 +190,7 @@ job_sessions = sa.Table(
         "job",
         postgresql_where=sa.text("status in ('RUNNING', 'QUEUED')"),
     ),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="One row for every time a job worked, failed, or was skipped",
 )
@@ -195,6 +200,7 @@ clocks = sa.Table(
     metadata,
     sa.Column("job", sa.Text, primary_key=True, comment="Asset key"),
     sa.Column("cron", sa.Text, nullable=False, comment="Five-field cron"),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="The cron of each job when its clock struck last",
 )
@@ -210,6 +216,7 @@ item_failures = sa.Table(
     instant("first_failed_at", "Tick of the first failure in this row", nullable=False),
     instant("last_failed_at", "Tick of the latest failure", nullable=False),
     sa.Column("error", sa.Text, nullable=False, comment="Latest error, one sentence"),
+    info=owned(keep=EMPTIED),
     schema="ops",
     comment="Items that fail while the rest of their job goes on",
 )
@@ -240,6 +247,7 @@ incidents = sa.Table(
         unique=True,
         postgresql_where=sa.text("recovered_at is null"),
     ),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Unbroken rows of failures, one open at a time for each subject and item",
 )
@@ -266,6 +274,7 @@ job_totals = sa.Table(
     sa.Column("items_failed", sa.BigInteger, nullable=False, comment="Items that failed in them"),
     instant("last_started_at", "When the latest of them began"),
     instant("last_ended_at", "When the latest of them ended"),
+    info=owned(keep=FOR_EVER),
     schema="ops",
     comment="Totals of all sessions ever, kept when sessions are purged; a trigger counts",
 )
@@ -282,6 +291,7 @@ stale_partitions = sa.Table(
         autoincrement=False,
         comment="Transaction that made the partition stale",
     ),
+    info=owned(keep=EMPTIED),
     schema="analytics",
     comment="Marks: partitions whose sources changed after, or that were never done",
 )
@@ -299,6 +309,7 @@ requested_marks = sa.Table(
         comment="The mark's transaction",
     ),
     instant("requested_at", "When a run was last asked for", nullable=False),
+    info=owned(keep=EMPTIED),
     schema="analytics",
     comment="Marks for which a run was asked for; runs never touch it, so asking disturbs none",
 )
@@ -310,6 +321,7 @@ finished_partitions = sa.Table(
     sa.Column("partition", sa.Text, primary_key=True, comment="Partition key"),
     instant("finished_at", "When it was last written", nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False, comment="Rows written"),
+    info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="Partitions that were done at least once",
 )

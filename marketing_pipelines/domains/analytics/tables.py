@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import instant, metadata
 
 STAT_TYPES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
@@ -65,6 +66,10 @@ contact_activity = sa.Table(
         "event_type",
         "occurred_at",
     ),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(by="contact_id", erase="empty", mask=("event_id", "properties")),
+    ),
     schema="analytics",
     comment="Every event once, append-only, partitioned by month of occurred_at (UTC)",
     postgresql_partition_by="RANGE (occurred_at)",
@@ -78,6 +83,10 @@ event_keys = sa.Table(
     _bigint("activity_id", "Row of contact_activity that holds the event"),
     instant("occurred_at", "When the kept event happened", nullable=False),
     instant("received_at", "When the kept event was received", nullable=False),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(by="activity_id", erase="empty", mask=("event_id",), export=False),
+    ),
     schema="analytics",
     comment="Which event ids are taken; outlives the rows of contact_activity",
 )
@@ -89,6 +98,7 @@ lake_hours = sa.Table(
     _bigint("rows", "Events in the hour; 0 = no file"),
     sa.Column("content_hash", sa.Text, nullable=False, comment="SHA-256 of the file; '' = no file"),
     instant("exported_at", "When the file was written", nullable=False),
+    info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="Manifest of the event lake: the hours that are exported",
 )
@@ -102,6 +112,7 @@ hourly_events = sa.Table(
     _bigint("event_count", "Events in the hour"),
     _bigint("unique_contacts", "Distinct contacts with at least one such event in the hour"),
     sa.Index("ix_hourly_events_hour", "hour"),
+    info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="Events per organization, type and UTC hour",
 )
@@ -125,6 +136,7 @@ event_aggregates = sa.Table(
     _bigint("event_count", "Events in the day or month"),
     _bigint("unique_contacts", "Distinct contacts with at least one such event in it"),
     sa.Index("ix_event_aggregates_date", "date"),
+    info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="Two grains in one table; read the views daily_events and monthly_usage",
 )
@@ -145,6 +157,7 @@ campaign_daily_stats = sa.Table(
     _bigint("completed", "Contacts that went through its last step that day"),
     _bigint("exited", "Contacts that left it early that day"),
     sa.Index("ix_campaign_daily_stats_date", "date"),
+    info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="One row per campaign and day, zeros included",
 )

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declare
 from marketing_pipelines.domains.lifecycle.programs import program_table
+from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -51,6 +52,7 @@ campaigns = sa.Table(
         "'imported')",
         name="status",
     ),
+    info=owned(keep=FOR_EVER),
     schema="campaigns",
     comment="Campaigns with the instants at which their status changed",
 )

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -39,6 +40,7 @@ organizations = sa.Table(
     json_object("settings", "Settings that this organization changed from their defaults"),
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
+    info=owned(keep=FOR_EVER),
     schema="crm",
     comment="Tenants",
 )
@@ -58,6 +60,7 @@ users = sa.Table(
     _created_at(),
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.CheckConstraint("role in ('admin', 'manager', 'rep')", name="role"),
+    info=owned(keep=FOR_EVER),
     schema="crm",
     comment="Users of the platform",
 )
@@ -73,6 +76,7 @@ companies = sa.Table(
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
     sa.UniqueConstraint("organization_id", "external_id"),
+    info=owned(keep=FOR_EVER),
     schema="crm",
     comment="Companies that contacts work for",
 )
@@ -106,6 +110,14 @@ contacts = sa.Table(
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
     sa.UniqueConstraint("organization_id", "external_id"),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(
+            by="id",
+            erase="empty",
+            mask=("external_id", "email", "phone", "first_name", "last_name", "attributes"),
+        ),
+    ),
     schema="crm",
     comment="Contacts: people who receive mail and cause events",
 )
@@ -129,6 +141,7 @@ tasks = sa.Table(
     sa.UniqueConstraint("organization_id", "job", "subject", "period"),
     sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),
     sa.Index("ix_tasks_contact_id", "contact_id", postgresql_where=sa.text("state = 'open'")),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="crm",
     comment="Tasks for users",
 )

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -42,6 +43,7 @@ contents = sa.Table(
     sa.Column("digest", sa.Text, nullable=False, comment="Hash of the content"),
     sa.Column("content", pg.JSONB, nullable=False, comment="Subject, text and so on, by channel"),
     sa.UniqueConstraint("organization_id", "digest"),
+    info=owned(keep=FOR_EVER),
     schema="delivery",
     comment="Contents of messages, each stored once; never changed",
 )
@@ -81,6 +83,7 @@ messages = sa.Table(
         postgresql_where=sa.text("state in ('queued', 'claimed', 'sending')"),
     ),
     sa.Index("ix_messages_program", "program_kind", "program_id"),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="keep")),
     schema="delivery",
     comment="Messages: the intent to send each, and how it ended",
 )
@@ -103,6 +106,7 @@ suppressions = sa.Table(
     sa.CheckConstraint(
         "reason in ('unsubscribed', 'hard_bounce', 'complaint', 'do_not_contact')", name="reason"
     ),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="delivery",
     comment="Contacts that must not be written to, by channel, with the reason",
 )

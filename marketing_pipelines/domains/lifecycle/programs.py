@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
+from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -109,6 +110,7 @@ def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
         ),
         sa.UniqueConstraint("organization_id", "external_id"),
         sa.CheckConstraint("status in ('draft', 'active', 'paused', 'cancelled')", name="status"),
+        info=owned(keep=FOR_EVER),
         schema=schema,
         comment=comment,
     )

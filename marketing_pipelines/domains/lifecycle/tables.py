@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -81,6 +82,7 @@ steps = sa.Table(
     of_a_kind(),
     sa.CheckConstraint(one_of("type", STEP_TYPES), name="type"),
     sa.Index("ix_steps_is_edited", "program_kind", postgresql_where=sa.text("is_edited")),
+    info=owned(keep=FOR_EVER),
     schema="lifecycle",
     comment="Steps of programs",
 )
@@ -171,6 +173,7 @@ enrolments = sa.Table(
         "program_id",
         postgresql_where=sa.text("program_kind = 'campaign' and exited_at is not null"),
     ),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="keep")),
     schema="lifecycle",
     comment="Contacts in programs: step, status and next time",
 )
@@ -194,6 +197,7 @@ step_results = sa.Table(
         "outcome in ('done', 'yes', 'no', 'skipped', 'exited', 'canceled', 'failed')",
         name="outcome",
     ),
+    info=owned(keep=FOR_EVER, person=Person(by="enrolment_id", erase="keep")),
     schema="lifecycle",
     comment="Results of steps: at most one per enrolment and step",
 )
@@ -235,6 +239,7 @@ triggers = sa.Table(
     of_a_kind(),
     sa.CheckConstraint("type in ('segment', 'event', 'date')", name="type"),
     sa.CheckConstraint(one_of("policy", POLICIES), name="policy"),
+    info=owned(keep=FOR_EVER),
     schema="lifecycle",
     comment="Triggers that let contacts into programs",
 )
@@ -251,6 +256,7 @@ awaited_events = sa.Table(
         comment="Organization (tenant)",
     ),
     sa.Column("event_type", sa.Text, primary_key=True, comment="Event type"),
+    info=owned(keep=FOR_EVER),
     schema="lifecycle",
     comment="Event types that some step or trigger has ever waited for; triggers collect them",
 )
@@ -271,6 +277,7 @@ event_arrivals = sa.Table(
         comment="Transaction that looked at it first; it stays until those open then have ended",
     ),
     sa.Index("ix_event_arrivals_purpose", "purpose", "id"),
+    info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete", export=False)),
     schema="lifecycle",
     comment="Awaited events since the last pass; triggers write it in the event's own transaction",
 )
@@ -293,6 +300,7 @@ contact_changes = sa.Table(
     of_a_kind(),
     sa.CheckConstraint("change in ('zone', 'unreachable')", name="change"),
     sa.Index("ix_contact_changes_program_kind", "program_kind", "change", "id"),
+    info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete", export=False)),
     schema="lifecycle",
     comment="Changes of contacts that passes of the step engine have yet to look at; triggers "
     "write it",

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -57,6 +58,7 @@ segments = sa.Table(
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.CheckConstraint("evaluated in ('always', 'on_use')", name="evaluated"),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="Segments and their rules",
 )
@@ -76,6 +78,7 @@ manual_members = sa.Table(
     ),
     sa.UniqueConstraint("segment_id", "contact_id"),
     sa.CheckConstraint("action in ('add', 'remove', 'clear')", name="action"),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="segments",
     comment="Contacts put into a segment or taken out of it by hand",
 )
@@ -112,6 +115,7 @@ memberships = sa.Table(
         postgresql_using="brin",
         postgresql_with={"autosummarize": "on"},
     ),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="segments",
     comment="Present and former members of segments; present members have no left_at",
 )
@@ -142,6 +146,7 @@ evaluations = sa.Table(
         "first_evaluated_at",
         "Tick whose members were there from the beginning; null = never evaluated",
     ),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="How far each segment is evaluated",
 )
@@ -155,6 +160,7 @@ touched_contacts = sa.Table(
         "contact_ids", pg.ARRAY(sa.BigInteger), comment="Contacts that changed; null = too many"
     ),
     sa.Index("ix_touched_contacts_organization_id", "organization_id"),
+    info=owned(keep=EMPTIED, person=Person(by="contact_ids", erase="keep", export=False)),
     schema="segments",
     comment="Contacts whose data changed since segments were evaluated; triggers write it",
 )
@@ -170,6 +176,7 @@ contact_fields = sa.Table(
         comment="Organization (tenant)",
     ),
     sa.Column("field", sa.Text, primary_key=True, comment="Key of attributes, or dotted path"),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="Fields that contacts of the organization have or have had; a trigger collects them",
 )
@@ -186,6 +193,7 @@ event_fields = sa.Table(
         comment="Key of properties, or dotted path; empty = events of the type were received",
     ),
     sa.Index("ix_event_fields_organization_id_event_type", "organization_id", "event_type"),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="Which properties events of a type have or have had, the first 500 of each; a trigger "
     "collects them",
@@ -203,6 +211,7 @@ daily_sizes = sa.Table(
     sa.Column("entered", sa.BigInteger, nullable=False, comment="Contacts that entered that day"),
     sa.Column("exited", sa.BigInteger, nullable=False, comment="Contacts that left that day"),
     sa.Index("ix_daily_sizes_date", "date"),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="Daily size of each segment, with entries and exits",
 )
@@ -224,6 +233,7 @@ daily_overlaps = sa.Table(
     sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
     sa.Column("members", sa.BigInteger, nullable=False, comment="Members of both at its end"),
     sa.Index("ix_daily_overlaps_date", "date"),
+    info=owned(keep=FOR_EVER),
     schema="segments",
     comment="How many contacts two segments share; pairs that share none have no row",
 )

@@ -1,0 +1,67 @@
+"""The growth of a table and the contact that its rows are about, declared beside its columns.
+
+`sa.Table(…, info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")))`. A test
+demands it of every table; the data dictionary shows it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+
+class Growth(Enum):
+    """The time that the rows of a table stay."""
+
+    FOR_EVER = "for ever"
+    EMPTIED = "until they are no longer needed"
+
+
+FOR_EVER = Growth.FOR_EVER
+EMPTIED = Growth.EMPTIED
+
+
+@dataclass(frozen=True)
+class Person:
+    """The contact that rows are about.
+
+    Attributes:
+        by: Column that leads to the contact: its id, or the key of another row that is about it.
+        erase: Treatment of the rows when the contact is erased: `delete` them, `empty` the columns
+            of `mask`, or `keep` them, because nothing in them tells who the contact was.
+        mask: Columns that name or describe the contact.
+        export: True if the rows belong into the export of the contact's data.
+    """
+
+    by: str
+    erase: Literal["delete", "empty", "keep"]
+    mask: tuple[str, ...] = ()
+    export: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.erase == "empty") is not bool(self.mask):
+            raise ValueError(f"Person(by={self.by!r}): erase='empty' and mask go together.")
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The declaration of one table; `person` is None where rows are about no contact."""
+
+    keep: Growth
+    person: Person | None
+
+
+def owned(*, keep: Growth, person: Person | None = None) -> dict[str, Any]:
+    """Returns the `info` of a table: how it grows, and which contact its rows are about."""
+    return {"ownership": Ownership(keep, person)}
+
+
+def ownership(table: sa.Table) -> Ownership:
+    """The declaration of a table.
+
+    Raises:
+        KeyError: the table has none.
+    """
+    declared: Ownership = table.info["ownership"]
+    return declared
