@@ -122,8 +122,8 @@ def _of_segment(
     else:
         print(f"{contact} is no member of {found.segment} and never was.")
     if found.manual is not None:
-        done = "put it in" if found.manual == "add" else "took it out"
-        print(f"Somebody {done} by hand, which wins over the rule.")
+        done = "put in" if found.manual == "add" else "taken out"
+        print(f"It was {done} by hand, which wins over the rule.")
     print(f"The rule {'holds' if found.holds else 'does not hold'} now.")
     if found.evaluated_at is None:
         print(

@@ -171,7 +171,7 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
     by_hand = call("why", "--contact", "bob", "--segment", "active").stdout.splitlines()
     assert by_hand[:2] == [
         "bob is a member of active since 2026-03-10T12:00:00Z.",
-        "Somebody put it in by hand, which wins over the rule.",
+        "It was put in by hand, which wins over the rule.",
     ]
     assert call("why", "--contact", "eve", "--segment", "active").stdout.startswith(
         "eve is a member of active since 2026-03-10T12:00:00Z.\nThe rule holds now.\n"
