@@ -41,7 +41,7 @@ def last_day(
 
 
 def sentences(connection: sa.Connection, until: dt.date | None, *, as_recorded: bool) -> list[str]:
-    """What the command says of the dates, before it loads anything."""
+    """Returns the command's sentences about its dates, before it loads anything."""
     is_first = _organization(connection) is None
     if until is None:
         if is_first or as_recorded:

@@ -258,7 +258,7 @@ def _connect(data: Path, scratch: Path, until: dt.date | None) -> "duckdb.DuckDB
 
 
 def macros(until: dt.date | None) -> Iterator[str]:
-    """What the queries ask about dates, and a number from 0 to 1 that is always the same."""
+    """Yields the queries' macros on dates, and one for a repeatable number from 0 to 1."""
     yield (
         "chance(of, campaign, household) as"
         " md5_number_lower(concat_ws('-', of, campaign, household)) / 18446744073709551616.0"
