@@ -63,7 +63,8 @@ def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTEST_ADDOPTS": f"-p no:cacheprovider -p no:xdist --basetemp={tmp_path / 'inner'}"
         " marketing_pipelines_tests/hygiene marketing_pipelines_tests/engagement"
-        " marketing_pipelines_tests/test_schemas_of_domains.py",
+        " marketing_pipelines_tests/test_schemas_of_domains.py"
+        " marketing_pipelines_tests/stores/test_ownership.py",
     }
     # What xdist tells its workers: this test run would take itself for one of them.
     own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
