@@ -61,7 +61,7 @@ def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
     variables = {
         "PYTHONPATH": str(copy),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider -p no:xdist --basetemp={tmp_path / 'inner'}"
+        "PYTEST_ADDOPTS": f"-vv -p no:cacheprovider -p no:xdist --basetemp={tmp_path / 'inner'}"
         " marketing_pipelines_tests/hygiene marketing_pipelines_tests/engagement"
         " marketing_pipelines_tests/test_schemas_of_domains.py"
         " marketing_pipelines_tests/stores/test_ownership.py",
@@ -82,7 +82,7 @@ def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
         outputs.append(done.stdout)
     for name in files:
         if name.startswith("marketing_pipelines_tests/"):
-            assert f"{name} ." in outputs[0]
+            assert f"{name}::" in outputs[0]
     for job in ("support/unreachable_contacts", "engagement/active_contacts"):
         assert job in outputs[1]
 
