@@ -1,6 +1,6 @@
 """The files of campaigns and sequences, of their contacts and triggers."""
 
-from marketing_pipelines.domains.campaigns.tables import campaigns, sequences
+from marketing_pipelines.domains.campaigns.tables import CAMPAIGN, SEQUENCE, campaigns, sequences
 from marketing_pipelines.domains.lifecycle.load import (
     enrolment_files,
     program_files,
@@ -44,8 +44,8 @@ KINDS = (
             CREATED_AT,
         ),
     ),
-    program_files("sequences", sequences),
-    enrolment_files("campaign_contacts", "campaign", _CAMPAIGN),
-    enrolment_files("sequence_enrolments", "sequence", Reference(sequences)),
-    trigger_files("campaign_triggers", "campaign", _CAMPAIGN),
+    program_files(SEQUENCE),
+    enrolment_files("campaign_contacts", CAMPAIGN, _CAMPAIGN),
+    enrolment_files("sequence_enrolments", SEQUENCE, Reference(sequences)),
+    trigger_files(CAMPAIGN, _CAMPAIGN),
 )

@@ -1,10 +1,9 @@
 """The files of steps, and what the files of programs of any kind have in common."""
 
-import sqlalchemy as sa
-
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.lifecycle import steps, trigger_configs
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import programs
 from marketing_pipelines.domains.segments.tables import segments
 from marketing_pipelines.stores.kinds import (
@@ -32,11 +31,11 @@ def status_instant(name: str) -> Column:
     )
 
 
-def program_files(name: str, table: sa.Table) -> Kind:
-    """Returns the kind of the files of programs."""
+def program_files(kind: ProgramKind) -> Kind:
+    """Returns the declaration of the file of programs of a kind."""
     return Kind(
-        name,
-        table,
+        kind.table.name,
+        kind.table,
         key=("external_id",),
         columns=(
             EXTERNAL_ID,
@@ -55,15 +54,15 @@ _BEFORE_STEPS = "stored.step_id is null"
 _ENDS = "stored.status = 'active' and changed.status <> 'active'"
 
 
-def enrolment_files(name: str, program: str, reference: Reference) -> Kind:
-    """Returns the kind of the files of contacts in programs."""
+def enrolment_files(name: str, kind: ProgramKind, reference: Reference) -> Kind:
+    """Returns the declaration of the file of contacts in programs of a kind."""
     return Kind(
         name,
         lifecycle.enrolments,
-        key=(f"{program}_id", "contact_id"),
-        fixed=(("program_kind", f"'{program}'"), ("rotation", "1")),
+        key=(f"{kind.name}_id", "contact_id"),
+        fixed=(("program_kind", f"'{kind.name}'"), ("rotation", "1")),
         columns=(
-            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            Column(f"{kind.name}_id", required=True, reference=reference, column="program_id"),
             Column("contact_id", required=True, reference=Reference(contacts)),
             Column(
                 "status",
@@ -79,15 +78,15 @@ def enrolment_files(name: str, program: str, reference: Reference) -> Kind:
     )
 
 
-def trigger_files(name: str, program: str, reference: Reference) -> Kind:
-    """Returns the kind of the files of triggers."""
+def trigger_files(kind: ProgramKind, reference: Reference) -> Kind:
+    """Returns the declaration of the file of triggers of programs of a kind."""
     return Kind(
-        name,
+        f"{kind.name}_triggers",
         lifecycle.triggers,
-        key=(f"{program}_id", "external_id"),
-        fixed=(("program_kind", f"'{program}'"),),
+        key=(f"{kind.name}_id", "external_id"),
+        fixed=(("program_kind", f"'{kind.name}'"),),
         columns=(
-            Column(f"{program}_id", required=True, reference=reference, column="program_id"),
+            Column(f"{kind.name}_id", required=True, reference=reference, column="program_id"),
             EXTERNAL_ID,
             Column("type", choices=("segment", "event", "date"), required=True),
             Column(
