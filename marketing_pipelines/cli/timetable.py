@@ -14,13 +14,13 @@ def timetable() -> None:
     """Print the schedule of every job: cron, next run, job, owner, file."""
     from marketing_pipelines.domains import load_jobs
     from marketing_pipelines.freshness.schedules import all_schedules, schedules
-    from marketing_pipelines.jobs.scheduling import schedule_name, stopped_clocks
+    from marketing_pipelines.jobs.scheduling import schedule_name, stopped_instigators
 
     load_jobs()
     now = dt.datetime.now(dt.UTC)
     every, running = all_schedules(), schedules()
     with connected(), dagster_instance() as instance:
-        stopped = stopped_clocks(instance)
+        stopped = stopped_instigators(instance)
 
     def next_run(schedule: "Schedule") -> str:
         if schedule not in running:

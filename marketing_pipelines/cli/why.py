@@ -62,37 +62,37 @@ def _of_program(
         now=dt.datetime.now(dt.UTC),
         reporting_zone=settings.zone,
     )
-    if not found.stays:
+    if not found.enrolments:
         print(f"{contact} never was in {found.program}, which is {found.status}.")
-    elif found.stays[-1].status == "active":
+    elif found.enrolments[-1].status == "active":
         print(f"{contact} is in {found.program}, which is {found.status}.")
     else:
         print(f"{contact} was in {found.program}, which is {found.status}.")
-    for sentence in found.entrances:
+    for sentence in found.entry_rules:
         print(sentence)
     if found.earlier:
         print(f"It was in it {found.earlier} times before these.")
-    for stay in found.stays:
-        _tell(stay, is_one_of_several=found.earlier > 0 or len(found.stays) > 1)
+    for enrolment in found.enrolments:
+        _tell(enrolment, is_one_of_several=found.earlier > 0 or len(found.enrolments) > 1)
 
 
-def _tell(stay: "Enrolment", *, is_one_of_several: bool) -> None:
+def _tell(enrolment: "Enrolment", *, is_one_of_several: bool) -> None:
     from marketing_pipelines.domains.segments.explaining import written_instant
 
     if is_one_of_several:
-        print(f"Time {stay.rotation}:")
-    by = f", let in by trigger {stay.trigger}" if stay.trigger else ""
-    print(f"It entered at {written_instant(stay.entered_at)}{by}.")
-    for one in stay.happened:
+        print(f"Time {enrolment.rotation}:")
+    by = f", let in by trigger {enrolment.trigger}" if enrolment.trigger else ""
+    print(f"It entered at {written_instant(enrolment.entered_at)}{by}.")
+    for one in enrolment.happened:
         because = f"  ← {one.because}" if one.because else ""
         print(f"  {written_instant(one.at)}  {one.step}: {one.outcome}{because}")
-    if stay.ended_at is not None:
-        ended = "was canceled" if stay.status == "canceled" else stay.status
-        because = f": {stay.reason}" if stay.reason else ""
-        print(f"It {ended} at {written_instant(stay.ended_at)}{because}.")
+    if enrolment.ended_at is not None:
+        ended = "was canceled" if enrolment.status == "canceled" else enrolment.status
+        because = f": {enrolment.reason}" if enrolment.reason else ""
+        print(f"It {ended} at {written_instant(enrolment.ended_at)}{because}.")
     else:
-        print(f"It stands at {stay.step} since {written_instant(stay.since)}.")
-    for sentence in stay.following:
+        print(f"It stands at {enrolment.step} since {written_instant(enrolment.since)}.")
+    for sentence in enrolment.following:
         print(sentence)
 
 

@@ -45,7 +45,7 @@ def schedule_name(asset_key: str) -> str:
     return job_name(asset_key).removesuffix("_job") + "_schedule"
 
 
-def stopped_clocks(instance: dg.DagsterInstance) -> set[str]:
+def stopped_instigators(instance: dg.DagsterInstance) -> set[str]:
     """The schedules and sensors that somebody stopped in the Dagster UI.
 
     Dagster also keeps the states of removed ones, and of those of an earlier code location.

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from marketing_pipelines.freshness.partitions import PartitionedAsset, registered
 from marketing_pipelines.freshness.propagation import partition_of_tick
 from marketing_pipelines.freshness.schedules import Schedule
-from marketing_pipelines.jobs.scheduling import job_name, schedule_name, stopped_clocks
+from marketing_pipelines.jobs.scheduling import job_name, schedule_name, stopped_instigators
 from marketing_pipelines.observability.lag import GRACE
 from marketing_pipelines.runs.sessions import DID_NOT_END_WELL, close_abandoned
 from marketing_pipelines.stores.tables import (
@@ -91,7 +91,7 @@ class Standing:
             own = run.tags.get("dagster/partition", "")
             first, last = (run.tags.get(tag, own) for tag in RANGE_TAGS)
             queued[run.job_name] = (*queued.get(run.job_name, ()), (first, last))
-        return cls(frozenset(stopped_clocks(instance)), queued)
+        return cls(frozenset(stopped_instigators(instance)), queued)
 
 
 @dataclass(frozen=True)

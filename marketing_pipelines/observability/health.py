@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines import registry
 from marketing_pipelines.freshness.schedules import schedules
-from marketing_pipelines.jobs.scheduling import stopped_clocks
+from marketing_pipelines.jobs.scheduling import stopped_instigators
 from marketing_pipelines.observability.lag import lags
 from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.queueing.tables import dead_letters
@@ -100,7 +100,7 @@ def report(
     ]
     try:
         heartbeat = heartbeat_age(instance, now)
-        stopped = sorted(stopped_clocks(instance)) if instance is not None else []
+        stopped = sorted(stopped_instigators(instance)) if instance is not None else []
     except Exception:  # whatever Dagster's storage raises while it does not answer
         heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)

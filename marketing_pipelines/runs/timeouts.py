@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from marketing_pipelines.failures import TimedOutError
 
 # Some code swallows the first alarm; clearing up after it may take this long.
-STRIKE_AGAIN_AFTER = dt.timedelta(seconds=15)
+RAISE_AGAIN_AFTER = dt.timedelta(seconds=15)
 # A session is silent so long before it is ended, and its end may take so long to write.
 SILENCE = dt.timedelta(seconds=30)
 
@@ -32,20 +32,20 @@ def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
         yield
         return
 
-    struck = False
+    is_over = False
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal struck
-        struck = True
+        nonlocal is_over
+        is_over = True
         raise _Alarm
 
     handler = signal.signal(signal.SIGALRM, interrupt)
-    again = STRIKE_AGAIN_AFTER.total_seconds()
+    again = RAISE_AGAIN_AFTER.total_seconds()
     timer = signal.setitimer(signal.ITIMER_REAL, limit.total_seconds(), again)
     try:
         yield
     except BaseException as error:
-        if not struck:
+        if not is_over:
             raise
         # DuckDB, for one, makes an error of its own out of the alarm.
         raise TimedOutError(

@@ -46,9 +46,11 @@ def explained(
         )
 
 
-def only_stay(world: ProgramWorld, contact: int, now: dt.datetime, **options: Any) -> Enrolment:
-    [stay] = explained(world, contact, now, **options).stays
-    return stay
+def only_enrolment(
+    world: ProgramWorld, contact: int, now: dt.datetime, **options: Any
+) -> Enrolment:
+    [enrolment] = explained(world, contact, now, **options).enrolments
+    return enrolment
 
 
 def enrolled(world: ProgramWorld, steps: Any, kind: str = "campaign", **columns: Any) -> int:
@@ -73,8 +75,8 @@ def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
         program="campaign welcome",
         status="active",
         earlier=0,
-        entrances=[],
-        stays=[
+        entry_rules=[],
+        enrolments=[
             Enrolment(
                 rotation=1,
                 entered_at=at("03-02 10:00"),
@@ -134,31 +136,31 @@ def test_what_became_of_a_message(
         reason=reason,
         at=at("03-02 10:06"),
     )
-    [one] = only_stay(world, contact, at("03-02 11:00")).happened
+    [one] = only_enrolment(world, contact, at("03-02 11:00")).happened
     assert one.because == f"message 1 {said}"
 
 
 def test_who_waits_is_told_until_when_and_where_to(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL, PAUSE, TEXT])
     world.move(at("03-02 10:05"))
-    stay = only_stay(world, contact, at("03-02 11:00"))
-    assert (stay.status, stay.step, stay.since) == (
+    enrolment = only_enrolment(world, contact, at("03-02 11:00"))
+    assert (enrolment.status, enrolment.step, enrolment.since) == (
         "active",
         "step pause (wait)",
         at("03-02 10:05"),
     )
-    assert stay.following == [
+    assert enrolment.following == [
         "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms)."
     ]
-    assert only_stay(world, contact, at("03-03 10:05")).following == [
+    assert only_enrolment(world, contact, at("03-03 10:05")).following == [
         "It is due since 2026-03-03T10:05:00Z: at the next pass it goes on to step text (send_sms)."
     ]
 
 
 def test_who_has_just_entered_is_due_at_the_entrance(world: ProgramWorld) -> None:
-    stay = only_stay(world, enrolled(world, [MAIL]), at("03-02 10:01"))
-    assert (stay.step, stay.happened) == ("the entrance", [])
-    assert stay.following == [
+    enrolment = only_enrolment(world, enrolled(world, [MAIL]), at("03-02 10:01"))
+    assert (enrolment.step, enrolment.happened) == ("the entrance", [])
+    assert enrolment.following == [
         "It is due since 2026-03-02T10:00:00Z: at the next pass it goes on to step hello "
         "(send_email)."
     ]
@@ -168,20 +170,20 @@ def test_who_waits_for_an_event_is_told_both_ways_and_that_it_came(world: Progra
     config = {"event": "opened", "timeout": "2d", "source": "program", "yes": "end", "no": "text"}
     contact = enrolled(world, [MAIL, ("link", "wait_for", config), TEXT])
     world.move(at("03-02 10:05"))
-    assert only_stay(world, contact, at("03-02 11:00")).following == [
+    assert only_enrolment(world, contact, at("03-02 11:00")).following == [
         "It waits for an event 'opened' of this campaign until 2026-03-04T10:05:00Z; `yes`, it "
         "comes: it has completed the campaign; `no`, it does not: it goes on to step text "
         "(send_sms)."
     ]
     world.event([contact], "opened", at("03-02 12:00"))
-    assert "until" in only_stay(world, contact, at("03-02 12:01")).following[0]
+    assert "until" in only_enrolment(world, contact, at("03-02 12:01")).following[0]
     campaign = world.scalar("select id from campaigns.campaigns")
     world.event([contact], "opened", at("03-02 12:02"), campaign=campaign)
-    assert only_stay(world, contact, at("03-02 12:03")).following == [
+    assert only_enrolment(world, contact, at("03-02 12:03")).following == [
         "It waits for an event 'opened' of this campaign, which has come, e3 at "
         "2026-03-02T12:02:00Z: at the next pass it has completed the campaign."
     ]
-    assert only_stay(world, contact, at("03-04 10:05")).following == [
+    assert only_enrolment(world, contact, at("03-04 10:05")).following == [
         "It is due since 2026-03-04T10:05:00Z: at the next pass its event is looked for; `yes`: it "
         "has completed the campaign; `no`: it goes on to step text (send_sms)."
     ]
@@ -193,11 +195,11 @@ def test_nothing_moves_while_the_program_is_not_active(world: ProgramWorld, stat
     world.move(at("03-02 10:05"))
     world.execute("update campaigns.campaigns set status = :status", status=status)
     nothing = f"The campaign is {status}: nothing moves until it is active."
-    assert only_stay(world, contact, at("03-02 11:00")).following == [
+    assert only_enrolment(world, contact, at("03-02 11:00")).following == [
         nothing,
         "It waits until 2026-03-03T10:05:00Z; then it has completed the campaign.",
     ]
-    assert only_stay(world, contact, at("03-04 00:00")).following == [
+    assert only_enrolment(world, contact, at("03-04 00:00")).following == [
         nothing,
         "It is due since 2026-03-03T10:05:00Z: when it is active it has completed the campaign.",
     ]
@@ -209,12 +211,12 @@ def test_what_is_under_way_in_a_cancelled_program_leaves_at_the_next_pass(
     contact = enrolled(world, [MAIL, PAUSE])
     world.move(at("03-02 10:05"))
     world.set_status(1, "cancelled")
-    assert only_stay(world, contact, at("03-02 10:06")).following == [
+    assert only_enrolment(world, contact, at("03-02 10:06")).following == [
         "The campaign is cancelled: it leaves at the next pass."
     ]
     world.move(at("03-02 10:10"))
-    stay = only_stay(world, contact, at("03-02 10:11"))
-    assert (stay.status, stay.reason) == ("exited", "the program was cancelled")
+    enrolment = only_enrolment(world, contact, at("03-02 10:11"))
+    assert (enrolment.status, enrolment.reason) == ("exited", "the program was cancelled")
 
 
 def test_a_contact_without_an_address_leaves_a_sequence_where_it_sends(
@@ -222,7 +224,7 @@ def test_a_contact_without_an_address_leaves_a_sequence_where_it_sends(
 ) -> None:
     contact = enrolled(world, [MAIL, PAUSE, TEXT], kind="sequence", phone=None)
     world.move(at("03-02 10:05"), kind="sequence")
-    assert only_stay(world, contact, at("03-02 10:06"), kind="sequence").following == [
+    assert only_enrolment(world, contact, at("03-02 10:06"), kind="sequence").following == [
         "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms).",
         "It leaves where it comes to text: it has no address for that.",
     ]
@@ -230,7 +232,7 @@ def test_a_contact_without_an_address_leaves_a_sequence_where_it_sends(
 
 def test_a_program_without_steps_says_so(world: ProgramWorld) -> None:
     contact = enrolled(world, [])
-    assert only_stay(world, contact, at("03-02 11:00")).following == [
+    assert only_enrolment(world, contact, at("03-02 11:00")).following == [
         "The campaign has no steps: nothing moves until it has one."
     ]
 
@@ -238,18 +240,18 @@ def test_a_program_without_steps_says_so(world: ProgramWorld) -> None:
 def test_steps_that_are_switched_off_let_contacts_pass(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL])
     world.execute("update lifecycle.steps set enabled = false")
-    assert only_stay(world, contact, at("03-02 10:01")).following == [
+    assert only_enrolment(world, contact, at("03-02 10:01")).following == [
         "It is due since 2026-03-02T10:00:00Z: at the next pass it goes on to step hello "
         "(switched off)."
     ]
     world.move(at("03-02 10:05"))
-    assert only_stay(world, contact, at("03-02 10:06")).status == "completed"
+    assert only_enrolment(world, contact, at("03-02 10:06")).status == "completed"
 
 
 def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -> None:
     contact = enrolled(world, [("hello", "send_email", {"subject": "Hello"})])
     world.move(at("03-02 10:05"))
-    assert only_stay(world, contact, at("03-02 10:06")).following == [
+    assert only_enrolment(world, contact, at("03-02 10:06")).following == [
         "It is held at step hello (send_email): The step has no 'text'."
     ]
 
@@ -258,7 +260,7 @@ def test_who_stands_at_a_rule_that_cannot_be_asked_is_held(world: ProgramWorld) 
     rule = {"attribute": "misspelt", "op": "exists"}
     contact = enrolled(world, [("fork", "branch", {"rule": rule}), MAIL])
     world.move(at("03-02 10:05"))
-    assert only_stay(world, contact, at("03-02 10:06")).following == [
+    assert only_enrolment(world, contact, at("03-02 10:06")).following == [
         "It is held at step fork (branch): attribute: no contact has or has had 'misspelt'. The "
         "pass of 2026-03-02T10:05:00Z said so; the next one tries again."
     ]
@@ -268,7 +270,7 @@ def test_what_a_wait_leads_to_when_it_was_broken_meanwhile(world: ProgramWorld) 
     contact = enrolled(world, [PAUSE, MAIL])
     world.move(at("03-02 10:05"))
     world.execute("""update lifecycle.steps set config = '{"for": "x"}' where type = 'wait'""")
-    [sentence] = only_stay(world, contact, at("03-02 10:06")).following
+    [sentence] = only_enrolment(world, contact, at("03-02 10:06")).following
     assert sentence.startswith(
         "It waits until 2026-03-03T10:05:00Z; then it is held unless its step is mended: for: 'x'"
     )
@@ -279,11 +281,11 @@ def test_who_unsubscribed_passes_steps_that_send(world: ProgramWorld) -> None:
     contact = enrolled(world, [MAIL, PAUSE, TEXT, second], phone=None)
     world.event([contact], "unsubscribed", at("03-01 09:00"))
     world.move(at("03-02 10:05"))
-    stay = only_stay(world, contact, at("03-02 11:00"))
-    assert stay.happened == [
+    enrolment = only_enrolment(world, contact, at("03-02 11:00"))
+    assert enrolment.happened == [
         Happened(at("03-02 10:05"), "hello (send_email)", "skipped", "the contact unsubscribed")
     ]
-    assert stay.following == [
+    assert enrolment.following == [
         "It waits until 2026-03-03T10:05:00Z; then it goes on to step text (send_sms).",
         "Of the steps ahead, again will be skipped: the contact unsubscribed at "
         "2026-03-01T09:00:00Z.",
@@ -301,12 +303,12 @@ def test_who_unsubscribed_or_bounced_leaves_a_sequence(
     contact = enrolled(world, [MAIL, PAUSE, TEXT], kind="sequence")
     world.move(at("03-02 10:05"), kind="sequence")
     world.event([contact], event, at("03-02 11:00"))
-    assert only_stay(world, contact, at("03-02 12:00"), kind="sequence").following == [
+    assert only_enrolment(world, contact, at("03-02 12:00"), kind="sequence").following == [
         f"It leaves at the next pass: {why} at 2026-03-02T11:00:00Z."
     ]
     world.move(at("03-02 12:05"), kind="sequence")
-    stay = only_stay(world, contact, at("03-02 12:10"), kind="sequence")
-    assert (stay.status, stay.reason, stay.following) == (
+    enrolment = only_enrolment(world, contact, at("03-02 12:10"), kind="sequence")
+    assert (enrolment.status, enrolment.reason, enrolment.following) == (
         "exited",
         why,
         [],
@@ -321,9 +323,9 @@ def test_each_time_in_the_program_is_told_the_latest_ten_at_most(world: ProgramW
     world.move(at("03-02 10:05"))
     found = explained(world, contact, at("03-02 11:00"))
     assert found.earlier == 2
-    assert [stay.rotation for stay in found.stays] == list(range(3, 13))
-    assert [len(stay.happened) for stay in found.stays] == [1] * 10
-    assert {stay.happened[0].because.split(" is ")[0] for stay in found.stays} <= {
+    assert [enrolment.rotation for enrolment in found.enrolments] == list(range(3, 13))
+    assert [len(enrolment.happened) for enrolment in found.enrolments] == [1] * 10
+    assert {enrolment.happened[0].because.split(" is ")[0] for enrolment in found.enrolments} <= {
         f"message {number}" for number in range(1, 13)
     }
 
@@ -331,7 +333,7 @@ def test_each_time_in_the_program_is_told_the_latest_ten_at_most(world: ProgramW
 def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
     journey = world.program([MAIL], kind="journey")
     [member, other] = world.contacts(2)
-    assert explained(world, other, at("03-02 10:00"), kind="journey").entrances == [
+    assert explained(world, other, at("03-02 10:00"), kind="journey").entry_rules == [
         "No trigger lets contacts into the journey: load one, or enrol the contact."
     ]
     segment = world.scalar(
@@ -374,10 +376,10 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
     vip = "Trigger new-vip lets in contacts that enter segment vip, once ever; the contact is"
     old = "Trigger old is switched off."
     found = explained(world, other, at("03-02 10:00"), kind="journey")
-    assert found.stays == []
-    assert found.entrances == [birthday, no_date, bought, f"{vip} no member.", old]
+    assert found.enrolments == []
+    assert found.entry_rules == [birthday, no_date, bought, f"{vip} no member.", old]
     world.execute("update journey.journeys set status = 'paused'")
-    assert explained(world, member, at("03-02 10:00"), kind="journey").entrances == [
+    assert explained(world, member, at("03-02 10:00"), kind="journey").entry_rules == [
         "The journey is paused: its triggers let nobody in until it is active.",
         birthday,
         no_date,
@@ -416,7 +418,7 @@ def test_an_event_that_was_left_out_and_a_value_that_is_no_date_are_named(
     found = {
         contact: [
             re.sub(r"Event e[0-9]+ ", "Event e ", sentence)
-            for sentence in explained(world, contact, at("03-09 10:00"), kind="journey").entrances
+            for sentence in explained(world, contact, at("03-09 10:00"), kind="journey").entry_rules
         ]
         for contact in (early, late, other, none)
     }

@@ -38,6 +38,6 @@ def test_due_is_defined_once() -> None:
     assert sum("is_due(" in text for text in texts.values()) > 10
     assert [name for name, text in texts.items() if "next_step_at <= :tick" in text] == []
     assert (
-        "where step.type = :type and (moving.status = 'active' and moving.next_step_at <= :tick)"
+        "where step.type = :type and (batch.status = 'active' and batch.next_step_at <= :tick)"
         in str(read_sql("due_steps"))
     )

@@ -20,7 +20,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.freshness.schedules import schedules
-from marketing_pipelines.jobs.scheduling import stopped_clocks
+from marketing_pipelines.jobs.scheduling import stopped_instigators
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.calendar import (
     JobRecord,
@@ -171,7 +171,7 @@ def test_schedules_of_the_past_are_not_stopped(installation: Installation) -> No
         assert Standing.of(instance).stopped == frozenset()
         stop(instance, "operations__health_schedule")
         stop(instance, "operations__marks")
-        assert stopped_clocks(instance) == {"operations__health_schedule"}
+        assert stopped_instigators(instance) == {"operations__health_schedule"}
 
 
 def test_the_reason_of_a_failure_is_its_error() -> None:

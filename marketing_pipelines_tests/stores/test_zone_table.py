@@ -165,7 +165,7 @@ def test_waits_end_when_pythons_clock_shows_the_time(shared_installation: Instal
         )
         connection.execute(
             sa.text(
-                "insert into moving (enrolment_id, organization_id, program_id, contact_id,"
+                "insert into batch (enrolment_id, organization_id, program_id, contact_id,"
                 " step_id, arrived_at, next_step_at, status)"
                 " select place, 9000, 1, contact, step, at, at, 'active'"
                 " from unnest(cast(:contacts as bigint[]), cast(:steps as bigint[]),"
@@ -182,7 +182,7 @@ def test_waits_end_when_pythons_clock_shows_the_time(shared_installation: Instal
             read_sql("begin_wait"), {"type": "wait", "tick": YEARS[1], "zone": "UTC"}
         )
         ends = connection.execute(
-            sa.text("select next_step_at from moving order by enrolment_id")
+            sa.text("select next_step_at from batch order by enrolment_id")
         ).scalars()
         found = list(ends)
         connection.rollback()

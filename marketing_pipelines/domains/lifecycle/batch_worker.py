@@ -1,9 +1,9 @@
 """A batch worker: one connection's share of a pass of the step engine.
 
 It works in batches, each one transaction: it locks contacts who are due, does their steps, type by
-type, until nobody in hand is due any more, and writes where they stand. Locks are those of rows:
-any number of movers share the work, passing over what another has in hand. Whatever a step writes
-is committed with the contact's next place, so a mover that is killed leaves a batch done or undone;
+type, until none of them is due any more, and writes where they stand. Locks are those of rows: any
+number of workers share the work, passing over what another has locked. Whatever a step writes is
+committed with the contact's next place, so a worker that is killed leaves a batch done or undone;
 and each thing that it writes has a unique key made of step, contact and rotation.
 """
 
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """A mover was told to stop: the batch in hand is left undone."""
+    """A worker was told to stop: the batch in hand is left undone."""
 
 
 @dataclass
@@ -120,14 +120,14 @@ class BatchWorker:
     def _do_batch(self, connection: sa.Connection) -> Moved:
         if not self.has_begun:
             self._prepare(connection)
-        # What another mover, or a batch that was undone, found wrong.
+        # What another worker, or a batch that was undone, found wrong.
         self._block(connection, [one for one in self.work.planned if one.problem is not None])
         batch = Moved(taken=self._claim(connection))
         if batch.taken:
             batch.batches = 1
             self._channels.clear()
             batch.add(self._move_or_split(connection, batch.taken))
-            # Last, in every mover: a bell that another has rung is waited for.
+            # Last, in every worker: a bell that another has rung is waited for.
             if self._channels:
                 notify.notify_workers(connection, sorted(self._channels))
         return batch
@@ -154,7 +154,7 @@ class BatchWorker:
             self._place = (last.program_id, last.due_at, last.enrolment_id)
             # Later batches are planned for by the same figures, scaled by the server.
             if not self.has_begun:
-                connection.execute(sa.text("analyze moving"))
+                connection.execute(sa.text("analyze batch"))
         return taken
 
     def _move_or_split(self, connection: sa.Connection, taken: int) -> Moved:
@@ -205,7 +205,7 @@ class BatchWorker:
 
     def _take(self, connection: sa.Connection, first: int, last: int) -> None:
         """Copies a part of the claimed contacts into the batch, in their state at the claim."""
-        connection.execute(sa.text("truncate moving, outcomes"))
+        connection.execute(sa.text("truncate batch, outcomes"))
         connection.execute(read_sql("take_claimed"), {"first": first, "last": last})
 
     def _quarantine(self, connection: sa.Connection, place: int, error: sa.exc.DBAPIError) -> int:
@@ -232,7 +232,7 @@ class BatchWorker:
         return 1
 
     def _may_lose_one(self, connection: sa.Connection, program_id: int) -> bool:
-        """Counts a contact that is about to be taken out, whichever mover does it."""
+        """Counts a contact that is about to be taken out, whichever worker does it."""
         lost = self.work.quarantined
         with self.work.guard:
             if program_id not in lost:

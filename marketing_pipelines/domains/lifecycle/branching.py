@@ -26,8 +26,8 @@ from marketing_pipelines.stores.temporary import create_temporary
 
 # Statements of more conditions take longer to plan than to run.
 RULES_AT_ONCE = 20
-_moving = sa.table(
-    "moving",
+_batch = sa.table(
+    "batch",
     sa.column("contact_id", sa.BigInteger),
     sa.column("step_id", sa.BigInteger),
 )
@@ -77,9 +77,9 @@ def _answer_for(
         )
     except BadInputError as error:
         return {one.id: str(error) for one, _ in branches}
-    due = sa.select(_moving.c.contact_id).where(
-        _moving.c.step_id.in_([one.id for one, _ in branches]),
-        sa.text(is_due("moving")).bindparams(tick=now),
+    due = sa.select(_batch.c.contact_id).where(
+        _batch.c.step_id.in_([one.id for one, _ in branches]),
+        sa.text(is_due("batch")).bindparams(tick=now),
     )
     create_temporary(connection, "looked_at", due.distinct())
     staging.stage(connection, [rule for _, rule in branches], frame)

@@ -1,7 +1,7 @@
 """The step engine: moves contacts who are due through the steps of their programs.
 
-A pass reads the programs and their steps once, and has movers do the work: one, or several where
-more than a batch is due, each on a connection of its own. Passes and movers share the work
+A pass reads the programs and their steps once, and has workers do the work: one, or several where
+more than a batch is due, each on a connection of its own. Passes and workers share the work
 alike: each locks the contacts that it takes and passes over those of others.
 
 All that the engine knows of a kind of program is its declaration (`program_kinds`).
@@ -100,7 +100,7 @@ class StepPass:
             active = self._do(connection, "count_active", kind=self.kind.name).scalar_one()
             if programs:
                 work = self._plan(connection, programs)
-                number = self._movers_needed(connection, work)
+                number = self._workers_needed(connection, work)
         self.report.programs = len(programs)
         self.report.idle = max(active - len(programs), 0)
         if programs:
@@ -154,7 +154,7 @@ class StepPass:
             campaigns=plan.named_campaigns(connection, planned),
         )
 
-    def _movers_needed(self, connection: sa.Connection, work: PassPlan) -> int:
+    def _workers_needed(self, connection: sa.Connection, work: PassPlan) -> int:
         """As many as there are batches due, and allowed."""
         most = work.batch * self.connections
         due: int = self._do(
@@ -164,11 +164,11 @@ class StepPass:
 
     def _move_all(self, work: PassPlan, number: int) -> None:
         """Moves every due contact over the given number of workers."""
-        movers = [BatchWorker(work) for _ in range(number)]
-        run_parallel(movers, self.begin, self.extra_connection)
-        for mover in movers:
-            self.report.add(mover.moved)
-        self.report.connections = sum(mover.has_begun for mover in movers)
+        workers = [BatchWorker(work) for _ in range(number)]
+        run_parallel(workers, self.begin, self.extra_connection)
+        for worker in workers:
+            self.report.add(worker.moved)
+        self.report.connections = sum(worker.has_begun for worker in workers)
 
     def _conclude(
         self,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle import plan
-from marketing_pipelines.domains.lifecycle.entrances import entrances
+from marketing_pipelines.domains.lifecycle.entry_rules import entry_rules
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
@@ -80,16 +80,16 @@ class ProgramExplanation:
 
     Attributes:
         program: Its kind and external id.
-        stays: The latest times that the contact was in it, oldest first.
+        enrolments: The latest times that the contact was in it, oldest first.
         earlier: How many there were before these.
-        entrances: Sentences about what could let a contact in who never was.
+        entry_rules: Sentences about what could let a contact in who never was.
     """
 
     program: str
     status: str
-    stays: list[Enrolment]
+    enrolments: list[Enrolment]
     earlier: int
-    entrances: list[str]
+    entry_rules: list[str]
 
 
 def explain(
@@ -113,12 +113,11 @@ def explain(
     """
     program, status = _find(connection, organization_id, kind, name)
     who = {"kind": kind.name, "program": program.id, "contact": contact_id}
-    rows = connection.execute(read_sql("stays"), who | {"most": MAX_ENROLMENTS, "tick": now}).all()[
-        ::-1
-    ]
+    latest = {"most": MAX_ENROLMENTS, "tick": now}
+    rows = connection.execute(read_sql("enrolments_of_contact"), who | latest).all()[::-1]
     future = _Future(connection, program, status, contact_id, now)
     happened = _happened(connection, [row.id for row in rows])
-    stays = [
+    enrolments = [
         Enrolment(
             rotation=row.rotation,
             entered_at=row.entered_at,
@@ -136,12 +135,12 @@ def explain(
     return ProgramExplanation(
         program=program.name,
         status=status,
-        stays=stays,
+        enrolments=enrolments,
         earlier=rows[0].number - len(rows) if rows else 0,
-        entrances=[]
+        entry_rules=[]
         if rows
         else list(
-            entrances(
+            entry_rules(
                 connection, program, status, contact_id, now=now, reporting_zone=reporting_zone
             )
         ),
@@ -172,7 +171,7 @@ def _find(
 
 def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int, list[Happened]]:
     found: dict[int, list[Happened]] = {}
-    for row in connection.execute(read_sql("stay_results"), {"enrolments": list(enrolments)}):
+    for row in connection.execute(read_sql("enrolment_results"), {"enrolments": list(enrolments)}):
         parts = [_in_words(row.reason), _of_message(row)]
         found.setdefault(row.enrolment_id, []).append(
             Happened(

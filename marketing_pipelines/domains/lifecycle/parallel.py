@@ -1,4 +1,4 @@
-"""Several movers at once: threads that wait while the server works over as many connections.
+"""Several workers at once: threads that wait while the server works over as many connections.
 
 A connection is opened, used and closed by one thread. Others only end what the server does over it,
 or cut it, so that its thread ends by itself; nobody leaves before all threads have ended.
@@ -20,7 +20,7 @@ MAX_REQUESTS = 10
 
 
 def run_parallel(
-    movers: Sequence[BatchWorker], begin: Begin, extra_connection: ExtraConnection | None
+    workers: Sequence[BatchWorker], begin: Begin, extra_connection: ExtraConnection | None
 ) -> None:
     """Runs the first worker in this thread, each other in a thread and connection of its own.
 
@@ -31,15 +31,15 @@ def run_parallel(
         extra_connection: Opens a connection for each other worker; the thread that opened it
             closes it.
     """
-    first, *others = movers
+    first, *others = workers
     if not others or extra_connection is None:
         first.run(begin)
         return
     with ThreadPoolExecutor(len(others), thread_name_prefix="move") as pool:
         running: list[Future[None]] = []
         try:
-            for mover in others:
-                running.append(pool.submit(mover.run_on_extra_connection, extra_connection))
+            for worker in others:
+                running.append(pool.submit(worker.run_on_extra_connection, extra_connection))
                 running[-1].add_done_callback(
                     lambda done: first.halt() if done.exception() is not None else None
                 )
@@ -53,7 +53,7 @@ def run_parallel(
             raise
 
 
-def _stop_all(movers: Sequence[BatchWorker], running: Sequence["Future[None]"]) -> None:
+def _stop_all(workers: Sequence[BatchWorker], running: Sequence["Future[None]"]) -> None:
     """Stops the workers and waits for their ends, through any interruption. Their connections are
     in use until then. It asks again and again, because a worker between two statements has none to
     cancel."""
@@ -62,9 +62,9 @@ def _stop_all(movers: Sequence[BatchWorker], running: Sequence["Future[None]"]) 
         # Another signal asks for what is being done.
         with contextlib.suppress(BaseException):
             requests += 1
-            for mover, one in zip(movers, running, strict=False):
+            for worker, one in zip(workers, running, strict=False):
                 if not one.done():
-                    mover.stop(by_force=requests > MAX_REQUESTS)
+                    worker.stop(by_force=requests > MAX_REQUESTS)
             wait(running, timeout=0.5)
 
 

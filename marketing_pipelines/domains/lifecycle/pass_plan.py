@@ -23,7 +23,7 @@ class PassPlan:
         zone: The reporting zone.
         batch: Contacts in hand at once.
         programs: Numbers of those with contacts who are due, ascending.
-        planned: Their steps; what one mover finds wrong with a step, the others see at their next
+        planned: Their steps; what one worker finds wrong with a step, the others see at their next
             batch.
         contents: What a step's messages say, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.

@@ -2,17 +2,17 @@
 -- steps came to, by type. A step counts from the tick at which its contact comes to it, or from the
 -- event that let the contact in, as long as every step before it only leads on.
 with moved as (
-    update moving
-    set step_id = coalesce(target.step_id, moving.step_id),
-        arrived_at = case when target.step_id is null then moving.arrived_at
-            when step.type in ('enter', 'off', 'branch') then coalesce(moving.begins_at, :tick)
+    update batch
+    set step_id = coalesce(target.step_id, batch.step_id),
+        arrived_at = case when target.step_id is null then batch.arrived_at
+            when step.type in ('enter', 'off', 'branch') then coalesce(batch.begins_at, :tick)
             else :tick end,
-        begins_at = case when step.type in ('enter', 'off', 'branch') then moving.begins_at end,
+        begins_at = case when step.type in ('enter', 'off', 'branch') then batch.begins_at end,
         next_step_at = case
             when target.step_id is null then null
             when target.type <> 'wait' then :tick
             else coalesce(
-                case when step.type in ('enter', 'off', 'branch') then moving.begins_at end, :tick
+                case when step.type in ('enter', 'off', 'branch') then batch.begins_at end, :tick
             ) + make_interval(
                 secs => case when target.is_blocked then 0 else coalesce(target.wait_seconds, 0) end)
             end,
@@ -27,7 +27,7 @@ with moved as (
         on target.step_id = case outcome
             when 'yes' then step.yes_id when 'no' then step.no_id
             when 'done' then step.next_id when 'skipped' then step.next_id end
-    where moving.enrolment_id = outcomes.enrolment_id
+    where batch.enrolment_id = outcomes.enrolment_id
     returning step.step_id, step.type, outcome
 )
 select type, outcome, count(*) as number

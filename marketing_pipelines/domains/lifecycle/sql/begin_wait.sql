@@ -4,17 +4,17 @@
 -- there first shows this time, the first that was not over. A time that a day leaves out is as much
 -- later as clocks were put forward.
 with arrived as materialized (
-    select moving.enrolment_id, moving.arrived_at, step.wait_seconds, step.wait_until,
+    select batch.enrolment_id, batch.arrived_at, step.wait_seconds, step.wait_until,
            step.wait_weekday, coalesce(own.name, shared.name, :zone) as zone
-    from moving
+    from batch
     join planned_steps as step using (step_id)
-    join crm.contacts as contact on contact.id = moving.contact_id
-    join crm.organizations as organization on organization.id = moving.organization_id
+    join crm.contacts as contact on contact.id = batch.contact_id
+    join crm.organizations as organization on organization.id = batch.organization_id
     left join ops.zones as own on own.name = contact.timezone
     left join ops.zones as shared on shared.name = organization.timezone
-    where step.type = :type and is_due(moving)
+    where step.type = :type and is_due(batch)
         and not step.is_blocked
-        and moving.next_step_at = moving.arrived_at
+        and batch.next_step_at = batch.arrived_at
         and step.wait_seconds is distinct from 0
 ),
 -- Joined to nothing, the arrays lie unpacked.
@@ -44,7 +44,7 @@ ends as (
             and (wait_weekday is null or extract(isodow from day) = wait_weekday)
     ) as first
 )
-update moving
+update batch
 set next_step_at = ends.ends_at, has_moved = true
 from ends
-where moving.enrolment_id = ends.enrolment_id
+where batch.enrolment_id = ends.enrolment_id

@@ -1,10 +1,10 @@
 -- Which way each contact goes, by those for whom the rules of their steps hold.
 insert into outcomes
-select moving.enrolment_id, moving.step_id,
+select batch.enrolment_id, batch.step_id,
        case when answer.contact_id is null then 'no' else 'yes' end, null
-from moving
+from batch
 join planned_steps as step using (step_id)
 left join branch_answers as answer
-    on answer.step_id = moving.step_id and answer.contact_id = moving.contact_id
-where step.type = :type and is_due(moving)
+    on answer.step_id = batch.step_id and answer.contact_id = batch.contact_id
+where step.type = :type and is_due(batch)
     and not step.is_blocked

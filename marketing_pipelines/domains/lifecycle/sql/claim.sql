@@ -3,7 +3,7 @@
 -- Contacts before the first step stand at the pseudo-step of their program. A contact that an event
 -- let in begins at the event's instant: its first wait counts from there. Triggers are not joined: a
 -- join may change the order, and the limit would pass over contacts.
-insert into moving
+insert into batch
 select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.contact_id,
        enrolment.rotation, coalesce(enrolment.step_id, -enrolment.program_id),
        coalesce(enrolment.arrived_at, enrolment.entered_at), enrolment.next_step_at,

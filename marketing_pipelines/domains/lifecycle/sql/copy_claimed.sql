@@ -1,5 +1,5 @@
 -- Keeps those in hand as they were taken, in their order, to move them in parts.
 drop table if exists claimed;
 create temporary table claimed on commit drop as
-select row_number() over (order by program_id, due_at, enrolment_id) as place, moving.*
-from moving
+select row_number() over (order by program_id, due_at, enrolment_id) as place, batch.*
+from batch

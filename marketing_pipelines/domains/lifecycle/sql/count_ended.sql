@@ -1,5 +1,5 @@
 -- How many in hand ended, and how.
 select status, count(*) as number
-from moving
+from batch
 where status <> 'active'
 group by status

@@ -1,9 +1,9 @@
 -- Writes tasks for the contacts' owners.
 with due as materialized (
-    select moving.*, step.config
-    from moving
+    select batch.*, step.config
+    from batch
     join planned_steps as step using (step_id)
-    where step.type = :type and is_due(moving)
+    where step.type = :type and is_due(batch)
         and not step.is_blocked
 ),
 written as (

@@ -18,7 +18,7 @@ create temporary table if not exists planned_steps (
     content_id bigint,
     config jsonb not null
 );
-create temporary table if not exists moving (
+create temporary table if not exists batch (
     enrolment_id bigint,
     organization_id bigint,
     program_id bigint,

@@ -1,6 +1,6 @@
 -- The steps of a type at which contacts in hand are due.
 select distinct step.step_id
-from moving
+from batch
 join planned_steps as step using (step_id)
-where step.type = :type and is_due(moving)
+where step.type = :type and is_due(batch)
     and not step.is_blocked

@@ -1,5 +1,5 @@
 -- The types of steps that contacts in hand are due at.
 select distinct step.type
-from moving
+from batch
 join planned_steps as step using (step_id)
-where is_due(moving) and not step.is_blocked
+where is_due(batch) and not step.is_blocked

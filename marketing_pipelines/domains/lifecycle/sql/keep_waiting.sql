@@ -1,15 +1,15 @@
 -- Lets those wait until their time is out whose event has not happened, or until just after it where
 -- it is known already: passes of later ticks may have looked at it before this one brought the
 -- contact here, and nobody notes events of a type for which no step waited yet.
-update moving
+update batch
 set next_step_at = least(
-        moving.arrived_at + make_interval(secs => step.timeout_seconds),
+        batch.arrived_at + make_interval(secs => step.timeout_seconds),
         (
             select min(activity.occurred_at) + interval '1 microsecond'
             from analytics.contact_activity as activity
-            where activity.contact_id = moving.contact_id
+            where activity.contact_id = batch.contact_id
                 and activity.event_type = step.awaits
-                and activity.occurred_at >= greatest(moving.arrived_at, :tick)
+                and activity.occurred_at >= greatest(batch.arrived_at, :tick)
                 and (step.source_ids is null
                      or activity.source_type = 'campaign'
                          and activity.source_id = any(step.source_ids))
@@ -18,7 +18,7 @@ set next_step_at = least(
     awaits = step.awaits,
     has_moved = true
 from planned_steps as step
-where step.step_id = moving.step_id
-    and step.type = 'wait_for' and is_due(moving)
+where step.step_id = batch.step_id
+    and step.type = 'wait_for' and is_due(batch)
     and not step.is_blocked
-    and moving.enrolment_id not in (select enrolment_id from outcomes)
+    and batch.enrolment_id not in (select enrolment_id from outcomes)

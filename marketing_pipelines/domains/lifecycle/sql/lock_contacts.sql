@@ -6,8 +6,8 @@ from (
     select
     from crm.contacts as contact
     where contact.id in (
-        select moving.contact_id
-        from moving
+        select batch.contact_id
+        from batch
         join planned_steps as step using (program_id)
         where step.type = 'update_contact'
     )

@@ -1,6 +1,6 @@
 -- Writes messages, except to those who must not or cannot be written to: they pass the step, or leave.
 with judged as materialized (
-    select moving.*, step.content_id,
+    select batch.*, step.content_id,
            coalesce(
                suppression.reason,
                case when :channel in ('email', 'sms', 'push') and coalesce(
@@ -11,19 +11,19 @@ with judged as materialized (
                         end, '') = ''
                    then 'no_address' end
            ) as problem
-    from moving
+    from batch
     join planned_steps as step using (step_id)
     join crm.contacts as contact
-        on contact.id = moving.contact_id and contact.organization_id = moving.organization_id
+        on contact.id = batch.contact_id and contact.organization_id = batch.organization_id
     left join lateral (
         select suppressions.reason
         from delivery.suppressions
-        where suppressions.contact_id = moving.contact_id
+        where suppressions.contact_id = batch.contact_id
             and suppressions.channel in (:channel, 'all')
         order by suppressions.since
         limit 1
     ) as suppression on :channel <> 'webhook'
-    where step.type = :type and is_due(moving)
+    where step.type = :type and is_due(batch)
         and not step.is_blocked
 ),
 written as (

@@ -1,18 +1,18 @@
 -- Sets fields of contacts; of a contact who stands at several such steps, one at a time. Whoever comes
 -- again to a step that was done, because it was moved behind, is let pass.
 with due as materialized (
-    select distinct on (moving.contact_id)
-           moving.enrolment_id, moving.step_id, moving.contact_id, step.config -> 'set' as given,
+    select distinct on (batch.contact_id)
+           batch.enrolment_id, batch.step_id, batch.contact_id, step.config -> 'set' as given,
            (step.config -> 'set') - cast(:columns as text[]) as others,
            exists (
                select from lifecycle.step_results as result
-               where result.enrolment_id = moving.enrolment_id and result.step_id = moving.step_id
+               where result.enrolment_id = batch.enrolment_id and result.step_id = batch.step_id
            ) as was_done
-    from moving
+    from batch
     join planned_steps as step using (step_id)
-    where step.type = :type and is_due(moving)
+    where step.type = :type and is_due(batch)
         and not step.is_blocked
-    order by moving.contact_id, moving.enrolment_id
+    order by batch.contact_id, batch.enrolment_id
 ),
 changed as (
     update crm.contacts as contact

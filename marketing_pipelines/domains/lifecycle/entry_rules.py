@@ -25,7 +25,7 @@ _POLICIES = {
 }
 
 
-def entrances(
+def entry_rules(
     connection: sa.Connection,
     program: Program,
     status: str,
@@ -36,7 +36,7 @@ def entrances(
 ) -> Iterator[str]:
     """Sentences about the triggers of a program that a contact never was in."""
     who = {"kind": program.kind.name, "program": program.id, "contact": contact_id}
-    rows = connection.execute(read_sql("entrances"), who).all()
+    rows = connection.execute(read_sql("entry_rules"), who).all()
     if not rows:
         yield f"No trigger lets contacts into the {program.kind}: load one, or enrol the contact."
     elif status != "active":
