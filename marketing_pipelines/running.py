@@ -144,7 +144,9 @@ def mark_all(*, settings: Settings, engine: sa.Engine) -> None:
         for asset in registered().values():
             tick = asset.last_tick(now, settings.zone)
             since = first_hour if asset.grain == "hour" else first
-            propagation.mark_due(connection, asset, tick, settings.zone, since=since)
+            # In the first month, the month before is no partition.
+            if propagation.partition_of_tick(asset, tick, settings.zone).start >= since:
+                propagation.mark_due(connection, asset, tick, settings.zone, since=since)
 
 
 def _bring_upstream(

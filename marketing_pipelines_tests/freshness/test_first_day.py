@@ -1,11 +1,13 @@
 """The first day that has partitions: noted with the data, moved back, named by a variable."""
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.freshness import first_day
+from marketing_pipelines.running import mark_all
 from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.installation import Installation
 
@@ -56,3 +58,22 @@ def test_a_note_that_is_no_day_is_named(environment: dict[str, str]) -> None:
     path.write_text("soon")
     with pytest.raises(ConfigurationError, match=r"first_day' does not hold a day such as"):
         Settings()
+
+
+def test_every_partition_from_the_first_day_on_is_done_empty_ones_too(
+    installation: Installation, tmp_path: Path
+) -> None:
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    settings = installation.settings.model_copy(update={"first_day": yesterday})
+    load(installation, tmp_path, f"{yesterday}T10:00:00Z")
+    mark_all(settings=settings, engine=installation.engine)
+    installation.run_marked()
+    done = installation.rows(
+        "select asset, min(partition), count(*) from analytics.finished_partitions group by 1"
+    )
+    first = {asset: partition for asset, partition, _ in done}
+    counts = {asset: count for asset, _, count in done}
+    assert first["analytics/contact_activity"] == f"{yesterday - dt.timedelta(days=1)}-00:00"
+    assert first["analytics/event_aggregates"] == str(yesterday)
+    assert counts["analytics/hourly_events"] == counts["analytics/contact_activity"] >= 48
+    assert counts["analytics/event_aggregates"] >= 1
