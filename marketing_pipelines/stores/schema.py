@@ -51,14 +51,11 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
         require_supported_server(connection)
         _refuse_newer(connection)
         if not _is_current(connection):
-            with _only_one(connection), connection.begin():
-                _upgrade(connection)
-                connection.execute(
-                    pg.insert(installation)
-                    .values(id=1, timezone=settings.timezone)
-                    .on_conflict_do_nothing()
-                )
-                schema_files.apply(connection)
+            with _only_one(connection):
+                # Another process may have done it in the meantime.
+                if not _is_current(connection):
+                    with connection.begin():
+                        _bring_up_to_date(connection, settings)
         if zone_table.is_older(connection):
             with _only_one(connection):
                 if zone_table.is_older(connection):
@@ -69,6 +66,16 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
             show_attributes(connection, allowed=settings.analyst_attributes == "on")
         if compare_zone:
             require_same_zone(connection, settings.zone)
+
+
+def _bring_up_to_date(connection: sa.Connection, settings: Settings) -> None:
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), "head")
+    connection.execute(
+        pg.insert(installation).values(id=1, timezone=settings.timezone).on_conflict_do_nothing()
+    )
+    schema_files.apply(connection)
 
 
 def show_attributes(connection: sa.Connection, *, allowed: bool) -> None:
@@ -177,12 +184,6 @@ def _head(versions: Mapping[str, str | None]) -> str:
             "other by its down_revision."
         )
     return heads[0]
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    from alembic import command
-
-    command.upgrade(alembic_config(connection), "head")
 
 
 def alembic_config(connection: sa.Connection) -> "Config":
