@@ -29,6 +29,8 @@ Uses = dict[str, set[str]]
 
 COMMENT = re.compile(r"--[^\n]*")
 WRITING = r"(?:insert\s+into|update|delete\s+from|truncate(?:\s+table)?)"
+# Functions that write to the tables that they are given.
+WRITERS = ("insert", "update", "delete", "replace_rows", "claim", "give_up", "settle_all")
 READING = r"(?:from|join|using|copy|analyze|exists)"
 
 
@@ -62,16 +64,20 @@ def uses_of_module(module: ModuleType) -> Iterator[tuple[str, str]]:
             yield from uses_of_statement(node.value)
             if node.value in metadata.tables:
                 yield "reads", node.value.partition(".")[0]
-        elif isinstance(node, ast.Call) and node.args:
-            named = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-            schema = schema_of(module, tree, node.args[0])
-            if schema and named in ("insert", "update", "delete"):
-                written.add(node.args[0])
-                yield "writes", schema
+        elif isinstance(node, ast.Call) and name_of(node.func) in WRITERS:
+            for argument in node.args:
+                schema = schema_of(module, tree, argument)
+                if schema:
+                    written.add(argument)
+                    yield "writes", schema
     for node in ast.walk(tree):
         schema = schema_of(module, tree, node)
         if schema and node not in written:
             yield "reads", schema
+
+
+def name_of(function: ast.expr) -> str:
+    return getattr(function, "attr", None) or getattr(function, "id", "")
 
 
 def schema_of(module: ModuleType, tree: ast.Module, node: ast.AST) -> str | None:
@@ -154,6 +160,8 @@ def test_the_scan_sees_tables_that_code_names(tmp_path: Path) -> None:
         "from marketing_pipelines.stores.tables import job_sessions\n"
         "statement = sa.delete(messages).where(messages.c.id.in_(sa.select(crm.users.c.id)))\n"
         "named = 'lifecycle.steps'\n"
+        "def write(connection, replace_rows):\n"
+        "    replace_rows(connection, job_sessions)\n"
     )
     spec = importlib.util.spec_from_file_location("naming_tables", file)
     assert spec is not None
@@ -165,4 +173,5 @@ def test_the_scan_sees_tables_that_code_names(tmp_path: Path) -> None:
         "reads delivery",
         "reads crm",
         "reads lifecycle",
+        "writes ops",
     }
