@@ -19,6 +19,7 @@ from marketing_pipelines_tests.analytics import esp
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.pooler import IN_TURN, SESSION, TRANSACTION, pooled
+from marketing_pipelines_tests.scale import soak_only
 
 # The settings of a server in Germany, and others that change what is stored or read.
 GERMAN = {
@@ -86,7 +87,13 @@ async def _seen_by_a_worker(engine: sa.Engine, query: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.usefixtures("german")
-@pytest.mark.parametrize("through", ["the server itself", "PgBouncer in session mode"])
+@pytest.mark.parametrize(
+    "through",
+    [
+        pytest.param("the server itself", marks=[pytest.mark.soak, soak_only]),
+        "PgBouncer in session mode",
+    ],
+)
 def test_a_role_with_german_settings_loads_and_counts_the_same(
     through: str,
     installation: Installation,
@@ -108,7 +115,7 @@ def _load_and_compare(settings: Settings, installation: Installation, shared_dat
     through = Installation(settings, create_engine(url), lambda: installation.instance)
     result = through.load("events", shared_data / esp.FILE)
     assert (result.loaded, result.rejected) == (747, 0)
-    esp.run_everything(through)
+    through.run_marked()
     esp.assert_equal_to_expected(installation, shared_data)
 
 
