@@ -1,7 +1,7 @@
 """Policies: when a job runs, how long it may take, how it is tried again, whether it alerts.
 
-A policy is part of the declaration of a job. `jobs.toml` in the data folder changes
-it for one deployment; what it says holds for every run, whoever starts it.
+A policy is part of the declaration of a job. `jobs.toml` in the data folder changes it for one
+deployment. The policy holds for every run of the job, however the run is started.
 """
 
 import datetime as dt
@@ -50,7 +50,7 @@ class Policy:
     Attributes:
         cron: Its clock, five fields; None for an asset that has none.
         retries: Seconds to wait before each retry; empty: a failure is final.
-        alert: Whether its failures and recoveries are told to its owner.
+        alert: Whether its owner is alerted of its failures and recoveries.
         enabled: Whether it is on the clock; if not, it can still be run by hand.
         environments: Where it is on the clock.
     """

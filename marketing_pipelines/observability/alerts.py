@@ -1,7 +1,8 @@
-"""Telling the owners: alerts are intents, delivered once each, by any number of senders.
+"""Alerts to the owners: intents, delivered once each, by any number of senders.
 
-A sender notes that it begins before it speaks. If it dies while it speaks, nobody knows whether
-the alert arrived; it becomes `unknown` and is not repeated, because an incident is told once.
+A sender notes the beginning of a delivery before it connects. If the sender dies during the
+delivery, it is not known whether the alert arrived: the alert becomes `unknown` and is not
+repeated, because each alert is sent at most once.
 """
 
 import datetime as dt

@@ -63,7 +63,7 @@ E = TypeVar("E", bound=BusEvent)
 
 @dataclass(frozen=True)
 class Consumer:
-    """A function that is told about every event of one type."""
+    """A function that is called for every event of one type."""
 
     event: type[BusEvent]
     task: Task

@@ -53,7 +53,7 @@ class TaskContext:
         return self.claim.task_id
 
     def progress(self, fraction: float) -> None:
-        """Shows how much is done, 0 to 1; whoever asks for the task's state sees it at once.
+        """Shows how much is done, 0 to 1; the task's state has it at once.
 
         Raises:
             ValueError: it is not between 0 and 1.

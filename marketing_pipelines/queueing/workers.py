@@ -193,7 +193,7 @@ class Process:
         self._stopping.set()
 
     async def _keep_house(self) -> None:
-        """Takes tasks from workers that are gone; every process does, whoever comes first."""
+        """Takes tasks from workers that are gone; any of the processes may do so."""
         while True:
             try:
                 given_back, buried = await asyncio.to_thread(self._take_from_the_dead)

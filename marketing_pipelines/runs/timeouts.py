@@ -57,10 +57,10 @@ def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
 
 
 def limit_server(connection: sa.Connection, timeout: dt.timedelta) -> None:
-    """Limits the server: a statement ends at the job's time, a silent session soon after. Otherwise
-    the locks of a session whose client is gone would last for ever.
+    """Limits the server: a statement ends at the job's time, a silent session soon after.
 
-    A session whose client cannot be reached any more would hold its locks for ever.
+    Without the limit, a session whose client cannot be reached any more would keep its locks for
+    ever.
     """
     limits = {
         "statement_timeout": timeout,

@@ -25,7 +25,7 @@ NOT_ENDED = (QUEUED, CLAIMED, ACTING)
 
 
 class ClaimLostError(MarketingPipelinesError):
-    """The lease ran out and somebody else claimed the intent: what was done must not be settled."""
+    """The lease ran out and another worker claimed the intent: the act must not be settled."""
 
 
 def columns() -> list[sa.Column[Any]]:
@@ -186,7 +186,7 @@ def settle_all(
 ) -> set[int]:
     """Writes how a batch of claimed intents ended, in one statement.
 
-    What is no longer ours stays as whoever claimed it since has it.
+    An intent that another worker has claimed since is left unchanged.
 
     Args:
         ended: Of each intent `id`, `claim` and the columns to write; the same ones of all.

@@ -37,14 +37,14 @@ class Column:
 
     Args:
         column: the table's column, where it has another name.
-        problem: what is wrong with it in a row, given the columns that the row sets (an empty
-            cell is None), whose types are not checked yet; None: nothing.
+        problem: returns the reason why the cell cannot be used, or None. It is given the columns
+            that the row sets (an empty cell is None), whose types are not checked yet.
         choices: the only values allowed; empty: any.
         required: an empty cell is refused, and a file without the column too.
-        empty: what an empty cell means, as SQL; None: null.
+        empty: the value of an empty cell, as SQL; None: null.
         keep: an empty cell changes nothing.
-        only_if: what must hold for a row that is there to be changed, as SQL of `stored`, the row,
-            and `changed`, what the file makes of it; None: nothing.
+        only_if: the condition under which a load changes the column of an existing row, as SQL of
+            `stored` (that row) and `changed` (the row with the file's values); None: always.
     """
 
     name: str

@@ -114,7 +114,7 @@ def _administer(
     path: str,
     work: Callable[[sa.Connection], str],
 ) -> Response:
-    """One change of somebody who may, and what came of it."""
+    """One change by a user with scope admin, and its result."""
     refuse_foreign_form(request, site, visit, fields)
     refuse_without(visit, "admin")
     try:

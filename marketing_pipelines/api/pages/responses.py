@@ -1,4 +1,4 @@
-"""A page of somebody who signed in, and the way back to it from a form."""
+"""A page for a signed-in user, and the way back to it from a form."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ Anyone = Annotated[Visit, Depends(signed_in())]
 
 
 def page(site: Site, visit: Visit, template: str, **values: Any) -> HTMLResponse:
-    """A page of somebody who signed in."""
+    """A page for a signed-in user."""
     if visit.token is None or visit.sign_in is None:
         raise Refusal(401, "Sign in first.")
     text = render(

@@ -1,8 +1,9 @@
 """Campaigns whose last contact has finished become completed.
 
-An enrolment holds its campaign while it is written (`lifecycle.join_program`). So a campaign is
-locked first, unless somebody is writing to it, and judged again once nobody can be added any more;
-each statement has to see what is committed by then, so the transaction is one of read committed.
+An enrolment locks its campaign while it is written (`lifecycle.join_program`). So the job first
+locks a campaign, passing over those that other transactions hold, and then checks the condition
+again, when no enrolment can be added any more. Each statement has to see all rows that are
+committed by then, so the transaction is one of read committed.
 """
 
 import datetime as dt
@@ -37,7 +38,7 @@ def is_due(connection: sa.Connection) -> bool:
 
 
 def candidates(connection: sa.Connection) -> Sequence[Any]:
-    """Locks the campaigns that are over, except those that somebody else holds."""
+    """Locks the campaigns that are over, except those that another transaction holds."""
     query = (
         sa.select(campaigns.c.id, campaigns.c.external_id)
         .where(_is_over())
@@ -48,10 +49,10 @@ def candidates(connection: sa.Connection) -> Sequence[Any]:
 
 
 def complete(connection: sa.Connection, campaign_id: int, tick: dt.datetime) -> Completion | None:
-    """Completes a campaign that the transaction holds, and tells of it.
+    """Completes a campaign that the transaction holds, and publishes the event.
 
     Returns:
-        What was completed; None where a contact was added meanwhile.
+        The completion; None where a contact was added meanwhile.
     """
     row = connection.execute(
         sa.update(campaigns)

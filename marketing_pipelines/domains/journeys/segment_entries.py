@@ -1,8 +1,8 @@
 """Contacts that entered a segment enter the programs that it feeds.
 
-The members of a segment are published in one transaction with the instant as of which they are
-right, and neither goes back. So that instant is how far a trigger has come; who entered at just
-that instant is looked at again, since it may be evaluated twice.
+The members of a segment are published in one transaction with the instant of their evaluation,
+and neither goes back. So a trigger stores that instant as its progress. Contacts that entered at
+exactly that instant are read again, since a segment may be evaluated twice for one instant.
 """
 
 import datetime as dt
@@ -35,7 +35,7 @@ def are_due(connection: sa.Connection) -> bool:
 
 
 def start_by_segments(begin: Begin, tick: dt.datetime, items: Items) -> int:
-    """Lets in those who entered a segment since each trigger was last evaluated.
+    """Enrols the contacts that entered a segment since each trigger was last evaluated.
 
     Args:
         begin: A transaction of read committed.
@@ -52,7 +52,7 @@ def start_by_segments(begin: Begin, tick: dt.datetime, items: Items) -> int:
 
 
 def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
-    """Lets in whom one trigger, which the transaction holds, has not yet seen.
+    """Enrols the contacts that one trigger, which the transaction holds, has not yet seen.
 
     Raises:
         BadInputError: its segment is no longer there.
@@ -68,7 +68,7 @@ def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
             f"Segment '{segment.external_id}' was never evaluated: look at its rule, or wait for "
             "segments/memberships."
         )
-    # A segment that fails keeps its members and has its owner told; nobody enters meanwhile.
+    # A segment that fails keeps its members and alerts its owner; no contact enters meanwhile.
     if segment.evaluated_at is None:
         return 0
     begun = enrol(connection, trigger, tick, _entered(trigger, segment))

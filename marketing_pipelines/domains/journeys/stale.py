@@ -1,8 +1,8 @@
 """Executions of journeys that nothing moves any more are canceled, with a line in their log.
 
-No progress is being due for longer than the organization's setting: whoever waits, however long,
-is not due, and what stood still with a paused journey is not late. Nor is what became due while
-nothing ran: a pass must have left it where it is.
+An execution is stale if it has been due for longer than the organization's setting. An execution
+that waits is not due, and the time for which its journey was paused does not count. An execution
+that became due while no pass ran is not stale either: a pass must have run and not moved it.
 """
 
 import datetime as dt
@@ -34,7 +34,7 @@ def cancel_stale(
 
     Args:
         connection: In a transaction of read committed.
-        passed: Tick of the latest pass that was to move whoever was due; None: there was none.
+        passed: Tick of the latest pass of the step engine; None: no pass has run.
 
     Returns:
         How many were canceled.

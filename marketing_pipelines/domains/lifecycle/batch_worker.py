@@ -272,7 +272,7 @@ class BatchWorker:
         return moved
 
     def _perform(self, connection: sa.Connection, step_type: str) -> None:
-        """One statement for everybody who is due at a step of this type."""
+        """Runs one statement for all contacts that are due at a step of this type."""
         of_type = {"type": step_type}
         if step_type in CHANNELS:
             channel = CHANNELS[step_type]

@@ -88,7 +88,7 @@ class StepPass:
     report: PassReport = field(default_factory=PassReport)
 
     def run(self) -> PassReport:
-        """Moves everybody who is due.
+        """Moves all contacts that are due.
 
         Raises:
             DBAPIError: the database is in the way; batches before it are done.

@@ -54,7 +54,7 @@ class Enrolment:
     """One time in the program.
 
     Attributes:
-        trigger: What let the contact in; None: somebody enrolled it.
+        trigger: The trigger that enrolled the contact; None: a file or a person did.
         ended_at: None: it is under way.
         reason: Why it ended, in words; empty: it went through the last step, or has not ended.
         step: Where it stands or stood last.

@@ -1,7 +1,7 @@
 """The evaluation of an organization's segments: who belongs to each, as of one instant.
 
-A segment whose rule is new, or for whom too much changed, is evaluated for everybody. Otherwise
-only those contacts are looked at whose answer can differ: their data changed (`touched_contacts`,
+A segment whose rule is new, or with too many changes, is evaluated for every contact. Otherwise
+only those contacts are evaluated whose answer can differ: their data changed (`touched_contacts`,
 written by triggers in the transaction that changed it), time moved an event of theirs in or out of
 a window, or a segment that the rule refers to took them in or let them go. The result is the same.
 
@@ -167,7 +167,7 @@ class SegmentPass:
         return number <= FEW * contacts
 
     def _move(self, waiting: Sequence[Definition]) -> dict[int, int]:
-        """Finds whom time touches; returns how many by segment."""
+        """Finds the contacts that time touches; returns their number by segment."""
         if self.frame is None:
             return {}
         found = [

@@ -7,7 +7,7 @@ from marketing_pipelines.queueing.bus import BusEvent
 
 
 class SegmentEntered(BusEvent):
-    """A contact became a member; those whom a segment's first evaluation finds are not told of."""
+    """A contact became a member; a segment's first evaluation publishes no events."""
 
     type: ClassVar[str] = "segment.entered"
 

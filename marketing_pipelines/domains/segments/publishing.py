@@ -1,7 +1,7 @@
-"""Publishing an evaluation: the difference to the members as they are, written at once.
+"""Publishing an evaluation: the difference to the current members, written in one transaction.
 
-Readers see the members before or after, never between: all of it is one transaction. A rebuild
-that would remove very many waits for somebody to confirm it.
+Readers see the members before or after, never between. A rebuild that would remove a large share
+of them waits until an operator confirms it.
 """
 
 import datetime as dt
@@ -104,7 +104,7 @@ def guard_rebuild(
 def publish(
     connection: sa.Connection, definition: Definition, organization_id: int, now: dt.datetime
 ) -> MembershipChanges:
-    """Writes the changes and tells of them, except of those that a first evaluation finds."""
+    """Writes the changes and publishes events for them, except after a first evaluation."""
     values = {"id": definition.id, "now": now}
     left = connection.execute(read_sql("leave"), values).rowcount
     entered = connection.execute(read_sql("enter"), values).rowcount
