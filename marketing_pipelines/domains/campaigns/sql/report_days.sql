@@ -1,4 +1,4 @@
--- What happened in campaigns on each of the last days that are over.
+-- Events, entries and exits of campaigns on each of the last days that are over.
 with moved as (
     select program_id as campaign_id, day.date,
            count(*) filter (where moved.entered) as entered,

@@ -1,4 +1,4 @@
--- What the steps of campaigns came to up to a tick, with the most frequent reasons of contacts who
+-- The results of the steps of campaigns up to a tick, with the most frequent reasons of contacts who
 -- did not go through them; each of the other reasons is an event.
 with counted as (
     select step_id, outcome, reason, count(*) as contacts,

@@ -1,5 +1,5 @@
--- How many contacts stood at each step of campaigns at a tick; null = before the first. Whoever has
--- moved since stood at the first step that was done after it.
+-- The number of contacts at each step of campaigns at a tick; null = before the first. A contact
+-- that has moved since stood at the first step that was done after the tick.
 with moved as materialized (
     select distinct on (result.enrolment_id) result.enrolment_id, result.step_id
     from lifecycle.step_results as result

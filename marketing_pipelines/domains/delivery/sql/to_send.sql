@@ -1,4 +1,4 @@
--- For each message of a batch: what it says, to whom, and what speaks against sending it.
+-- For each message of a batch: its content, its contact, and the reason not to send it, if any.
 -- A column of the contact goes before an attribute of the same name. A webhook goes to a system, so
 -- that only what forbids webhooks forbids it.
 select

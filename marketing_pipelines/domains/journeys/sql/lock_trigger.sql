@@ -1,4 +1,4 @@
--- One live trigger, locked; none where somebody else evaluates it, or it is no longer live.
+-- One live trigger, locked; none if another run evaluates it, or if it is no longer live.
 select trigger.id, trigger.organization_id, trigger.program_kind, trigger.program_id,
        trigger.type, trigger.segment_id, trigger.event_type, trigger.config, trigger.policy,
        trigger.evaluated_at, trigger.created_at, program.started_at

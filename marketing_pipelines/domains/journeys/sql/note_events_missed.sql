@@ -1,4 +1,5 @@
--- Has the triggers that wanted an event that arrived, and did not see it, read all of them anew.
+-- Resets the triggers that missed an arrived event of their type: their next pass reads all events
+-- again.
 update lifecycle.triggers as trigger set evaluated_at = null
 where type = 'event' and enabled and evaluated_at is not null
     and id <> all(cast(:seen as bigint[]))

@@ -1,4 +1,4 @@
--- Which way each contact goes, by those for whom the rules of their steps hold.
+-- The branch of each contact: `yes` if the rule of its step holds for it, else `no`.
 insert into outcomes
 select batch.enrolment_id, batch.step_id,
        case when answer.contact_id is null then 'no' else 'yes' end, null

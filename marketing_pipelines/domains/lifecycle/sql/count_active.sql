@@ -1,2 +1,2 @@
--- How many programs of a kind are active.
+-- The number of active programs of a kind.
 select count(*) from lifecycle.programs where kind = :kind and status = 'active'

@@ -1,4 +1,4 @@
--- How many contacts of these programs are due, counted up to so many.
+-- The number of contacts of these programs that are due, counted up to a limit.
 select count(*)
 from (
     select

@@ -1,4 +1,4 @@
--- How many in hand ended, and how.
+-- The number of claimed contacts that ended, by status.
 select status, count(*) as number
 from batch
 where status <> 'active'

@@ -1,4 +1,4 @@
--- How many contacts of a program were taken out of it lately.
+-- The number of contacts of a program that failed in the day before the tick.
 select count(*)
 from lifecycle.enrolments
 where program_kind = :kind and program_id = :program and status = 'failed'

@@ -1,5 +1,5 @@
--- What one pass works with: the steps as they are planned, the contacts in hand with where they
--- stand, and what their present step came to.
+-- The temporary tables of one pass: the planned steps, the claimed contacts with their places, and
+-- the outcomes of their current steps.
 create temporary table if not exists planned_steps (
     step_id bigint primary key,
     program_id bigint not null,

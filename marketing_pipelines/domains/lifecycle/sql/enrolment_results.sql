@@ -1,4 +1,4 @@
--- What came of the steps of some enrolments, in their order, with the messages that they wrote.
+-- The results of the steps of some enrolments, in their order, with the messages that they wrote.
 select result.enrolment_id, coalesce(step.external_id, 'entrance') as step, step.type,
        result.outcome, result.reason, result.at, message.id as message, message.state,
        message.reason as message_reason, message.due_at, message.sent_at

@@ -1,4 +1,4 @@
--- What lets contacts into a program by itself, and whether a contact is in its segment.
+-- The triggers of a program, each with the contact's membership in its segment.
 select trigger.external_id as name, trigger.organization_id, trigger.type, trigger.event_type,
        trigger.config, trigger.policy, trigger.enabled, trigger.created_at, program.started_at,
        segment.external_id as segment, membership.entered_at as member_since

@@ -1,5 +1,5 @@
--- How many members the rule removes; those that somebody took out by hand, and those that time
--- moved, are not its doing.
+-- The number of members that the rule removes, without those that were taken out by hand and those
+-- that time moved.
 select count(*)
 from changes
 where not entered and not exists (
