@@ -52,7 +52,8 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
         _refuse_newer(connection)
         if not _is_current(connection):
             with _only_one(connection):
-                # Another process may have done it in the meantime.
+                # Another process may have done it in the meantime, and one of a newer release more.
+                _refuse_newer(connection)
                 if not _is_current(connection):
                     with connection.begin():
                         _bring_up_to_date(connection, settings)
