@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     first_day: dt.date = Field(
         default_factory=lambda known: _noted_first_day(known["data_dir"]),
         description="First day with partitions, the first of a month; events before it are "
-        "rejected at load. Unset: the month of the earliest event, noted in the data folder by "
-        "`demo` and moved back by `load events`; 2015-01-01 where `demo` never ran.",
+        "rejected at load. Unset: the month of the earliest data, noted in the data folder by "
+        "`demo` and moved back by `load`; 2015-01-01 where `demo` never ran.",
     )
     alert_urls: str | None = Field(
         default=None,

@@ -51,23 +51,20 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
-    """Returns notes on loaded events, steps and rules. They name an earlier first day, steps that
-    hold contacts, and rules about events that never came; later files may mend the last two."""
+    """Returns notes on an earlier first day, on steps that hold contacts, and on rules about events
+    that never came; later files may mend the last two."""
     from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
     from marketing_pipelines.freshness import first_day
 
     load_tables()
-    of_kind = {
-        "events": lambda connection: first_day.notes(connection, settings),
-        "steps": problems,
-        "segments": notes_on_segments,
-    }
-    if kind not in of_kind:
-        return []
+    of_kind = {"steps": problems, "segments": notes_on_segments}
     with engine.connect() as connection:
-        return list(itertools.islice(of_kind[kind](connection), MAX_NOTES))
+        found = first_day.notes(connection, settings)
+        if kind in of_kind:
+            found += itertools.islice(of_kind[kind](connection), MAX_NOTES)
+    return found
 
 
 @contextlib.contextmanager

@@ -77,3 +77,35 @@ def test_every_partition_from_the_first_day_on_is_done_empty_ones_too(
     assert first["analytics/event_aggregates"] == str(yesterday)
     assert counts["analytics/hourly_events"] == counts["analytics/contact_activity"] >= 48
     assert counts["analytics/event_aggregates"] >= 1
+
+
+def test_done_hours_of_the_day_before_move_the_note_only_if_they_have_events(
+    installation: Installation, tmp_path: Path
+) -> None:
+    Settings().first_day_file.write_text("2026-02-01\n")
+    installation.execute(
+        "insert into analytics.finished_partitions (asset, partition, finished_at, rows)"
+        " values ('analytics/contact_activity', '2026-01-31-00:00', now(), 0)"
+    )
+    with installation.engine.connect() as connection:
+        assert first_day.fit(connection, Settings()) is None
+        # The load waits for readers of the events' table.
+        connection.rollback()
+        load(installation, tmp_path, "2026-01-31T23:30:00Z")
+        assert str(first_day.fit(connection, Settings())) == "2026-01-01"
+
+
+def test_enrolments_before_the_noted_day_move_it_back_but_not_beyond_the_earliest_day(
+    installation: Installation,
+) -> None:
+    Settings().first_day_file.write_text("2026-02-01\n")
+    mark = (
+        "insert into analytics.stale_partitions (asset, partition, xid)"
+        " values ('analytics/campaign_daily_stats', :day, 1)"
+    )
+    with installation.engine.connect() as connection:
+        installation.execute(mark, day="2025-11-20")
+        assert str(first_day.fit(connection, Settings())) == "2025-11-01"
+        installation.execute(mark, day="2009-11-20")
+        assert str(first_day.fit(connection, Settings())) == "2015-01-01"
+        assert first_day.fit(connection, Settings()) is None
