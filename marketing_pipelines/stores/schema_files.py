@@ -153,4 +153,6 @@ def _release() -> str:
 
 
 def _numbers(release: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", release))
+    """The numbers of a release. Its candidates have the same ones: they are not newer than it."""
+    leading = re.match(r"[\d.]*", release)
+    return tuple(int(number) for number in re.findall(r"\d+", leading[0] if leading else ""))

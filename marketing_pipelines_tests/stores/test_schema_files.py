@@ -104,6 +104,16 @@ def test_a_changed_file_is_applied_and_one_of_a_newer_release_stays(
     assert "-- newer" not in body_of_suppress(engine)
 
 
+def test_a_release_applies_its_files_over_those_of_its_candidate(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("update ops.schema_files set sha256 = '', release = '1.2.0rc1'")
+        connection.commit()
+        for release, is_older in (("1.2.0", False), ("1.1.9", True), ("1.10.0", False)):
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                monkeypatch.setattr(schema_files, "_release", lambda own=release: own)
+                assert schema_files.are_applied(connection) is is_older
+
+
 def test_a_view_that_a_migration_dropped_comes_back_with_rights_and_comments(
     shared_installation: Installation,
 ) -> None:
