@@ -12,8 +12,8 @@ from marketing_pipelines.settings import Settings
 # Every event marks its hour, every enrolment its day; finished partitions are added, since work
 # removes the marks. Hours are UTC hours, days and months are the reporting zone's.
 _EARLIEST = sa.text("""
-    select min(partition) filter (where length(partition) > 10) as hour,
-           min(partition) filter (where length(partition) = 10) as day
+    select min(partition) filter (where partition like '____-__-__-__:00') as hour,
+           min(partition) filter (where partition like '____-__-__') as day
     from (
         select partition from analytics.stale_partitions
         union all

@@ -105,6 +105,8 @@ def test_enrolments_before_the_noted_day_move_it_back_but_not_beyond_the_earlies
     )
     with installation.engine.connect() as connection:
         installation.execute(mark, day="2025-11-20")
+        # A day of the year 10000, as text.
+        installation.execute(mark, day="10000-01-01")
         assert str(first_day.fit(connection, Settings())) == "2025-11-01"
         installation.execute(mark, day="2009-11-20")
         assert str(first_day.fit(connection, Settings())) == "2015-01-01"
