@@ -28,6 +28,8 @@ def test_every_hour_of_four_years_gives_the_expected_cells_and_a_second_time_the
     assert installation.fingerprints() == once
 
 
+@pytest.mark.soak
+@soak_only
 def test_five_shuffled_files_give_the_expected_cells_and_work_done_again_changes_nothing(
     installation: Installation, shared_data: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.cli.console import call, start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -52,11 +53,13 @@ def writing(installation: Installation) -> bool:
             finished("analytics/contact_activity"),
             "analytics/contact_activity",
             id="after_the_first_hours",
+            marks=[pytest.mark.soak, soak_only],
         ),
         pytest.param(
             finished("analytics/hourly_events"),
             "analytics/hourly_events",
             id="while_hours_are_counted",
+            marks=[pytest.mark.soak, soak_only],
         ),
     ],
 )

@@ -532,6 +532,11 @@ BAD = [
         'j,t,o,event,,a,"{""where"": [{""property"": ""b"", ""op"": ""like"", ""value"": 1}]}",,',
         "config,where[0].value: like takes a text",
     ),
+    (
+        "journey_triggers",
+        'j,t,o,date,,,"{""attribute"": ""a""}",backfill,',
+        'policy,"is backfill, but a trigger of type date looks at days to come only',
+    ),
     ("journey_triggers", "j,t,o,segment,s,,,twice,", "policy,\"'twice' is not one of once"),
     ("journey_triggers", "j,t,o,segment,s,,,,no", "enabled,'no' is neither true nor false"),
     ("journey_triggers", ",t,o,segment,s,,,,", "journey_id,is missing"),

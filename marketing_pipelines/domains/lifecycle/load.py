@@ -97,7 +97,12 @@ def trigger_files(kind: ProgramKind, reference: Reference) -> Kind:
             ),
             Column("event_type", problem=_trigger_event_problem),
             Column("config", "object", empty="'{}'", problem=_trigger_config_problem),
-            Column("policy", choices=lifecycle.POLICIES, empty="'once'"),
+            Column(
+                "policy",
+                choices=lifecycle.POLICIES,
+                empty="'once'",
+                problem=_trigger_policy_problem,
+            ),
             ENABLED,
             CREATED_AT,
         ),
@@ -131,6 +136,12 @@ def _trigger_config_problem(row: FileRow) -> str | None:
     if row.get("type") == "event":
         return trigger_configs.problem_of_event(config)
     return None if _is_empty(config) else _unused(row, "config")
+
+
+def _trigger_policy_problem(row: FileRow) -> str | None:
+    if row.get("type") == "date" and row.get("policy") == "backfill":
+        return "is backfill, but a trigger of type date looks at days to come only: leave it empty"
+    return None
 
 
 def _is_empty(config: str) -> bool:
