@@ -9,6 +9,7 @@ import pytest
 from marketing_pipelines.stores.private import make_private
 from marketing_pipelines_tests.cli.console import call
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 
 COLUMNS = "event_id,organization_id,contact_id,event_type,occurred_at"
 
@@ -20,6 +21,8 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(path) for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()]
 
 
+@pytest.mark.soak
+@soak_only
 def test_every_file_of_an_installation_is_its_accounts_alone(
     installation: Installation, tmp_path: Path
 ) -> None:

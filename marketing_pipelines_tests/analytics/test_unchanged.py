@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import soak_only
 
 HOURS = ("2026-03-01-08:00", "2026-03-01-11:00")
 EVENTS = [event(number, f"2026-03-01T{number:02}:00:00Z") for number in (8, 9, 11)]
@@ -41,6 +43,8 @@ def test_hours_without_a_change_mark_no_day_and_days_without_one_no_month(
     assert_counted(installation, EVENTS + more)
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_row_count_of_a_run_is_its_table_s(installation: Installation, tmp_path: Path) -> None:
     installation.load_events(tmp_path, EVENTS)
     installation.run_marked()

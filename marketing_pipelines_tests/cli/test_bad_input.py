@@ -16,6 +16,7 @@ import pytest
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 DAYS = "analytics/event_aggregates"
@@ -113,6 +114,8 @@ def test_a_lake_that_cannot_be_written_stops_the_run_and_it_succeeds_later(
     assert installation.rows("select rows from analytics.lake_hours") == [(1,)]
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -150,6 +153,8 @@ def test_a_full_disk_stops_the_run_and_space_lets_it_succeed(
         subprocess.run(["/bin/umount", str(lake)], check=True)
 
 
+@pytest.mark.soak
+@soak_only
 def test_another_zone_is_refused_until_everything_is_counted_anew(
     installation: Installation, tmp_path: Path
 ) -> None:

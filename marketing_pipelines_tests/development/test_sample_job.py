@@ -53,7 +53,7 @@ def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
     for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
         shutil.copy(ROOT / name, copy)
     for name in ("marketing_pipelines", "marketing_pipelines_tests", "docs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name)
     for name, code in files.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(code)

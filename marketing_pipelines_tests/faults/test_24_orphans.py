@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 
 pytestmark = pytest.mark.fault
 
@@ -66,6 +67,8 @@ def test_fault_24_orphans_are_kept_and_counted_raw_and_a_warning_names_their_cam
     )
 
 
+@pytest.mark.soak
+@soak_only
 def test_fault_24_what_came_late_ends_the_warning(
     installation: Installation, tmp_path: Path
 ) -> None:

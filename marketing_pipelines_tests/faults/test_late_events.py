@@ -21,7 +21,7 @@ from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -89,6 +89,8 @@ def test_the_last_microsecond_and_midnight_belong_to_two_days(
     assert_counted(installation, rows)
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_repeat_received_later_changes_nothing(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -118,6 +120,8 @@ def test_a_repeat_received_earlier_moves_the_event_and_restates_both_hours_and_d
     assert len(list(lake.rglob("events.parquet"))) == 2
 
 
+@pytest.mark.soak
+@soak_only
 def test_an_hour_that_loses_its_only_event_loses_its_rows_and_its_file(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -189,7 +193,10 @@ def wait_until_written(installation: Installation, end: dt.datetime) -> None:
         )
 
 
-@pytest.mark.parametrize("change", ["an enrolment", "the end of a campaign"])
+@pytest.mark.parametrize(
+    "change",
+    ["an enrolment", pytest.param("the end of a campaign", marks=[pytest.mark.soak, soak_only])],
+)
 def test_campaign_days_wait_for_a_transaction_that_began_before_the_day_ended(
     installation: Installation, tmp_path: Path, change: str
 ) -> None:
@@ -339,8 +346,9 @@ def differ(rows: list[dict[str, Any]]) -> bool:
 
 
 @pytest.mark.soak
+@soak_only
 @settings(
-    max_examples=50 if SOAK else 3,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -127,6 +127,8 @@ def locks_held(installation: Installation) -> int:
     return int(number)
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_part_that_crashes_is_started_again_and_up_says_so(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

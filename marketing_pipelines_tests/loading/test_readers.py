@@ -14,6 +14,7 @@ import pytest
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.batches import BATCH_ROWS
 from marketing_pipelines.loading.readers import open_reader
+from marketing_pipelines_tests.scale import soak_only
 
 
 def write(path: Path, data: bytes | str) -> Path:
@@ -209,7 +210,15 @@ def packed(rows: int, text: int) -> dict[str, pa.Table]:
     }
 
 
-@pytest.mark.parametrize("shape", packed(1, 1))
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "a dictionary",
+        "lists",
+        pytest.param("many such columns", marks=[pytest.mark.soak, soak_only]),
+        pytest.param("few long texts behind short ones", marks=[pytest.mark.soak, soak_only]),
+    ],
+)
 def test_memory_is_bound_by_unpacked_rows(tmp_path: Path, shape: str) -> None:
     """Some 400 MB, unpacked, in files of less than 2 MB."""
     table = packed(3_000, 130_000)[shape]
