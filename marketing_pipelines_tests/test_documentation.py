@@ -11,12 +11,15 @@ import pytest
 import sqlalchemy as sa
 import typer
 
-from marketing_pipelines import documentation
+from marketing_pipelines import documentation, registry
 from marketing_pipelines.cli.main import app
+from marketing_pipelines.domains import load_jobs
+from marketing_pipelines.job_sources import covering_test, files_of
 from marketing_pipelines.querying import ask
 from marketing_pipelines.settings import Settings, get_settings
 
 ROOT = Path(documentation.__file__).resolve().parent.parent
+TESTS = ROOT / "marketing_pipelines_tests"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
@@ -278,3 +281,17 @@ def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"[`*]", "", heading).strip().lower() for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+def test_the_timetable_leads_from_each_job_to_its_statements_and_its_test() -> None:
+    """One step from the time of a job to its SQL, or to the module that builds it."""
+    load_jobs()
+    for job in registry.jobs().values():
+        files, test = files_of(job), covering_test(job)
+        assert test is not None, job.key
+        assert job.key in test.read_text() or job.key.rpartition("/")[2] in test.stem, job.key
+        assert all(path.is_file() for path in [files.logic, *files.sql]), job.key
+    stale = registry.jobs()["journeys/stale_executions"]
+    assert "cancel_stale.sql" in [path.name for path in files_of(stale).sql[:3]]
+    assert covering_test(stale) == TESTS / "journeys" / "test_stale.py"
+    assert files_of(registry.jobs()["campaigns/completions"]).logic.name == "completions.py"
