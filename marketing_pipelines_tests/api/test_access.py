@@ -13,7 +13,7 @@ from marketing_pipelines.api.app import ROUTERS, build_app
 from marketing_pipelines.api.strangers import ENTRIES_OF_ALL, Strangers
 from marketing_pipelines.failures import BadInputError, StoreUnavailableError
 from marketing_pipelines_tests.api.conftest import CRON_SECRET, NOW, Api
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 
 SESSIONS = "/admin/sessions"
@@ -276,21 +276,21 @@ def test_the_entry_says_when_from_where_and_with_which_token(api: Api) -> None:
 def test_tokens_are_made_listed_and_revoked_on_the_command_line(
     installation: Installation,
 ) -> None:
-    made = call("token", "create", "--scope", "trigger", "--scope", "read", "--name", "ops")
+    made = call_here("token", "create", "--scope", "trigger", "--scope", "read", "--name", "ops")
     assert made.returncode == 0, made.stderr
     text = made.stdout.splitlines()[-1]
     with installation.engine.begin() as connection:
         token = tokens.verify(connection, text)
     assert token is not None
     assert (token.name, token.scopes) == ("ops", {"read", "trigger"})
-    listed = call("token", "list").stdout
+    listed = call_here("token", "list").stdout
     assert "read, trigger" in listed
     assert text.split("_")[2] not in listed
-    assert call("token", "revoke", "1").returncode == 0
+    assert call_here("token", "revoke", "1").returncode == 0
     with installation.engine.begin() as connection:
         assert tokens.verify(connection, text) is None
-    assert call("token", "create", "--scope", "everything").returncode == 2
-    assert call("token", "revoke", "1").returncode == 1
+    assert call_here("token", "create", "--scope", "everything").returncode == 2
+    assert call_here("token", "revoke", "1").returncode == 1
 
 
 def test_a_database_that_is_down_is_503(api: Api) -> None:

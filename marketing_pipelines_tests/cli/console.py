@@ -1,6 +1,7 @@
 """The console script as a user calls it: a process, its exit code and what it prints."""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from marketing_pipelines.cli.main import main
+from marketing_pipelines.settings import get_settings
 
 COMMAND = Path(sys.executable).with_name("marketing-pipelines")
 
@@ -24,6 +26,30 @@ def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=240,
         check=False,
+    )
+
+
+def call_here(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The same as `call`, of the command's entry point in this process: six times faster.
+
+    Not for what a process decides when it starts: its definitions, signals, account and folder.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    code: int | str | None = 0
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(variables).items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["marketing-pipelines", *arguments])
+        get_settings.cache_clear()
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                main()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            get_settings.cache_clear()
+    return subprocess.CompletedProcess(
+        arguments, code if isinstance(code, int) else 0, out.getvalue(), err.getvalue()
     )
 
 

@@ -9,7 +9,7 @@ from marketing_pipelines import locations
 from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.freshness import stale_partitions
-from marketing_pipelines_tests.cli.console import call, refusal
+from marketing_pipelines_tests.cli.console import call_here, refusal
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -38,7 +38,7 @@ def findings(output: str) -> dict[str, str]:
 
 
 def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
-    done = call("doctor")
+    done = call_here("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert findings(done.stdout) == dict.fromkeys([*CHECKS, "marks"], "ok")
     assert (
@@ -50,20 +50,20 @@ def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
 def test_functions_beyond_reading_that_analysts_may_call_are_named(
     installation: Installation,
 ) -> None:
-    assert "analysts may call" not in call("doctor").stdout
+    assert "analysts may call" not in call_here("doctor").stdout
     installation.execute("grant execute on function pg_notify(text, text), lo_creat(int) to public")
     assert (
         "; analysts may call lo_creat, pg_notify until a superuser runs the statement on "
         "the page for operators (An external PostgreSQL)\n"
-    ) in call("doctor").stdout
+    ) in call_here("doctor").stdout
 
 
 def test_the_settings_of_the_running_up_are_compared_with_this_shell_s(
     installation: Installation,
 ) -> None:
     with running_up.noted(installation.settings):
-        same = call("doctor").stdout
-        other = call("doctor", MARKETING_ALERT_URLS="json://127.0.0.1:1").stdout
+        same = call_here("doctor").stdout
+        other = call_here("doctor", MARKETING_ALERT_URLS="json://127.0.0.1:1").stdout
     running = f"the running `up`, process {os.getpid()}, uses"
     assert f"{running} the same\n" in same
     assert f"{running} another MARKETING_ALERT_URLS, so what follows may not hold for it\n" in other
@@ -72,7 +72,7 @@ def test_the_settings_of_the_running_up_are_compared_with_this_shell_s(
 def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     installation: Installation,
 ) -> None:
-    done = call("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    done = call_here("doctor", MARKETING_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
@@ -102,7 +102,7 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
 def test_a_setting_that_cannot_work_is_a_problem(
     installation: Installation, name: str, value: str, check: str, sentence: str
 ) -> None:
-    done = call("doctor", **{name: value})
+    done = call_here("doctor", **{name: value})
     assert findings(done.stdout)[check] == "problem"
     assert sentence in done.stdout
 
@@ -110,12 +110,12 @@ def test_a_setting_that_cannot_work_is_a_problem(
 def test_no_secret_of_a_setting_is_told(installation: Installation) -> None:
     lake = "nothing://key:s3cr3t-of-the-lake@bucket"
     database = "postgresql://nobody@127.0.0.1:1/nothing?password=s3cr3t-of-the-database"
-    done = call("doctor", MARKETING_LAKE_URL=lake, MARKETING_DATABASE_URL=database)
+    done = call_here("doctor", MARKETING_LAKE_URL=lake, MARKETING_DATABASE_URL=database)
     assert "MARKETING_LAKE_URL nothing://key:…@bucket" in done.stdout
     assert "PostgreSQL at postgresql+psycopg://nobody@127.0.0.1:1/nothing?password=…" in done.stdout
-    refused = call("sessions", MARKETING_DATABASE_URL=database)
+    refused = call_here("sessions", MARKETING_DATABASE_URL=database)
     assert "password=…" in refused.stderr
-    memory = call("doctor", MARKETING_LAKE_URL="memory://key:s3cr3t-of-the-lake@bucket")
+    memory = call_here("doctor", MARKETING_LAKE_URL="memory://key:s3cr3t-of-the-lake@bucket")
     assert "ok       lake: memory://key:…@bucket" in memory.stdout
     for run in (done, refused, memory):
         assert "s3cr3t" not in run.stdout + run.stderr
@@ -124,14 +124,14 @@ def test_no_secret_of_a_setting_is_told(installation: Installation) -> None:
 def test_marks_that_nothing_will_ever_do_are_named(installation: Installation) -> None:
     with installation.engine.begin() as connection:
         stale_partitions.add(connection, "analytics/contact_activity", ["2014-12-30-23:00"])
-    done = call("doctor")
+    done = call_here("doctor")
     assert done.returncode == 1
     assert "1 marked partitions lie before the first day, 2015-01-01" in done.stdout
 
 
 def test_addresses_for_alerts_are_checked_without_being_told(installation: Installation) -> None:
-    assert "alerts stay in ops.alerts, undelivered" in call("doctor").stdout
-    done = call("doctor", MARKETING_ALERT_URLS="json://host/a,carrier-pigeon://T0KEN/b")
+    assert "alerts stay in ops.alerts, undelivered" in call_here("doctor").stdout
+    done = call_here("doctor", MARKETING_ALERT_URLS="json://host/a,carrier-pigeon://T0KEN/b")
     assert done.returncode == 1
     assert findings(done.stdout)["alerts"] == "problem"
     assert "address 2 (carrier-pigeon://…)" in done.stdout

@@ -17,7 +17,7 @@ from marketing_pipelines.querying import ask
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
-from marketing_pipelines_tests.cli.console import COMMAND, call, environment, refusal_here
+from marketing_pipelines_tests.cli.console import COMMAND, call_here, environment, refusal_here
 from marketing_pipelines_tests.conftest import databases, set_environment
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
@@ -244,7 +244,7 @@ def test_a_refused_permission_names_the_table_and_the_columns(
 
 @pytest.mark.parametrize("relation", ["analytics.daily_events", "lake.contact_activity"])
 def test_columns_of_equal_names_are_told_apart(filled: Installation, relation: str) -> None:
-    done = call(
+    done = call_here(
         "query", f"select 1 as n, 2 as n, 3 as n_2 from {relation} limit 1", "--format=json"
     )
     assert json.loads(done.stdout) == [{"n": 1, "n_2": 2, "n_2_2": 3}]
@@ -291,12 +291,14 @@ def test_instants_print_in_utc_in_every_format(filled: Installation, relation: s
     sql = f"select event_id, occurred_at from {relation} where event_id = 'e2'"
     expected = "2026-03-01T10:45:00.500000Z"
     zone = {"PGTZ": "Asia/Kolkata", "TZ": "Asia/Kolkata"}
-    printed = call("query", sql, **zone)
+    printed = call_here("query", sql, **zone)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout.split() == ["event_id", "occurred_at", "e2", expected]
-    rows = list(csv.DictReader(io.StringIO(call("query", sql, "--format", "csv", **zone).stdout)))
+    rows = list(
+        csv.DictReader(io.StringIO(call_here("query", sql, "--format", "csv", **zone).stdout))
+    )
     assert rows == [{"event_id": "e2", "occurred_at": expected}]
-    rows = json.loads(call("query", sql, "--format", "json", **zone).stdout)
+    rows = json.loads(call_here("query", sql, "--format", "json", **zone).stdout)
     assert rows == [{"event_id": "e2", "occurred_at": expected}]
 
 
@@ -328,19 +330,19 @@ def test_json_and_csv_keep_objects_and_nothing(filled: Installation) -> None:
         "select properties, source_type, 0.1::float8 as tenth, null::text as nothing"
         " from analytics.contact_activity where event_id = 'e2'"
     )
-    [row] = json.loads(call("query", sql, "--format", "json").stdout)
+    [row] = json.loads(call_here("query", sql, "--format", "json").stdout)
     assert row == {
         "properties": {"a": [1, {"b": None}]},
         "source_type": "campaign",
         "tenth": 0.1,
         "nothing": None,
     }
-    [line] = csv.DictReader(io.StringIO(call("query", sql, "--format", "csv").stdout))
+    [line] = csv.DictReader(io.StringIO(call_here("query", sql, "--format", "csv").stdout))
     assert json.loads(line["properties"]) == row["properties"]
     assert (line["tenth"], line["nothing"]) == ("0.1", "")
 
 
 def test_an_answer_without_rows_keeps_its_columns(filled: Installation) -> None:
     sql = "select event_type, event_count from analytics.daily_events where false"
-    assert call("query", sql, "--format", "csv").stdout == "event_type,event_count\n"
-    assert json.loads(call("query", sql, "--format", "json").stdout) == []
+    assert call_here("query", sql, "--format", "csv").stdout == "event_type,event_count\n"
+    assert json.loads(call_here("query", sql, "--format", "json").stdout) == []

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.cli.queues import duration
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines_tests.cli.console import call, refusal_here, start
+from marketing_pipelines_tests.cli.console import call_here, refusal_here, start
 from marketing_pipelines_tests.queueing.installed import drain, put, scalar
 
 
 def printed(*arguments: str) -> Any:
     """What the command prints when it is piped."""
-    done = call(*arguments)
+    done = call_here(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else done.stdout.strip()
 
@@ -33,12 +33,12 @@ def listed(*arguments: str) -> list[dict[str, str]]:
 
 def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
     put(queue, "write", 2)
-    assert [count["queue"] for count in listed("queues", "list")] == [
-        "crm-events", "default", "send-email", "send-push", "send-sms", "send-webhook",
-    ]  # fmt: skip
+    queues = ["crm-events", "default", "send-email", "send-push", "send-sms", "send-webhook"]
+    # The domain for tests has some of its own.
+    assert [row["queue"] for row in listed("queues", "list") if row["queue"] in queues] == queues
     assert printed("queues", "pause", "default") == "default is paused."
     assert printed("queues", "pause", "default") == "default was paused already."
-    count = listed("queues", "list")[1]
+    [count] = [row for row in listed("queues", "list") if row["queue"] == "default"]
     assert (count["waiting"], count["paused"]) == ("2", "true")
     assert float(count["oldest seconds"]) >= 0
     assert printed("queues", "resume", "default") == "default goes on."

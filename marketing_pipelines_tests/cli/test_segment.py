@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from marketing_pipelines_tests.cli.console import call, refusal_here
+from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.segments.test_evaluation import IN_BERN, NOW, Segments
 
@@ -29,22 +29,22 @@ def rule_file(folder: Path, name: str, rule: Any) -> str:
 
 
 def test_members_are_external_ids_one_a_line_in_order(segments: Segments) -> None:
-    done = call("segment", "members", rule_file(segments.folder, "r.json", {"all": []}), *AT)
+    done = call_here("segment", "members", rule_file(segments.folder, "r.json", {"all": []}), *AT)
     assert (done.returncode, done.stdout) == (0, "ann\nbob\n")
 
 
 def test_count_is_a_number_as_of_the_instant(segments: Segments) -> None:
     rule = rule_file(segments.folder, "r.json", OPENED)
-    assert call("segment", "count", rule, *AT).stdout == "1\n"
+    assert call_here("segment", "count", rule, *AT).stdout == "1\n"
     later = ("--organization", "acme", "--at", "2026-03-12T12:00:00+00:00")
-    assert call("segment", "count", rule, *later).stdout == "0\n"
+    assert call_here("segment", "count", rule, *later).stdout == "0\n"
 
 
 def test_of_several_files_each_line_carries_the_files_name(segments: Segments) -> None:
     one = rule_file(segments.folder, "one.json", IN_BERN)
     two = rule_file(segments.folder, "two.json", {"all": []})
-    assert call("segment", "count", one, two, *AT).stdout == f"{one}\t1\n{two}\t2\n"
-    listed = call("segment", "members", one, two, *AT).stdout
+    assert call_here("segment", "count", one, two, *AT).stdout == f"{one}\t1\n{two}\t2\n"
+    listed = call_here("segment", "members", one, two, *AT).stdout
     assert listed == f"{one}\tann\n{two}\tann\n{two}\tbob\n"
 
 
@@ -53,14 +53,14 @@ def test_check_names_what_is_wrong_in_each_file_and_ends_with_1(segments: Segmen
     misspelt = {"all": [IN_BERN, {"attribute": "cty", "op": "!=", "value": "Bern"}]}
     bad = rule_file(segments.folder, "bad.json", misspelt)
     broken = rule_file(segments.folder, "broken.json", '{"all": [')
-    done = call("segment", "check", good, bad, broken, "--organization", "acme")
+    done = call_here("segment", "check", good, bad, broken, "--organization", "acme")
     assert done.returncode == 1
     assert done.stdout.splitlines()[:2] == [
         f"{good}\tok",
         f"{bad}\tall[1].attribute: no contact has or has had 'cty'.",
     ]
     assert done.stdout.splitlines()[2].startswith(f"{broken}\tThe rule is not JSON: ")
-    assert call("segment", "check", good, "--organization", "acme").stdout == "ok\n"
+    assert call_here("segment", "check", good, "--organization", "acme").stdout == "ok\n"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_reference_means_the_other_segment_with_its_manual_members(segments: S
     segments.manual("bernese", "ann", "remove")
     segments.manual("bernese", "bob", "add")
     rule = rule_file(segments.folder, "r.json", {"segment": "bernese"})
-    assert call("segment", "members", rule, *AT).stdout == "bob\n"
+    assert call_here("segment", "members", rule, *AT).stdout == "bob\n"
 
 
 def test_a_cycle_is_named(segments: Segments, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +154,7 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
     segments.event("bob", "opened", "2026-03-09T11:00:00Z", properties={"client": "mail"})
     segments.manual("active", "bob", "add")
     segments.evaluate(NOW)
-    said = call("why", "--contact", "ann", "--segment", "active").stdout.splitlines()
+    said = call_here("why", "--contact", "ann", "--segment", "active").stdout.splitlines()
     assert said[0] == "ann is no member of active and never was."
     assert said[1] == "The rule does not hold now."
     assert said[2] == "Members are right up to 2026-03-10T12:00:00Z."
@@ -168,12 +168,12 @@ def test_why_shows_each_condition_with_the_row_that_decides(segments: Segments) 
         "  false not",
         '    true  {"segment": "base"}  ← a member since 2026-03-10T12:00:00Z',
     ]
-    by_hand = call("why", "--contact", "bob", "--segment", "active").stdout.splitlines()
+    by_hand = call_here("why", "--contact", "bob", "--segment", "active").stdout.splitlines()
     assert by_hand[:2] == [
         "bob is a member of active since 2026-03-10T12:00:00Z.",
         "It was put in by hand, which wins over the rule.",
     ]
-    assert call("why", "--contact", "eve", "--segment", "active").stdout.startswith(
+    assert call_here("why", "--contact", "eve", "--segment", "active").stdout.startswith(
         "eve is a member of active since 2026-03-10T12:00:00Z.\nThe rule holds now.\n"
     )
 
@@ -186,5 +186,5 @@ def test_analysts_read_segments_and_members(segments: Segments) -> None:
         " join segments.memberships m on m.segment_id = s.id and m.left_at is null"
         " join analytics.contacts c on c.id = m.contact_id"
     )
-    done = call("query", asked, "--format", "csv")
+    done = call_here("query", asked, "--format", "csv")
     assert done.stdout == "name,external_id\nPeople of Bern,ann\n"

@@ -2,9 +2,7 @@
 
 import datetime as dt
 
-import pytest
-
-from marketing_pipelines_tests.cli.console import call, printed_here
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 
 HOURS = "analytics/contact_activity"
@@ -12,7 +10,7 @@ HOURS = "analytics/contact_activity"
 
 def lines(*arguments: str) -> list[list[str]]:
     """What the command prints, its header left out, cut at two spaces and more."""
-    done = call(*arguments)
+    done = call_here(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return [line.split() for line in done.stdout.splitlines()[1:]]
 
@@ -32,16 +30,16 @@ def test_sessions_are_listed_newest_first_and_by_job(installation: Installation)
 
 
 def test_run_prints_how_many_partitions_only_where_the_job_has_them(
-    installation: Installation, capsys: pytest.CaptureFixture[str]
+    installation: Installation,
 ) -> None:
-    [row] = printed_here(capsys, "run", "operations/metrics").splitlines()[1:]
+    [row] = call_here("run", "operations/metrics").stdout.splitlines()[1:]
     assert [row.split()[0], row.split()[-1], len(row.split())] == [
         "operations/metrics",
         "COMPLETED",
         4,
     ]
     command = ("run", HOURS, "--partition", "2026-03-01-09:00", "--only")
-    assert printed_here(capsys, *command).splitlines()[1].split()[:2] == [HOURS, "1"]
+    assert call_here(*command).stdout.splitlines()[1].split()[:2] == [HOURS, "1"]
 
 
 def test_missed_lists_ticks_since_the_first_start_that_did_not_run(

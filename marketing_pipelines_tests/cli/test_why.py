@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketing_pipelines_tests.cli.console import call, refusal_here
+from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -24,7 +24,7 @@ def test_each_step_with_its_reason_and_what_is_next(world: ProgramWorld) -> None
         "  2026-03-02T10:05:00Z  hello (send_email): done  ← message 1 is queued, to be sent from "
         "2026-03-02T10:05:00Z on"
     )
-    assert call(*asked).stdout.splitlines() == [
+    assert call_here(*asked).stdout.splitlines() == [
         "c1 is in campaign welcome, which is active.",
         "It entered at 2026-03-02T10:00:00Z.",
         hello,
@@ -32,7 +32,7 @@ def test_each_step_with_its_reason_and_what_is_next(world: ProgramWorld) -> None
         "It is due since 2026-03-03T10:05:00Z: at the next pass it has completed the campaign.",
     ]
     world.move(at("03-03 10:05"))
-    assert call(*asked).stdout.splitlines() == [
+    assert call_here(*asked).stdout.splitlines() == [
         "c1 was in campaign welcome, which is active.",
         "It entered at 2026-03-02T10:00:00Z.",
         hello,
@@ -44,7 +44,7 @@ def test_each_step_with_its_reason_and_what_is_next(world: ProgramWorld) -> None
 def test_who_never_was_and_several_times(world: ProgramWorld) -> None:
     journey = world.program([("stop", "exit", {})], kind="journey", name="onboarding")
     asked = ("why", "--contact", "c1", "--journey", "onboarding")
-    assert call(*asked).stdout.splitlines() == [
+    assert call_here(*asked).stdout.splitlines() == [
         "c1 never was in journey onboarding, which is active.",
         "No trigger lets contacts into the journey: load one, or enrol the contact.",
     ]
@@ -56,7 +56,7 @@ def test_who_never_was_and_several_times(world: ProgramWorld) -> None:
         "  2026-03-02T10:05:00Z  stop (exit): exited  ← it came to an exit",
         "It exited at 2026-03-02T10:05:00Z: it came to an exit.",
     ]
-    assert call(*asked).stdout.splitlines() == [
+    assert call_here(*asked).stdout.splitlines() == [
         "c1 was in journey onboarding, which is active.",
         "Time 1:",
         *left,

@@ -11,7 +11,7 @@ from marketing_pipelines.domains.crm import organization_settings as settings
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.runs.tick import Tick
-from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
+from marketing_pipelines_tests.cli.console import call_here, refusal, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import run_probe
 
@@ -33,7 +33,7 @@ def stored(installation: Installation, organization: str = "acme") -> Any:
 
 
 def shown(organization: str = "acme") -> dict[str, list[str]]:
-    done = call("settings", "show", "--organization", organization)
+    done = call_here("settings", "show", "--organization", organization)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()[1:]]
     return {key: rest.split("  ") for key, rest in lines}
@@ -43,12 +43,12 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
     installation: Installation, numbers: dict[str, int]
 ) -> None:
     assert shown()["intent.decay_rate"][0] == "2"
-    done = call("settings", "set", "--organization", "acme", "intent.decay_rate", "3.5")
+    done = call_here("settings", "set", "--organization", "acme", "intent.decay_rate", "3.5")
     assert done.stdout.splitlines() == [
         "intent.decay_rate of organization acme is set.",
         "intent.decay_rate has no effect in this release.",
     ]
-    call("settings", "set", "--organization", str(numbers["acme"]), "quiet_hours",
+    call_here("settings", "set", "--organization", str(numbers["acme"]), "quiet_hours",
          '{"start": "21:00", "end": "08:00"}')  # fmt: skip
     assert stored(installation) == {
         "intent": {"decay_rate": 3.5},
@@ -60,7 +60,7 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
     assert (found.intent.decay_rate, found.intent.remove_below) == (3.5, 10)
     assert found.quiet_hours.start == "21:00"
     assert "set" in " ".join(shown()["intent.decay_rate"])
-    call("settings", "set", "--organization", "acme", "intent.decay_rate", "null")
+    call_here("settings", "set", "--organization", "acme", "intent.decay_rate", "null")
     assert "intent" not in stored(installation)
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_stored(
 def test_settings_that_make_sense_together_are_set_together(
     installation: Installation, numbers: dict[str, int]
 ) -> None:
-    done = call("settings", "set", "--organization", "acme", "quiet_hours", "22:00-07:00",
+    done = call_here("settings", "set", "--organization", "acme", "quiet_hours", "22:00-07:00",
                 "intent.high_above", "15", "intent.medium_above", "10",
                 "journeys.stale_after_days", "9")  # fmt: skip
     assert done.stdout.splitlines() == [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.faults.crowd import HOUR, NOW, Crowd
 from marketing_pipelines_tests.installation import Installation, instant
 
@@ -47,13 +47,13 @@ def test_a_rebuild_that_removes_more_than_half_waits_until_it_is_confirmed(crowd
     assert crowd.installation.rows("select error from ops.incidents") == [(WAITS,)]
 
     confirm = ("segment", "confirm", "guarded", "--organization", "acme")
-    assert call(*confirm).stdout == (
+    assert call_here(*confirm).stdout == (
         "Segment guarded will lose about 120 members at its next evaluation.\n"
     )
     crowd.evaluate_by_sensor(NOW + 6 * HOUR)
     assert crowd.numbers("guarded") == crowd.numbers("of the guarded") == numbers(1, 80)
     assert [kind for _, kind in crowd.alerts()] == ["first", "recovery"]
-    again = call(*confirm)
+    again = call_here(*confirm)
     assert again.returncode == 1
     assert "No rebuild of segment 'guarded' waits for a confirmation." in again.stderr
 
@@ -64,7 +64,7 @@ def test_a_confirmation_is_of_one_rule_and_not_of_the_next(crowd: Crowd) -> None
     crowd.rule("guarded", up_to(80))
     crowd.evaluate(NOW + HOUR)
     confirm = ("segment", "confirm", "guarded", "--organization", "acme")
-    assert call(*confirm).returncode == 0
+    assert call_here(*confirm).returncode == 0
     crowd.rule("guarded", up_to(10))
     crowd.evaluate(NOW + 2 * HOUR)
     assert crowd.numbers("guarded") == numbers(1, SIZE)

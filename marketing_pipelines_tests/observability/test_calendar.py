@@ -29,7 +29,7 @@ from marketing_pipelines.observability.calendar import (
     judge,
     occurrences,
 )
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 
 TICK = dt.datetime(2026, 3, 1, 10, 5, tzinfo=dt.UTC)
@@ -153,10 +153,12 @@ def test_a_stopped_schedule_is_shown_by_timetable_missed_and_health(
     assert found.stopped == ["operations__metrics_schedule"]
     assert "Stopped in the Dagster UI: operations__metrics_schedule." in found.reasons
     assert standing.stopped == {"operations__metrics_schedule"}
-    rows = [line.split() for line in call("timetable").stdout.splitlines()]
+    rows = [line.split() for line in call_here("timetable").stdout.splitlines()]
     assert {row[-4] for row in rows if "stopped" in row} == {"operations/metrics"}
     installation.execute("update ops.installation set started_at = now() - interval '3 hours'")
-    missed = [line for line in call("missed").stdout.splitlines() if "operations/metrics" in line]
+    missed = [
+        line for line in call_here("missed").stdout.splitlines() if "operations/metrics" in line
+    ]
     assert missed
     assert all("its schedule is stopped in the Dagster UI" in line for line in missed)
 

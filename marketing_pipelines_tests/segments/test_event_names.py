@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.stores.postgres import raw_cursor
-from marketing_pipelines_tests.cli.console import call, printed_here, refusal_here
+from marketing_pipelines_tests.cli.console import call_here, printed_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 
 KNOWN = (
@@ -121,7 +121,7 @@ def test_a_type_that_was_never_received_is_noted_with_those_that_look_like_it(
         " known: opened, purchase.",
     ]
     for command, printed in (("check", "ok\n"), ("count", "1\n")):
-        done = call("segment", command, path, "--organization", "acme")
+        done = call_here("segment", command, path, "--organization", "acme")
         assert (done.returncode, done.stdout) == (0, printed)
         assert done.stderr.splitlines() == expected
 
@@ -151,7 +151,7 @@ def test_the_first_500_keys_of_a_type_are_known_and_beyond_them_any_name_is(
         add(connection, "wide", [{f"k{number}": 1 for number in range(499)}], 1_000)
     rule = {"event": "wide", "where": [{"property": "other", "op": "exists"}]}
     asked = ("segment", "check", rule_file(tmp_path, rule), "--organization", "acme")
-    printed = call(*asked)
+    printed = call_here(*asked)
     assert (printed.returncode, "has or has had 'other'" in printed.stdout) == (1, True)
     with acme.engine.begin() as connection:
         add(connection, "wide", [{"l1": 1, "l2": 1, "l3": 1}], 1_001)
