@@ -14,6 +14,7 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.runs.tags import SCHEDULED_TAG
 from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, start, strike
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import SOAK, soak_only
 
 pytestmark = pytest.mark.fault
 
@@ -74,7 +75,14 @@ def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installat
     assert others <= {"SKIPPED_OVERLAP"}
 
 
-@pytest.mark.parametrize("off", [dt.timedelta(hours=3), dt.timedelta(hours=25), dt.timedelta(40)])
+@pytest.mark.parametrize(
+    "off",
+    [
+        dt.timedelta(hours=25),
+        pytest.param(dt.timedelta(hours=3), marks=[pytest.mark.soak, soak_only]),
+        pytest.param(dt.timedelta(days=40), marks=[pytest.mark.soak, soak_only]),
+    ],
+)
 def test_fault_18_after_the_daemon_was_off_a_job_catches_up_once_or_not_at_all(
     installation: Installation, off: dt.timedelta
 ) -> None:
@@ -90,7 +98,8 @@ def test_fault_18_after_the_daemon_was_off_a_job_catches_up_once_or_not_at_all(
 def test_fault_18_every_hour_that_was_missed_is_marked_and_none_is_lost(
     installation: Installation,
 ) -> None:
-    off = dt.timedelta(days=40)
+    days = 40 if SOAK else 3
+    off = dt.timedelta(days=days)
     now = dt.datetime.now(dt.UTC).replace(minute=0, second=30, microsecond=0)
     installation.execute("update ops.installation set started_at = :at", at=now - off)
     strike((now - off).isoformat(), now.isoformat(), location=REAL_JOBS)
@@ -99,7 +108,7 @@ def test_fault_18_every_hour_that_was_missed_is_marked_and_none_is_lost(
         " union select partition from analytics.finished_partitions where asset = :asset",
         asset="analytics/contact_activity",
     )
-    missed = {f"{now - dt.timedelta(hours=n):%Y-%m-%d-%H}:00" for n in range(1, 40 * 24 + 1)}
+    missed = {f"{now - dt.timedelta(hours=n):%Y-%m-%d-%H}:00" for n in range(1, days * 24 + 1)}
     assert missed <= {key for (key,) in rows}
 
 
@@ -152,7 +161,7 @@ def test_fault_19_the_skew_of_the_servers_clock_is_measured_and_a_minute_is_a_pr
         doctor.check_clock(here)
 
 
-@pytest.mark.parametrize("skew", [-90, 90])
+@pytest.mark.parametrize("skew", [-90, pytest.param(90, marks=[pytest.mark.soak, soak_only])])
 def test_fault_19_a_daemon_whose_clock_differs_from_the_servers_strikes_once(
     installation: Installation, skew: int
 ) -> None:
@@ -174,6 +183,8 @@ def test_fault_21_an_edited_clock_does_not_run_for_the_past(installation: Instal
     assert runs_of("once") == [*instants("10:00"), dt.datetime(2026, 3, 2, 10, 30, tzinfo=dt.UTC)]
 
 
+@pytest.mark.soak
+@soak_only
 def test_fault_21_a_clock_that_was_off_does_not_run_for_the_past(
     installation: Installation,
 ) -> None:
