@@ -31,8 +31,11 @@ class JobFiles:
 
 
 def files_of(job: Job) -> JobFiles:
-    """Returns the files behind a job: those of the functions and classes of the domains that it
-    reaches, and the SQL files that text in them names."""
+    """Returns the files behind a job.
+
+    They are those of the functions and classes of the domains that it reaches, and the SQL files
+    that text in them names.
+    """
     found: dict[Path, None] = {}
     seen = {(job.module, job.key.rpartition("/")[2])}
     modules = [job.module]

@@ -51,8 +51,10 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
-    """Returns notes on an earlier first day, on steps that hold contacts, and on rules about events
-    that never came; later files may mend the last two."""
+    """Returns notes on the first day, on held steps and on rules about unknown events.
+
+    Later files may mend the last two.
+    """
     from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
