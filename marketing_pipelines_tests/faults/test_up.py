@@ -206,8 +206,11 @@ def test_a_new_up_ends_what_is_left_where_the_guard_was_killed_too(
         left = marked(folder)
         assert len(left) > 4
         with Running.up(ports=(running.port, running.api_port)) as following:
-            assert following.said("processes of an `up` that was killed are ended")
+            # Until then the web server that was left answers in place of the new one.
+            ended = "processes of an `up` that was killed are ended"
+            until(lambda: following.said(ended), what="the new up to end what is left")
             assert not [p for p in left if is_alive(p)]
+            until(following.answers, what="the new web server to answer")
             assert [p.ppid() for p in daemons(folder)] == [following.process.pid]
 
 
