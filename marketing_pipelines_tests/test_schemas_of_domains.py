@@ -36,7 +36,7 @@ READING = r"(?:from|join|using|copy|analyze|exists)"
 
 @cache
 def statement_parts() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Where statements write to and read from a table of a schema, or call a function of one."""
+    """The patterns of statements that write to or read from a schema, or call its functions."""
     load_tables()
     schemas = "|".join(sorted({str(table.schema) for table in metadata.tables.values()}))
     name = rf"(?:only\s+)?({schemas})\.\w+"

@@ -1,4 +1,4 @@
-"""What the step engine knows of kinds of program, and where it says when an enrolment is due."""
+"""The step engine knows kinds of program by `ProgramKind` alone, and says once what is due."""
 
 from importlib import resources
 from pathlib import Path
