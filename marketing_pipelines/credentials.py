@@ -49,7 +49,7 @@ def of_settings(settings: Settings) -> tuple[str, ...]:
         if "://" in value:
             found |= set(_of_url(value))
         elif _SECRET_SETTING.search(name):
-            found.add(value)
+            found |= {value, *(one.strip() for one in value.split(","))}
     return _longest_first(found)
 
 

@@ -129,8 +129,14 @@ class Settings(BaseSettings):
         default=None,
         min_length=32,
         repr=False,
-        description="Key that signs the cookies of `/admin`, at least 32 characters; several API "
-        "processes need the same. Unset: a generated one in the data folder.",
+        description="Key that signs the cookies of `/admin` and the links in messages, at least 32 "
+        "characters; all processes need the same. Unset: a generated one in the data folder.",
+    )
+    old_secret_keys: str | None = Field(
+        default=None,
+        repr=False,
+        description="Former values of `MARKETING_SECRET_KEY`, comma separated, oldest first: "
+        "links in messages that were signed with one stay valid.",
     )
     cron_secret: str | None = Field(
         default=None,
@@ -220,6 +226,13 @@ class Settings(BaseSettings):
             raise ValueError("it does not look like https://host or https://host:port")
         return value
 
+    @field_validator("old_secret_keys")
+    @classmethod
+    def _names_keys(cls, value: str | None) -> str | None:
+        if value is not None and any(len(key.strip()) < 32 for key in value.split(",")):
+            raise ValueError("one of its keys is shorter than 32 characters")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _names_networks(cls, value: str | None) -> str | None:
@@ -282,6 +295,11 @@ class Settings(BaseSettings):
         """The `Origin` headers that browsers send with forms of the public addresses."""
         urls = [urlsplit(url.lower()) for url in self.public_urls]
         return {f"{url.scheme}://{url.netloc}" for url in urls}
+
+    @property
+    def earlier_secret_keys(self) -> list[str]:
+        """The former keys whose signatures stay valid, oldest first."""
+        return [key.strip() for key in (self.old_secret_keys or "").split(",") if key.strip()]
 
     @property
     def proxy_networks(self) -> list[str]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from marketing_pipelines.api import answers, health, jobs, queues
 from marketing_pipelines.api.admission import Admission
-from marketing_pipelines.api.cookies import Signer, secret_key
+from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
 from marketing_pipelines.api.pages import door
@@ -18,6 +18,7 @@ from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.domains import load_tasks
+from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import Settings
 
 ROUTERS = (

@@ -1,16 +1,12 @@
 """Signing in: a token is shown once, and a signed cookie stands for it afterwards."""
 
-import contextlib
 import datetime as dt
-import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
 from itsdangerous import BadData, URLSafeSerializer
 
 from marketing_pipelines.api.user_sessions import VALID_FOR
-from marketing_pipelines.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -65,26 +61,3 @@ class Signer:
     @staticmethod
     def _text(signed: str | bytes) -> str:
         return signed if isinstance(signed, str) else signed.decode()
-
-
-def secret_key(settings: Settings) -> str:
-    """`MARKETING_SECRET_KEY`, or the one kept in the data folder, made at first use."""
-    if settings.secret_key is not None:
-        return settings.secret_key
-    path = settings.data_dir / "secret_key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_once(path, secrets.token_urlsafe(48))
-    return path.read_text(encoding="ascii")
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Whole or not at all, readable by its owner only; of two at once the first stays."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()

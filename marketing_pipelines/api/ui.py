@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from marketing_pipelines.api import answers
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.app import utc_now
-from marketing_pipelines.api.cookies import Signer, secret_key
+from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.guard import UiGuard
 from marketing_pipelines.api.hosts import KnownHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
@@ -25,6 +25,7 @@ from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.serving import serve
 from marketing_pipelines.api.site import UI, Site
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
+from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import Settings
 
 

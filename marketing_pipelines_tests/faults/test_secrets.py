@@ -35,7 +35,7 @@ PASSWORD, TOKEN, KEY_OF_SENTRY = "tiger-in-the-tank", "T0KENofTheHook", "ffee00s
 OTHERS = {
     name: f"planted-{name}-value-of-more-than-32-characters"
     for name in Settings.model_fields
-    if name in ("cron_secret", "secret_key")
+    if name in ("cron_secret", "secret_key", "old_secret_keys")
 }
 SECRETS = [PASSWORD, TOKEN, KEY_OF_SENTRY, *OTHERS.values()]
 
