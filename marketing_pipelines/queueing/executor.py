@@ -23,6 +23,8 @@ from marketing_pipelines.runs import sentry
 # A domain that cannot be imported is mended sooner or later; its tasks wait.
 PUT_OFF_SECONDS = 60.0
 PAUSES_BETWEEN_TRIES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+# The rest of an attempt's time is for settling.
+SHARE_TO_WORK = 0.9
 MAX_SENTENCE_LENGTH, MAX_TRACEBACK_LENGTH = 2_000, 20_000
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Attempt:
 
     Attributes:
         failed_before: Attempts that ended before this one.
+        worker_stops: Set when the worker process begins to stop.
         start_by: Until when the first line must run; None: no limit on starts.
     """
 
@@ -47,6 +50,7 @@ class Attempt:
     payload: dict[str, Any]
     failed_before: int
     engine: sa.Engine
+    worker_stops: threading.Event
     start_by: float | None = None
     started_late: bool = field(default=False, init=False)
     _thread: int | None = field(default=None, init=False)
@@ -73,13 +77,16 @@ class Attempt:
             self.started_late = True
             self.release(0.0)
             return
+        now, limit = time.monotonic(), task.timeout.total_seconds()
         context = TaskContext(
             claim=self.claim,
             queue=self.queue.name,
             attempt=self.number,
             is_last=self.number >= self.queue.retry.attempts,
             engine=self.engine,
-            deadline=time.monotonic() + task.timeout.total_seconds(),
+            deadline=now + limit,
+            worker_stops=self.worker_stops,
+            return_by=now + limit * SHARE_TO_WORK,
         )
         try:
             self._call(task, context)
@@ -90,7 +97,7 @@ class Attempt:
         except (Exception, SystemExit) as error:
             self.settle_failure(error)
         except _OutOfTime:
-            self.settle_failure(out_of_time(task.timeout.total_seconds(), task.name))
+            self.settle_failure(out_of_time(limit, task.name))
         else:
             if not context.finished:
                 self._settle(outcomes.finish)

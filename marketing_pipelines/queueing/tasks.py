@@ -37,6 +37,9 @@ class TaskContext:
     Attributes:
         attempt: Counts from 1.
         is_last: Whether a failure now makes it a dead letter.
+        deadline: Monotonic time at which the attempt is stopped.
+        worker_stops: Set when the worker process begins to stop.
+        return_by: Monotonic time from which the attempt is nearly out of time.
     """
 
     claim: Claim
@@ -45,12 +48,22 @@ class TaskContext:
     is_last: bool
     engine: sa.Engine
     deadline: float
+    worker_stops: threading.Event
+    return_by: float
     finished: bool = field(default=False, init=False)
 
     @property
     def task_id(self) -> int:
         """The task's number."""
         return self.claim.task_id
+
+    def should_return(self) -> bool:
+        """Returns true once the worker stops or nine tenths of the attempt's time are over.
+
+        A task that works through a list looks at it between two entries and leaves the rest for
+        the next task: the process ends seconds later, whatever is under way.
+        """
+        return self.worker_stops.is_set() or time.monotonic() >= self.return_by
 
     def progress(self, fraction: float) -> None:
         """Shows how much is done, 0 to 1; the task's state has it at once.

@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import logging
 import signal
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,8 @@ class Process:
     exit_code: int = field(default=0, init=False)
     stuck: bool = field(default=False, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    # The same for the threads of tasks.
+    _stops: threading.Event = field(default_factory=threading.Event, init=False)
 
     def run(self) -> None:
         """Works.
@@ -86,7 +89,7 @@ class Process:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._stop)
         # Only now a signal ends it in order.
         print(self.greeting, flush=True)
         connector = _Connector(
@@ -137,6 +140,10 @@ class Process:
                 await asyncio.wait_for(self._stopping.wait(), RECONNECT_AFTER)
         stop.cancel()
 
+    def _stop(self) -> None:
+        self._stops.set()
+        self._stopping.set()
+
     async def _stop_with_us(self, worker: Worker) -> None:
         await self._stopping.wait()
         worker.stop()
@@ -160,6 +167,7 @@ class Process:
             payload,
             job.attempts,
             self.engine,
+            self._stops,
             start_by,
         )
         known = tasks.declared().get(task)
@@ -190,7 +198,7 @@ class Process:
     def _end(self, attempt: Attempt, why: str) -> None:
         _logger.error("%s %s: the worker ends.", attempt, why)
         self.exit_code = 1
-        self._stopping.set()
+        self._stop()
 
     async def _keep_house(self) -> None:
         """Takes tasks from workers that are gone; any of the processes may do so."""
@@ -229,7 +237,7 @@ class Process:
             except sa.exc.SQLAlchemyError as error:
                 _logger.warning("Looking for what is due failed: %s", describe(error).error)
             await asyncio.sleep(0.2)
-        self._stopping.set()
+        self._stop()
 
 
 class _Connector(procrastinate.PsycopgConnector):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.due import may_go
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
-from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport
+from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport, send_batch
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
 from marketing_pipelines.domains.delivery.transports import Outbox
 from marketing_pipelines.domains.lifecycle import steps
@@ -249,7 +249,7 @@ def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> No
         " create trigger pause after update on delivery.messages for each statement"
         " execute function pause()"
     )
-    assert world.send() == SendingReport(claimed=3, paused=3)
+    assert world.send() == SendingReport(claimed=3, returned=3)
     assert world.rows("select id, state, attempts, leased_until from delivery.messages") == [
         (number, "queued", 0, None) for number in numbers
     ]
@@ -281,6 +281,27 @@ def test_a_worker_that_wakes_up_after_its_lease_cannot_settle(world: World) -> N
         ("sent", 2, NOW + LEASE)
     ]
     assert len(files()) == 3
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_stopping_worker_finishes_one_message_and_queues_the_rest_again(
+    world: World, repeatable: bool
+) -> None:
+    numbers = world.messages(world.contacts(4))
+    transport = Recorder(repeatable=repeatable)
+    stopped = send_batch(
+        world.engine.begin,
+        "email",
+        transport,
+        clock=lambda: NOW,
+        should_return=lambda: len(transport.taken) == 2,
+    )
+    assert stopped == SendingReport(claimed=4, sent=2, returned=2)
+    assert world.rows("select state, attempts from delivery.messages order by id") == [
+        ("sent", 1), ("sent", 1), ("queued", 0), ("queued", 0),
+    ]  # fmt: skip
+    assert world.send(transport=transport) == SendingReport(claimed=2, sent=2)
+    assert [message.id for message in transport.taken] == numbers
 
 
 def test_a_transport_in_trouble_keeps_what_it_sent_and_gives_the_rest_back(world: World) -> None:

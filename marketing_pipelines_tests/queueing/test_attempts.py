@@ -1,6 +1,7 @@
 """How an attempt ends, in this process, without a worker around it."""
 
 import datetime as dt
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -8,12 +9,13 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.queueing import outcomes, tasks
+from marketing_pipelines.queueing import outcomes, queues, tasks
 from marketing_pipelines.queueing.counts import task_state
 from marketing_pipelines.queueing.dead_letters import dead_letters
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.executor import Attempt, describe
 from marketing_pipelines.queueing.outcomes import Claim, TaskLostError
+from marketing_pipelines.queueing.workers import Process, Share
 from marketing_pipelines_tests.queueing.installed import calls, put, recording, scalar
 from marketing_pipelines_tests.waiting import until
 
@@ -39,6 +41,7 @@ class FakeWorker:
             row.args,
             row.attempts,
             self.engine,
+            threading.Event(),
         )
 
     def fall_silent(self) -> None:
@@ -177,6 +180,19 @@ def test_a_task_that_takes_too_long_is_stopped_and_has_failed(queue: sa.Engine) 
     assert state is not None
     assert state.error == "recording/sleep_in_steps was stopped after 1 s, the time it may take."
     assert state.progress == 0.5
+
+
+def test_a_task_sees_that_its_time_is_nearly_over(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "return_in_time")
+    hired(queue).fetch().perform()
+    assert calls(queue) == [(task_id, 1)]
+
+
+def test_a_task_sees_that_its_worker_stops(queue: sa.Engine) -> None:
+    [task_id] = put(queue, "stop_worker")
+    Process(queue, [Share(queues.DEFAULT, concurrency=1, per_second=None)]).run()
+    assert calls(queue, "task_id, attempt, pid") == [(task_id, 1, os.getpid())]
+    assert state_of(queue, task_id) == ("completed", 1)
 
 
 def test_a_statement_ends_with_the_task_s_time(queue: sa.Engine) -> None:

@@ -32,7 +32,8 @@ class SendingReport:
 
     Attributes:
         claimed: Messages in it; none: nothing is due.
-        paused: Those left where they are, for their program was paused at that very moment.
+        returned: Those queued again, since their program was paused after the claim or the worker
+            stops.
         lost: Those whose lease ran out meanwhile: another sends them.
     """
 
@@ -41,7 +42,7 @@ class SendingReport:
     suppressed: int = 0
     failed: int = 0
     unknown: int = 0
-    paused: int = 0
+    returned: int = 0
     lost: int = 0
 
 
@@ -52,6 +53,7 @@ def send_batch(
     *,
     clock: Clock,
     limit: int = BATCH,
+    should_return: Callable[[], bool] = lambda: False,
 ) -> SendingReport:
     """Sends messages of a channel that are due.
 
@@ -59,6 +61,8 @@ def send_batch(
         begin: Opens a transaction; the messages go out between two.
         clock: Tells the time of sending; it goes on while a batch is sent.
         limit: Most messages to take.
+        should_return: Asked before each message; once true, the rest is queued again and its
+            attempt does not count.
 
     Raises:
         Exception: what the transport raised for a reason of its own. What went out before is
@@ -77,12 +81,13 @@ def send_batch(
     batch = _Batch(begin, transport, clock)
     trouble: Exception | None = None
     for message in claimed:
-        if trouble is None:
+        if trouble is None and not should_return():
             try:
                 batch.send(message, orders[message.id])
+                continue
             except Exception as error:
                 trouble = error
-        if trouble is not None and message.id not in batch.ends:
+        if message.id not in batch.ends:
             batch.end(message, intents.QUEUED)
     report = batch.report()
     if trouble is not None:
@@ -170,7 +175,7 @@ class _Batch:
             suppressed=self._counts["suppressed"],
             failed=self._counts["failed"],
             unknown=self._counts[intents.UNKNOWN],
-            paused=self._counts[intents.QUEUED],
+            returned=self._counts[intents.QUEUED],
             lost=self._counts["lost"],
         )
 

@@ -1,8 +1,8 @@
 """Tasks that send the due messages of one channel; the messages themselves are rows.
 
-A task works for a few seconds and leaves the rest to the next, so that a worker that is told to
-stop has little in hand. It asks for help while batches are full, and for a task at the time when
-the next message is due.
+A task works for a few seconds and leaves the rest to the next; while its worker stops, it finishes
+one message and queues the others again. It asks for help while batches are full, and for a task at
+the time when the next message is due.
 """
 
 import datetime as dt
@@ -74,8 +74,11 @@ def _send(channel: str, context: TaskContext) -> None:
 
     transport = Outbox(get_settings().outbox_folder)
     end = time.monotonic() + SECONDS_PER_ROUND
-    while time.monotonic() < end:
-        if send_batch(context.begin, channel, transport, clock=_now).claimed < BATCH:
+    while time.monotonic() < end and not context.should_return():
+        report = send_batch(
+            context.begin, channel, transport, clock=_now, should_return=context.should_return
+        )
+        if report.claimed < BATCH:
             break
         with context.begin() as connection:
             ring_at(connection, channel, None)

@@ -83,6 +83,24 @@ def sleep(context: TaskContext, number: int, seconds: float) -> None:
 
 
 @task(queue=DEFAULT)
+def stop_worker(context: TaskContext, number: int) -> None:
+    """Stops the process that calls it, as an operator does, and returns when it should."""
+    assert not context.should_return()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert context.worker_stops.wait(60)
+    if context.should_return():
+        record(context, number)
+
+
+@task(queue=DEFAULT, timeout=timedelta(seconds=0.2))
+def return_in_time(context: TaskContext, number: int) -> None:
+    """Works until its time is nearly over."""
+    while not context.should_return():
+        time.sleep(0.005)
+    record(context, number)
+
+
+@task(queue=DEFAULT)
 def kill_worker(context: TaskContext, number: int) -> None:
     """Ends the process that calls it."""
     record(context, number)
