@@ -1,6 +1,7 @@
 """One real PostgreSQL for the whole test run, a fresh database for every test that asks for one."""
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -25,10 +26,28 @@ from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.phases import Phases
 from marketing_pipelines_tests.programs import Programs, empty
 from marketing_pipelines_tests.queueing.installed import TABLE, install
+from marketing_pipelines_tests.scale import SOAK
 
 TEMPLATE = "marketing_template"
 DAGSTER_TEMPLATE = "dagster_template"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def _import_definitions() -> None:
+    """Imports the definitions of all tests, with the partitions of a few years.
+
+    Each run of a job without partitions lists those of the assets that it reads: since 2015, the
+    default, these are 100,000 hours and a second. `make soak` keeps the default.
+    """
+    if not SOAK:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MARKETING_FIRST_DAY", "2024-01-01")
+            get_settings.cache_clear()
+            importlib.import_module("marketing_pipelines.definitions")
+            get_settings.cache_clear()
+
+
+_import_definitions()
 
 
 @pytest.fixture(scope="session")

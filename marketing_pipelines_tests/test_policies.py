@@ -1,6 +1,7 @@
 """Policies: what `jobs.toml` may say, what it changes, and the sentence where it is wrong."""
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,24 @@ from marketing_pipelines_tests.runs.test_tick import all_sessions, delays_of
 
 WAREHOUSE, DAYS = "analytics/warehouse", "analytics/event_aggregates"
 HISTORY = "upkeep/run_history"
+# Definitions follow `jobs.toml` as it is when a process imports them.
+LOOK = """
+import json
+
+from marketing_pipelines.definitions import defs
+from marketing_pipelines_tests.cli.console import call_here
+
+repository = defs.get_repository_def()
+schedules = [(schedule.name, schedule.cron_schedule) for schedule in repository.schedule_defs]
+seen = {
+    "schedules": sorted(pair for pair in schedules if "analytics" in pair[0]),
+    "has_job": repository.has_job("analytics__event_aggregates_job"),
+    "timetable": call_here("timetable").stdout,
+    "run": call_here("run", "upkeep/run_history").returncode,
+    "missed": call_here("missed", "--all").stdout,
+}
+print(json.dumps(seen))
+"""
 
 
 def write(text: str) -> Path:
@@ -200,25 +219,20 @@ def test_up_does_not_start_with_a_key_that_there_is_not(environment: dict[str, s
 def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Installation) -> None:
     off = "".join(f'["{job}"]\nenabled = false\n' for job in (DAYS, HISTORY))
     write(f'{off}["analytics/contact_activity"]\ncron = "7 * * * *"\n')
-    program = (
-        "from marketing_pipelines.definitions import defs\n"
-        "r = defs.get_repository_def()\n"
-        "print(sorted((s.name, s.cron_schedule) for s in r.schedule_defs if 'analytics' in s.name))"
-        "\nprint(r.has_job('analytics__event_aggregates_job'))\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", LOOK], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == [
-        "[('analytics__campaign_daily_stats_schedule', '0 2 * * *'),"
-        " ('analytics__contact_activity_schedule', '7 * * * *'),"
-        " ('analytics__monthly_usage_schedule', '0 3 1 * *')]",
-        "True",
+    seen = json.loads(done.stdout)
+    assert seen["schedules"] == [
+        ["analytics__campaign_daily_stats_schedule", "0 2 * * *"],
+        ["analytics__contact_activity_schedule", "7 * * * *"],
+        ["analytics__monthly_usage_schedule", "0 3 1 * *"],
     ]
-    lines = [line.split() for line in call("timetable").stdout.splitlines()]
+    assert seen["has_job"]
+    lines = [line.split() for line in seen["timetable"].splitlines()]
     assert [line[6] for line in lines if DAYS in line] == ["off"]
-    assert call("run", HISTORY).returncode == 0
-    missed = {line.split()[1] for line in call("missed", "--all").stdout.splitlines()}
+    assert seen["run"] == 0
+    missed = {line.split()[1] for line in seen["missed"].splitlines()}
     assert not missed & {DAYS, HISTORY}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 
 # Around every change of the clocks in New York and on Lord Howe, and around the year's end.
 RANGES = [
@@ -54,6 +54,8 @@ def events(events_file: Path) -> pd.DataFrame:
     return frame[near & kept]
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.timeout(900)
 def test_days_and_months_are_those_of_the_zone(
     events: pd.DataFrame,

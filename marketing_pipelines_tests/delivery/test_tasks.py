@@ -20,9 +20,10 @@ from marketing_pipelines.queueing.queues import declared
 from marketing_pipelines.stores import intents
 from marketing_pipelines_tests.delivery.world import NOW, World, files, outbox
 from marketing_pipelines_tests.queueing.installed import drain, workers
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-MANY = 1_500
+MANY = 1_500 if SOAK else 200
 
 
 def jobs(world: World) -> list[tuple[Any, ...]]:

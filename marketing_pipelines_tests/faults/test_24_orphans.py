@@ -41,7 +41,7 @@ def test_fault_24_orphans_are_kept_and_counted_raw_and_a_warning_names_their_cam
         *events("more delivered", sent=1, delivered=2),
     ]
     assert installation.load_events(tmp_path, rows).loaded == len(rows)
-    installation.run_marked()
+    installation.run("analytics/campaign_daily_stats", DAY)
     assert installation.rows("select count(*) from analytics.contact_activity") == [(len(rows),)]
     assert installation.rows(
         "select external_id, sent, delivered, opened, clicked"

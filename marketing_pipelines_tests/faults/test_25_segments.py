@@ -25,6 +25,7 @@ from marketing_pipelines_tests.faults.crowd import (
 )
 from marketing_pipelines_tests.faults.test_kill import locks_held
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -292,7 +293,11 @@ def after_the_first_organization(
 
 @pytest.mark.parametrize(
     "moment",
-    [before_anything_is_written, in_the_last_segment, after_the_first_organization],
+    [
+        after_the_first_organization,
+        pytest.param(before_anything_is_written, marks=[pytest.mark.soak, soak_only]),
+        pytest.param(in_the_last_segment, marks=[pytest.mark.soak, soak_only]),
+    ],
 )
 def test_two_evaluators_at_once_of_which_one_is_killed_leave_one_truth(
     installation: Installation, tmp_path: Path, moment: Moment

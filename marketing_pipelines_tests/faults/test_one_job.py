@@ -17,6 +17,7 @@ from marketing_pipelines_tests.faults import worker
 from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -138,7 +139,12 @@ def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
 
 
 @pytest.mark.parametrize(
-    "work", [worker.sleep_in_python, worker.sleep_in_sql, worker.sleep_in_duckdb]
+    "work",
+    [
+        worker.sleep_in_sql,
+        worker.sleep_in_duckdb,
+        pytest.param(worker.sleep_in_python, marks=[pytest.mark.soak, soak_only]),
+    ],
 )
 def test_fault_10_work_that_exceeds_its_time_stops_and_frees_its_lock(
     installation: Installation, work: Callable[..., None], tmp_path: Path

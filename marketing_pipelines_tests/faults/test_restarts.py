@@ -21,8 +21,8 @@ from marketing_pipelines_tests.naive import assert_counted, event
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
-SECONDS, PAUSE = (600, (5.0, 40.0)) if SOAK else (15, (3.0, 6.0))
-HOURS, BATCHES = (24 * 5, 40) if SOAK else (12, 6)
+SECONDS, PAUSE = (600, (5.0, 40.0)) if SOAK else (8, (2.0, 4.0))
+HOURS, BATCHES = (24 * 5, 40) if SOAK else (6, 3)
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
 pytestmark = [pytest.mark.fault, pytest.mark.soak, pytest.mark.timeout(SECONDS + 1_500)]

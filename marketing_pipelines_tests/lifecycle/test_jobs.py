@@ -116,7 +116,7 @@ def test_no_job_that_is_run_again_or_backfilled_writes_an_intent(
     run_all(ticks)
     intents = written(world)
     assert [len(rows) for rows in intents] == [3 * 4 * 3, 3 * 4, 3 * 4 * 5]
-    run_all(ticks if SOAK else ticks[::2])
+    run_all(ticks if SOAK else ticks[1:2])
     assert written(world) == intents
 
 

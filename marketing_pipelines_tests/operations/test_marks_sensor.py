@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.runs.tags import ONLY_MARKED_TAG
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
+from marketing_pipelines_tests.scale import soak_only
 
 JOB = "analytics__contact_activity_job"
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -95,6 +97,8 @@ def test_a_newer_mark_is_asked_for_at_once(installation: Installation, tmp_path:
     assert asked_for(evaluate(installation)) == asked_for(first)
 
 
+@pytest.mark.soak
+@soak_only
 def test_asking_and_doing_comes_to_rest_with_everything_counted(
     installation: Installation, tmp_path: Path
 ) -> None:

