@@ -227,7 +227,7 @@ def segments(bench: Bench) -> None:
     for _ in range(bench.repeat):
         site.execute("update segments.evaluations set evaluated_at = null")
         again.append(evaluate(at)["seconds"])
-    add(Measured("50 segments, everybody again", again, "s", 45, note="nobody enters or leaves"))
+    add(Measured("50 segments, all contacts again", again, "s", 45, note="no contact enters"))
     few, nothing = [], []
     for number in range(bench.repeat):
         new = segment_world.NEW_EVENTS
@@ -268,7 +268,7 @@ def steps(bench: Bench) -> None:
     add(Measured("send step", rates, "contacts/s", 40_000, at_least=True, note=note))
     add(Measured("the same by a loop", [by_row], "contacts/s", note="a commit for each contact"))
     ratio = [rate / by_row for rate in rates]
-    add(Measured("send step beside the loop", ratio, "×", 40, at_least=True))
+    add(Measured("send step compared with the loop", ratio, "×", 40, at_least=True))
     add(Measured("send step, memory", memory, "MB", note="above idle"))
     add(Measured("nothing due", nothing, "s", 0.05, note=f"at {enrolments:,} enrolments"))
 
