@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle import step_schema
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.job_sources import covering_test, files_of, purpose, sensor_file
 from marketing_pipelines.locations import PACKAGE, checkout
@@ -76,7 +76,7 @@ def pages(connection: sa.Connection) -> dict[str, str]:
         "data-dictionary.md": data_dictionary(connection),
         "segment-rule.schema.json": json.dumps(rules.json_schema(), indent=2) + "\n",
         "settings.md": settings_table(),
-        "step.schema.json": json.dumps(steps.json_schema(), indent=2) + "\n",
+        "step.schema.json": json.dumps(step_schema.json_schema(), indent=2) + "\n",
         "timetable.md": timetable(),
     }
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from marketing_pipelines_tests.segments.naive import bucket
+
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 LATEST = dt.timedelta(hours=72)
 UNITS = {"min": "minutes", "h": "hours", "d": "days"}
@@ -39,7 +41,7 @@ class Message(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a step came to; `reason` without the number of an event."""
+    """What a step came to; `reason` without the number of an event, of a split the way."""
 
     outcome: str
     reason: str | None
@@ -129,6 +131,7 @@ class Enrolment:
 class World:
     """Everything of one organization."""
 
+    name: str = ""
     programs: list[Program] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
     enrolments: list[Enrolment] = field(default_factory=list)
@@ -285,6 +288,8 @@ class World:
                 )
         elif step.type == "branch":
             outcome = "yes" if holds(step.config["rule"], enrolment.contact, tick) else "no"
+        elif step.type == "split":
+            outcome, reason = "way", self._way(enrolment, step)["name"]
         elif step.type == "wait_for":
             came = any(self._events(enrolment, step, tick))
             outcome, reason = ("yes", "event") if came else ("no", "time is out")
@@ -301,6 +306,16 @@ class World:
         enrolment.results.setdefault(step.name, Result(outcome, reason, tick))
         self._lead_on(enrolment, step, outcome, tick)
 
+    def _way(self, enrolment: Enrolment, step: Step) -> dict[str, Any]:
+        """The way of a split whose share holds the contact's bucket."""
+        program = enrolment.program
+        left = bucket(self.name, enrolment.contact.name, program.kind, program.name, step.name)
+        for way in step.config["ways"]:
+            left -= way["percent"] * 100
+            if left < 0:
+                return dict(way)
+        raise AssertionError(step.config)
+
     def _same_message(self, enrolment: Enrolment, step: Step) -> Iterator[Message]:
         wanted = (enrolment.program.name, step.name, enrolment.contact.name, enrolment.rotation)
         return (message for message in self.messages if message[:4] == wanted)
@@ -310,13 +325,14 @@ class World:
         place = names.index(step.name)
         target = step.config.get("next")
         if step.enabled:
-            target = step.config.get(outcome) or target
+            own = self._way(enrolment, step).get("next") if outcome == "way" else None
+            target = own or step.config.get(outcome) or target
         if target is None and place + 1 < len(names):
             target = names[place + 1]
         if target is None or target == "end":
             enrolment.status, enrolment.ended_at = "completed", tick
         else:
-            leads_only_on = step.type == "branch" or not step.enabled
+            leads_only_on = step.type in ("branch", "split") or not step.enabled
             self._arrive(enrolment, target, begin_of(enrolment, tick) if leads_only_on else tick)
 
     def _arrive(self, enrolment: Enrolment, step: str, tick: dt.datetime) -> None:
@@ -375,6 +391,8 @@ def is_broken(program: Program, step: Step) -> bool:
     later = names[names.index(step.name) + 1 :]
     ways = ("next", "yes", "no") if step.enabled else ("next",)
     targets = [step.config.get(way) for way in ways]
+    if step.enabled and not step.broken:
+        targets += [way.get("next") for way in step.config.get("ways", [])]
     astray = [name for name in targets if name not in (None, "end", *later)]
     return (step.enabled and step.broken) or bool(astray)
 

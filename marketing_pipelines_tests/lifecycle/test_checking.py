@@ -29,6 +29,10 @@ def told(world: ProgramWorld) -> list[str]:
             "It leads back to 'mail': a step leads only to later ones.",
         ),
         (
+            [(FORK, "split", {"ways": [{"percent": 50, "next": "ofer"}, {"percent": 50}]}), MAIL],
+            "It leads to 'ofer', which is no step of its program.",
+        ),
+        (
             [("a", "wait_for", {"event": "opened", "timeout": "1d", "source": "sprin"})],
             "source: there is no campaign 'sprin'.",
         ),
@@ -37,7 +41,7 @@ def told(world: ProgramWorld) -> list[str]:
             "segment: there is no segment 'engagd'.",
         ),
     ],
-    ids=["nothing", "empty", "no step", "back", "no campaign", "no segment"],
+    ids=["nothing", "empty", "no step", "back", "no step of a way", "no campaign", "no segment"],
 )
 @pytest.mark.parametrize("kind", ["campaign", "journey"])
 def test_a_step_that_could_not_be_done_is_named_with_the_reason(

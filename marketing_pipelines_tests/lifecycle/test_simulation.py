@@ -48,7 +48,17 @@ SUPPRESSIONS = [
 ]
 STEP_TYPES = [
     *("send_email", "send_sms", "send_push", "webhook", "create_task", "exit"),
-    *("wait", "wait", "wait", "branch", "branch", "wait_for", "wait_for", "update_contact"),
+    *(
+        "wait",
+        "wait",
+        "wait",
+        "branch",
+        "branch",
+        "wait_for",
+        "wait_for",
+        "split",
+        "update_contact",
+    ),
 ]
 PLAIN: dict[str, dict[str, Any]] = {
     "send_email": {"subject": "s", "text": "t"},
@@ -82,6 +92,9 @@ def config_of(dice: Random, step_type: str, program: Program) -> dict[str, Any]:
         return config | (
             {"source": "program"} if program.kind == "campaign" and dice.random() < 0.3 else {}
         )
+    if step_type == "split":
+        first = dice.choice([0, 30, 50, 100])
+        return {"ways": [{"name": "A", "percent": first}, {"name": "B", "percent": 100 - first}]}
     if step_type == "update_contact":
         return {"set": {field: dice.choice(["a", "b", None])}}
     return dict(PLAIN[step_type])
@@ -91,6 +104,7 @@ BROKEN: dict[str, Any] = {
     "wait": {"until": "9"},
     "branch": {"rule": {"attribute": "misspelt", "op": "exists"}},
     "wait_for": {"event": "opened"},
+    "split": {"ways": [{"percent": 100}]},
     "update_contact": {"set": {}},
 }
 
@@ -100,7 +114,7 @@ class Life:
 
     def __init__(self, engine: sa.Engine, dice: Random) -> None:
         self.stored = ProgramWorld(engine, name=uuid.uuid4().hex)
-        self.world = naive.World()
+        self.world = naive.World(self.stored.name)
         self.now = dice.choice(STARTS).replace(tzinfo=dt.UTC)
         self.now += dt.timedelta(minutes=dice.choice([0, 5, 550, 1_435]))
         self.numbers: dict[str, int] = {}
@@ -124,6 +138,9 @@ class Life:
             for way in ways:
                 if dice.random() < 0.25:
                     step.config[way] = dice.choice([*later, *later, "end"])
+            for named in step.config.get("ways", []):
+                if dice.random() < 0.5:
+                    named["next"] = dice.choice([*later, *later, "end"])
         steps = [(each.name, each.type, each.config) for each in program.steps]
         # Events let contacts in from the start of the program and of the trigger on.
         begins_at = self.now + dt.timedelta(minutes=dice.choice([-10_000, -60, 0, 60]))
@@ -439,7 +456,8 @@ where it.organization_id = :organization and it.program_kind = :kind
 """
 RESULTS = f"""
 select program.external_id, contact.external_id, it.rotation, step.external_id, result.outcome,
-       case when result.reason like 'event e%' then 'event' else result.reason end, result.at
+       case when result.reason like 'event e%' then 'event' else coalesce(way, result.reason) end,
+       result.at
 from lifecycle.step_results as result
 join lifecycle.enrolments as it on it.id = result.enrolment_id {_NAMED}
 join lifecycle.steps as step on step.id = result.step_id

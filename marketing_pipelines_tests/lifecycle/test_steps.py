@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from marketing_pipelines.documentation import DOCS
-from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle import step_schema, steps
 from marketing_pipelines.domains.lifecycle.tables import STEP_TYPES
 
 GOOD: dict[str, list[dict[str, Any]]] = {
@@ -36,6 +36,11 @@ GOOD: dict[str, list[dict[str, Any]]] = {
         {"event": "clicked", "timeout": "2d", "source": "program", "yes": "a", "no": "b"},
         {"event": "clicked", "timeout": "0h", "source": ["k1", "k2"]},
     ],
+    "split": [
+        {"ways": [{"percent": 45}, {"percent": 45, "next": "b"}, {"percent": 10, "name": "none"}]},
+        {"ways": [{"percent": 33.33}, {"percent": 66.67}], "decide_after": 100, "next": "end"},
+        {"ways": [{"percent": 0}, {"percent": 100.0}]},
+    ],
     "update_contact": [
         {"set": {"lifecycle_stage": "mql", "intent_score": 12, "timezone": "Asia/Tokyo"}},
         {"set": {"phone": None, "intent_score": None, "vip": True, "ratio": 1.5, "tags": ["a"]}},
@@ -49,6 +54,7 @@ GOOD: dict[str, list[dict[str, Any]]] = {
 }
 
 MAIL = {"subject": "s", "text": "t"}
+HALF = {"percent": 50}
 BAD: list[tuple[str, Any, str]] = [
     ("send_email", {}, "The step has no 'subject'"),
     ("send_email", {"subject": "s"}, "The step has no 'text'"),
@@ -69,6 +75,28 @@ BAD: list[tuple[str, Any, str]] = [
     ("wait", {"until": "9:00"}, "until: '9:00' is no time of day: write hours and minutes"),
     ("wait", {"until": "24:00"}, "until: '24:00' is no time of day"),
     ("wait", {"weekday": "Monday"}, "weekday: 'Monday' is none of monday, tuesday, wednesday"),
+    ("split", {}, "The step has no 'ways'"),
+    ("split", {"ways": 2}, "ways: takes a list"),
+    ("split", {"ways": [{"percent": 100}]}, "ways: takes 2 to 26 ways"),
+    ("split", {"ways": [HALF, 50]}, "ways[1]: takes an object"),
+    ("split", {"ways": [HALF, {"name": "B"}]}, "ways[1]: has no 'percent'"),
+    ("split", {"ways": [HALF, {"percent": "50"}]}, "ways[1].percent: takes a number"),
+    ("split", {"ways": [HALF, {"percent": True}]}, "ways[1].percent: takes a number"),
+    ("split", {"ways": [HALF, {"percent": 150}]}, "ways[1].percent: takes a percentage from 0 to"),
+    ("split", {"ways": [{"percent": 33.333}, HALF]}, "ways[0].percent: has more than two decimals"),
+    ("split", {"ways": [HALF, {"percent": 40}]}, "ways: the percentages are 90 together, not 100"),
+    ("split", {"ways": [{**HALF, "name": "B"}, HALF]}, "ways: two ways have the same name"),
+    ("split", {"ways": [{**HALF, "name": ""}, HALF]}, "ways[0].name: is empty"),
+    (
+        "split",
+        {"ways": [HALF, {**HALF, "to": "a"}]},
+        "ways[1].to: is an unknown key: use name, percent, next",
+    ),
+    (
+        "split",
+        {"ways": [HALF, HALF], "decide_after": 0},
+        "decide_after: takes a whole number from 1 on",
+    ),
     ("branch", {}, "The step has no 'rule'"),
     ("branch", {"rule": {}}, "rule: must be an object with just one of the keys all, any, not"),
     ("branch", {"rule": {"event": ""}}, "rule: event: "),
@@ -207,7 +235,7 @@ def test_the_steps_in_the_documentation_are_good_and_of_every_type() -> None:
 
 
 def test_the_schema_has_every_type_with_its_keys() -> None:
-    listed = steps.json_schema()["oneOf"]
+    listed = step_schema.json_schema()["oneOf"]
     assert [one["properties"]["type"]["const"] for one in listed] == list(STEP_TYPES)
     for one, (kind, model) in zip(listed, steps.TYPES.items(), strict=True):
         config = one["properties"]["config"]

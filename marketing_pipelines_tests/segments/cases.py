@@ -47,6 +47,7 @@ def every_case() -> list[Case]:
         *_of_events(),
         *_of_groups(),
         *_of_segments(),
+        *_of_shares(),
     ]
 
 
@@ -192,6 +193,15 @@ def _of_groups() -> Iterator[Case]:
     )
     for rule, expected in events.GROUPS:
         yield Case("groups", world, rule, "c", expected)
+
+
+def _of_shares() -> Iterator[Case]:
+    world = replace(
+        _world("UTC", NOON, [Contact(name) for name in ("c1", "c2", "caf\u00e9")]),
+        organization="acme",
+    )
+    for contact, share, expected in events.SHARES:
+        yield Case("shares", world, {"random": share}, contact, expected)
 
 
 def _of_segments() -> Iterator[Case]:

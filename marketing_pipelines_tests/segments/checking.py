@@ -48,6 +48,7 @@ KINDS = {
     "attribute": {"attribute", "op", "value"},
     "event": {"event", "op", "times", "within", "since", "until", "source", "where", "last"},
     "segment": {"segment"},
+    "random": {"random"},
     **{group: {group} for group in GROUPS},
 }
 COUNT_OPERATORS = {"=", "!=", ">", ">=", "<", "<="}
@@ -105,6 +106,8 @@ class _Check:
             self._group(kind, rule[kind], path, groups + 1)
         elif kind == "segment":
             self._segment(rule["segment"], _under(path, "segment"))
+        elif kind == "random":
+            self._share(rule["random"], _under(path, "random"))
         elif kind == "event":
             self._event(rule, path)
         else:
@@ -123,6 +126,17 @@ class _Check:
     def _segment(self, name: Any, path: str) -> None:
         _require(isinstance(name, str | int) and not isinstance(name, bool), path)
         _require(str(name) in self._world.segments, path)
+
+    def _share(self, share: Any, path: str) -> None:
+        _require(isinstance(share, Mapping), path)
+        for key in ("percent", "salt"):
+            _require(key in share, path)
+        for key in share:
+            _require(key in ("percent", "salt"), _under(path, key))
+        percent, salt = share["percent"], share["salt"]
+        is_fit = _type(percent) == NUMBER and 0 <= percent <= 100 and percent * 100 % 1 == 0
+        _require(is_fit, _under(path, "percent"))
+        _require(isinstance(salt, str) and salt != "", _under(path, "salt"))
 
     def _attribute(self, rule: Mapping[str, Any], path: str) -> None:
         name = rule["attribute"]

@@ -363,6 +363,23 @@ NAMES: list[tuple[Any, str]] = [
     ({"any": [TRUE, {"not": _event(source="k9")}]}, "any[1].not.source"),
 ]
 
+SHARES: list[tuple[Any, str]] = [
+    ({"random": 20}, "random"),
+    ({"random": None}, "random"),
+    ({"random": {}}, "random"),
+    ({"random": {"percent": 20}}, "random"),
+    ({"random": {"salt": "x"}}, "random"),
+    ({"random": {"percent": 20, "salt": "x", "of": 1}}, "random.of"),
+    ({"random": {"percent": 20, "salt": "x"}, "op": "="}, "op"),
+    *(
+        ({"random": {"percent": percent, "salt": "x"}}, "random.percent")
+        for percent in (None, "20", True, [20], -1, 101, Decimal("100.01"), Decimal("33.333"))
+    ),
+    ({"random": {"percent": 20, "salt": ""}}, "random.salt"),
+    ({"random": {"percent": 20, "salt": 1}}, "random.salt"),
+    ({"any": [TRUE, {"random": {"percent": 200, "salt": "x"}}]}, "any[1].random.percent"),
+]
+
 ERRORS: list[tuple[Any, str]] = [
     *SHAPES,
     *ATTRIBUTES,
@@ -370,5 +387,6 @@ ERRORS: list[tuple[Any, str]] = [
     *COLUMNS,
     *EVENTS,
     *SEGMENTS,
+    *SHARES,
     *NAMES,
 ]

@@ -478,3 +478,19 @@ SEGMENTS: list[tuple[dict[str, Segment], dict[str, Any], bool]] = [
     ({"987654321": Segment(FALSE)}, {"not": {"segment": 987654321}}, True),
     ({'o\'k "q" %s': Segment(TRUE)}, {"segment": 'o\'k "q" %s'}, True),
 ]
+
+# Contact, share and whether the contact is in it, by the buckets that `sha256sum` gives for
+# "acme", the contact and the salt with U+001F between: c1 2963 (x) and 7685 (y), c2 3889 (x) and
+# café 2954 (x).
+SHARES: list[tuple[str, dict[str, Any], bool]] = [
+    ("c1", {"percent": 0, "salt": "x"}, False),
+    ("c1", {"percent": 100, "salt": "x"}, True),
+    ("c1", {"percent": Decimal("29.63"), "salt": "x"}, False),
+    ("c1", {"percent": Decimal("29.64"), "salt": "x"}, True),
+    ("c1", {"percent": 76, "salt": "y"}, False),
+    ("c1", {"percent": 77, "salt": "y"}, True),
+    ("c2", {"percent": Decimal("38.9"), "salt": "x"}, True),
+    ("c2", {"percent": Decimal("38.89"), "salt": "x"}, False),
+    ("caf\u00e9", {"percent": Decimal("29.54"), "salt": "x"}, False),
+    ("caf\u00e9", {"percent": Decimal("29.55"), "salt": "x"}, True),
+]

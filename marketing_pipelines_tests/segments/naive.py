@@ -5,6 +5,7 @@ of them misread it. A rule is taken as valid; `checking` says whether it is.
 """
 
 import datetime as dt
+import hashlib
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -108,6 +109,7 @@ class World:
     """All that an organization knows.
 
     Args:
+        organization: Its external id; without one, rules have no random shares.
         events: By external id of the contact.
         segments: By external id of the segment.
         any_name: Events have had so many properties, and so many campaigns are known, that rules
@@ -120,6 +122,7 @@ class World:
     events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     segments: Mapping[str, Segment] = field(default_factory=dict)
     any_name: bool = True
+    organization: str = ""
 
 
 def members(rule: Any, world: World) -> set[str]:
@@ -138,12 +141,20 @@ def holds(rule: Any, contact: Contact, world: World) -> bool:
             return not holds(inner, contact, world)
         case {"segment": name}:
             return _is_member(world.segments[str(name)], contact, world)
+        case {"random": {"percent": percent, "salt": salt}}:
+            return bucket(world.organization, contact.external_id, salt) < percent * 100
         case {"event": _}:
             return _happened(rule, contact, world)
         case {"attribute": name}:
             stored = contact.column(name) if name in COLUMNS else find(contact.attributes, name)
             return passes(stored, rule, world)
     raise AssertionError(f"no rule: {rule!r}")
+
+
+def bucket(*names: str) -> int:
+    """The bucket of a contact: of the names of organization and contact, and a salt."""
+    hashed = hashlib.sha256("\x1f".join(names).encode()).digest()
+    return int.from_bytes(hashed[:8]) % 10_000
 
 
 def _is_member(segment: Segment, contact: Contact, world: World) -> bool:

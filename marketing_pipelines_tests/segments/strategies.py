@@ -6,6 +6,7 @@ needs.
 """
 
 from dataclasses import replace
+from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
@@ -83,7 +84,7 @@ def _segment(dice: Random, rule: Any, world: World) -> Segment:
 @st.composite
 def cases(draw: Draw, *, depth: int = 3) -> Case:
     """A world and a rule about it, with groups nested at most so deep."""
-    world = draw(worlds())
+    world = replace(draw(worlds()), organization="acme")
     return Case(world, draw(rules(world, depth=depth)))
 
 
@@ -92,6 +93,7 @@ def rules(draw: Draw, world: World, *, depth: int = 3) -> Any:
     """A valid rule about a world, with groups nested at most so deep."""
     kinds = ["attribute"] * 5 + ["event"] * 4
     kinds += ["segment"] * 2 if world.segments else []
+    kinds += ["random"] if world.organization else []
     kinds += ["all", "any"] * 3 + ["not"] * 2 if depth else []
     kind = draw(st.sampled_from(kinds))
     if kind in ("attribute", "event"):
@@ -100,6 +102,10 @@ def rules(draw: Draw, world: World, *, depth: int = 3) -> Any:
     if kind == "segment":
         name = draw(st.sampled_from(sorted(world.segments)))
         return {"segment": int(name) if name.isdigit() and draw(st.booleans()) else name}
+    if kind == "random":
+        hundredths = draw(st.integers(0, 10_000))
+        percent = hundredths // 100 if hundredths % 2 else Decimal(hundredths) / 100
+        return {"random": {"percent": percent, "salt": draw(st.sampled_from(["x", "\u00e9 y"]))}}
     inner = rules(world, depth=depth - 1)
     if kind == "not":
         return {"not": draw(inner)}

@@ -99,7 +99,10 @@ def store(connection: sa.Connection, world: World) -> int:
     """
     organization_id: int = connection.execute(
         sa.text(_ORGANIZATION),
-        {"external_id": f"world-{uuid.uuid4().hex}", "timezone": world.zone.key},
+        {
+            "external_id": world.organization or f"world-{uuid.uuid4().hex}",
+            "timezone": world.zone.key,
+        },
     ).scalar_one()
     others = {"company_id": _COMPANY, "owner_id": _OWNER}
     numbers = {

@@ -295,6 +295,8 @@ class BatchWorker:
         elif step_type == "wait_for":
             self._do(connection, "wait_for", **of_type)
             self._do(connection, "keep_waiting")
+        elif step_type == "split":
+            self._do(connection, "split", **of_type)
         elif step_type == "update_contact":
             self._do(connection, "lock_contacts")
             self._do(connection, "update_contact", columns=list(SETTABLE), **of_type)

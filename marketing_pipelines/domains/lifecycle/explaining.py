@@ -9,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.entry_rules import entry_rules
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
-from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Fork, WaitFor
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Fork, Split, WaitFor
+from marketing_pipelines.domains.lifecycle.ways import way_of, way_outcome
+from marketing_pipelines.domains.segments.buckets import BUCKETS, bucket
 from marketing_pipelines.domains.segments.explaining import written_instant
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import item_failures
@@ -177,7 +179,7 @@ def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int,
             Happened(
                 at=row.at,
                 step=f"{row.step} ({row.type})" if row.type else row.step,
-                outcome=row.outcome,
+                outcome=way_outcome(row.way) if row.way else row.outcome,
                 because="; ".join(part for part in parts if part),
             )
         )
@@ -334,6 +336,10 @@ class _Future:
         if isinstance(one.step, Fork):
             asked = "the rule is asked" if one.type == "branch" else "its event is looked for"
             return f"{asked}; `yes`: {self._leads(one, 'yes')}; `no`: {self._leads(one, 'no')}"
+        if isinstance(one.step, Split):
+            bucket, way = self._way(one, one.step)
+            leads = self._leads(one, way_outcome(way))
+            return f"it goes way {way}, its bucket being {bucket} of {BUCKETS}, and {leads}"
         if one.type in (plan.ENTRANCE, plan.SWITCHED_OFF, "wait"):
             return self._leads(one, "next")
         if one.type == "exit":
@@ -343,6 +349,15 @@ class _Future:
             return f"it leaves at step {one.name} ({one.type})"
         does = "is skipped" if is_unreachable else "is done"
         return f"step {one.name} ({one.type}) {does}, and {self._leads(one, 'next')}"
+
+    def _way(self, one: PlannedStep, step: Split) -> tuple[int, str]:
+        """The contact's bucket at a split, and the way that it goes."""
+        own = self.connection.execute(
+            sa.select(bucket(organizations.c.external_id, contacts.c.external_id, one.salt)).where(
+                contacts.c.id == self.contact_id, organizations.c.id == contacts.c.organization_id
+            )
+        ).scalar_one()
+        return own, way_of(step.ways, own)
 
     def _leads(self, one: PlannedStep, outcome: str) -> str:
         target = one.targets.get(outcome)

@@ -16,16 +16,20 @@ from marketing_pipelines.domains.lifecycle.steps import (
     WEEKDAYS,
     Branch,
     CreateTask,
+    Split,
     Step,
     StepError,
     Wait,
     WaitFor,
 )
+from marketing_pipelines.domains.lifecycle.ways import names_of, starts_of, way_outcome
 
 ENTRANCE = "enter"
 SWITCHED_OFF = "off"
 # As a source: the program that waits.
 OWN = "program"
+# Between the names that are hashed together.
+SEPARATOR = "\x1f"
 
 
 @dataclass
@@ -36,7 +40,8 @@ class PlannedStep:
         id: Its number; of a program's entrance, where contacts stand before the first step, minus
             the number of the program.
         type: As in `lifecycle.steps`, or `enter`, or `off` for one that is switched off.
-        targets: Where its outcomes lead: next, yes, no; None: out of the program.
+        targets: Where its outcomes lead: next, yes, no, and each way of a split; None: out of the
+            program.
         problem: Why it cannot be done; contacts stay where they are.
         config: Its object as stored; empty where it is switched off or cannot be read.
     """
@@ -49,6 +54,11 @@ class PlannedStep:
     step: Step | None = None
     targets: dict[str, int | None] = field(default_factory=dict)
     problem: str | None = None
+
+    @property
+    def salt(self) -> str:
+        """The salt of a split: kind, program and step."""
+        return SEPARATOR.join((self.program.kind.name, self.program.external_id, self.name))
 
     def __str__(self) -> str:
         return f"step {self.name}"
@@ -144,6 +154,7 @@ def write(
             "content_id": contents.get(one.id),
             "config": one.config,
             **_waiting(one, campaigns),
+            **_ways(one),
         }
         for one in planned
     ]
@@ -169,6 +180,18 @@ def _waiting(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
             "source_ids": source_ids(one, step, campaigns),
         }
     return {}
+
+
+def _ways(one: PlannedStep) -> dict[str, Any]:
+    if not isinstance(one.step, Split):
+        return {}
+    names = names_of(one.step.ways)
+    return {
+        "salt": one.salt,
+        "way_names": names,
+        "way_starts": starts_of(one.step.ways),
+        "way_ids": [one.targets.get(way_outcome(name)) for name in names],
+    }
 
 
 def source_ids(

@@ -7,7 +7,7 @@ named, so every way through a program ends. `end` leads out of it, as completed.
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from marketing_pipelines.domains.lifecycle.ways import Way, Ways, names_of, way_outcome
 from marketing_pipelines.domains.segments import dates, rules
 from marketing_pipelines.failures import BadInputError
 
@@ -189,6 +190,25 @@ class WaitFor(Fork):
         return event
 
 
+class Split(Step):
+    """A fork by chance: each contact has its way, which is the same whenever it comes.
+
+    Attributes:
+        decide_after: Contacts that each way needs before a report names the best.
+    """
+
+    ways: Ways
+    decide_after: Annotated[int, Field(ge=1)] = 500
+
+    @property
+    def targets(self) -> dict[str, str | None]:
+        leads = {
+            way_outcome(name): way.next or self.next
+            for name, way in zip(names_of(self.ways), self.ways, strict=True)
+        }
+        return {"next": self.next, **leads}
+
+
 class UpdateContact(Step):
     """Fields of the contact to set; null clears one."""
 
@@ -239,6 +259,7 @@ TYPES: Mapping[str, type[Step]] = {
     "wait": Wait,
     "branch": Branch,
     "wait_for": WaitFor,
+    "split": Split,
     "update_contact": UpdateContact,
     "create_task": CreateTask,
     "webhook": Webhook,
@@ -336,20 +357,31 @@ def sentence(error: ValidationError, what: str, model: type[BaseModel]) -> str:
     kind, loc = first["type"], first["loc"]
     if loc[:1] == ("source",):
         return "source: takes the external id of a campaign, a list of them, or program"
+    path = _written(loc)
     if kind == "missing":
-        return f"The {what} has no '{loc[-1]}'"
+        return (
+            f"{_written(loc[:-1])}: has no '{loc[-1]}'"
+            if loc[1:]
+            else f"The {what} has no '{path}'"
+        )
     if loc[-1:] == ("[key]",):
         return f"{loc[0]}: has an empty name"
-    path = ".".join(str(part) for part in loc)
     reason = _REASONS.get(kind) or first["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        known = (field.alias or name for name, field in model.model_fields.items())
+        fields = Way.model_fields if loc[1:] else model.model_fields
+        known = (field.alias or name for name, field in fields.items())
         reason = f"is an unknown key: use {', '.join(known)}"
     elif kind == "literal_error":
         reason = f"'{first['input']}' is none of {', '.join(WEEKDAYS)}"
     elif kind == "string_pattern_mismatch":
         reason = f"'{first['input']}' is no address that begins with http:// or https://"
     return f"{path}: {reason}" if path else reason
+
+
+def _written(loc: Sequence[int | str]) -> str:
+    """Returns where something stands, such as `ways[0].percent`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return "".join(parts).removeprefix(".")
 
 
 _REASONS = {
@@ -359,21 +391,8 @@ _REASONS = {
     "too_short": "is empty",
     "int_type": "takes a whole number",
     "bool_type": "takes true or false",
+    "list_type": "takes a list",
+    "model_type": "takes an object",
+    "model_attributes_type": "takes an object",
+    "greater_than_equal": "takes a whole number from 1 on",
 }
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a step as files of JSON lines have it: its type, and an object by type."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Step",
-        "type": "object",
-        "oneOf": [_schema_of(kind, model) for kind, model in TYPES.items()],
-    }
-
-
-def _schema_of(kind: str, model: type[Step]) -> dict[str, Any]:
-    config = model.model_json_schema(by_alias=True)
-    config["description"] = config["description"].partition("\n\n")[0]
-    required = ["type"] if problem_of(kind, "{}") is None else ["type", "config"]
-    return {"properties": {"type": {"const": kind}, "config": config}, "required": required}

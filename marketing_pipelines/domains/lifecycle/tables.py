@@ -23,6 +23,7 @@ STEP_TYPES = (
     "wait",
     "branch",
     "wait_for",
+    "split",
     "update_contact",
     "create_task",
     "webhook",
@@ -59,7 +60,7 @@ steps = sa.Table(
         "type",
         sa.Text,
         nullable=False,
-        comment="send_email, send_sms, send_push, wait, branch, wait_for, update_contact, "
+        comment="send_email, send_sms, send_push, wait, branch, wait_for, split, update_contact, "
         "create_task, webhook or exit",
     ),
     json_object("config", "Configuration of the step, by its type"),
@@ -189,14 +190,17 @@ step_results = sa.Table(
         "outcome",
         sa.Text,
         nullable=False,
-        comment="done, yes or no (of branch and wait_for), skipped, exited, canceled or failed",
+        comment="done, yes or no (of branch and wait_for), way (of split), skipped, exited, "
+        "canceled or failed",
     ),
     sa.Column("reason", sa.Text, comment="Why; null where the outcome says all"),
     instant("at", "Tick at which it was done", nullable=False),
+    sa.Column("way", sa.Text, comment="Name of the way that the contact went from a split"),
     sa.CheckConstraint(
-        "outcome in ('done', 'yes', 'no', 'skipped', 'exited', 'canceled', 'failed')",
+        "outcome in ('done', 'yes', 'no', 'way', 'skipped', 'exited', 'canceled', 'failed')",
         name="outcome",
     ),
+    sa.CheckConstraint("(outcome = 'way') = (way is not null)", name="way"),
     info=owned(keep=FOR_EVER, person=Person(by="enrolment_id", erase="keep")),
     schema="lifecycle",
     comment="Results of steps: at most one per enrolment and step",

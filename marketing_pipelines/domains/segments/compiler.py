@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
-from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.domains.segments.buckets import bucket, buckets_of
 from marketing_pipelines.domains.segments.event_names import EventFields, require_names
 from marketing_pipelines.domains.segments.rules import (
     All,
@@ -23,6 +24,7 @@ from marketing_pipelines.domains.segments.rules import (
     Attribute,
     EventCondition,
     InSegment,
+    InShare,
     Not,
     RuleError,
     children,
@@ -138,9 +140,20 @@ class Compiler:
             return self.frame.segments.is_member(
                 self, rule.segment, f"{path}.segment" if path else "segment"
             )
+        if isinstance(rule, InShare):
+            return self.bucket(rule.random.salt) < buckets_of(rule.random.percent)
         assert isinstance(rule, EventCondition)
         require_names(rule, self.frame.event_fields, self.frame.campaigns, path)
         return self._event(rule)
+
+    def bucket(self, salt: str) -> sa.ColumnElement[int]:
+        """Returns the contact's bucket under a salt."""
+        organization = (
+            sa.select(organizations.c.external_id)
+            .where(organizations.c.id == self.frame.organization_id)
+            .scalar_subquery()
+        )
+        return bucket(organization, self.contact.c.external_id, salt)
 
     def _attribute(self, rule: Attribute, path: str) -> Condition:
         if column_of(rule.attribute) is None and rule.attribute not in self.frame.fields:

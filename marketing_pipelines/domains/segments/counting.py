@@ -22,7 +22,12 @@ from marketing_pipelines.domains.segments.compiler import (
     counting_key,
     window_of,
 )
-from marketing_pipelines.domains.segments.rules import Attribute, EventCondition, walk
+from marketing_pipelines.domains.segments.rules import (
+    Attribute,
+    EventCondition,
+    InShare,
+    walk,
+)
 from marketing_pipelines.stores.temporary import create_temporary
 
 # A table has at most 1,600 columns.
@@ -54,11 +59,11 @@ def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame
 
 def sources_for(rule: Any, counted: Counted) -> Sources:
     """Returns the tables that a rule reads for everybody. The table of contacts is among them only
-    if the rule tests an attribute or counts nothing."""
+    if the rule tests a column or an attribute, or counts nothing."""
     conditions = [condition for condition, _, _ in walk(rule)]
     answers = (counted.get(counting_key(c)) for c in conditions if isinstance(c, EventCondition))
     tables = [a.table for a in answers if a is not None and a.table is not None]
-    if not tables or any(isinstance(condition, Attribute) for condition in conditions):
+    if not tables or any(isinstance(condition, (Attribute, InShare)) for condition in conditions):
         return Sources(TABLES.contacts, TABLES.events, counted)
     return Sources(tables[0], TABLES.events, counted)
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import event_names, segment_graph
+from marketing_pipelines.domains.segments.buckets import BUCKETS
 from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
 from marketing_pipelines.domains.segments.preview import (
     require_patterns,
@@ -23,7 +24,7 @@ from marketing_pipelines.domains.segments.rules import (
     Attribute,
     EventCondition,
     InSegment,
-    children,
+    InShare,
     walk,
 )
 from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition
@@ -31,7 +32,7 @@ from marketing_pipelines.domains.segments.tables import manual_members, membersh
 from marketing_pipelines.domains.segments.values import stored
 from marketing_pipelines.failures import BadInputError
 
-_COMPARED = ("attribute", "event", "property", "segment")
+_COMPARED = ("attribute", "event", "property", "segment", "percent")
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,16 @@ def _evidence(
             return "no such event"
         events = "1 event" if latest.number == 1 else f"{latest.number} events, the latest"
         return f"{events} {latest.event_id} at {written_instant(latest.occurred_at)}"
+    if isinstance(condition, InShare):
+        bucket = connection.execute(
+            sa.select(compiler.bucket(condition.random.salt)).select_from(compiler.contact)
+        ).scalar_one()
+        return f"bucket {bucket} of {BUCKETS}"
     return ""
 
 
 def _written(condition: Any) -> str:
-    if children(condition) or not isinstance(condition, (Attribute, EventCondition, InSegment)):
+    if not isinstance(condition, (Attribute, EventCondition, InSegment, InShare)):
         return {"All": "all", "AnyOf": "any", "Not": "not"}[type(condition).__name__]
     return _as_json(condition.model_dump(exclude_unset=True, by_alias=True))
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from marketing_pipelines.domains.segments import dates
+from marketing_pipelines.domains.segments.buckets import Percent
 from marketing_pipelines.domains.segments.operators import (
     CountOperator,
     Operator,
@@ -89,6 +90,19 @@ class InSegment(_Node):
     segment: Annotated[Any, WithJsonSchema({"type": ["integer", "string"]})]
 
 
+class RandomShare(_Node):
+    """A part of all contacts, chosen by a hash of their names and the salt."""
+
+    percent: Percent
+    salt: Name
+
+
+class InShare(_Node):
+    """The contact is in a random share, which stays the same."""
+
+    random: RandomShare
+
+
 class Comparison(_Node):
     """An operator and the value it compares with."""
 
@@ -154,7 +168,7 @@ class EventCondition(_Node):
         return [str(name) for name in listed]
 
 
-_KINDS = ("all", "any", "not", "attribute", "event", "segment")
+_KINDS = ("all", "any", "not", "attribute", "event", "segment", "random")
 
 
 def _kind_key(value: Any) -> str | None:
@@ -170,7 +184,8 @@ Rule: TypeAlias = Annotated[
     | Annotated[Not, Tag("<not>")]
     | Annotated[Attribute, Tag("<attribute>")]
     | Annotated[EventCondition, Tag("<event>")]
-    | Annotated[InSegment, Tag("<segment>")],
+    | Annotated[InSegment, Tag("<segment>")]
+    | Annotated[InShare, Tag("<random>")],
     Discriminator(
         _kind_key,
         custom_error_type="condition",
@@ -373,5 +388,5 @@ def _reason(error: Any) -> str:
         if error["loc"][-1] == "op" and "<event>" in error["loc"][-2:-1]:
             return f"is none of {' '.join(get_args(CountOperator))}"
         return f"'{error['input']}' is no operator: use {', '.join(get_args(Operator))}"
-    message = str(error["msg"])
+    message = str(error["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:]

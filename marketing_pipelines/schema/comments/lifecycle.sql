@@ -22,9 +22,10 @@ comment on column lifecycle.event_arrivals.seen_by is 'Transaction that looked a
 comment on table lifecycle.step_results is 'Results of steps: at most one per enrolment and step';
 comment on column lifecycle.step_results.enrolment_id is 'Enrolment';
 comment on column lifecycle.step_results.step_id is 'Step';
-comment on column lifecycle.step_results.outcome is 'done, yes or no (of branch and wait_for), skipped, exited, canceled or failed';
+comment on column lifecycle.step_results.outcome is 'done, yes or no (of branch and wait_for), way (of split), skipped, exited, canceled or failed';
 comment on column lifecycle.step_results.reason is 'Why; null where the outcome says all';
 comment on column lifecycle.step_results.at is 'Tick at which it was done';
+comment on column lifecycle.step_results.way is 'Name of the way that the contact went from a split';
 comment on table lifecycle.steps is 'Steps of programs';
 comment on column lifecycle.steps.id is 'Step number';
 comment on column lifecycle.steps.organization_id is 'Organization (tenant) that owns the row';
@@ -33,7 +34,7 @@ comment on column lifecycle.steps.program_id is 'Number among those of its kind'
 comment on column lifecycle.steps.external_id is 'Name of the step in its program';
 comment on column lifecycle.steps.name is 'Display name';
 comment on column lifecycle.steps.position is 'Steps are done in this order';
-comment on column lifecycle.steps.type is 'send_email, send_sms, send_push, wait, branch, wait_for, update_contact, create_task, webhook or exit';
+comment on column lifecycle.steps.type is 'send_email, send_sms, send_push, wait, branch, wait_for, split, update_contact, create_task, webhook or exit';
 comment on column lifecycle.steps.config is 'Configuration of the step, by its type';
 comment on column lifecycle.steps.enabled is 'Whether contacts stop here; otherwise they pass it';
 comment on column lifecycle.steps.created_at is 'When the row came to be';

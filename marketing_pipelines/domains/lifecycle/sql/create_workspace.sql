@@ -16,7 +16,11 @@ create temporary table if not exists planned_steps (
     timeout_seconds double precision,
     source_ids bigint[],
     content_id bigint,
-    config jsonb not null
+    config jsonb not null,
+    salt text,
+    way_names text[],
+    way_starts integer[],
+    way_ids bigint[]
 );
 create temporary table if not exists batch (
     enrolment_id bigint,
@@ -39,6 +43,7 @@ create temporary table if not exists outcomes (
     enrolment_id bigint,
     step_id bigint,
     outcome text,
-    reason text
+    reason text,
+    way text
 ) on commit delete rows;
 truncate planned_steps

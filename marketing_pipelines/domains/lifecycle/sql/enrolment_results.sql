@@ -1,6 +1,6 @@
 -- The results of the steps of some enrolments, in their order, with the messages that they wrote.
 select result.enrolment_id, coalesce(step.external_id, 'entrance') as step, step.type,
-       result.outcome, result.reason, result.at, message.id as message, message.state,
+       result.outcome, result.way, result.reason, result.at, message.id as message, message.state,
        message.reason as message_reason, message.due_at, message.sent_at
 from lifecycle.step_results as result
 join lifecycle.enrolments as enrolment on enrolment.id = result.enrolment_id
