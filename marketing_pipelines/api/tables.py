@@ -40,7 +40,7 @@ user_sessions = sa.Table(
         sa.BigInteger,
         sa.ForeignKey("ops.tokens.id"),
         nullable=False,
-        comment="Token that was shown",
+        comment="Token of the sign-in",
     ),
     instant("created_at", "Time of the sign-in", nullable=False),
     instant("last_seen_at", "Time of a late call, to the minute", nullable=False),
@@ -58,14 +58,14 @@ audit_log = sa.Table(
     identity("Entry number"),
     instant("asked_at", "When it was asked", nullable=False),
     sa.Column(
-        "token_id", sa.BigInteger, sa.ForeignKey("ops.tokens.id"), comment="Token that was shown"
+        "token_id", sa.BigInteger, sa.ForeignKey("ops.tokens.id"), comment="Token of the call"
     ),
     sa.Column(
         "actor", sa.Text, nullable=False, comment="Name of the token, `cron secret` or `unknown`"
     ),
-    sa.Column("address", sa.Text, comment="Network address that asked"),
+    sa.Column("address", sa.Text, comment="Network address of the caller"),
     sa.Column("method", sa.Text, nullable=False, comment="HTTP method"),
-    sa.Column("path", sa.Text, nullable=False, comment="Path that was asked for, without query"),
+    sa.Column("path", sa.Text, nullable=False, comment="Path of the call, without query"),
     sa.Column(
         "status",
         sa.SmallInteger,

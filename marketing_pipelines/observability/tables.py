@@ -1,4 +1,4 @@
-"""Tables of what was seen: health reports and samples of metrics."""
+"""Tables of observations: health reports and samples of metrics."""
 
 import sqlalchemy as sa
 
@@ -15,7 +15,7 @@ health_reports = sa.Table(
     json_object("report", "The whole report: numbers, and the reasons for the status"),
     info=owned(keep=FOR_EVER),
     schema="ops",
-    comment="The health of the machinery every five minutes",
+    comment="Health of the installation every five minutes",
 )
 
 metric_samples = sa.Table(

@@ -51,9 +51,9 @@ task_attempts = sa.Table(
         autoincrement=False,
         comment="Task number",
     ),
-    sa.Column("progress", sa.Double, comment="Part that is done, 0 to 1, as the task says"),
+    sa.Column("progress", sa.Double, comment="Part that is done, 0 to 1, as the task reports it"),
     sa.Column("error", sa.Text, comment="Why the latest attempt failed, one sentence"),
-    sa.Column("traceback", sa.Text, comment="Where the latest attempt failed"),
+    sa.Column("traceback", sa.Text, comment="Traceback of the latest attempt that failed"),
     instant("first_failed_at", "First failed attempt"),
     instant("last_failed_at", "Latest failed attempt"),
     info=owned(keep=EMPTIED),
@@ -69,13 +69,15 @@ dead_letters = sa.Table(
     sa.Column("queue", sa.Text, nullable=False, comment="Queue it came from, and goes back to"),
     sa.Column("task", sa.Text, nullable=False, comment="Task name"),
     sa.Column("payload", pg.JSONB, nullable=False, comment="Arguments of the task"),
-    sa.Column("priority", sa.Integer, nullable=False, comment="Higher is done first"),
+    sa.Column(
+        "priority", sa.Integer, nullable=False, comment="Tasks with a higher number are done first"
+    ),
     sa.Column("lock", sa.Text, comment="Tasks with the same lock are done one after the other"),
-    sa.Column("unique_key", sa.Text, comment="Of waiting tasks with the same key there is one"),
+    sa.Column("unique_key", sa.Text, comment="At most one task with the same key waits"),
     sa.Column(
         "error", sa.Text, nullable=False, comment="Why the last attempt failed, one sentence"
     ),
-    sa.Column("traceback", sa.Text, comment="Where the last attempt failed"),
+    sa.Column("traceback", sa.Text, comment="Traceback of the last attempt"),
     sa.Column("attempts", sa.Integer, nullable=False, comment="Attempts that failed"),
     instant("first_failed_at", "First failed attempt", nullable=False),
     instant("last_failed_at", "Last failed attempt", nullable=False),
@@ -90,7 +92,7 @@ dead_letters = sa.Table(
     sa.Column(
         "redriven_task_id",
         sa.BigInteger,
-        comment="Task it was sent back as; null = one with its unique key was waiting already",
+        comment="Task that repeats it; null = one with its unique key was waiting already",
     ),
     sa.CheckConstraint("state in ('dead', 'redriven', 'discarded')", name="state"),
     sa.UniqueConstraint("task_id"),
@@ -105,7 +107,7 @@ bus_events = sa.Table(
     metadata,
     identity("Event number; of one contact, later events have greater ones"),
     organization_id(),
-    sa.Column("contact_id", sa.BigInteger, comment="Whose events are consumed in order"),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact; its events are consumed in order"),
     sa.Column("type", sa.Text, nullable=False, comment="Type of the event, e.g. contact.created"),
     sa.Column("version", sa.Integer, nullable=False, comment="Version of the payload's schema"),
     json_object("payload", "Fields of the event for consumers"),

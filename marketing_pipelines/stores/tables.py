@@ -1,7 +1,7 @@
-"""The tables behind the mechanisms, and the column helpers that every domain's tables use.
+"""The tables of the mechanisms, and the column helpers that every domain's tables use.
 
 Domains declare their own tables in `domains/<domain>/tables.py`; all share `metadata`, which a
-test compares with what the migrations build.
+test compares with the migrated database.
 """
 
 import importlib
@@ -81,7 +81,7 @@ installation = sa.Table(
         sa.Uuid,
         nullable=False,
         server_default=sa.func.gen_random_uuid(),
-        comment="Identity that the event lake of this database carries as well",
+        comment="Identity of the installation; the event lake of this database has the same",
     ),
     sa.Column(
         "zones_version",
@@ -102,14 +102,14 @@ zones = sa.Table(
         "starts_at",
         pg.ARRAY(sa.DateTime(timezone=True)),
         nullable=False,
-        comment="From which instants on clocks have another offset, the first -infinity",
+        comment="Instants at which the offset changes; the first is -infinity",
     ),
     sa.Column(
         "starts_local",
         pg.ARRAY(sa.DateTime()),
         nullable=False,
-        comment="From which local times on they are read with that offset: of a time shown twice "
-        "the first counts",
+        comment="Local times from which the offset applies; of a time that occurs twice the "
+        "first counts",
     ),
     sa.Column(
         "utc_offsets",
@@ -119,8 +119,7 @@ zones = sa.Table(
     ),
     info=owned(keep=FOR_EVER),
     schema="ops",
-    comment="Time zones as the package tzdata has them: what clocks are ahead of UTC, and from "
-    "when on",
+    comment="Time zones of the package tzdata, with their changes of the offset from UTC",
 )
 
 schema_files = sa.Table(
@@ -164,7 +163,7 @@ job_sessions = sa.Table(
         sa.Boolean,
         nullable=False,
         server_default=sa.false(),
-        comment="Whether the run tried again after this failure",
+        comment="True if the same run retried after this failure",
     ),
     sa.Column("items_ok", sa.Integer, comment="Items done"),
     sa.Column("items_failed", sa.Integer, comment="Items that failed while others were kept"),
@@ -202,7 +201,7 @@ clocks = sa.Table(
     sa.Column("cron", sa.Text, nullable=False, comment="Five-field cron"),
     info=owned(keep=FOR_EVER),
     schema="ops",
-    comment="The cron of each job when its clock struck last",
+    comment="Cron of each job at its latest tick",
 )
 
 item_failures = sa.Table(
@@ -260,7 +259,7 @@ job_totals = sa.Table(
         "status",
         sa.Text,
         primary_key=True,
-        comment="How the sessions ended; RETRIED: failed, and tried again by the same run",
+        comment="Status of the sessions; RETRIED: failed and retried by the same run",
     ),
     sa.Column("runs", sa.BigInteger, nullable=False, comment="Sessions that ended so"),
     sa.Column("seconds", sa.Double, nullable=False, comment="Sum of their durations, s"),
@@ -268,8 +267,8 @@ job_totals = sa.Table(
         "buckets",
         pg.ARRAY(sa.BigInteger),
         nullable=False,
-        comment="How many took at most 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800 s, "
-        "and any time",
+        comment="Sessions that took at most 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800 "
+        "s, and any time",
     ),
     sa.Column("items_failed", sa.BigInteger, nullable=False, comment="Items that failed in them"),
     instant("last_started_at", "When the latest of them began"),
@@ -311,7 +310,7 @@ requested_marks = sa.Table(
     instant("requested_at", "When a run was last asked for", nullable=False),
     info=owned(keep=EMPTIED),
     schema="analytics",
-    comment="Marks for which a run was asked for; runs never touch it, so asking disturbs none",
+    comment="Marks for which a run was requested; runs never change it, so requests disturb none",
 )
 
 finished_partitions = sa.Table(

@@ -52,7 +52,7 @@ contact_activity = sa.Table(
         postgresql_ops={"occurred_at": "timestamptz_minmax_multi_ops"},
         postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
     ),
-    # Segments: who had such events in a window, and what one contact had.
+    # Segments: contacts with such events in a window, and the events of one contact.
     sa.Index(
         "ix_contact_activity_organization_id_event_type_occurred_at",
         "organization_id",
@@ -88,7 +88,7 @@ event_keys = sa.Table(
         person=Person(by="activity_id", erase="empty", mask=("event_id",), export=False),
     ),
     schema="analytics",
-    comment="Which event ids are taken; outlives the rows of contact_activity",
+    comment="Event ids that are in use; rows stay when rows of contact_activity are removed",
 )
 
 lake_hours = sa.Table(

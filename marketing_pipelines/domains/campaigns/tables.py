@@ -28,7 +28,7 @@ campaigns = sa.Table(
         nullable=False,
         server_default="draft",
         comment="draft, scheduled, active, paused, completed, cancelled; imported = known only by "
-        "name, no clock touches it",
+        "name, no job changes it",
     ),
     instant("started_at", "When it was activated: by its file, else when its status changed"),
     instant("paused_at", "When it was last paused: by its file, else when its status changed"),
@@ -41,7 +41,7 @@ campaigns = sa.Table(
         nullable=False,
         server_default="closed",
         comment="closed = it completes when its last contact finishes; open = not while a trigger "
-        "lets contacts in",
+        "can enrol contacts",
     ),
     json_object("attributes", "Columns of loaded files that have no column here"),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
@@ -74,7 +74,7 @@ campaign_contacts = sa.table(
 sequences = program_table(
     "sequences",
     schema="campaigns",
-    comment="Sequences of mails that sales people enrol contacts in",
+    comment="Sequences of mails, entered by sales people",
 )
 
 CAMPAIGN = declare(

@@ -51,7 +51,7 @@ users = sa.Table(
     identity("User number"),
     organization_id(),
     _external_id(),
-    sa.Column("email", sa.Text, comment="Where notifications go"),
+    sa.Column("email", sa.Text, comment="Address for notifications"),
     sa.Column("name", sa.Text, comment="Display name"),
     sa.Column(
         "role", sa.Text, nullable=False, server_default="rep", comment="admin, manager or rep"
@@ -105,7 +105,7 @@ contacts = sa.Table(
     ),
     sa.Column("lifecycle_stage", sa.Text, comment="lead, mql, sql, opportunity, customer"),
     sa.Column("lead_grade", sa.Text, comment="A to F, from the lead score"),
-    sa.Column("intent_score", sa.Integer, comment="Sum of what remains of the contact's signals"),
+    sa.Column("intent_score", sa.Integer, comment="Sum of the contact's signals after their decay"),
     sa.Column("timezone", sa.Text, comment="IANA zone; null = the organization's"),
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
@@ -136,7 +136,9 @@ tasks = sa.Table(
     instant("due_at", "When it should be done"),
     sa.Column("job", sa.Text, nullable=False, comment="Asset key of the job that made it"),
     sa.Column("subject", sa.Text, nullable=False, comment="Origin, e.g. step 17 contact 5"),
-    sa.Column("period", sa.Text, nullable=False, comment="Which time: once per subject and period"),
+    sa.Column(
+        "period", sa.Text, nullable=False, comment="Rotation; one task per subject and period"
+    ),
     instant("created_at", "Tick at which it was made", nullable=False),
     sa.UniqueConstraint("organization_id", "job", "subject", "period"),
     sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),

@@ -58,14 +58,14 @@ messages = sa.Table(
     sa.Column(
         "program_kind", sa.Text, comment="campaign, sequence or journey; null = an application"
     ),
-    sa.Column("program_id", sa.BigInteger, comment="Number among those of its kind"),
+    sa.Column("program_id", sa.BigInteger, comment="Number of the program within its kind"),
     sa.Column("step_id", sa.BigInteger, comment="Step that sends it"),
-    sa.Column("rotation", sa.Integer, comment="Which time the contact is in the program"),
+    sa.Column("rotation", sa.Integer, comment="Rotation of the contact in the program"),
     sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
     sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
     *intents.columns(),
     instant("queued_at", "Tick at which it was written", nullable=False),
-    instant("sent_at", "When the transport took it"),
+    instant("sent_at", "When the transport accepted it"),
     sa.UniqueConstraint("step_id", "contact_id", "rotation"),
     sa.CheckConstraint(one_of("state", STATES), name="state"),
     sa.Index(
@@ -85,7 +85,7 @@ messages = sa.Table(
     sa.Index("ix_messages_program", "program_kind", "program_id"),
     info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="keep")),
     schema="delivery",
-    comment="Messages: the intent to send each, and how it ended",
+    comment="Messages: the intent to send each, and its result",
 )
 
 suppressions = sa.Table(

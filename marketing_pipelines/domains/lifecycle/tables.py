@@ -33,11 +33,14 @@ POLICIES = ("once", "each_entry", "unless_active", "backfill")
 
 
 def program_columns() -> list[sa.Column[Any]]:
-    """The program that a row belongs to: its kind and its number among those of the kind."""
+    """The program that a row belongs to: its kind and its number within the kind."""
     return [
         sa.Column("program_kind", sa.Text, nullable=False, comment="campaign, sequence or journey"),
         sa.Column(
-            "program_id", sa.BigInteger, nullable=False, comment="Number among those of its kind"
+            "program_id",
+            sa.BigInteger,
+            nullable=False,
+            comment="Number of the program within its kind",
         ),
     ]
 
@@ -69,7 +72,7 @@ steps = sa.Table(
         sa.Boolean,
         nullable=False,
         server_default=sa.true(),
-        comment="Whether contacts stop here; otherwise they pass it",
+        comment="True if contacts do the step; otherwise they pass it",
     ),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.Column(
@@ -77,7 +80,7 @@ steps = sa.Table(
         sa.Boolean,
         nullable=False,
         server_default=sa.false(),
-        comment="Whether it changed since a pass last looked; a trigger writes it",
+        comment="True if it changed since the last pass; a trigger writes it",
     ),
     sa.UniqueConstraint("program_kind", "program_id", "external_id"),
     of_a_kind(),
@@ -116,17 +119,21 @@ enrolments = sa.Table(
         comment="active, completed, exited, canceled (exited because nothing moved it) or failed",
     ),
     sa.Column(
-        "step_id", sa.BigInteger, comment="Step where the contact stands; null = before the first"
+        "step_id",
+        sa.BigInteger,
+        comment="Step that the contact has reached; null = before the first",
     ),
     instant("arrived_at", "Tick at which it came there, or the event that let the contact in"),
     instant("next_step_at", "Not to be moved on before this"),
-    sa.Column("awaits", sa.Text, comment="Event type for which it waits there; null = none"),
+    sa.Column("awaits", sa.Text, comment="Event type that it awaits there; null = none"),
     instant("entered_at", "When the contact entered: the event, else the tick", nullable=False),
     instant("completed_at", "When the contact went through the last step"),
     instant("exited_at", "When the contact left before the last step"),
     instant("failed_at", "When a step could not be done for the contact"),
     sa.Column("reason", sa.Text, comment="Why it was exited, canceled or failed"),
-    sa.Column("trigger_id", sa.BigInteger, comment="Trigger that let the contact in; null = none"),
+    sa.Column(
+        "trigger_id", sa.BigInteger, comment="Trigger that enrolled the contact; null = none"
+    ),
     sa.Column("entry", sa.Text, comment="Cause of the entry: once per trigger and contact"),
     sa.UniqueConstraint("program_kind", "program_id", "contact_id", "rotation"),
     of_a_kind(),
@@ -193,7 +200,7 @@ step_results = sa.Table(
         comment="done, yes or no (of branch and wait_for), way (of split), skipped, exited, "
         "canceled or failed",
     ),
-    sa.Column("reason", sa.Text, comment="Why; null where the outcome says all"),
+    sa.Column("reason", sa.Text, comment="Reason; null if the outcome is enough"),
     instant("at", "Tick at which it was done", nullable=False),
     sa.Column("way", sa.Text, comment="Name of the way that the contact went from a split"),
     sa.CheckConstraint(
@@ -218,9 +225,9 @@ triggers = sa.Table(
         "segment_id",
         sa.BigInteger,
         sa.ForeignKey("segments.segments.id", ondelete="SET NULL"),
-        comment="Segment whose new members it lets in",
+        comment="Segment whose new members it enrols",
     ),
-    sa.Column("event_type", sa.Text, comment="Events that let their contact in"),
+    sa.Column("event_type", sa.Text, comment="Type of the events that enrol their contact"),
     json_object("config", "Of an event: where; of a date: attribute, days before, yearly, at"),
     sa.Column(
         "policy",
@@ -228,15 +235,15 @@ triggers = sa.Table(
         nullable=False,
         server_default="once",
         comment="once = a contact enters once ever; each_entry = every time; unless_active = every "
-        "time but while it is in the program; backfill = once, those of before included",
+        "time but while it is in the program; backfill = once, earlier members and events included",
     ),
     sa.Column(
-        "enabled", sa.Boolean, nullable=False, server_default=sa.true(), comment="Whether it works"
+        "enabled", sa.Boolean, nullable=False, server_default=sa.true(), comment="True if it works"
     ),
     instant(
         "evaluated_at",
-        "Up to when it has let contacts in; null = it was never evaluated, or reads all events "
-        "anew",
+        "Instant up to which it has enrolled contacts; null = never evaluated, or reads all "
+        "events again",
     ),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("program_kind", "program_id", "external_id"),
@@ -245,7 +252,7 @@ triggers = sa.Table(
     sa.CheckConstraint(one_of("policy", POLICIES), name="policy"),
     info=owned(keep=FOR_EVER),
     schema="lifecycle",
-    comment="Triggers that let contacts into programs",
+    comment="Triggers that enrol contacts in programs",
 )
 
 awaited_events = sa.Table(
@@ -262,7 +269,7 @@ awaited_events = sa.Table(
     sa.Column("event_type", sa.Text, primary_key=True, comment="Event type"),
     info=owned(keep=FOR_EVER),
     schema="lifecycle",
-    comment="Event types that some step or trigger has ever waited for; triggers collect them",
+    comment="Event types that a step or trigger awaits or awaited; triggers collect them",
 )
 
 event_arrivals = sa.Table(
@@ -278,7 +285,7 @@ event_arrivals = sa.Table(
     sa.Column(
         "seen_by",
         sa.BigInteger,
-        comment="Transaction that looked at it first; it stays until those open then have ended",
+        comment="Transaction that saw it first; it stays until the ones open then have ended",
     ),
     sa.Index("ix_event_arrivals_purpose", "purpose", "id"),
     info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete", export=False)),
@@ -297,15 +304,15 @@ contact_changes = sa.Table(
         "change",
         sa.Text,
         nullable=False,
-        comment="zone = its time zone is another; unreachable = it unsubscribed, complained or "
+        comment="zone = its time zone changed; unreachable = it unsubscribed, complained or "
         "bounced",
     ),
-    instant("at", "Passes of ticks after this look at it; null = every pass"),
+    instant("at", "Passes with a later tick read it; null = every pass"),
     of_a_kind(),
     sa.CheckConstraint("change in ('zone', 'unreachable')", name="change"),
     sa.Index("ix_contact_changes_program_kind", "program_kind", "change", "id"),
     info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete", export=False)),
     schema="lifecycle",
-    comment="Changes of contacts that passes of the step engine have yet to look at; triggers "
-    "write it",
+    comment="Changes of contacts that passes of the step engine have not read yet; triggers "
+    "write them",
 )

@@ -45,7 +45,7 @@ segments = sa.Table(
         sa.Integer,
         nullable=False,
         server_default="1",
-        comment="Counts the rules that it has had; a trigger raises it",
+        comment="Number of rules it has had; a trigger raises it",
     ),
     sa.Column(
         "evaluated",
@@ -74,7 +74,7 @@ manual_members = sa.Table(
         "action",
         sa.Text,
         nullable=False,
-        comment="add or remove, which win over the rule; clear = the rule decides",
+        comment="add or remove, which override the rule; clear = the rule decides",
     ),
     sa.UniqueConstraint("segment_id", "contact_id"),
     sa.CheckConstraint("action in ('add', 'remove', 'clear')", name="action"),
@@ -141,14 +141,14 @@ evaluations = sa.Table(
     instant("attempted_at", "Tick at which it was tried last"),
     sa.Column("held_version", sa.Integer, comment="Version whose result waits for a confirmation"),
     sa.Column("held_removals", sa.BigInteger, comment="Members that it would remove"),
-    sa.Column("confirmed_version", sa.Integer, comment="Held version that was confirmed"),
+    sa.Column("confirmed_version", sa.Integer, comment="Waiting version that was confirmed"),
     instant(
         "first_evaluated_at",
         "Tick whose members were there from the beginning; null = never evaluated",
     ),
     info=owned(keep=FOR_EVER),
     schema="segments",
-    comment="How far each segment is evaluated",
+    comment="State of the evaluation of each segment",
 )
 
 touched_contacts = sa.Table(
@@ -178,7 +178,7 @@ contact_fields = sa.Table(
     sa.Column("field", sa.Text, primary_key=True, comment="Key of attributes, or dotted path"),
     info=owned(keep=FOR_EVER),
     schema="segments",
-    comment="Fields that contacts of the organization have or have had; a trigger collects them",
+    comment="Fields that contacts of the organization have or had; a trigger collects them",
 )
 
 event_fields = sa.Table(
@@ -195,7 +195,7 @@ event_fields = sa.Table(
     sa.Index("ix_event_fields_organization_id_event_type", "organization_id", "event_type"),
     info=owned(keep=FOR_EVER),
     schema="segments",
-    comment="Which properties events of a type have or have had, the first 500 of each; a trigger "
+    comment="Properties that events of a type have or had, the first 500 of each type; a trigger "
     "collects them",
 )
 
@@ -235,5 +235,5 @@ daily_overlaps = sa.Table(
     sa.Index("ix_daily_overlaps_date", "date"),
     info=owned(keep=FOR_EVER),
     schema="segments",
-    comment="How many contacts two segments share; pairs that share none have no row",
+    comment="Number of contacts that two segments share; pairs that share none have no row",
 )

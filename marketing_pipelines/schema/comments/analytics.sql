@@ -39,7 +39,7 @@ comment on column analytics.event_aggregates.event_type is 'Event type; ''monthl
 comment on column analytics.event_aggregates.date is 'Day in the reporting zone; first of the month in a month''s row';
 comment on column analytics.event_aggregates.event_count is 'Events in the day or month';
 comment on column analytics.event_aggregates.unique_contacts is 'Distinct contacts with at least one such event in it';
-comment on table analytics.event_keys is 'Which event ids are taken; outlives the rows of contact_activity';
+comment on table analytics.event_keys is 'Event ids that are in use; rows stay when rows of contact_activity are removed';
 comment on column analytics.event_keys.organization_id is 'Organization (tenant)';
 comment on column analytics.event_keys.event_id is 'Id of the event';
 comment on column analytics.event_keys.activity_id is 'Row of contact_activity that holds the event';
@@ -61,7 +61,7 @@ comment on column analytics.lake_hours.hour is 'First instant of the UTC hour';
 comment on column analytics.lake_hours.rows is 'Events in the hour; 0 = no file';
 comment on column analytics.lake_hours.content_hash is 'SHA-256 of the file; '''' = no file';
 comment on column analytics.lake_hours.exported_at is 'When the file was written';
-comment on table analytics.requested_marks is 'Marks for which a run was asked for; runs never touch it, so asking disturbs none';
+comment on table analytics.requested_marks is 'Marks for which a run was requested; runs never change it, so requests disturb none';
 comment on column analytics.requested_marks.asset is 'Asset key';
 comment on column analytics.requested_marks.partition is 'Partition key';
 comment on column analytics.requested_marks.xid is 'The mark''s transaction';

@@ -6,7 +6,7 @@ from lifecycle.enrolments
 where program_kind = 'campaign';
 alter view campaigns.campaign_contacts alter column program_kind set default 'campaign';
 comment on view campaigns.campaign_contacts is
-    'Which contact is in which campaign, since when and at which step';
+    'Enrolments of contacts in campaigns, with step and status';
 comment on column campaigns.campaign_contacts.campaign_id is 'Campaign';
 comment on column campaigns.campaign_contacts.current_step_id is
-    'Step where the contact stands; null = before the first';
+    'Step that the contact has reached; null = before the first';

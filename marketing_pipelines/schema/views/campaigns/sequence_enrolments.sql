@@ -6,7 +6,7 @@ from lifecycle.enrolments
 where program_kind = 'sequence';
 alter view campaigns.sequence_enrolments alter column program_kind set default 'sequence';
 comment on view campaigns.sequence_enrolments is
-    'Which contact is in which sequence, since when and at which step';
+    'Enrolments of contacts in sequences, with step and status';
 comment on column campaigns.sequence_enrolments.sequence_id is 'Sequence';
 comment on column campaigns.sequence_enrolments.current_step_id is
-    'Step where the contact stands; null = before the first';
+    'Step that the contact has reached; null = before the first';

@@ -8,12 +8,12 @@ join lifecycle.enrolments as enrolment on enrolment.id = enrolment_id
 left join lifecycle.steps as step on step.id = result.step_id
 where enrolment.program_kind = 'journey';
 comment on view journey.execution_logs is
-    'What happened to journey executions, step by step; a warning where one was canceled or failed';
+    'Log of journey executions, step by step; a warning if one was canceled or failed';
 comment on column journey.execution_logs.execution_id is 'Execution';
 comment on column journey.execution_logs.journey_id is 'Journey';
 comment on column journey.execution_logs.step is 'Name of the step in its journey';
 comment on column journey.execution_logs.level is
-    'info, or warning where it was canceled or failed';
-comment on column journey.execution_logs.message is 'What happened';
+    'info, or warning if it was canceled or failed';
+comment on column journey.execution_logs.message is 'Reason of the outcome, else the outcome';
 comment on column journey.execution_logs.created_at is 'Tick at which it happened';
 comment on column journey.execution_logs.way is 'Name of the way that the contact went from a split';

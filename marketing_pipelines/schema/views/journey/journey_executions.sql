@@ -7,11 +7,11 @@ from lifecycle.enrolments
 where program_kind = 'journey';
 alter view journey.journey_executions alter column program_kind set default 'journey';
 comment on view journey.journey_executions is
-    'Which contact goes through which journey, since when and at which step';
+    'Enrolments of contacts in journeys, with step and status';
 comment on column journey.journey_executions.id is 'Execution number';
 comment on column journey.journey_executions.journey_id is 'Journey';
 comment on column journey.journey_executions.current_step_id is
-    'Step where the contact stands; null = before the first';
+    'Step that the contact has reached; null = before the first';
 comment on column journey.journey_executions.started_at is
     'When the contact entered: the event, else the tick';
-comment on column journey.journey_executions.completed_at is 'When it ended, however it did';
+comment on column journey.journey_executions.completed_at is 'When it ended, with any status';

@@ -3,5 +3,5 @@ select id, organization_id, program_id as journey_id, external_id, type, segment
        config, policy, enabled, evaluated_at
 from lifecycle.triggers
 where program_kind = 'journey';
-comment on view journey.journey_triggers is 'What lets contacts into journeys';
+comment on view journey.journey_triggers is 'Triggers of journeys';
 comment on column journey.journey_triggers.journey_id is 'Journey';

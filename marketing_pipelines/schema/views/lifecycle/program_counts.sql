@@ -8,10 +8,10 @@ select program_kind, program_id, organization_id,
 from lifecycle.enrolments
 group by program_kind, program_id, organization_id;
 comment on view lifecycle.program_counts is
-    'How many contacts entered each program and where they are; those canceled count as exited';
+    'Numbers of contacts of each program, by status; canceled ones count as exited';
 comment on column lifecycle.program_counts.entered is 'Enrolments ever';
-comment on column lifecycle.program_counts.active is 'Those under way';
-comment on column lifecycle.program_counts.completed is 'Those that went through the last step';
+comment on column lifecycle.program_counts.active is 'Active enrolments';
+comment on column lifecycle.program_counts.completed is 'Enrolments that completed the last step';
 comment on column lifecycle.program_counts.exited is
-    'Those that left before, canceled ones included';
-comment on column lifecycle.program_counts.failed is 'Those for whom a step could not be done';
+    'Enrolments that ended before, canceled ones included';
+comment on column lifecycle.program_counts.failed is 'Enrolments that ended because a step failed';

@@ -12,6 +12,6 @@ select 'journey', id, organization_id, external_id, name, status, started_at, re
 from journey.journeys;
 comment on view lifecycle.programs is 'Programs of every kind; contacts move while one is active';
 comment on column lifecycle.programs.kind is 'campaign, sequence or journey';
-comment on column lifecycle.programs.id is 'Number among those of its kind';
-comment on column lifecycle.programs.external_id is 'Name of it in its organization';
+comment on column lifecycle.programs.id is 'Number of the program within its kind';
+comment on column lifecycle.programs.external_id is 'Id in the system the row comes from';
 comment on column lifecycle.programs.status is 'Contacts move while it is active';
