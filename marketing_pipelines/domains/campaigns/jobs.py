@@ -4,6 +4,7 @@ from marketing_pipelines.domains.analytics import sources as analytics
 from marketing_pipelines.domains.analytics.jobs import campaign_daily_stats
 from marketing_pipelines.domains.campaigns import completions as completing
 from marketing_pipelines.domains.campaigns import report_files, sources, tables
+from marketing_pipelines.domains.campaigns.starts import start_scheduled
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.progress import make_progress
 from marketing_pipelines.domains.segments.jobs import memberships
@@ -22,7 +23,10 @@ CAMPAIGNS = Domain("campaigns", owner=Team.LIFECYCLE)
     items=True,
 )
 def step_progress(tick: Tick) -> None:
-    """Moves on the due contacts of active campaigns: mails, waits, branches."""
+    """Starts scheduled campaigns and moves on the due contacts of active ones."""
+    with tick.sharing() as connection:
+        started = start_scheduled(connection, tick.instant, tick.failures)
+    tick.metadata["started"] = started
     make_progress(tick, tables.CAMPAIGN)
 
 

@@ -90,6 +90,14 @@ class Deals(_Group):
     at_risk_after_days: Days = Field(default=30, description="Age at which the admins are alerted")
 
 
+class Campaigns(_Group):
+    """The time in which a scheduled campaign starts."""
+
+    latest_start_hours: Annotated[int, Field(ge=1)] = Field(
+        default=6, description="Hours after its time up to which a scheduled campaign still starts"
+    )
+
+
 class Journeys(_Group):
     """The age at which executions of journeys are canceled."""
 
@@ -127,6 +135,7 @@ class OrganizationSettings(_Group):
     quiet_hours: QuietHours = QuietHours()
     warmup: Warmup = Warmup()
     deals: Deals = Deals()
+    campaigns: Campaigns = Campaigns()
     journeys: Journeys = Journeys()
     triggers: Triggers = Triggers()
     segments: Segmentation = Segmentation()
