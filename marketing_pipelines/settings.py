@@ -172,6 +172,19 @@ class Settings(BaseSettings):
         "rejected at load. Unset: the month of the earliest data, noted in the data folder by "
         "`demo` and moved back by `load`; 2015-01-01 where `demo` never ran.",
     )
+    smtp_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Server of outgoing mail: `smtp://user:password@host:587` (STARTTLS, unless "
+        "`?tls=off`) or `smtps://user:password@host`; user and password percent-encoded. "
+        "`provider=` `sendgrid`, `mailgun`, `postmark`, `ses`, `mandrill` or `none` where the "
+        "host's name does not tell. Unset: mails are files in development and wait elsewhere.",
+    )
+    delivery_allow: str | None = Field(
+        default=None,
+        description="Addresses that get messages in staging: patterns, comma separated, as "
+        "`*@example.org,+4930*`. Unset: nobody.",
+    )
     alert_urls: str | None = Field(
         default=None,
         description="Addresses of alerts: [apprise](https://appriseit.com) URLs, comma separated. "

@@ -190,7 +190,7 @@ def _send(engine: sa.Engine, settings: Settings) -> int:
     """Sends due messages as a worker does; returns their number."""
     from marketing_pipelines.domains.delivery.sending import send_batch
     from marketing_pipelines.domains.delivery.tasks import SENDERS
-    from marketing_pipelines.domains.delivery.transports import Outbox
+    from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 
     outbox, sent = Outbox(settings.outbox_folder), 0
     for channel in SENDERS:

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.sending import send_batch
-from marketing_pipelines.domains.delivery.transports import Outbox, Transport
+from marketing_pipelines.domains.delivery.transports.outbox import Outbox
+from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 
@@ -42,6 +43,7 @@ class Log:
     """Takes messages for good: asked to take one twice, it does."""
 
     repeatable = False
+    line = None
 
     def send(self, message: Rendered) -> None:
         """One line."""
@@ -58,6 +60,7 @@ class Dying:
         self._last = (point, number)
         self._times: Counter[str] = Counter()
         self.repeatable = transport.repeatable
+        self.line = transport.line
         sys.addaudithook(lambda event, _: self._at("rename") if event == "os.rename" else None)
 
     def _at(self, point: str) -> None:

@@ -12,7 +12,7 @@ from marketing_pipelines.domains.delivery.due import may_go
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport, send_batch
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
-from marketing_pipelines.domains.delivery.transports import Outbox
+from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.stores import intents
 from marketing_pipelines_tests.delivery.world import (

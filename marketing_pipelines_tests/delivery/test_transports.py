@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
-from marketing_pipelines.domains.delivery.transports import Outbox
+from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines_tests.delivery.world import NOW, files, mail
 
 MAIL = Rendered(

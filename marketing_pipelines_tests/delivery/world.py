@@ -16,7 +16,8 @@ from marketing_pipelines.domains.delivery.contents import store
 from marketing_pipelines.domains.delivery.counts import Audience, audience
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.sending import Clock, SendingReport, send_batch
-from marketing_pipelines.domains.delivery.transports import Outbox, Transport
+from marketing_pipelines.domains.delivery.transports.outbox import Outbox
+from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.settings import get_settings
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -204,6 +205,7 @@ class Recorder:
     taken: list[Rendered] = field(default_factory=list)
     breaks_at: set[int] = field(default_factory=set)
     repeatable: bool = False
+    line: str | None = None
 
     def send(self, message: Rendered) -> None:
         """Takes it."""

@@ -6,4 +6,4 @@ Owns the schema `delivery`. Programs write messages; applications and analysts r
 SCHEMA = "delivery"
 # Schemas beyond its own that its SQL reads and writes.
 READS: frozenset[str] = frozenset({"crm", "lifecycle"})
-WRITES: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset({"analytics"})

@@ -4,9 +4,10 @@ A template names fields, with a few filters, conditions and one level of loops; 
 what it cannot do.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from marketing_pipelines.domains.delivery.templates import MAX_NESTING, BoundError, Bounds, read
@@ -20,6 +21,22 @@ class MessageError(PermanentError):
 
 
 @dataclass(frozen=True)
+class Sender:
+    """The sender of a mail.
+
+    Attributes:
+        headers: Further headers of its domain's mails.
+        bounces_to: Envelope sender; None: the address itself.
+    """
+
+    address: str
+    name: str
+    reply_to: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    bounces_to: str | None = None
+
+
+@dataclass(frozen=True)
 class Rendered:
     """A message as it goes out.
 
@@ -29,6 +46,8 @@ class Rendered:
         recipient: E-mail address, phone number, push token or URL.
         name: Name of the contact; empty where it is not known.
         content: What the step says, by its own keys, filled in.
+        sender: Sender of a mail; None: the organization has no domain to send from.
+        unsubscribe_url: Page on which the contact leaves; None: the message has none.
     """
 
     id: int
@@ -39,6 +58,19 @@ class Rendered:
     recipient: str
     name: str
     content: Mapping[str, Any]
+    sender: Sender | None = None
+    unsubscribe_url: str | None = None
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Makes every error of writing a message down the message's own."""
+    try:
+        yield
+    except MessageError:
+        raise
+    except Exception as error:
+        raise MessageError(f"It cannot be written ({type(error).__name__}: {error}).") from error
 
 
 def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery import settling
 from marketing_pipelines.domains.delivery.due import PAUSED, may_go
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, fill_in
+from marketing_pipelines.domains.delivery.settling import End
 from marketing_pipelines.domains.delivery.tables import messages
-from marketing_pipelines.domains.delivery.transports import Transport
+from marketing_pipelines.domains.delivery.transports.choice import may_reach
+from marketing_pipelines.domains.delivery.transports.outcomes import (
+    AttemptError,
+    BouncedError,
+    DeferredError,
+    LineError,
+    Transport,
+    UnknownOutcomeError,
+)
+from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
 
@@ -32,18 +43,24 @@ class SendingReport:
 
     Attributes:
         claimed: Messages in it; none: nothing is due.
-        returned: Those queued again, since their program was paused after the claim or the worker
-            stops.
+        deferred: Those that are tried again later, since their recipient was refused for now or
+            their attempt failed.
+        returned: Those queued again, since their program was paused after the claim, the worker
+            stops, or the line does not work.
         lost: Those whose lease ran out meanwhile: another sends them.
+        fault: Sentence about the line; None: it works.
     """
 
     claimed: int = 0
     sent: int = 0
     suppressed: int = 0
+    bounced: int = 0
     failed: int = 0
     unknown: int = 0
+    deferred: int = 0
     returned: int = 0
     lost: int = 0
+    fault: str | None = None
 
 
 def send_batch(
@@ -75,9 +92,10 @@ def send_batch(
         )
         if len(claimed) < limit:
             intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
+        if not claimed:
+            return SendingReport()
         orders = _orders(connection, [message.id for message in claimed])
-    if not claimed:
-        return SendingReport()
+        settling.prepare(connection, now)
     batch = _Batch(begin, transport, clock)
     trouble: Exception | None = None
     for message in claimed:
@@ -88,9 +106,9 @@ def send_batch(
             except Exception as error:
                 trouble = error
         if message.id not in batch.ends:
-            batch.end(message, intents.QUEUED)
-    report = batch.report()
-    if trouble is not None:
+            batch.end(settling.untouched(message))
+    report = batch.report(trouble)
+    if trouble is not None and not isinstance(trouble, LineError):
         raise trouble
     return report
 
@@ -108,63 +126,78 @@ class _Batch:
     """
 
     def __init__(self, begin: Begin, transport: Transport, clock: Clock) -> None:
-        self.ends: dict[int, dict[str, Any]] = {}
+        self.ends: dict[int, End] = {}
         self._begin = begin
         self._transport = transport
         self._clock = clock
         self._counts: Counter[str] = Counter()
 
     def send(self, message: Any, order: Any) -> None:
-        """Sends one, or says why not."""
+        """Sends one, or says why not.
+
+        Raises:
+            LineError: the line does not work; the message is not ended, unless it is unknown.
+        """
         if order.program_status in PAUSED:
-            self.end(message, intents.QUEUED)
+            self.end(settling.untouched(message))
             return
-        reason = _why_not(message, order)
+        reason = _why_not(message, order, get_settings())
         if reason is not None:
-            self.end(message, "suppressed", reason)
+            self.end(settling.ended(message, "suppressed", reason))
             return
         try:
             rendered = _rendered(message, order)
-            if self._transport.repeatable:
-                self._transport.send(rendered)
-            else:
-                self._send_for_good(message, rendered)
+            if not self._transport.repeatable:
+                self._note_beginning(message)
+            number = self._hand_over(message, rendered)
         except MessageError as error:
-            self.end(message, "failed", str(error))
+            self.end(settling.ended(message, "failed", str(error)))
+        except DeferredError as error:
+            self.end(settling.deferred(message, str(error), self._clock()))
+        except BouncedError as error:
+            self.end(
+                settling.ended(
+                    message, "bounced", str(error), bounce=error.bounce, sent_at=self._clock()
+                )
+            )
+        except AttemptError as error:
+            self.end(settling.attempted(message, str(error), self._clock()))
         except intents.ClaimLostError:
             self._counts["lost"] += 1
         else:
-            self.end(message, "sent")
+            self.end(
+                settling.ended(message, "sent", sent_at=self._clock(), provider_message_id=number)
+            )
 
-    def _send_for_good(self, message: Any, rendered: Rendered) -> None:
-        """Sends a message that cannot be sent twice. Before, it notes the beginning and settles the
-        messages done so far: if the worker dies now, this message alone is `unknown`."""
+    def _note_beginning(self, message: Any) -> None:
+        """Settles the messages done so far and notes that this one begins.
+
+        If the worker dies now, this message alone is `unknown`.
+        """
         with self._begin() as connection:
             intents.begin(connection, messages, message, lease=LEASE, now=self._clock())
             settled = self._settle(connection)
         self._count(settled)
+
+    def _hand_over(self, message: Any, rendered: Rendered) -> str | None:
         try:
-            self._transport.send(rendered)
-        except MessageError:
+            return self._transport.send(rendered)
+        except UnknownOutcomeError as error:
+            self.end(settling.ended(message, intents.UNKNOWN, str(error)))
+            raise
+        except (LineError, MessageError, DeferredError, BouncedError, AttemptError):
             raise
         except Exception as error:
-            reason = f"Whether it was taken is not known: {type(error).__name__}."
-            self.end(message, intents.UNKNOWN, reason)
+            if not self._transport.repeatable:
+                reason = f"Whether it was taken is not known: {type(error).__name__}."
+                self.end(settling.ended(message, intents.UNKNOWN, reason))
             raise
 
-    def end(self, message: Any, state: str, reason: str | None = None) -> None:
-        """Notes how one ended; `queued` is as if nobody had claimed it."""
-        is_back = state == intents.QUEUED
-        self.ends[message.id] = {
-            "id": message.id,
-            "claim": message.claim,
-            "state": state,
-            "reason": message.reason if is_back else reason,
-            "attempts": message.attempts - is_back,
-            "sent_at": self._clock() if state == "sent" else None,
-        }
+    def end(self, end: End) -> None:
+        """Notes how one ended."""
+        self.ends[end.id] = end
 
-    def report(self) -> SendingReport:
+    def report(self, trouble: Exception | None) -> SendingReport:
         """Settles what is not settled yet; says what became of all."""
         with self._begin() as connection:
             settled = self._settle(connection)
@@ -173,18 +206,21 @@ class _Batch:
             claimed=self._counts.total(),
             sent=self._counts["sent"],
             suppressed=self._counts["suppressed"],
+            bounced=self._counts["bounced"],
             failed=self._counts["failed"],
             unknown=self._counts[intents.UNKNOWN],
+            deferred=self._counts["deferred"],
             returned=self._counts[intents.QUEUED],
             lost=self._counts["lost"],
+            fault=str(trouble) if isinstance(trouble, LineError) else None,
         )
 
     def _settle(self, connection: sa.Connection) -> set[int]:
-        return intents.settle_all(connection, messages, list(self.ends.values()))
+        return settling.settle(connection, list(self.ends.values()))
 
     def _count(self, settled: set[int]) -> None:
-        for number, end in self.ends.items():
-            self._counts[end["state"] if number in settled else "lost"] += 1
+        for end in self.ends.values():
+            self._counts[end.counted_as if end.id in settled else "lost"] += 1
         self.ends.clear()
 
 
@@ -203,7 +239,7 @@ def _rendered(message: Any, order: Any) -> Rendered:
     )
 
 
-def _why_not(message: Any, order: Any) -> str | None:
+def _why_not(message: Any, order: Any, settings: Settings) -> str | None:
     if order.program_kind is not None and order.program_status in (None, "cancelled"):
         end = "deleted" if order.program_status is None else "cancelled"
         return f"its {order.program_kind} was {end}"
@@ -211,4 +247,6 @@ def _why_not(message: Any, order: Any) -> str | None:
         return str(order.suppressed)
     if not (order.recipient or "").strip():
         return "no_address"
+    if not may_reach(settings, message.channel, order.recipient.strip()):
+        return "staging"
     return None

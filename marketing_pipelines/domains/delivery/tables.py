@@ -66,6 +66,22 @@ messages = sa.Table(
     *intents.columns(),
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant("sent_at", "When the transport accepted it"),
+    sa.Column("provider_message_id", sa.Text, comment="Id that the server gave it"),
+    instant("refused_at", "When its recipient was first refused for now"),
+    sa.Column(
+        "refusals",
+        sa.SmallInteger,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="How often its recipient was refused for now",
+    ),
+    sa.Column(
+        "is_bulk",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.text("false"),
+        comment="Whether it is one of many of a newsletter or a request: two attempts, not three",
+    ),
     sa.UniqueConstraint("step_id", "contact_id", "rotation"),
     sa.CheckConstraint(one_of("state", STATES), name="state"),
     sa.Index(

@@ -6,11 +6,13 @@ the time when the next message is due.
 """
 
 import datetime as dt
+import logging
 import time
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import due
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.queues import Queue, declare
 from marketing_pipelines.queueing.retries import Retry
@@ -18,6 +20,8 @@ from marketing_pipelines.queueing.tasks import Task, TaskContext, task
 from marketing_pipelines.settings import get_settings
 
 SECONDS_PER_ROUND = 3.0
+PAUSE_AFTER_FAULT = dt.timedelta(seconds=2)
+_logger = logging.getLogger(__name__)
 # While a task waits for its next attempt nobody rings: the channel is left alone that long.
 RETRY = Retry.listed(2, 4, 8, 60, 300)
 SEND_EMAIL = declare(Queue("send-email", concurrency=5, retry=RETRY))
@@ -70,22 +74,34 @@ def ring_at(connection: sa.Connection, channel: str, at: dt.datetime | None) -> 
 def _send(channel: str, context: TaskContext) -> None:
     # Jinja2 and the email package are for workers only.
     from marketing_pipelines.domains.delivery.sending import BATCH, send_batch
-    from marketing_pipelines.domains.delivery.transports import Outbox
+    from marketing_pipelines.domains.delivery.transports.choice import transport_of
 
-    transport = Outbox(get_settings().outbox_folder)
+    try:
+        transport = transport_of(get_settings(), channel)
+    except ConfigurationError as error:
+        _logger.error("%s: %s", channel, error)
+        return
+    if transport is None:
+        # Its messages wait for the setting; the sensor looks again.
+        return
     end = time.monotonic() + SECONDS_PER_ROUND
-    while time.monotonic() < end and not context.should_return():
+    fault = None
+    while time.monotonic() < end and fault is None and not context.should_return():
         report = send_batch(
             context.begin, channel, transport, clock=_now, should_return=context.should_return
         )
+        fault = report.fault
         if report.claimed < BATCH:
             break
         with context.begin() as connection:
             ring_at(connection, channel, None)
+    if fault is not None:
+        _logger.warning("%s: %s", channel, fault)
     with context.finishing() as connection:
         at = due.next_at(connection, channel)
         if at is not None:
-            ring_at(connection, channel, at if at > _now() else None)
+            earliest = _now() if fault is None else _now() + PAUSE_AFTER_FAULT
+            ring_at(connection, channel, max(at, earliest) if at > _now() or fault else None)
 
 
 def _now() -> dt.datetime:

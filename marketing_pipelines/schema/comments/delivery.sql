@@ -23,6 +23,10 @@ comment on column delivery.messages.leased_until is 'When the claim ends by itse
 comment on column delivery.messages.reason is 'Why it ended as it did';
 comment on column delivery.messages.queued_at is 'Tick at which it was written';
 comment on column delivery.messages.sent_at is 'When the transport accepted it';
+comment on column delivery.messages.provider_message_id is 'Id that the server gave it';
+comment on column delivery.messages.refused_at is 'When its recipient was first refused for now';
+comment on column delivery.messages.refusals is 'How often its recipient was refused for now';
+comment on column delivery.messages.is_bulk is 'Whether it is one of many of a newsletter or a request: two attempts, not three';
 comment on table delivery.suppressions is 'Contacts that must not be written to, by channel, with the reason';
 comment on column delivery.suppressions.id is 'Row number';
 comment on column delivery.suppressions.organization_id is 'Organization (tenant) that owns the row';

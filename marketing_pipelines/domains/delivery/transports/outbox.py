@@ -1,32 +1,11 @@
-"""Transports of messages: for now, files in the outbox."""
+"""The outbox: messages as files, where nothing may leave the machine."""
 
 import json
 import uuid
 from pathlib import Path
-from typing import Protocol
 
 from marketing_pipelines.domains.delivery import mail
-from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
-
-
-class Transport(Protocol):
-    """Takes the messages of a channel.
-
-    Attributes:
-        repeatable: Whether taking a message a second time changes nothing. Where it is not, a
-            message whose worker died while it was sent ends as `unknown`.
-    """
-
-    @property
-    def repeatable(self) -> bool: ...
-
-    def send(self, message: Rendered) -> None:
-        """Sends a message.
-
-        Raises:
-            MessageError: this message cannot be sent, now or later. Any other error is the
-                transport's own.
-        """
+from marketing_pipelines.domains.delivery.rendering import Rendered, writing
 
 
 class Outbox:
@@ -37,6 +16,7 @@ class Outbox:
     """
 
     repeatable = True
+    line = None
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -47,15 +27,9 @@ class Outbox:
         Raises:
             MessageError: the message cannot be written as its channel asks.
         """
-        try:
-            suffix, data = _written(message)
-        except MessageError:
-            raise
         # What cannot be written is the message's own fault; what goes wrong below is not.
-        except Exception as error:
-            raise MessageError(
-                f"It cannot be written ({type(error).__name__}: {error})."
-            ) from error
+        with writing():
+            suffix, data = _written(message)
         day = self._folder / message.channel / f"{message.queued_at:%Y-%m-%d}"
         # A worker killed here leaves it; no other gets in its way.
         beside = self._folder / ".writing" / uuid.uuid4().hex
@@ -68,7 +42,7 @@ class Outbox:
 def _written(message: Rendered) -> tuple[str, bytes]:
     content = message.content
     if message.channel == "email":
-        return "eml", mail.write(message)
+        return "eml", mail.write(message).data
     if message.channel == "webhook":
         request = {"id": message.id, **content}
         return "json", json.dumps(request, ensure_ascii=False, indent=2).encode()

@@ -1,0 +1,163 @@
+"""Ends of messages: what a worker found out, and the one statement that writes it down.
+
+The statement writes the activity events `message:{id}:sent` and `message:{id}:bounced` together
+with the state, so that neither exists without the other. Only the holder of the latest claim
+settles, and each message once.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.transports.outcomes import Bounce
+from marketing_pipelines.stores import intents
+
+# One attempt more than there are waits.
+_WAITS = (dt.timedelta(seconds=2), dt.timedelta(seconds=4))
+_BULK_WAITS = (dt.timedelta(seconds=5),)
+# Waits after the first refusals of a recipient for now; later ones are the last of these.
+_REFUSED_WAITS = tuple(dt.timedelta(minutes=minutes) for minutes in (5, 15, 30, 60))
+REFUSED_FOR = dt.timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a claimed message: the columns to write.
+
+    Attributes:
+        bounce: Kind of the bounce; None: it did not bounce.
+        will_be_tried: Whether it was tried and waits for another try.
+    """
+
+    id: int
+    claim: int
+    state: str
+    reason: str | None
+    attempts: int
+    due_at: dt.datetime
+    sent_at: dt.datetime | None
+    provider_message_id: str | None
+    refused_at: dt.datetime | None
+    refusals: int
+    bounce: Bounce | None
+    will_be_tried: bool = False
+
+    @property
+    def counted_as(self) -> str:
+        """Its state, or `deferred` where it waits for another try."""
+        return "deferred" if self.will_be_tried else self.state
+
+
+def ended(
+    message: Any,
+    state: str,
+    reason: str | None = None,
+    *,
+    bounce: Bounce | None = None,
+    sent_at: dt.datetime | None = None,
+    provider_message_id: str | None = None,
+) -> End:
+    """A message that ended in a state."""
+    return End(
+        id=message.id,
+        claim=message.claim,
+        state=state,
+        reason=reason,
+        attempts=message.attempts,
+        due_at=message.due_at,
+        sent_at=sent_at,
+        provider_message_id=provider_message_id,
+        refused_at=message.refused_at,
+        refusals=message.refusals,
+        bounce=bounce,
+    )
+
+
+def untouched(message: Any) -> End:
+    """A message that goes back as if it had not been claimed."""
+    return _queued(message, message.due_at, message.reason, attempts=message.attempts - 1)
+
+
+def deferred(message: Any, reason: str, now: dt.datetime) -> End:
+    """Returns a message whose recipient the server refuses for now.
+
+    It is tried again until a day has passed since the first refusal, and bounces then. No attempt
+    is used.
+    """
+    since = message.refused_at or now
+    if now >= since + REFUSED_FOR:
+        return ended(message, "bounced", reason, bounce="soft", sent_at=now)
+    wait = _REFUSED_WAITS[min(message.refusals, len(_REFUSED_WAITS) - 1)]
+    return _queued(
+        message,
+        min(now + wait, since + REFUSED_FOR),
+        reason,
+        attempts=message.attempts - 1,
+        refused_at=since,
+        refusals=message.refusals + 1,
+        will_be_tried=True,
+    )
+
+
+def attempted(message: Any, reason: str, now: dt.datetime) -> End:
+    """Returns a message whose attempt failed: queued again, or failed after its last attempt."""
+    waits = _BULK_WAITS if message.is_bulk else _WAITS
+    if message.attempts > len(waits):
+        return ended(message, "failed", reason)
+    return _queued(
+        message,
+        now + waits[message.attempts - 1],
+        reason,
+        attempts=message.attempts,
+        will_be_tried=True,
+    )
+
+
+def prepare(connection: sa.Connection, now: dt.datetime) -> None:
+    """Makes the month of the activity events that a batch will write."""
+    month = now.astimezone(dt.UTC).date()
+    connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
+
+
+def settle(connection: sa.Connection, ends: Sequence[End]) -> set[int]:
+    """Writes ends and events; returns the ids of the messages that were still ours."""
+    if not ends:
+        return set()
+    rows = json.dumps([asdict(end) for end in ends], default=dt.datetime.isoformat)
+    return set(connection.execute(_SETTLE, {"ends": rows}).scalars())
+
+
+_SETTLE = sa.text(
+    resources.files(__package__).joinpath("sql", "settle.sql").read_text()
+).bindparams(sa.bindparam("ends", type_=sa.Text))
+
+
+def _queued(
+    message: Any,
+    due_at: dt.datetime,
+    reason: str | None,
+    *,
+    attempts: int,
+    refused_at: dt.datetime | None = None,
+    refusals: int | None = None,
+    will_be_tried: bool = False,
+) -> End:
+    return End(
+        id=message.id,
+        claim=message.claim,
+        state=intents.QUEUED,
+        reason=reason,
+        attempts=attempts,
+        due_at=due_at,
+        sent_at=None,
+        provider_message_id=None,
+        refused_at=refused_at or message.refused_at,
+        refusals=message.refusals if refusals is None else refusals,
+        bounce=None,
+        will_be_tried=will_be_tried,
+    )

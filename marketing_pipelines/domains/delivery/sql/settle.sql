@@ -1,0 +1,58 @@
+-- Writes how messages of one batch ended, and the activity events of those that were handed over;
+-- returns the ids of those that were still the worker's.
+with ends as materialized (
+    select *
+    from jsonb_to_recordset(cast(:ends as jsonb)) as ends (
+        id bigint, claim bigint, state text, reason text, attempts integer, due_at timestamptz,
+        sent_at timestamptz, provider_message_id text, refused_at timestamptz, refusals integer,
+        bounce text
+    )
+),
+settled as (
+    update delivery.messages as message
+    set state = ends.state,
+        reason = ends.reason,
+        attempts = ends.attempts,
+        due_at = ends.due_at,
+        leased_until = null,
+        sent_at = ends.sent_at,
+        provider_message_id = ends.provider_message_id,
+        refused_at = ends.refused_at,
+        refusals = ends.refusals
+    from ends
+    where message.id = ends.id and message.claim = ends.claim
+        and message.state in ('claimed', 'sending')
+    returning message.id, message.organization_id, message.contact_id, message.channel,
+        message.program_kind, message.program_id, message.step_id, message.sent_at,
+        message.reason, ends.bounce
+),
+handed_over as (
+    select settled.*, kind.event_type,
+           jsonb_strip_nulls(jsonb_build_object(
+               'message_id', settled.id,
+               'channel', settled.channel,
+               'step', step.external_id,
+               'bounce_type', case kind.event_type when 'bounced' then settled.bounce end,
+               'reason', case kind.event_type when 'bounced' then settled.reason end
+           )) as properties
+    from settled
+    cross join lateral (
+        values ('sent', true), ('bounced', settled.bounce is not null)
+    ) as kind (event_type, is_written)
+    left join lifecycle.steps as step on step.id = settled.step_id
+    where settled.sent_at is not null and settled.channel <> 'webhook' and kind.is_written
+),
+events as (
+    insert into analytics.contact_activity (
+        organization_id, event_id, contact_id, event_type, source_type, source_id, occurred_at,
+        received_at, properties
+    )
+    select organization_id, 'message:' || id || ':' || event_type, contact_id, event_type,
+           case program_kind when 'campaign' then 'campaign' end,
+           case program_kind when 'campaign' then program_id end,
+           sent_at, sent_at, properties
+    from handed_over
+    where contact_id is not null
+    order by id, event_type desc
+)
+select id from settled

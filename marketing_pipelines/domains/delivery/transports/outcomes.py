@@ -1,0 +1,73 @@
+"""The outcomes of handing over one message, and the protocol of transports."""
+
+import datetime as dt
+from typing import Literal, Protocol
+
+from marketing_pipelines.domains.delivery.rendering import Rendered
+from marketing_pipelines.failures import RetryableError
+
+Bounce = Literal["hard", "soft"]
+
+
+class LineError(RetryableError):
+    """The line does not work: no message of it can go now, and no attempt is used.
+
+    Attributes:
+        is_slow_down: Whether the server asks for fewer messages.
+        quiet_for: The time for which the server asks for none; None: it names none.
+    """
+
+    def __init__(
+        self, text: str, *, is_slow_down: bool = False, quiet_for: dt.timedelta | None = None
+    ) -> None:
+        super().__init__(text)
+        self.is_slow_down = is_slow_down or quiet_for is not None
+        self.quiet_for = quiet_for
+
+
+class UnknownOutcomeError(LineError):
+    """The line broke after the message was sent: it is not known whether the server took it."""
+
+
+class DeferredError(RetryableError):
+    """The server refuses this recipient for now, as greylisting does."""
+
+
+class BouncedError(RetryableError):
+    """The server refuses this recipient for good, and the address is to blame."""
+
+    def __init__(self, text: str, bounce: Bounce) -> None:
+        super().__init__(text)
+        self.bounce: Bounce = bounce
+
+
+class AttemptError(RetryableError):
+    """This attempt failed without the message being taken; another may succeed."""
+
+
+class Transport(Protocol):
+    """Takes the messages of a channel.
+
+    Attributes:
+        repeatable: Whether taking a message a second time changes nothing. Where it is not, a
+            message whose worker died while it was sent ends as `unknown`.
+        line: The server behind it, by which faults are counted; None: there is none.
+    """
+
+    @property
+    def repeatable(self) -> bool: ...
+
+    @property
+    def line(self) -> str | None: ...
+
+    def send(self, message: Rendered) -> str | None:
+        """Sends a message.
+
+        Returns:
+            The server's own id of the message; None: it tells none.
+
+        Raises:
+            MessageError: this message cannot be sent, now or later.
+            DeferredError, BouncedError, AttemptError: see there; the other messages can go.
+            LineError: no message can go now. Any other error is the transport's own.
+        """
