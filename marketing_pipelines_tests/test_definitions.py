@@ -3,12 +3,17 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 
+from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.jobs.scheduling import CODE_LOCATION, WHILE_OFF
+from marketing_pipelines.locations import PACKAGE, WORKSPACE_FILE, configuration_file
 from marketing_pipelines.registry import import_errors
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
@@ -103,7 +108,8 @@ def test_every_asset_says_whose_it_is_and_what_it_is(asset: dg.AssetsDefinition)
     [owner] = spec.owners
     assert owner.startswith("team:")
     assert spec.kinds
-    assert re.fullmatch(r"[A-Z].+\.( (\[00\d\])+)?", spec.description or "", re.DOTALL)
+    assert re.fullmatch(r"[A-Z].+\.", spec.description or "", re.DOTALL)
+    assert "[" not in (spec.description or "")
 
 
 @pytest.mark.parametrize("spec", SOURCES, ids=lambda spec: spec.key.to_user_string())
@@ -149,6 +155,37 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
     assert {s.default_status for s in repository.schedule_defs} == {
         dg.DefaultScheduleStatus.RUNNING
     }
+
+
+def test_sensors_and_schedules_say_what_they_do_and_what_happens_while_they_are_off() -> None:
+    repository = defs.get_repository_def()
+    described = [*repository.sensor_defs, *repository.schedule_defs]
+    undescribed = [
+        one.name
+        for one in described
+        if not re.fullmatch(r"[A-Z].+\.", one.description or "", re.DOTALL)
+    ]
+    assert undescribed == []
+    consequences = [str(sensor.metadata[WHILE_OFF].value) for sensor in repository.sensor_defs]
+    assert [text for text in consequences if not re.fullmatch(r"[A-Z].+\.", text)] == []
+    assert all("missed" in str(schedule.description) for schedule in repository.schedule_defs)
+
+
+def test_one_name_of_the_code_location_stands_in_every_file_that_dagster_reads() -> None:
+    """A run that the API starts is found under `up`, `dagster dev` and `dg dev` alike."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    [origin] = WorkspaceFileTarget([str(configuration_file(WORKSPACE_FILE))]).create_origins()
+    assert origin.location_name == CODE_LOCATION
+    assert project["tool"]["dagster"]["code_location_name"] == CODE_LOCATION
+    assert project["tool"]["dg"]["project"]["code_location_name"] == CODE_LOCATION
+    assert any(
+        one.startswith("dagster-dg") for one in project["project"]["optional-dependencies"]["dg"]
+    )
+
+
+def test_dagsters_newsletter_dialog_is_off(installation: Installation) -> None:
+    with dagster_instance() as instance:
+        assert not instance.nux_enabled
 
 
 def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines import documentation, registry
+from marketing_pipelines.api.tokens import SCOPES
 from marketing_pipelines.cli.main import app
 from marketing_pipelines.domains import load_jobs
 from marketing_pipelines.job_sources import covering_test, files_of
@@ -92,6 +93,12 @@ def test_every_relation_and_column_has_a_comment(engine: sa.Engine) -> None:
 def test_every_setting_has_a_meaning() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, f"MARKETING_{name.upper()} has no description"
+
+
+def test_every_scope_of_a_token_is_documented() -> None:
+    page = (documentation.DOCS / "operators.md").read_text(encoding="utf-8")
+    section = page.partition("### Token scopes")[2].partition("\n#")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(SCOPES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

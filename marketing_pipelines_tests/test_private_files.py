@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from marketing_pipelines.stores.private import make_private
-from marketing_pipelines_tests.cli.console import call
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import soak_only
 
 COLUMNS = "event_id,organization_id,contact_id,event_type,occurred_at"
 
@@ -21,8 +20,6 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(path) for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()]
 
 
-@pytest.mark.soak
-@soak_only
 def test_every_file_of_an_installation_is_its_accounts_alone(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -35,11 +32,11 @@ def test_every_file_of_an_installation_is_its_accounts_alone(
         data.chmod(0o755)
         elsewhere = {"MARKETING_DATA_DIR": str(data), "MARKETING_LAKE_URL": str(lake)}
         options = ("--rejects", str(rejects), "--allow-rejects")
-        loaded = call("load", "events", str(events), *options, **elsewhere)
+        loaded = call_here("load", "events", str(events), *options, **elsewhere)
         assert loaded.returncode == 0, loaded.stderr
         hour = ("--partition", "2026-03-01-10:00")
         for job in (("analytics/contact_activity", *hour), ("analytics/warehouse",)):
-            done = call("run", *job, **elsewhere)
+            done = call_here("run", *job, **elsewhere)
             assert done.returncode == 0, done.stderr
     finally:
         os.umask(before)

@@ -9,6 +9,7 @@ from marketing_pipelines import locations
 from marketing_pipelines.cli import doctor, running_up
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.stores import embedded_home
 from marketing_pipelines_tests.cli.console import call_here, refusal
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
@@ -180,3 +181,24 @@ def test_a_lake_of_another_database_is_a_problem_and_takes_no_hours(
     assert doctor.check_same_installation(installation.settings).startswith("both are installation")
     exported, _ = installation.run("analytics/contact_activity", "2026-03-01-10:00")
     assert (exported.status, exported.rows) == ("COMPLETED", 1)
+
+
+def test_clusters_of_deleted_data_folders_are_counted_listed_and_destroyed(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, gone = tmp_path / "state", tmp_path / "gone"
+    monkeypatch.setattr(embedded_home, "STATE_DIR", state)
+    (state / "c1" / "postgres").mkdir(parents=True)
+    (state / "c1" / "data_dir").write_text(f"{gone}\n")
+    (state / "c1" / "postgres" / "PG_VERSION").write_text("17\n")
+    (state / "c1" / "postgres" / "rows").write_bytes(b"x" * 3_000_000)
+    assert (
+        "orphaned databases: 1 of deleted or moved data folders, 3 MB: `marketing-pipelines db"
+        " list` names them, `db destroy` deletes them\n"
+    ) in call_here("doctor").stdout
+    [row] = call_here("db", "list").stdout.splitlines()[1:]
+    assert row.split() == [str(state / "c1"), str(gone), "17", "3", "orphan"]
+    destroyed = call_here("db", "destroy", "c1").stdout
+    assert destroyed == f"{state / 'c1'} of {gone} is deleted (3 MB).\n"
+    assert not (state / "c1").exists()
+    assert len(call_here("db", "list").stdout.splitlines()) == 1

@@ -91,3 +91,23 @@ def test_a_start_that_cannot_write_the_file_leaves_nothing_running(
         get_settings.cache_clear()
     assert not data.exists()
     assert not EmbeddedPostgres(data).status().running
+
+
+@pytest.mark.parametrize("in_a_checkout", [True, False], ids=["in a checkout", "of a wheel"])
+def test_stopping_removes_the_block_of_a_checkout_and_a_wheel_has_none(
+    file: Path, monkeypatch: pytest.MonkeyPatch, in_a_checkout: bool
+) -> None:
+    monkeypatch.setenv("MARKETING_DATA_DIR", str(file.with_name("data")))
+    monkeypatch.delenv("MARKETING_DATABASE_URL", raising=False)
+    monkeypatch.setattr(locations, "PACKAGE", file.with_name("marketing_pipelines"))
+    if in_a_checkout:
+        file.with_name("workspace.yaml").touch()
+    file.write_text(OWN)
+    write_block(file, {"MARKETING_ENV": "staging"})
+    with_block = file.read_text()
+    get_settings.cache_clear()
+    try:
+        db.stop()
+    finally:
+        get_settings.cache_clear()
+    assert file.read_text() == (OWN if in_a_checkout else with_block)

@@ -10,6 +10,7 @@ import procrastinate
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.documentation import DOCS
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, fast_reader, libpq_uri
@@ -58,6 +59,11 @@ def german(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def test_every_setting_is_tried_with_another_value() -> None:
     assert GERMAN.keys() == SETTINGS.keys()
     assert not GERMAN.items() & SETTINGS.items()
+
+
+def test_the_pooler_of_these_tests_has_the_documented_settings() -> None:
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert [line for line in SESSION.split("\n") if line not in page] == []
 
 
 @pytest.mark.usefixtures("german")
