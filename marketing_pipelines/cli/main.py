@@ -16,6 +16,7 @@ from marketing_pipelines.cli import (
     load,
     missed,
     organization,
+    program,
     query,
     queues,
     run,
@@ -49,6 +50,9 @@ app.command()(run.run)
 app.command(context_settings=query.CONTEXT)(query.query)
 app.add_typer(
     segment.app, name="segment", help="Check a rule, count and list its members, confirm a rebuild."
+)
+app.add_typer(
+    program.app, name="program", help="Activate, pause, resume or cancel a program of contacts."
 )
 app.command()(why.why)
 app.command()(timetable.timetable)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
-from marketing_pipelines.domains.lifecycle.program_kinds import declared
+from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declared
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler
@@ -19,23 +19,28 @@ _ZONE, _NOW = ZoneInfo("UTC"), dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 def problems(connection: sa.Connection) -> Iterator[str]:
-    """Yields a sentence for each step of a program not yet over that cannot be done. The step
-    cannot be read, or names a step, campaign, segment, attribute or event property that does not
-    exist."""
+    """Yields a sentence for each step of a program not yet over that cannot be done."""
     for kind in declared().values():
         rows = connection.execute(read_sql("programs_with_steps"), {"kind": kind.name})
-        programs = [Program(kind, *row) for row in rows]
-        planned = plan.read(connection, kind, programs)
-        campaigns = plan.named_campaigns(connection, planned)
-        found = connection.execute(
-            read_sql("unknown_segments"), {"steps": [one.id for one, _ in plan.branches(planned)]}
-        )
-        segments = {row.step_id: row.segment for row in found}
-        rules = _wrong_rules(connection, planned)
-        for one in planned:
-            reason = one.problem or _unknown(one, campaigns, segments) or rules.get(one.id)
-            if reason is not None:
-                yield f"{one.program}, {one}: {reason}"
+        yield from problems_of(connection, kind, [Program(kind, *row) for row in rows])
+
+
+def problems_of(
+    connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
+) -> Iterator[str]:
+    """Yields a sentence for each step of these programs that cannot be done. The step cannot be
+    read, or names a step, campaign, segment, attribute or event property that does not exist."""
+    planned = plan.read(connection, kind, programs)
+    campaigns = plan.named_campaigns(connection, planned)
+    found = connection.execute(
+        read_sql("unknown_segments"), {"steps": [one.id for one, _ in plan.branches(planned)]}
+    )
+    segments = {row.step_id: row.segment for row in found}
+    rules = _wrong_rules(connection, planned)
+    for one in planned:
+        reason = one.problem or _unknown(one, campaigns, segments) or rules.get(one.id)
+        if reason is not None:
+            yield f"{one.program}, {one}: {reason}"
 
 
 def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> dict[int, str]:

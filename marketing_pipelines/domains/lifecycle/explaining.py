@@ -14,12 +14,11 @@ from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.entry_rules import entry_rules
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
-from marketing_pipelines.domains.lifecycle.programs import Program, programs, read_sql
+from marketing_pipelines.domains.lifecycle.programs import Program, find_program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Fork, Split, WaitFor
 from marketing_pipelines.domains.lifecycle.ways import way_of, way_outcome
 from marketing_pipelines.domains.segments.buckets import BUCKETS, bucket
 from marketing_pipelines.domains.segments.explaining import written_instant
-from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import item_failures
 
 MAX_ENROLMENTS = 10
@@ -113,7 +112,7 @@ def explain(
     Raises:
         BadInputError: the organization has no such program.
     """
-    program, status = _find(connection, organization_id, kind, name)
+    program, status = find_program(connection, organization_id, kind, name)
     who = {"kind": kind.name, "program": program.id, "contact": contact_id}
     latest = {"most": MAX_ENROLMENTS, "tick": now}
     rows = connection.execute(read_sql("enrolments_of_contact"), who | latest).all()[::-1]
@@ -147,28 +146,6 @@ def explain(
             )
         ),
     )
-
-
-def _find(
-    connection: sa.Connection, organization_id: int, kind: ProgramKind, name: str
-) -> tuple[Program, str]:
-    rows = connection.execute(
-        sa.select(
-            programs.c.id,
-            programs.c.external_id,
-            programs.c.status,
-            organizations.c.external_id.label("organization"),
-        ).where(
-            programs.c.kind == kind.name,
-            programs.c.organization_id == organization_id,
-            organizations.c.id == programs.c.organization_id,
-            (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
-        )
-    ).all()
-    for row in sorted(rows, key=lambda row: row.external_id != name):
-        found = Program(kind, row.id, organization_id, row.external_id, row.organization)
-        return found, row.status
-    raise BadInputError(f"There is no {kind} '{name}': give its external id or its number.")
 
 
 def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int, list[Happened]]:

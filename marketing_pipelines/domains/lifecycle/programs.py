@@ -8,7 +8,9 @@ from importlib import resources
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
+from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.tables import (
     identity,
@@ -57,6 +59,33 @@ class Program:
 
     def __str__(self) -> str:
         return f"{self.name} of {self.organization}"
+
+
+def find_program(
+    connection: sa.Connection, organization_id: int, kind: ProgramKind, name: str
+) -> tuple[Program, str]:
+    """Returns a program by its external id, else by its number, and its status.
+
+    Raises:
+        BadInputError: the organization has no such program.
+    """
+    rows = connection.execute(
+        sa.select(
+            programs.c.id,
+            programs.c.external_id,
+            programs.c.status,
+            organizations.c.external_id.label("organization"),
+        ).where(
+            programs.c.kind == kind.name,
+            programs.c.organization_id == organization_id,
+            organizations.c.id == programs.c.organization_id,
+            (programs.c.external_id == name) | (sa.cast(programs.c.id, sa.Text) == name),
+        )
+    ).all()
+    for row in sorted(rows, key=lambda row: row.external_id != name):
+        found = Program(kind, row.id, organization_id, row.external_id, row.organization)
+        return found, row.status
+    raise BadInputError(f"There is no {kind} '{name}': give its external id or its number.")
 
 
 @cache

@@ -1,0 +1,76 @@
+"""`program`: campaigns, sequences and journeys activated, paused, resumed and cancelled by hand."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from marketing_pipelines.cli.session import OrganizationOption, connected
+from marketing_pipelines.domains.crm.names import organization_number
+from marketing_pipelines.failures import WrongUsageError
+
+if TYPE_CHECKING:
+    from marketing_pipelines.domains.lifecycle.switching import Switched
+
+app = typer.Typer(no_args_is_help=True)
+KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="campaign, sequence or journey.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="External id, or number.")]
+
+
+@app.command()
+def activate(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
+    """Start a program and print its audience; one with a step that cannot be done is refused."""
+    _tell_audience(_switch("activate", kind, name, organization))
+
+
+@app.command()
+def pause(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
+    """Stop the contacts of a program where they are; its queued messages wait as well."""
+    _switch("pause", kind, name, organization)
+
+
+@app.command()
+def resume(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
+    """Let the contacts of a paused program go on, and print its audience."""
+    _tell_audience(_switch("resume", kind, name, organization))
+
+
+@app.command()
+def cancel(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
+    """End a program; the next pass ends the enrolments of its contacts."""
+    done = _switch("cancel", kind, name, organization)
+    if done.enrolled:
+        print(f"The next pass ends {_counted(done.enrolled, 'enrolment')}.")
+
+
+def _switch(verb: str, kind: str, name: str, organization: str) -> "Switched":
+    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.lifecycle.program_kinds import declared
+    from marketing_pipelines.domains.lifecycle.switching import switch
+
+    load_tables()
+    if kind not in declared():
+        raise WrongUsageError(f"'{kind}' is no kind of program: name {', '.join(declared())}.")
+    with connected() as (_, engine), engine.begin() as connection:
+        number = organization_number(connection, organization)
+        done = switch(connection, number, declared()[kind], name, verb, now=dt.datetime.now(dt.UTC))
+    already = "" if done.has_changed else " already"
+    print(f"{done.program.name} is {done.status}{already}.")
+    return done
+
+
+def _tell_audience(done: "Switched") -> None:
+    enrolled = _counted(done.enrolled, "contact")
+    print(f"{enrolled} {'is' if done.enrolled == 1 else 'are'} enrolled.")
+    if not done.has_steps:
+        print("It has no steps, so nothing moves.")
+    for row in done.audience:
+        reached = row.enrolled - row.suppressed - row.without_address
+        print(
+            f"{row.channel}: {reached:,} of {row.enrolled:,} can be written to; "
+            f"{row.suppressed:,} suppressed, {row.without_address:,} without address."
+        )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
