@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from marketing_pipelines.env_file import without_block
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.hook_settings import HookSettings
 
 ENV_PREFIX = "MARKETING_"
 EARLIEST_DAY = dt.date(2015, 1, 1)
@@ -56,7 +57,7 @@ class EnvFile(PydanticBaseSettingsSource):
         return self._named.get(ENV_PREFIX + field_name.upper()), field_name, False
 
 
-class Settings(BaseSettings):
+class Settings(HookSettings, BaseSettings):
     """The whole configuration of one installation; immutable once read."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)

@@ -3,12 +3,13 @@
 import datetime as dt
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from marketing_pipelines.api import answers, health, jobs, queues
+from marketing_pipelines.api import answers, health, hooks, jobs, queues
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
@@ -21,10 +22,14 @@ from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    from httpx2 import BaseTransport
+
 ROUTERS = (
     health.router,
     jobs.router,
     queues.router,
+    hooks.router,
     door.router,
     pages.router,
     queue_pages.router,
@@ -43,6 +48,7 @@ def build_app(
     instance: dg.DagsterInstance,
     now: Callable[[], dt.datetime] = utc_now,
     host: str | None = None,
+    transport: "BaseTransport | None" = None,
 ) -> FastAPI:
     """The application that `marketing-pipelines api` serves.
 
@@ -51,9 +57,10 @@ def build_app(
     Args:
         host: Address it listens on. On loopback, requests under an unknown name are refused:
             beyond it a token is all that opens an address.
+        transport: HTTP transport of requests to others; None: the usual one.
     """
     load_tasks()
-    site = Site(settings, engine, instance, Signer(secret_key(settings)), now)
+    site = Site(settings, engine, instance, Signer(secret_key(settings)), now, transport=transport)
     app = FastAPI(
         title="marketing-pipelines",
         version=version("marketing-pipelines"),
@@ -64,7 +71,7 @@ def build_app(
     for router in ROUTERS:
         app.include_router(router)
     answers.install(app)
-    app.add_middleware(Limits)
+    app.add_middleware(Limits, longer={f"{hooks.HOOKS}/": hooks.MAX_BODY_BYTES})
     app.add_middleware(Admission, site=site)
     if host is not None and is_loopback(host):
         app.add_middleware(OwnHosts, hosts=KnownHosts(host, settings.public_urls))

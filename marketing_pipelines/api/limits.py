@@ -1,6 +1,7 @@
 """Bodies that are too long or come too slowly, and addresses with a NUL, are refused unread."""
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,8 +14,10 @@ SECONDS_FOR_BODY = 30.0
 class Limits:
     """Reads the body, whatever its encoding, and hands it on only if it is short enough."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, longer: Mapping[str, int] | None = None) -> None:
+        """Takes the longest bodies of addresses that take longer ones, by their beginning."""
         self._app = app
+        self._longer = longer or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -22,11 +25,15 @@ class Limits:
             return
         try:
             refuse_nul(scope)
-            body = await read_body(scope, receive)
+            body = await read_body(scope, receive, self._longest(scope["path"]))
         except Refusal as refusal:
             await answer(scope["path"], refusal)(scope, receive, send)
             return
         await self._app(scope, replay(body, receive), send)
+
+    def _longest(self, path: str) -> int:
+        found = (longest for start, longest in self._longer.items() if path.startswith(start))
+        return next(found, MAX_BODY_BYTES)
 
 
 def refuse_nul(scope: Scope) -> None:

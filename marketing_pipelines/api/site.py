@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import dagster as dg
 import sqlalchemy as sa
@@ -11,6 +11,9 @@ from fastapi import Depends, Request
 
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from httpx2 import BaseTransport
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Site:
     Attributes:
         now: The clock; a test's stands still.
         front: What people sign in to here.
+        transport: HTTP transport of requests to others; None: the usual one.
     """
 
     settings: Settings
@@ -45,6 +49,7 @@ class Site:
     signer: Signer
     now: Callable[[], dt.datetime]
     front: Front = ADMIN
+    transport: "BaseTransport | None" = None
 
 
 def _site(request: Request) -> Site:

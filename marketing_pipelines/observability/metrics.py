@@ -61,6 +61,10 @@ KEPT = (
     "marketing_lake_size_bytes",
 )
 Families = Iterator[Metric]
+# A table of the domain `delivery`, which stands above.
+_message_events = sa.table(
+    "message_events", sa.column("provider", sa.Text), sa.column("type", sa.Text), schema="delivery"
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -160,6 +164,7 @@ def _of_database(connection: sa.Connection, now: dt.datetime) -> Families:
     yield from _now(connection, now)
     yield from _waiting(connection)
     yield from _queues(connection)
+    yield _unread(connection)
     size = connection.scalar(sa.select(sa.func.pg_database_size(sa.func.current_database())))
     yield GaugeMetricFamily(
         "marketing_database_size_bytes", "Size of the operational database", value=float(size or 0)
@@ -299,6 +304,21 @@ def _queues(connection: sa.Connection) -> Families:
     for queue, number in dead_letter_counts(connection).items():
         letters.add_metric([queue], number)
     yield from (depth, oldest, paused, letters)
+
+
+def _unread(connection: sa.Connection) -> Metric:
+    """Elements of provider webhooks that say nothing that this release knows."""
+    family = CounterMetricFamily(
+        "marketing_message_events_unread",
+        "Elements of provider webhooks that could not be read",
+        labels=["provider"],
+    )
+    count = sa.select(_message_events.c.provider, sa.func.count()).group_by(
+        _message_events.c.provider
+    )
+    for provider, number in connection.execute(count.where(_message_events.c.type == "unread")):
+        family.add_metric([provider], number)
+    return family
 
 
 def _of_dagster(instance: "DagsterInstance", now: dt.datetime) -> list[Metric]:

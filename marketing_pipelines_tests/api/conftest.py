@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.app import build_app
 from marketing_pipelines.cli.session import dagster_instance
+from marketing_pipelines_tests.api.hook_signing import Signer
 from marketing_pipelines_tests.installation import Installation
 
 CRON_SECRET = "a secret for external clocks"  # noqa: S105
@@ -51,8 +52,9 @@ def instance(installation: Installation) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def api(installation: Installation, instance: dg.DagsterInstance) -> Api:
-    """The API with a cron secret and no token."""
-    settings = installation.settings.model_copy(update={"cron_secret": CRON_SECRET})
+    """The API with a cron secret, keys of every provider and no token."""
+    hooks = {name: key for name, key in Signer().settings.items() if name.startswith("hook_")}
+    settings = installation.settings.model_copy(update={"cron_secret": CRON_SECRET, **hooks})
     app = build_app(
         settings=settings, engine=installation.engine, instance=instance, now=lambda: NOW
     )

@@ -48,6 +48,13 @@ class Confirmation:
     expires_at: dt.datetime
 
 
+def public_base(settings: Settings) -> str | None:
+    """The address of the API for others, without a slash at its end; None: it is not known."""
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    return OWN_MACHINE if settings.env == "development" else None
+
+
 class Links:
     """Makes and reads the signed links of an installation."""
 
@@ -63,9 +70,7 @@ class Links:
         Raises:
             ConfigurationError: a real installation has no `MARKETING_PUBLIC_URL`.
         """
-        base = settings.public_url
-        if base is None and settings.env == "development":
-            base = OWN_MACHINE
+        base = public_base(settings)
         if base is None:
             raise ConfigurationError(
                 "MARKETING_PUBLIC_URL is not set: set it to the address of the API for the links "
