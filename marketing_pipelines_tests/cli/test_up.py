@@ -6,7 +6,7 @@ import ipaddress
 import pytest
 
 from marketing_pipelines.cli.up import address
-from marketing_pipelines_tests.cli.console import call, refusal_here
+from marketing_pipelines_tests.cli.console import call, call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 
 
@@ -18,6 +18,18 @@ def test_a_second_up_on_the_same_folder_is_refused(
         fcntl.flock(held, fcntl.LOCK_EX)
         sentence = refusal_here(capsys, "up", "--port", "65000")
     assert sentence.startswith(f"`up` keeps {folder} running already")
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one(
+    installation: Installation,
+) -> None:
+    with (installation.settings.data_dir / "up.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        printed = call_here("up", "--port", "65000", MARKETING_ALERT_URL="json://127.0.0.1:1")
+    assert printed.stdout == (
+        "up: MARKETING_ALERT_URL is no setting of this release: did you mean"
+        " MARKETING_ALERT_URLS?\n"
+    )
 
 
 def test_a_port_that_cannot_be_is_wrong_usage(installation: Installation) -> None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from dagster._daemon.types import DaemonHeartbeat
 
 from marketing_pipelines import registry
+from marketing_pipelines.domains.operations.records import keep_report
 from marketing_pipelines.observability import health
 from marketing_pipelines.observability.health import Health
 from marketing_pipelines.runs import incidents, sessions
@@ -178,6 +179,23 @@ def test_the_asset_keeps_the_verdict_and_opens_incidents_for_what_lasts(
     monkeypatch.delitem(registry.import_errors, "domains.x.jobs")
     well.run("operations/health", at=NOW + dt.timedelta(minutes=5))
     assert [kind for _, _, kind in alerts(well.engine)] == ["first"] * 3 + ["recovery"] * 3
+
+
+def test_the_alert_of_an_overdue_job_says_that_its_schedule_is_stopped(
+    engine: sa.Engine,
+) -> None:
+    overdue = ["operations/metrics", "upkeep/run_history"]
+    stopped = ["operations__metrics_schedule"]
+    with engine.begin() as connection:
+        keep_report(connection, NOW, Health("degraded", overdue=overdue, stopped=stopped))
+        rows = connection.exec_driver_sql("select subject, error from ops.incidents order by 1")
+        assert rows.all() == [
+            (
+                "overdue operations/metrics",
+                "Its schedule is stopped in the Dagster UI: start it there.",
+            ),
+            ("overdue upkeep/run_history", "Its tick was not done in ten minutes."),
+        ]
 
 
 @pytest.mark.parametrize("late_first", [True, False])

@@ -247,15 +247,24 @@ def test_a_job_without_partitions_that_is_not_ready_is_tried_again_as_its_sessio
     ]
 
 
-def test_a_range_that_fails_says_how_much_of_it_is_done(engine: sa.Engine) -> None:
+def test_a_range_says_in_its_log_and_where_it_fails_how_much_of_it_is_done(
+    engine: sa.Engine,
+) -> None:
     def body(tick: Tick) -> None:
         for window in tick.windows[:2]:
             with tick.replacing([window]) as replacement:
                 replacement.finished({window.key: 1})
         raise BadInputError("Line 3 is broken.")
 
-    assert not run_probe(engine, body, HOUR, "2026-03-01-13:00").success
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run_probe(engine, body, HOUR, "2026-03-01-13:00", instance=instance)
+        assert not result.success
+        logged = [record.user_message for record in instance.all_logs(result.run_id)]
     progress = f"2 of 4 partitions are done: {HOUR} to {NEXT}."
+    assert [message for message in logged if " of 4 " in message] == [
+        f"1 of 4 partitions are done: {HOUR} to {HOUR}.",
+        progress,
+    ]
     assert all_sessions(engine) == [("FAILED", f"Line 3 is broken. {progress}")]
 
 
