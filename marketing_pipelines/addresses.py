@@ -15,7 +15,7 @@ class Address:
     """One receiver.
 
     Attributes:
-        owner: Whose alerts it gets; None: everyone's.
+        owner: Owner whose alerts it gets; None: it gets all alerts.
         url: In apprise's form; full of secrets.
     """
 

@@ -55,7 +55,7 @@ def of_settings(settings: Settings) -> tuple[str, ...]:
 
 @cache
 def may_be_told(alert_urls: str) -> tuple[str, ...]:
-    """The addresses and those of their parts that may be credentials; apprise is not asked."""
+    """The addresses and the parts of them that may be credentials; apprise is not used."""
     urls = {address.url for address in _addresses(alert_urls)}
     parts = {form for url in urls for part in _parts(url) for form in (part, unquote(part))}
     return _longest_first(urls | parts)
@@ -76,7 +76,7 @@ def _addresses(alert_urls: str) -> list[addresses.Address]:
     try:
         return addresses.read(alert_urls)
     except ConfigurationError:
-        # None of it can be told apart.
+        # Its parts cannot be distinguished.
         return [addresses.Address(None, alert_urls)]
 
 

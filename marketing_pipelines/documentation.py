@@ -158,7 +158,7 @@ def _growth() -> list[str]:
     return [
         "## Growth and privacy",
         "",
-        "How long rows stay, and the column that leads to the contact they are about. *Erasing* "
+        "The time that rows stay, and the column that leads to the contact of a row. *Erasing* "
         "and *export* declare what erasing a contact does with its rows, or with the columns "
         "named, and which rows its export has; this release has no command for either.",
         "",
@@ -262,7 +262,7 @@ def timetable() -> str:
 
 
 def _sensors() -> Iterator[list[str]]:
-    """Every sensor; they are on unless somebody stops them in the Dagster UI."""
+    """Every sensor; sensors are on unless they are stopped in the Dagster UI."""
     from marketing_pipelines.definitions import defs
     from marketing_pipelines.jobs.scheduling import WHILE_OFF
 

@@ -33,8 +33,8 @@ class JobFiles:
 def files_of(job: Job) -> JobFiles:
     """Returns the files behind a job.
 
-    They are those of the functions and classes of the domains that it reaches, and the SQL files
-    that text in them names.
+    These are the files of the functions and classes of the domains that it reaches, and the SQL
+    files that text in them names.
     """
     found: dict[Path, None] = {}
     seen = {(job.module, job.key.rpartition("/")[2])}
@@ -87,7 +87,7 @@ def covering_test(job: Job) -> Path | None:
 
 @dataclass
 class _Source:
-    """A module of the domains: what it defines and what it imports from others."""
+    """A module of the domains: the names that it defines and imports."""
 
     module: str
     folder: Path

@@ -1,8 +1,8 @@
 """Places of this project's own files, in a checkout and in an installed wheel alike.
 
-Files that only one module reads lie beside it and are found as package resources. `dagster.yaml`
-and `workspace.yaml` lie at the top of the checkout, where Dagster's own commands look for them;
-the build copies them into the package.
+Files that only one module reads are next to it and are found as package resources. `dagster.yaml`
+and `workspace.yaml` lie at the top of the checkout, where Dagster's own commands look for them; the
+build copies them into the package.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Policies: when a job runs, how long it may take, how it is tried again, whether it alerts.
+"""Policies: a job's schedule, time limit, retries and alerts.
 
 A policy is part of the declaration of a job. `jobs.toml` in the data folder changes it for one
 deployment. The policy holds for every run of the job, however the run is started.
@@ -22,12 +22,12 @@ from marketing_pipelines.settings import get_settings
 CatchUp = Literal["all", "once", "skip"]
 Environment = Literal["development", "staging", "production"]
 ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
-# What `jobs.toml` may ask for, seconds; beyond it, sums do not fit into what keeps them.
+# Largest number of seconds in `jobs.toml`; sums of larger ones would overflow.
 MAX_SECONDS = 30 * 24 * 3600
 MAX_RETRIES = 20
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
-# Keys that say something about a clock, which not every job has.
-OF_CLOCKS = ("enabled", "cron", "environments", "catch_up")
+# Keys for jobs with a schedule.
+OF_SCHEDULES = ("enabled", "cron", "environments", "catch_up")
 
 
 def fixed(times: int, seconds: float) -> tuple[float, ...]:
@@ -48,11 +48,11 @@ class Policy:
     """The schedule, limits and alerts of one job.
 
     Attributes:
-        cron: Its clock, five fields; None for an asset that has none.
+        cron: Its schedule in five fields; None for an asset without one.
         retries: Seconds to wait before each retry; empty: a failure is final.
-        alert: Whether its owner is alerted of its failures and recoveries.
-        enabled: Whether it is on the clock; if not, it can still be run by hand.
-        environments: Where it is on the clock.
+        alert: True if its owner is alerted of its failures and recoveries.
+        enabled: True if its schedule is on; otherwise it can still be run by hand.
+        environments: The environments in which its schedule is on.
     """
 
     cron: str | None = None
@@ -114,7 +114,7 @@ class Override(BaseModel):
         )
 
     def applied_to(self, policy: Policy) -> Policy:
-        """The policy with what is said here put in its place."""
+        """The policy with these changes."""
         changes = {name: getattr(self, name) for name in self.model_fields_set}
         if self.timeout is not None:
             changes["timeout"] = dt.timedelta(seconds=self.timeout)
@@ -127,7 +127,7 @@ _DECLARED: dict[str, Policy] = {}
 
 
 def declare(job: str, policy: Policy) -> Policy:
-    """Notes what is written beside the asset; returns what holds here."""
+    """Registers the declared policy; returns the one that applies here."""
     _DECLARED[job] = policy
     return policy_of(job)
 
@@ -157,21 +157,19 @@ def overrides() -> Mapping[str, Override]:
 
 
 def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> None:
-    """Refuses overrides of jobs that do not exist, and what cannot be changed of those that do.
+    """Refuses overrides of unknown jobs, and keys that a job cannot have.
 
     Args:
-        jobs: Whether each known job has a clock.
-        partitioned: The jobs with partitions, which catch up whatever was never done.
+        jobs: Every known job, with True if it has a schedule.
+        partitioned: The jobs with partitions, which catch up every partition that was never done.
     """
     path = get_settings().jobs_file
     for job, override in overrides().items():
         if job not in jobs:
             _refuse(path, job, None, f"there is no job '{job}'; docs/timetable.md lists them")
-        without_clock = [key for key in OF_CLOCKS if key in override.model_fields_set]
-        if without_clock and not jobs[job]:
-            _refuse(
-                path, job, without_clock[0], f"{job} has no clock, so nothing can be changed of it"
-            )
+        without_schedule = [key for key in OF_SCHEDULES if key in override.model_fields_set]
+        if without_schedule and not jobs[job]:
+            _refuse(path, job, without_schedule[0], f"{job} has no schedule to change")
         if override.catch_up and (override.catch_up == "all") != (job in partitioned):
             can = "only all" if job in partitioned else "once or skip"
             _refuse(path, job, "catch_up", f"{job} can catch up {can}")

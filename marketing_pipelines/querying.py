@@ -66,10 +66,10 @@ class Answer:
 def ask(
     settings: Settings, statement: str, *, time_limit: dt.timedelta = TIME_LIMIT
 ) -> Iterator[Answer]:
-    """Runs one query; yields its answer once, with the connection open meanwhile.
+    """Runs one query; yields its answer once, while the connection is open.
 
     Args:
-        time_limit: How long the query may take, reading its rows included.
+        time_limit: Time limit of the query, reading its rows included.
 
     Raises:
         BadInputError: it is not a query, it would write, or it fails.

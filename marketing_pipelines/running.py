@@ -98,7 +98,7 @@ def run_marked(
 ) -> Iterator[Outcome]:
     """Does every marked partition, oldest first, then the partitions above them.
 
-    This is what schedules and sensors do by themselves while the daemon runs.
+    Schedules and sensors do the same while the daemon runs.
     """
     did_something = False
     while True:
@@ -222,7 +222,7 @@ def _execute(
 
 
 def _own_jobs() -> set[str]:
-    """Jobs with a clock of their own; other assets run in Dagster's implicit job."""
+    """Jobs with their own schedule; other assets run in Dagster's implicit job."""
     return {job.name for job in defs.resolve_all_job_defs()}
 
 

@@ -31,8 +31,8 @@ _BYTES_OF_32_BITS = (1, 1, 8, 5, 6, 1)
 class Offset(NamedTuple):
     """The offset of a zone from UTC from an instant on; None: from the beginning.
 
-    `starts_local` is the first local time that is read with this offset: of a time that clocks show
-    twice, the first is meant; one that they leave out is read with the offset before.
+    `starts_local` is the first local time that is read with this offset: a time that occurs twice
+    is the first of the two; a skipped one is read with the offset before.
     """
 
     starts_at: dt.datetime | None
@@ -67,7 +67,7 @@ def _offsets(content: bytes) -> tuple[Offset, ...]:
 
 
 def _times_of_change(content: bytes, zone: ZoneInfo) -> Iterator[dt.datetime]:
-    """The instants that the zone's file lists, then those of the rule with which it ends."""
+    """The instants that the zone's file lists, then the instants of the rule at its end."""
     counts = _HEADER.unpack_from(content)
     start = _HEADER.size + sum(map(operator.mul, counts, _BYTES_OF_32_BITS))
     listed = _HEADER.unpack_from(content, start)[3]

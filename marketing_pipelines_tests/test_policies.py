@@ -144,7 +144,7 @@ def test_everything_can_be_changed_for_one_deployment(
         ),
         (
             f'["{WAREHOUSE}"]\ntimeout = 5\ncron = "0 1 * * *"\n',
-            "line 3 cannot be used: analytics/warehouse has no clock",
+            "line 3 cannot be used: analytics/warehouse has no schedule to change",
         ),
         (
             f'["{DAYS}"]\ntimeout = inf\n',

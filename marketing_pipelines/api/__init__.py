@@ -1,4 +1,4 @@
-"""The HTTP face: health, what operators see and do, tokens, the audit log, pages.
+"""The HTTP API: health, pages and addresses for operators, tokens, the audit log.
 
-Whoever needs a job started from outside uses `launching`.
+Code that starts a job from outside uses `launching`.
 """

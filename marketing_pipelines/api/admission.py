@@ -33,10 +33,10 @@ _cron_bearer = HTTPBearer(
 
 @dataclass(frozen=True)
 class Visit:
-    """One call: who makes it, and its entry in the audit log.
+    """One call: its caller, and its entry in the audit log.
 
     Attributes:
-        is_one_of_many: Whether the entry stands for other calls without a valid token, too.
+        is_one_of_many: True if the entry stands for other calls without a valid token, too.
     """
 
     entry: int
@@ -129,13 +129,13 @@ class Admission:
         secret = self._site.settings.cron_secret
         if secret is None:
             return False, Refusal(
-                503, "No secret is set for external clocks: set MARKETING_CRON_SECRET."
+                503, "No secret is set for external schedulers: set MARKETING_CRON_SECRET."
             )
         digests = (hashlib.sha256(text.encode()).digest() for text in (given, secret))
         return hmac.compare_digest(*digests), None
 
     def _leave(self, visit: Visit, status: int) -> None:
-        """An entry without status stays where the database went away meanwhile."""
+        """Completes the entry; it stays without a status if the database fails in between."""
         with (
             contextlib.suppress(sa.exc.OperationalError),
             self._site.engine.begin() as connection,
@@ -190,7 +190,7 @@ def require_cron_secret(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Security(_cron_bearer)],
 ) -> None:
-    """The dependency of an address for external clocks."""
+    """The dependency of an address for external schedulers."""
     visit: Visit = request.state.visit
     if not visit.is_cron:
         raise Refusal(
@@ -202,7 +202,7 @@ def require_cron_secret(
 
 
 def signed_in(scope: tokens.Scope | None = None) -> Callable[[Request], Visit]:
-    """The dependency of a page: who signed in, and may do what the scope names."""
+    """The dependency of a page: the user who signed in, with the scope that the page needs."""
 
     def check(request: Request) -> Visit:
         visit: Visit = request.state.visit

@@ -1,4 +1,4 @@
-"""The API assembled: its addresses, who may use them, and how errors are answered."""
+"""The API assembled: its addresses, their access rules, and the answers to errors."""
 
 import datetime as dt
 from collections.abc import Callable

@@ -19,7 +19,7 @@ def note(
     method: str,
     path: str,
 ) -> int:
-    """Writes who asks for what; returns the entry's number."""
+    """Writes the entry of a call; returns its number."""
     number: int = connection.execute(
         sa.insert(audit_log)
         .values(
@@ -63,7 +63,7 @@ def note_signing_in(connection: sa.Connection, shared: int, *, at: dt.datetime, 
 
 
 def identified(connection: sa.Connection, number: int, *, actor: str, token_id: int) -> None:
-    """Completes the entry with who it turned out to be."""
+    """Completes the entry with the caller, once it is known."""
     connection.execute(
         sa.update(audit_log).where(audit_log.c.id == number).values(actor=actor, token_id=token_id)
     )

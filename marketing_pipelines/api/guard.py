@@ -1,6 +1,6 @@
 """In front of Dagster's web server: other sites' pages and strangers do not reach it.
 
-Dagster takes mutations by GET, from any origin, under any host name, and asks nobody to sign in.
+Dagster takes mutations by GET, from any origin, under any host name, and has no sign-in.
 """
 
 import logging
@@ -36,7 +36,7 @@ class UiGuard:
     Attributes:
         app: Dagster's application.
         door: The pages for signing in and out.
-        asks_for_sign_in: Whether a token is needed: scope read to look, admin to change anything.
+        asks_for_sign_in: True if a token is needed: scope read to look, admin to change anything.
     """
 
     app: ASGIApp
@@ -63,7 +63,7 @@ class UiGuard:
             else:
                 await self._serve(scope, receive, begun)
         except Exception as error:
-            # An answer that has begun cannot become another; a conversation can be ended.
+            # A started answer cannot be replaced; a websocket can still be closed.
             if has_begun and scope["type"] == "http":
                 raise
             await _refuse(error, scope, receive, send)
@@ -170,7 +170,7 @@ def _unframed(send: Send) -> Send:
 
 async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        # Starlette wraps a refusal of a conversation that has begun.
+        # Starlette wraps a refusal of an open websocket.
         refusal = error if isinstance(error, Refusal) else error.__cause__
         reason = "It failed: the log of the UI says why."
         if isinstance(refusal, Refusal):

@@ -1,4 +1,4 @@
-"""Addresses of jobs: their sessions, and starting them by hand or by an external clock."""
+"""Addresses of jobs: their sessions, and starting them by hand or by an external scheduler."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -35,8 +35,7 @@ Partition = Annotated[
     str | None,
     Query(
         max_length=MAX_NAME_LENGTH,
-        description="Partition key; without one it is the partition that the job's clock was "
-        "last for",
+        description="Partition key; default: the partition of the schedule's latest tick",
         examples=["2026-03-01"],
     ),
 ]
@@ -51,7 +50,7 @@ Partition = Annotated[
 def list_sessions(
     site: Here,
     job: Annotated[str | None, Query(max_length=MAX_NAME_LENGTH, description="Asset key")] = None,
-    running: Annotated[bool, Query(description="Only what works right now")] = False,
+    running: Annotated[bool, Query(description="Only running sessions")] = False,
     limit: Annotated[
         int, Query(ge=1, le=sessions.LATEST, description="Of one job at most 50")
     ] = sessions.LATEST,
@@ -81,7 +80,7 @@ def trigger(
 def strike(
     site: Here, domain: DomainName, outcome: OutcomeName, partition: Partition = None
 ) -> Started:
-    """Puts a run of the job into the queue, for clocks outside."""
+    """Puts a run of the job into the queue, for external schedulers."""
     return _start(site, domain, outcome, partition)
 
 

@@ -69,8 +69,8 @@ def launch(
 
     Args:
         job: Asset key, e.g. `analytics/event_aggregates`.
-        partition: Partition key; None: the partition that the job's clock was last for.
-        now: The instant it is asked for; it becomes the session's tick.
+        partition: Partition key; None: the partition of the schedule's latest tick.
+        now: The instant of the request; it becomes the session's tick.
 
     Raises:
         UnknownJobError: there is no such job.

@@ -18,7 +18,7 @@ from marketing_pipelines.queueing.dead_letters import DeadLetter
 
 router = APIRouter(tags=["queues"])
 MAX_ID = 2**63 - 1
-# How the queue keeps a task is nothing to build on.
+# Clients must not depend on the queue's own columns.
 _UNSHOWN = ("priority", "lock", "unique_key")
 Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 
@@ -36,7 +36,7 @@ class Redriven(BaseModel):
     responses=refusals(400, 401, 403, 413, 503),
 )
 def list_queues(site: Here) -> list[QueueCount]:
-    """Every queue with what waits, works, is done, has failed and is delayed."""
+    """Every queue with its waiting, active, completed, failed and delayed tasks."""
     with site.engine.begin() as connection:
         return counts.queue_counts(connection)
 

@@ -22,7 +22,7 @@ class Front:
 
     Attributes:
         cookie: Name of the cookie that stands for a sign-in.
-        home: The page after signing in; the cookie is sent to what is below it.
+        home: The page after signing in; the cookie is sent to the addresses below it.
     """
 
     cookie: str
@@ -38,8 +38,8 @@ class Site:
     """One installation as the API sees it.
 
     Attributes:
-        now: The clock; a test's stands still.
-        front: What people sign in to here.
+        now: Returns the present time; fixed in tests.
+        front: The pages to which users sign in here.
         transport: HTTP transport of requests to others; None: the usual one.
     """
 

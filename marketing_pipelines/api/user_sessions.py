@@ -11,7 +11,7 @@ SEEN_EVERY = dt.timedelta(minutes=1)
 
 
 def begin(connection: sa.Connection, token_id: int, now: dt.datetime) -> int:
-    """Writes a sign-in and removes those whose time is over; returns its number."""
+    """Writes a sign-in and removes expired ones; returns its number."""
     connection.execute(sa.delete(user_sessions).where(user_sessions.c.expires_at <= now))
     number: int = connection.execute(
         sa.insert(user_sessions)

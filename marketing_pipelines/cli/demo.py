@@ -1,4 +1,4 @@
-"""`demo`: real or generated events, from files to aggregates, and what to look at next."""
+"""`demo`: real or generated events, from files to aggregates, and commands to try next."""
 
 import datetime as dt
 import sys
@@ -63,7 +63,7 @@ SHOWN = (
         " group by 1, 2, 3 order by messages desc, 1, 2, 3 limit 5",
     ),
 )
-# What schedules and sensors do by themselves while `up` runs, in their order.
+# The jobs that schedules and sensors start while `up` runs, in their order.
 JOBS = (
     "segments/memberships",
     "journeys/segment_entries",
@@ -148,7 +148,7 @@ def demo(
 
 
 def _materialise(settings: Settings, engine: sa.Engine, *, up_to_now: bool) -> None:
-    """Does what schedules and sensors would do by and by.
+    """Runs the jobs that schedules and sensors would start one after the other.
 
     Args:
         up_to_now: Partitions without events are done too, from the first day to the last tick.
@@ -167,7 +167,7 @@ def _materialise(settings: Settings, engine: sa.Engine, *, up_to_now: bool) -> N
 
 
 def _show(settings: Settings, engine: sa.Engine) -> None:
-    """Prints the tables, and what to look at next."""
+    """Prints the tables, and commands to try next."""
     for title, statement in SHOWN:
         with engine.connect() as connection:
             answer = connection.execute(sa.text(statement))

@@ -51,9 +51,8 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
-    """Returns notes on the first day, on held steps and on rules about unknown events.
-
-    Later files may mend the last two.
+    """Returns notes on the first day, on blocked steps and on rules about unknown events. Later
+    files may correct the last two.
     """
     from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.lifecycle.checking import problems

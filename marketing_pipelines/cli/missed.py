@@ -1,4 +1,4 @@
-"""`missed`: what was to run and did not, and why."""
+"""`missed`: ticks that did not run, with the reason."""
 
 import datetime as dt
 from typing import Annotated

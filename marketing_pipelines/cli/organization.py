@@ -1,4 +1,4 @@
-"""`settings {show,set}`: what one organization sets for itself."""
+"""`settings {show,set}`: the settings of one organization."""
 
 from typing import Annotated
 

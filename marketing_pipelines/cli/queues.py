@@ -1,4 +1,4 @@
-"""`queues …`: what is in the queues; pausing, resuming and cleaning them."""
+"""`queues …`: counts of the queues; pausing, resuming and cleaning them."""
 
 import datetime as dt
 import re

@@ -82,10 +82,10 @@ def _ask(
     """Prints the answers, each line behind its file's name where there are several.
 
     Args:
-        go_on: What is wrong with a rule is an answer too.
+        go_on: True: an error in a rule is an answer, and the next rules follow.
 
     Returns:
-        Whether nothing was wrong.
+        True if nothing was wrong.
     """
     from marketing_pipelines.domains.segments import preview
     from marketing_pipelines.domains.segments.rules import RuleError, parse

@@ -1,4 +1,4 @@
-"""`sessions`: what worked, when, and how it ended."""
+"""`sessions`: sessions of jobs, with their times and results."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ HEADER = (
 
 def sessions(
     job: Annotated[str | None, typer.Option(help="Only this job: the latest 50.")] = None,
-    running: Annotated[bool, typer.Option("--running", help="Only what works right now.")] = False,
+    running: Annotated[bool, typer.Option("--running", help="Only running sessions.")] = False,
 ) -> None:
     """Print the latest sessions of all jobs, newest first."""
     with connected() as (_, engine), engine.begin() as connection:

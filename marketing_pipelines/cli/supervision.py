@@ -88,7 +88,7 @@ class Guard:
 def _mark_of(process: psutil.Process) -> str:
     try:
         return process.environ().get(MARK, "")
-    except (psutil.Error, OSError):  # ended meanwhile, or another user's
+    except (psutil.Error, OSError):  # ended in between, or another user's
         return ""
 
 

@@ -1,4 +1,4 @@
-"""`token`: who may use the API."""
+"""`token`: access to the API."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def create(
         list[str],
         typer.Option(help="read, write, trigger, or admin for all of them; may be repeated."),
     ],
-    name: Annotated[str, typer.Option(help="Whose it is, for lists and the audit log.")] = (
+    name: Annotated[str, typer.Option(help="Its user or purpose, for lists and the audit log.")] = (
         "operator"
     ),
 ) -> None:

@@ -81,7 +81,7 @@ def _tell(enrolment: "Enrolment", *, is_one_of_several: bool) -> None:
 
     if is_one_of_several:
         print(f"Time {enrolment.rotation}:")
-    by = f", let in by trigger {enrolment.trigger}" if enrolment.trigger else ""
+    by = f", enrolled by trigger {enrolment.trigger}" if enrolment.trigger else ""
     print(f"It entered at {written_instant(enrolment.entered_at)}{by}.")
     for one in enrolment.happened:
         because = f"  ← {one.because}" if one.because else ""

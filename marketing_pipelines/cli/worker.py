@@ -1,4 +1,4 @@
-"""`worker`: a process that does what is in the queues."""
+"""`worker`: a process that does the tasks of the queues."""
 
 import os
 import sys

@@ -2,7 +2,7 @@
 
 Mail with its consequences is most of it; visits without a campaign fill what it leaves of the
 wanted number. The work is cut into batches, each with the events that begin in one stretch of
-time. What follows later waits in a pool for its turn, so memory does not grow with the number.
+time. Later events wait in a pool for their turn, so memory does not grow with the number.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ UNKNOWN_SOURCE = -2
 
 _LATE_SHARE = 0.005
 _ROWS_PER_DUPLICATE = 500
-# Which of the visits are odd; the first of each kind comes early, so that few events have it too.
+# The visits that are odd; the first of each kind comes early, so that small files have it too.
 _SKEWED_ROWS = slice(0, None, 401)
 _UNKNOWN_TYPE_ROWS = slice(1, None, 801)
 _UNKNOWN_SOURCE_ROWS = slice(2, None, 601)
@@ -196,7 +196,7 @@ class Activity:
 
 
 def _instants_at_edges(begin: int, end: int) -> Ints:
-    """First and last instants of the UTC hours in `[begin, end)`, those of days first."""
+    """First and last instants of the UTC hours in `[begin, end)`, hours at edges of days first."""
     hours = np.arange(-(-begin // HOUR) * HOUR, end + 1, HOUR)
     hours = hours[np.argsort(hours % DAY != 0, kind="stable")]
     both = np.stack([hours - 1, hours], axis=1).ravel()

@@ -47,7 +47,7 @@ def write_organizations(world: World, path: Path) -> Path:
 
 
 def write_users(world: World, path: Path) -> Path:
-    """Per organization one admin and three representatives, who own its contacts."""
+    """Per organization one admin and three representatives that own its contacts."""
     rows = [
         (f"{member.external_id}-u{number}", member.external_id, number)
         for member in world.organizations
@@ -113,11 +113,11 @@ def write_campaigns(world: World, path: Path) -> Path:
 
 
 def write_campaign_contacts(world: World, stopped_at: Ints, path: Path) -> Path:
-    """One row per contact whom a campaign took in.
+    """One row per contact of a campaign.
 
     `stopped_at` is the instant per contact from which nothing is sent to it (`Mail.stopped_at`
-    once all events are made): whoever stopped before the campaign is not in it, whoever stopped
-    during it left it then.
+    once all events are made): a contact that stopped before the campaign is not in it, one that
+    stopped during it left it then.
     """
     ids = contact_ids(world)
     names = ("organization_id", "campaign_id", "contact_id", "status")

@@ -44,7 +44,7 @@ class _Step(NamedTuple):
 
 
 class Mail:
-    """The messages of a world and what comes of them.
+    """The messages of a world and their events.
 
     `stopped_at` holds, per contact, the instant from which nothing more is sent (`NEVER` where
     it may go on; the period's begin where there is no address). Stretches of time must be asked
@@ -63,7 +63,7 @@ class Mail:
     def between(self, rng: np.random.Generator, most: int, begin: int, end: int) -> Happenings:
         """Messages sent in `[begin, end)` with all that follows; close to `most` events, not more.
 
-        What would follow only after the period has not happened yet and is left out.
+        Events after the period have not happened yet and are left out.
         """
         messages = int(most / self._events_per_message * 1.02) + 8
         sent_at, source = self.rhythm.draw(rng, messages, begin, end)
@@ -101,7 +101,7 @@ class Mail:
 
 
 def _funnel(rng: np.random.Generator, sent_at: Ints) -> list[_Step]:
-    """All steps of messages sent at these instants; those of one message share its number."""
+    """All steps of messages sent at these instants; steps of one message share its number."""
     numbers = np.arange(len(sent_at))
     sent = _Step("sent", numbers, sent_at)
     arrives = rng.random(len(sent_at), dtype=np.float32) < _DELIVERED

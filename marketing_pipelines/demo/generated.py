@@ -3,8 +3,8 @@
 Organizations of very different sizes (Zipf) in their own time zones run the same eight campaigns:
 running, completed, cancelled, drafted, and one that has sent nothing yet. Mail follows a funnel
 (sent, delivered or bounced, opened by people and machines, clicked, bought), visits the day and
-the week of the zone. Some events are late, repeated or odd, as in real files. Nothing reads the
-clock or the database; the same arguments give the same bytes.
+the week of the zone. Some events are late, repeated or odd, as in real files. It reads neither the
+present time nor the database; the same arguments give the same bytes.
 """
 
 import datetime as dt
@@ -94,7 +94,7 @@ def generate_batches(
 ) -> "Iterator[pa.RecordBatch]":
     """The rows of the events file that `write_files` would write, some 200,000 at a time.
 
-    Arguments and errors are those of `write_files`; columns and types those of the events file
+    Arguments and errors are as in `write_files`, columns and types as in the events file
     (semantics.md, "Events file"). Roughly in order of `received_at`; memory does not grow with
     `events`.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# After everything that the recorded data say of their contacts; those who are due move at once.
+# After all recorded events of their contacts; due contacts move at once.
 ENTERED_AT = "2018-01-02T09:00:00Z"
 DemoStep = tuple[str, str, Mapping[str, Any]]
 
@@ -16,7 +16,7 @@ class Programs:
     """The segments, contacts and success event of an organization's programs.
 
     Attributes:
-        won_back, thanked: Segments whose members the campaign and the journey let in.
+        won_back, thanked: Segments whose members enter the campaign and the journey.
         asked: Contacts who are in the sequence.
         bought: The event type that shows a program's success.
     """
@@ -28,7 +28,7 @@ class Programs:
 
     @property
     def campaign(self) -> list[DemoStep]:
-        """Brings back those who were written to in vain."""
+        """Wins back contacts that did not respond."""
         again = {"event": self.bought, "within": "3d"}
         return [
             ("hello", "send_email", _mail("We have kept something for you", "Have a look.")),
@@ -40,7 +40,7 @@ class Programs:
 
     @property
     def journey(self) -> list[DemoStep]:
-        """Thanks those who come often."""
+        """Thanks frequent customers."""
         waiting = {"event": self.bought, "timeout": "14d", "yes": "end", "no": "ask"}
         return [
             ("tier", "update_contact", {"set": {"tier": "gold"}}),

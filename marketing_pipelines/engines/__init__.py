@@ -1,1 +1,1 @@
-"""Engines turn lake files into aggregates: the same statement, whichever engine runs it."""
+"""Engines turn lake files into aggregates: the same statement in every engine."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EVENTS = "read_parquet($files, hive_partitioning = true)"
-# Little at first, so that it spills early and a run stays lean; what cannot spill gets the rest.
+# Little at first, so that it spills early and a run needs little memory; operators that cannot
+# spill get the rest.
 MEMORY_LIMITS = ("160MB", "2GB")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
@@ -24,7 +25,7 @@ class DuckDBEngine:
     """Reads the lake's files directly; through fsspec where they are not on a local disk.
 
     Args:
-        spill_folder: Where intermediate results go that do not fit into memory.
+        spill_folder: Folder for intermediate results that do not fit into memory.
     """
 
     name = "duckdb"
@@ -61,7 +62,7 @@ class DuckDBEngine:
     def _interruptibly(self, text: str, bound: Mapping[str, Any]) -> "pa.Table":
         """Works in a thread, because DuckDB looks for signals seldom and a waiting thread at once.
 
-        Whatever interrupts the waiting, the time limit or Ctrl-C, interrupts the query too.
+        The time limit or Ctrl-C, which interrupts the waiting, interrupts the query too.
         """
         connection = self._connect()
         with ThreadPoolExecutor(1) as pool:

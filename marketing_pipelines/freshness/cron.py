@@ -1,7 +1,6 @@
-"""The instants of a cron: the one calculator of ticks, which is Dagster's.
-
-Where clocks change, Dagster's rule holds: a local time that is skipped fires at the next existing
-one, a local time that comes twice fires once.
+"""The instants of a cron: computed by Dagster's own function alone. At changes of summer time
+Dagster's rule applies: a local time that is skipped fires at the next existing one, a local time
+that comes twice fires once.
 """
 
 import datetime as dt

@@ -1,7 +1,7 @@
 """Hours, days and months: partition keys, their real bounds, and which asset reads which.
 
-Hours are UTC hours. Days and months are those of the reporting zone; their keys are labels, and
-`window` computes the real bounds, once, in Python, so that every engine works with instants.
+Hours are UTC hours. Days and months follow the reporting zone; their keys are labels, and `window`
+computes the real bounds, once, in Python, so that every engine works with instants.
 """
 
 import datetime as dt
@@ -64,9 +64,9 @@ class PartitionedAsset:
     Attributes:
         key: Asset key, e.g. `analytics/event_aggregates`.
         grain: Its partitions.
-        cron: Its clock, in the reporting zone, unless its policy says another.
+        cron: Its cron, in the reporting zone, unless its policy has another.
         reads: Partitioned assets whose windows it reads.
-        running: Whether the partition in progress is computed too, over the hours closed so far.
+        running: True if the partition in progress is computed too, over the hours closed so far.
         runs_with: The asset in whose job it runs, when it has no job of its own.
     """
 

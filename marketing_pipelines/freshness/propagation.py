@@ -1,8 +1,8 @@
-"""Propagation: the partitions that become stale when others change, and those that are due.
+"""Propagation: partitions that become stale when others change, and due partitions.
 
-A run marks the partitions above those it changed; the clock marks every partition that is over and
-was never done; and whatever is marked has the partitions it reads marked too, where those were
-never done. So a partition is ready as soon as nothing it reads is marked.
+A run marks the partitions that read the changed ones. A schedule marks every past partition that
+was never done. Every mark also marks the partition's sources, where those were never done. So a
+partition is ready as soon as nothing it reads is marked.
 """
 
 import datetime as dt
@@ -35,9 +35,8 @@ def mark_above(
     never_done_too: bool = True,
     in_this_run: Sequence[str] = (),
 ) -> None:
-    """Marks what reads the changed partitions.
-
-    A partition that was never done and whose clock is still to come is left to the clock.
+    """Marks the partitions that read the changed ones. A partition that was never done and whose
+    tick is still to come is left to its schedule.
 
     Args:
         never_done_too: Mark partitions that were never done, too.
@@ -70,7 +69,7 @@ def mark(
     requested_at: dt.datetime | None = None,
     unfinished_only: bool = False,
 ) -> None:
-    """Marks partitions, and what they read where that was never done."""
+    """Marks partitions, and those of their sources that were never done."""
     keys = [w.key for w in windows]
     stale_partitions.add(
         connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
@@ -101,8 +100,8 @@ def pending(
 ) -> dict[str, stale_partitions.Pending]:
     """Everything that is marked, by asset.
 
-    Triggers and people mark a partition alone; before a run is asked for it, what it reads and was
-    never done is marked here.
+    Triggers and people mark a partition alone; before a run is requested for it, its sources that
+    were never done are marked here.
     """
     found = stale_partitions.pending(connection)
     changed = False
@@ -124,10 +123,10 @@ def mark_due(
     *,
     since: dt.datetime | None = None,
 ) -> Window:
-    """Marks every partition whose clock has passed and that was never done, the tick's own too.
+    """Marks every partition whose tick has passed and that was never done, the tick's own too.
 
     Args:
-        since: Instant from which partitions are looked at; None: the installation's start.
+        since: Instant from which partitions are considered; None: the installation's start.
 
     Returns:
         The partition of this very tick.

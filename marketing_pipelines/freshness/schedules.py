@@ -21,7 +21,7 @@ class Schedule:
     file: str
 
     def ticks(self, since: dt.datetime) -> Iterator[dt.datetime]:
-        """The instants from `since` on, by Dagster's own rule where clocks change."""
+        """The instants from `since` on, by Dagster's own rule at changes of summer time."""
         return cron.ticks(self.cron, self.zone, since)
 
     def last_tick(self, now: dt.datetime) -> dt.datetime:
@@ -35,7 +35,7 @@ def schedules() -> list[Schedule]:
 
 
 def all_schedules() -> list[Schedule]:
-    """The schedules of all jobs that have one, by job; also those that stand still here."""
+    """The schedules of all jobs that have one, by job; also schedules that are off here."""
     zone = get_settings().zone
     return [
         Schedule(

@@ -1,7 +1,7 @@
 """Marks: which partitions are stale, and which were ever done.
 
 A mark is `(asset, partition, transaction)`. Work removes exactly the marks that its snapshot saw;
-a mark made meanwhile carries another transaction's number and survives. Nothing is inferred from
+a mark made in between has another transaction's number and stays. Nothing is inferred from
 watermarks, `received_at`, or Dagster's materializations.
 """
 
@@ -164,7 +164,7 @@ def finish(connection: sa.Connection, asset: str, rows: Mapping[str, int]) -> No
 
 
 def finished(connection: sa.Connection, asset: str, keys: Sequence[str]) -> set[str]:
-    """Returns those of the partitions that were done at least once."""
+    """Returns the partitions that were done at least once."""
     if not keys:
         return set()
     wanted = _keys(keys)
@@ -181,8 +181,8 @@ class Pending:
     """The marked partitions of an asset.
 
     Attributes:
-        requested: When a run was last asked for, by partition; None where a mark is newer.
-        never_done: Those that were never done.
+        requested: Instant of the latest request of a run, by partition; None if a mark is newer.
+        never_done: Partitions that were never done.
     """
 
     requested: dict[str, dt.datetime | None] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Waiting for transactions that still write rows of a time that is over.
 
-Triggers leave what is running to the clock, and the clock cannot see rows that are not committed.
+Triggers leave the running hour or day to its schedule, and its run cannot see uncommitted rows.
 """
 
 import datetime as dt
@@ -23,9 +23,9 @@ OPEN_WRITERS = sa.text(
 
 
 def require_over(connection: sa.Connection, end: dt.datetime) -> None:
-    """Refuses a time that is not over by PostgreSQL's clock, give or take a difference of clocks.
+    """Refuses a time that is not over by PostgreSQL's clock, with a tolerance for different clocks.
 
-    Rows of such a time make no marks when they arrive, so it must not be taken as done.
+    Rows of such a time make no marks when they arrive, so it must not count as done.
 
     Raises:
         UpstreamNotReadyError: this machine's clock is ahead.

@@ -135,10 +135,10 @@ class Domain:
             table: The table that it writes, for the column schema of the asset's page.
             partitions: `hour`, `day` or `month`; its ticks then mark what is due and run the
                 tick's own partition as soon as its upstream partitions are done.
-            running: Whether the partition in progress is computed too.
+            running: True if the partition in progress is computed too.
             runs_with: The asset of the same partitions whose job does this one next.
-            shared: Whether several runs may work at once, each on the rows that it locks.
-            items: Whether it works through `tick.items`; it then has a check that warns of
+            shared: True if several runs may work at once, each on the rows that it locks.
+            items: True if it works through `tick.items`; it then has a check that warns of
                 failing items.
             checks: The checks whose outcomes it adds to `tick.outcomes`.
             catch_up: Missed ticks: `all`, one run for all of them (`once`) or `skip`. Partitions
@@ -148,7 +148,7 @@ class Domain:
             timeout: The time after which an attempt is stopped.
             retries: Seconds before each retry: listed, `policies.fixed(…)` or
                 `policies.exponential(…)`.
-            alert: Whether its owner is alerted of failures.
+            alert: True if its owner is alerted of failures.
             environments: The environments in which its schedule is on.
         """
 

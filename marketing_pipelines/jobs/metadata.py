@@ -36,7 +36,7 @@ def column_descriptions(table: sa.Table) -> dict[str, Any]:
 
 
 def preview(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> Any:
-    """The first rows of what was written, as a table."""
+    """The first rows written, as a table."""
     rows = connection.execute(sa.select(table).where(where).limit(PREVIEW_ROWS))
     return table_of([column.name for column in table.columns], rows)
 
@@ -65,7 +65,7 @@ def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], me
 
     Args:
         lines: Name, days, and a number for each day.
-        measure: What the numbers are.
+        measure: Name of the numbers.
     """
     from matplotlib.figure import Figure
 

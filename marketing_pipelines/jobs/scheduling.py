@@ -46,9 +46,8 @@ def schedule_name(asset_key: str) -> str:
 
 
 def stopped_instigators(instance: dg.DagsterInstance) -> set[str]:
-    """The schedules and sensors that somebody stopped in the Dagster UI.
-
-    Dagster also keeps the states of removed ones, and of those of an earlier code location.
+    """The schedules and sensors that were stopped in the Dagster UI. Dagster also keeps the states
+    of removed ones, and of ones of an earlier code location.
     """
     if instance.schedule_storage is None:  # an instance in memory, which has no daemon
         return set()
@@ -72,10 +71,10 @@ WHILE_OFF = "while_off"
 def sensor(
     *, seconds: int, while_off: str, **options: Any
 ) -> Callable[[Callable[..., Any]], dg.SensorDefinition]:
-    """A sensor that is on unless somebody stops it; its docstring is its description in the UI.
+    """A sensor that is on by default; its docstring is its description in the UI.
 
     Args:
-        seconds: How long it rests between two looks.
+        seconds: Seconds between two evaluations.
         while_off: The consequence of stopping it, in a sentence.
     """
 
@@ -166,7 +165,7 @@ def partitioned_jobs() -> list[UnresolvedAssetJobDefinition]:
 
 
 def jobs_and_schedules() -> tuple[list[Any], list[dg.ScheduleDefinition]]:
-    """The jobs of all declared assets, and the schedules of those that are on the clock here."""
+    """The jobs of all declared assets, and the schedules that are on here."""
     keys = [key for key in DECLARATIONS if job_of(key) is not None]
     on = [key for key in keys if DECLARATIONS[key].policy.is_on]
     return [job_of(key) for key in keys], [schedule_of(DECLARATIONS[key]) for key in on]

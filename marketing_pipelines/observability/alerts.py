@@ -29,7 +29,7 @@ LEASE = dt.timedelta(minutes=2)
 SECONDS_PER_ROUND = 20.0
 BACK_OFF = tuple(dt.timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 60, 60, 60))
 _EARLIER = alerts.alias("earlier")
-# Nobody should read that something failed after reading that it is well again.
+# A failure must not be read after its recovery.
 _ITS_TURN = ~sa.exists().where(
     _EARLIER.c.incident_id == alerts.c.incident_id,
     _EARLIER.c.id < alerts.c.id,
@@ -42,8 +42,8 @@ class Recipients:
     """Routes of alerts: addresses, owners and muted subjects.
 
     Attributes:
-        owner_of: The owner of a subject; None where nobody owns it.
-        is_muted: Whether the subject's policy says that it does not alert.
+        owner_of: The owner of a subject; None if it has no owner.
+        is_muted: True if the subject's policy says that it does not alert.
     """
 
     addresses: list[Address]
@@ -54,7 +54,7 @@ class Recipients:
 def deliver(begin: Begin, recipients: Recipients, now: dt.datetime) -> int:
     """Delivers the alerts that are due, for at most 20 s; returns how many were sent.
 
-    Those of one incident go out in order, each when the one before it has ended.
+    Alerts of one incident go out in order, each when the one before it has ended.
     """
     with begin() as connection:
         intents.give_up(connection, alerts, now=now)
@@ -126,7 +126,7 @@ def _notify(address: Address, kind: str, told: Any) -> bool:
 
 
 def title(kind: str, told: Any) -> str:
-    """One line: what happened to what."""
+    """One line: the subject and its failure or recovery."""
     subject, _, rest = told.subject.partition(" ")
     if subject in _STATES and rest:
         began, ended = _STATES[subject]
@@ -135,7 +135,7 @@ def title(kind: str, told: Any) -> str:
     return {
         "first": f"{what} failed",
         "third": f"{what} failed {_times(told.failures)} in a row",
-        "recovery": f"{what} is well again",
+        "recovery": f"{what} has recovered",
     }[kind]
 
 

@@ -37,8 +37,8 @@ class Occurrence:
     """One instant of one schedule.
 
     Attributes:
-        partition: What the instant is for; None for a job without partitions.
-        reason: Why it did not run, or who caught it up.
+        partition: Partition of the instant; None for a job without partitions.
+        reason: Why it did not run, or the run that caught it up.
     """
 
     job: str
@@ -73,10 +73,10 @@ Span = tuple[str, str]
 
 @dataclass(frozen=True)
 class Standing:
-    """Dagster's view of jobs that have not begun to work.
+    """Dagster's view of jobs that have not started.
 
     Attributes:
-        stopped: Schedules that somebody stopped in the UI.
+        stopped: Schedules that were stopped in the UI.
         queued: The runs that wait for their turn: first and last partition, by job name.
     """
 
@@ -103,7 +103,7 @@ class JobRecord:
         marked: Partitions that wait to be done.
         queued: First and last partition of each run that waits for its turn; empty texts where
             the job has no partitions.
-        is_stopped: Whether its schedule is stopped in the Dagster UI.
+        is_stopped: True if its schedule is stopped in the Dagster UI.
     """
 
     sessions: Sequence[SessionRecord] = ()

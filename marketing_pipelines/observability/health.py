@@ -38,11 +38,11 @@ class Health:
     Attributes:
         running: Sessions at work.
         failures_24h: Runs of jobs that failed for good in the last 24 hours, by any end.
-        abandoned_24h: Those among them whose process died.
+        abandoned_24h: Failures among them whose process died.
         overdue: Jobs whose tick was not done ten minutes later and that nothing works on.
-        stopped: Schedules and sensors that somebody stopped in the Dagster UI.
-        queue_age_seconds: How long the oldest waiting task has waited.
-        heartbeat_seconds: Age of the scheduler's last sign of life; None: there is none.
+        stopped: Schedules and sensors that were stopped in the Dagster UI.
+        queue_age_seconds: Waiting time of the oldest waiting task.
+        heartbeat_seconds: Age of the scheduler's last heartbeat; None: there is none.
         reasons: Why it is not healthy, one sentence each.
     """
 
@@ -121,7 +121,7 @@ def report(
 
 
 def dead_letter_counts(connection: sa.Connection) -> dict[str, int]:
-    """Tasks that failed for good and that nobody has decided on, by queue."""
+    """Tasks that failed permanently and are neither redriven nor discarded, by queue."""
     rows = connection.execute(
         sa.select(dead_letters.c.queue, sa.func.count())
         .where(dead_letters.c.state == "dead")

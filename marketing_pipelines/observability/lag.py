@@ -22,7 +22,7 @@ class Lag:
 
     Attributes:
         since: The earliest tick that is not done since the last success; None: nothing is behind.
-        is_running: Whether a session of the job works now.
+        is_running: True if a session of the job works now.
         last_success: When the latest successful session began.
     """
 
@@ -40,7 +40,7 @@ class Lag:
         return self.since is not None and now - self.since > GRACE and not self.is_running
 
 
-# One row for each schedule: its job, the partition of its last tick, and what is known of both.
+# One row for each schedule: its job, the partition of its last tick, and the state of both.
 _KNOWN = sa.text("""
     select schedule.job, total.last_started_at as last_success, done.finished_at,
            exists (

@@ -1,7 +1,7 @@
 """Structured logs on stderr: JSON lines, text for people on a terminal, secrets taken out.
 
-Modules use `logging`; what is bound around them (`structlog.contextvars`: job, tick, run, session,
-item, organization) stands in every line.
+Modules use `logging`; values that are bound around them (`structlog.contextvars`: job, tick, run,
+session, item, organization) are in every line.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus reads, counted by the database, so that every process says the same.
+"""`/metrics` for Prometheus, counted by the database, so that every process gives the same numbers.
 
 Counters come from totals that are kept when sessions are purged. A store that does not answer is
 a metric that says so, never an error.
@@ -49,7 +49,7 @@ UNDELIVERED = ("failed", "unknown")
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "120.0", "300.0", "600.0",
           "1800.0", "+Inf")  # fmt: skip
 STORES = ("postgresql", "dagster", "lake")
-# What `operations/metrics` keeps for charts over months.
+# The metrics that `operations/metrics` keeps for charts over months.
 KEPT = (
     "marketing_job_lag_seconds",
     "marketing_queue_depth",

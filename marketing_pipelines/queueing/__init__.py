@@ -1,4 +1,4 @@
-"""Queues of small tasks: what is deferred in a transaction and done by worker processes.
+"""Queues of small tasks, enqueued in a transaction and done by worker processes.
 
 Procrastinate brings the tables, the fetching and the worker's loop; this package brings declared
 queues, set-based enqueueing, retry ladders, a rate limit over all workers, dead letters, and the

@@ -134,7 +134,7 @@ def publish_for_contacts(
     """Publishes one event for each of very many contacts, as `publish` does.
 
     Args:
-        event: What happened to each of them; it names no contact itself.
+        event: The event of each contact; its own `contact_id` is unset.
         contacts: A query for their numbers, `contact_id`.
 
     Raises:
@@ -162,7 +162,7 @@ def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.d
         name: The consumer's task, `domain/function`.
 
     Returns:
-        How many events were enqueued.
+        Number of enqueued events.
 
     Raises:
         BadInputError: no consumer has this name.

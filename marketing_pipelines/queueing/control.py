@@ -13,7 +13,7 @@ BATCH = 10_000
 
 
 def pause(connection: sa.Connection, queue: str) -> bool:
-    """Starts nothing more of the queue, what is in hand goes on; False: it was paused already.
+    """Starts no more tasks of the queue, active ones continue; False: it was paused already.
 
     Raises:
         BadInputError: there is no such queue.
@@ -48,7 +48,7 @@ def clean(connection: sa.Connection, queue: str, older_than: dt.timedelta) -> in
     """Removes the queue's tasks that ended before `older_than` ago; dead letters stay.
 
     Returns:
-        How many were removed.
+        Number of removed tasks.
 
     Raises:
         BadInputError: there is no such queue.
@@ -61,7 +61,7 @@ def remove_history(connection: sa.Connection, queue: Queue, now: dt.datetime) ->
     """Removes finished tasks that the queue no longer keeps, at most 10,000.
 
     Returns:
-        How many were removed; less than 10,000: no more are left.
+        Number of removed tasks; less than 10,000: no more are left.
     """
     return connection.execute(
         _REMOVE_HISTORY,

@@ -14,12 +14,12 @@ class QueueCount:
     """Counts of one queue.
 
     Attributes:
-        waiting: Due, in nobody's hand.
-        active: In hand of a worker.
-        completed: Done, of those still kept.
-        failed: Failed for good, of those still kept.
+        waiting: Due and not claimed.
+        active: Claimed by a worker.
+        completed: Done, as long as they are kept.
+        failed: Failed permanently, as long as they are kept.
         delayed: Due later: enqueued so, snoozed, or between two attempts.
-        oldest_seconds: How long the longest waiting one is due; None where none waits.
+        oldest_seconds: Seconds since the longest waiting one was due; None if none waits.
     """
 
     queue: str

@@ -76,15 +76,15 @@ def redrive(
 ) -> int:
     """Sends dead letters back to their queue, oldest first, each as a new task with all attempts.
 
-    One that was sent back before stays as it is. Where a task with the same unique key waits
-    already, that task does the work, and the letter counts as sent back.
+    One that was sent back before stays as it is. If a task with the same unique key waits already,
+    that task does the work, and the letter counts as sent back.
 
     Args:
         ids: These; None: all, or all of `queue`.
         limit: At most so many.
 
     Returns:
-        How many were sent back.
+        Number of tasks sent back.
     """
     chosen = _chosen(ids, queue).order_by(letters.c.id).limit(limit).with_for_update()
     rows = connection.execute(_REDRIVE, {"ids": list(connection.execute(chosen).scalars())})

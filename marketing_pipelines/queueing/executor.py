@@ -20,7 +20,7 @@ from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, Unknow
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import sentry
 
-# A domain that cannot be imported is mended sooner or later; its tasks wait.
+# A domain that cannot be imported will be corrected; its tasks wait.
 PUT_OFF_SECONDS = 60.0
 PAUSES_BETWEEN_TRIES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 # The rest of an attempt's time is for settling.
@@ -36,7 +36,7 @@ class _OutOfTime(BaseException):
 
 @dataclass
 class Attempt:
-    """A fetched task, and what is to be done with it.
+    """A fetched task, with its declaration.
 
     Attributes:
         failed_before: Attempts that ended before this one.
@@ -145,7 +145,7 @@ class Attempt:
                 self._thread = None
 
     def _settle(self, how: Any, *arguments: Any, **options: Any) -> None:
-        """Writes how it ended; what was done must not be done again because a server restarted."""
+        """Writes the result, so that a restarted server does not repeat a task that is done."""
         for pause in (*PAUSES_BETWEEN_TRIES, None):
             try:
                 with self.engine.begin() as connection:

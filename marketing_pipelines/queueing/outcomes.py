@@ -16,12 +16,12 @@ LOST = "The worker that did this was killed, or lost the database, before it sai
 
 
 class TaskLostError(MarketingPipelinesError):
-    """The task is no longer in hand of this worker: what was done must not be settled."""
+    """The task is no longer claimed by this worker, which must not settle it."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A task in hand of a worker."""
+    """A task claimed by a worker."""
 
     task_id: int
     worker_id: int
@@ -83,15 +83,15 @@ def rescue_stalled(
 ) -> tuple[int, int]:
     """Gives back the tasks of workers that are gone, and forgets these workers.
 
-    The attempt counts, so that a task which kills its worker ends as a dead letter. Tasks of queues
-    that are not named stay in hand, for a worker that knows how often they are tried.
+    The attempt counts, so that a task that kills its worker ends as a dead letter. Tasks of other
+    queues stay claimed, for a worker that knows their number of attempts.
 
     Args:
         silent_for: A worker without a sign of life for this long is gone.
-        attempts_of: How often a task is tried in all, by queue.
+        attempts_of: Number of attempts in all, by queue.
 
     Returns:
-        How many tasks were given back, and how many are dead letters.
+        Numbers of released tasks and of dead letters.
     """
     silent = silent_for.total_seconds()
     taken = connection.execute(
@@ -118,7 +118,7 @@ def _settle(
         )
 
 
-# Waiting again, a task meets the unique key of one that was enqueued meanwhile: both are wanted.
+# A task that waits again may meet the unique key of a newer one: both are wanted.
 _FREE_KEY = """
     case when not exists (
         select from procrastinate_jobs as other
@@ -133,7 +133,7 @@ _WAKE = """
         json_build_object('type', 'job_inserted', 'job_id', id)::text
     )
 """
-# What waits for the same lock can be fetched now; nothing else would say so.
+# Tasks that wait for the same lock can be fetched now; nothing else notifies the workers.
 _WAKE_NEXT = """
     case when lock is not null and exists (
         select from procrastinate_jobs as next

@@ -1,4 +1,4 @@
-"""The declared queues: how many tasks at once, how many a second, and what becomes of failures."""
+"""The declared queues: tasks at once, tasks a second, and the treatment of failures."""
 
 import datetime as dt
 import re
@@ -26,9 +26,10 @@ class Queue:
     Attributes:
         concurrency: Tasks that one worker process does at once; None: the setting
             `MARKETING_QUEUE_CONCURRENCY`.
-        per_second: Tasks that all workers together start in any second; "setting": what
-            `MARKETING_QUEUE_MAX_JOBS_PER_SECOND` says; None: as many as they can.
-        keep_failed: Of the finished rows only; dead letters stay until somebody settles them.
+        per_second: Tasks that all workers together start in any second; "setting": the value of
+            `MARKETING_QUEUE_MAX_JOBS_PER_SECOND`; None: no limit.
+        keep_failed: Of the finished rows only; dead letters stay until they are redriven or
+            discarded.
     """
 
     name: str

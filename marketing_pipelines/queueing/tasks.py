@@ -1,4 +1,4 @@
-"""Tasks: plain functions that workers call, found by name; and what a task can say meanwhile."""
+"""Tasks: plain functions that workers find by name and call, and the context of a call."""
 
 import contextlib
 import datetime as dt
@@ -36,7 +36,7 @@ class TaskContext:
 
     Attributes:
         attempt: Counts from 1.
-        is_last: Whether a failure now makes it a dead letter.
+        is_last: True if a failure now makes it a dead letter.
         deadline: Monotonic time at which the attempt is stopped.
         worker_stops: Set when the worker process begins to stop.
         return_by: Monotonic time from which the attempt is nearly out of time.
@@ -112,7 +112,7 @@ class Task:
 _tasks: dict[str, Task] = {}
 # Why a domain's tasks cannot be imported, by domain.
 import_errors: dict[str, str] = {}
-# Whether every domain has declared what it declares.
+# True once every domain has declared its tasks.
 all_loaded = threading.Event()
 
 
@@ -122,8 +122,8 @@ def task(
     """Declares a function `def send(context: TaskContext, **payload) -> None` as a task.
 
     It may be called more than once for a payload: a worker can be killed after the work and before
-    the row that says so. What must not happen twice is written in `context.finishing()` or behind
-    a unique key.
+    the row that says so. Effects that must not happen twice are written in `context.finishing()` or
+    under a unique key.
 
     Args:
         timeout: After this the attempt is stopped and has failed.

@@ -1,7 +1,7 @@
 """A worker process: Procrastinate's loop for each queue, around our fetching and settling.
 
-Procrastinate keeps the worker's heartbeat, listens for new tasks, and bounds how many are in hand.
-Each task runs in a thread of its own; its row is settled in that thread, by `performing`.
+Procrastinate keeps the worker's heartbeat, listens for new tasks, and bounds the number of active
+ones. Each task runs in a thread of its own; its row is settled in that thread, by `executor`.
 """
 
 import asyncio
@@ -235,7 +235,7 @@ class Process:
                 if not await asyncio.to_thread(is_due):
                     break
             except sa.exc.SQLAlchemyError as error:
-                _logger.warning("Looking for what is due failed: %s", describe(error).error)
+                _logger.warning("Looking for due tasks failed: %s", describe(error).error)
             await asyncio.sleep(0.2)
         self._stop()
 
@@ -257,7 +257,7 @@ class _Fetching(JobManager):
     """Procrastinate's job manager with our fetching; settling is not its business.
 
     A server that is gone for a while ends none of the other loops: Procrastinate notices the end
-    of one only when a worker stops. Whether a worker has to begin anew shows when it fetches.
+    of one only when a worker stops. A worker that has to start again notices it when it fetches.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ class Check:
     Attributes:
         name: Its name in the Dagster UI.
         description: The sentence that holds when it passes.
-        blocking: Whether nothing is published where it fails; otherwise it warns.
+        blocking: True if nothing is published where it fails; otherwise it warns.
     """
 
     name: str

@@ -135,10 +135,10 @@ def _session_closed(current: Tick) -> Iterator[None]:
 
 
 def _leave_to_marks(current: Tick) -> bool:
-    """Marks the partitions that are left, and what they read where that was never done.
+    """Marks the remaining partitions, and those of their sources that were never done.
 
     Returns:
-        Whether it did: the marks know registered assets alone.
+        True if it did: only registered assets have marks.
     """
     asset = partitions.registered().get(current.job)
     if asset is None:
@@ -195,7 +195,7 @@ def _windows(context: dg.AssetExecutionContext, zone: ZoneInfo) -> list[Window]:
 def _still_needed(
     connection: sa.Connection, job: str, windows: list[Window], zone: ZoneInfo
 ) -> list[Window]:
-    """The marked ones; those that wait for others stay marked and are asked for again."""
+    """The marked ones; partitions that wait for others stay marked and are requested again."""
     asset = partitions.registered().get(job)
     if asset is None:
         marked = {

@@ -1,7 +1,7 @@
 """Dagster's memory of runs: old operational ones are removed, partition history never.
 
-Dagster itself purges ticks only, and keeps about 26 KB of events for every run. What was done of
-a partitioned asset is known from its runs' events alone, so those stay; so does the run that
+Dagster itself purges ticks only, and keeps about 26 KB of events for every run. Only the events of
+its runs show which partitions of an asset are done, so those stay; so does the run that
 materialized an asset last.
 """
 
@@ -20,7 +20,7 @@ def purge_runs(instance: dg.DagsterInstance, before: dt.datetime) -> int:
     """Removes operational runs that were created before the instant and have ended.
 
     Returns:
-        How many were removed, with their events and their output.
+        Number of removed runs; their events and output are removed too.
     """
     needed = _latest_of_each_asset(instance)
     # Listed before the first is removed: a run that is gone cannot be the place to read on from.

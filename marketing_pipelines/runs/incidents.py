@@ -2,7 +2,7 @@
 
 Recorded in the transaction that closes the session, so that neither exists without the other. An
 incident is worth at most three alerts: the first failure, the third in a row, and the recovery;
-their unique key is the incident and the kind, whoever records them.
+their unique key is the incident and the kind, in whichever process they are recorded.
 """
 
 import datetime as dt
@@ -196,7 +196,7 @@ def _incident_item(failure: SubjectFailure, known: Sequence[sa.Row[Any]]) -> str
 
 
 def succeeded(connection: sa.Connection, job: str, partition: str | None) -> None:
-    """Ends what a success of the job ends: its own incident and those of the partitions done.
+    """Ends the incidents that a success of the job ends: its own and those of the partitions done.
 
     An incident of a range ends when the whole range is done, or when nothing in it is marked after
     a part of it is done.
@@ -236,7 +236,7 @@ def set_lasting(connection: sa.Connection, kind: str, errors: dict[str, str]) ->
 
     Args:
         kind: The first word of the subjects, e.g. `overdue`.
-        errors: What is the matter, by the rest of the subject.
+        errors: Error sentence, by the rest of the subject.
     """
     now = {f"{kind} {name}": error for name, error in errors.items()}
     before = connection.execute(_LASTING, {"start": f"{kind} "}).scalars()

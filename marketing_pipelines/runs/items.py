@@ -118,7 +118,7 @@ class ItemFailures:
 
 
 class Item:
-    """One item's savepoint: what happens inside is kept whole or not at all."""
+    """One item's savepoint: its changes are kept completely or not at all."""
 
     def __init__(
         self, failures: ItemFailures, connection: sa.Connection, item: Any, name: str

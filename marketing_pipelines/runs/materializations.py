@@ -24,7 +24,7 @@ def is_deferred(tags: Mapping[str, str]) -> bool:
 def report(
     context: dg.AssetExecutionContext, rows_of: Mapping[str, int], metadata: Mapping[str, Any]
 ) -> None:
-    """Reports the partitions that were done; of very many, mostly empty, those that have rows.
+    """Reports the partitions that were done; of very many, only the ones with rows.
 
     The numbers of the run are with the last one, which the asset's page shows as the latest: they
     are of no partition alone, and a copy in every event costs more than the event.

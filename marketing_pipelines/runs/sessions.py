@@ -26,7 +26,7 @@ MILLISECONDS_SO_FAR = sa.cast(
     sa.BigInteger,
 )
 LATEST, LATEST_OF_JOB = 100, 50
-# What is a failure of the job once it is not tried again.
+# Statuses that are a failure of the job unless it is retried.
 FAILURES = ("FAILED", "TIMED_OUT", "ABANDONED")
 DID_NOT_END_WELL = (*FAILURES, "CANCELED")
 
@@ -182,7 +182,7 @@ def latest(
     """The latest sessions, newest first: at most 100, of one job at most 50.
 
     Args:
-        running: Only those that work right now.
+        running: Only running sessions.
     """
     session = job_sessions.c
     query = sa.select(job_sessions).order_by(session.id.desc())
@@ -287,7 +287,7 @@ def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> No
 
 
 def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str | None:
-    """The run that completed this instant of the job's clock."""
+    """The run that completed this instant of the job's schedule."""
     session = job_sessions.c
     return connection.execute(
         sa.select(session.run_id)

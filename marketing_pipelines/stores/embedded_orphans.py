@@ -1,4 +1,4 @@
-"""Clusters of root's data folders in the system's state directory, and those nobody refers to.
+"""Clusters of root in the system's state directory, and orphans without a data folder.
 
 As root a cluster lies outside its data folder, so that deleting the folder leaves it behind.
 """

@@ -22,7 +22,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 LOG_LIMIT_BYTES = 10_000_000
 SOCKET_NAME = ".s.PGSQL.5432"
-# Pids of what this process started, to reap what has ended.
+# Pids of processes that this one started, to reap ended ones.
 _children: set[int] = set()
 
 
@@ -71,7 +71,8 @@ def launch(
     Raises:
         StoreUnavailableError: it ended, or was not ready in time; the message says why.
     """
-    # What a dead server left; PostgreSQL would refuse if its pid belongs to another program now.
+    # Files of a dead server; PostgreSQL would refuse to start if its pid belongs to another program
+    # now.
     for stale in (
         pgdata / "postmaster.pid",
         socket_dir / SOCKET_NAME,

@@ -1,6 +1,6 @@
 """Moving a cluster of an older major version to this release's, by dump and restore.
 
-The caller makes sure that nobody uses or starts the cluster meanwhile.
+The caller makes sure that no process uses or starts the cluster.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def refuse_other_major(home: Home) -> None:
 
 
 def upgrade_cluster(home: Home, log: ServerLog, old_binaries: Path | None) -> None:
-    """Replace the home's cluster; the old one stays beside it as `postgres.<major>.old`."""
+    """Replaces the home's cluster; the old one stays next to it as `postgres.<major>.old`."""
     old, new = stored_major(home.pgdata), home.major()
     if old == new:
         return

@@ -2,9 +2,9 @@
 
 The row's unique key makes the effect happen once; a claim says who acts on it now. The claim's
 number is a fencing token: a worker that paused past its lease finds the number changed and cannot
-settle. Where an act cannot be repeated or looked up, `begin` notes that it is under way; if its
-worker dies then, nobody knows whether it happened, and `give_up` says so instead of repeating it. A
-table of intents declares `columns()` besides its own, and a unique key.
+settle. If an effect can be neither repeated nor looked up, `begin` stores that it has started. If
+its worker dies then, its outcome is unknown, and `give_up` settles it as `unknown` instead of
+repeating it. A table of intents declares `columns()` besides its own, and a unique key.
 """
 
 import datetime as dt
@@ -69,7 +69,7 @@ def record(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     """Writes intents; one whose key is there already stays as it is.
 
     Returns:
-        How many are new.
+        Number of new ones.
     """
     if not rows:
         return 0
@@ -86,13 +86,13 @@ def claim(
     now: dt.datetime,
     where: sa.ColumnElement[bool] | None = None,
 ) -> list[sa.Row[Any]]:
-    """Claims due intents that are free or whose lease ran out, those that became free first. An
-    intent that kills every worker falls behind the others with each lease.
+    """Claims due intents that are free or whose lease ran out, the longest free first. An intent
+    that kills every worker falls behind the others with each lease.
 
     Several workers share a table: rows that another one is claiming are passed over.
 
     Args:
-        where: What else must hold of an intent, e.g. that it is its turn.
+        where: Further condition on an intent, e.g. that it is its turn.
     """
     chosen = (
         sa.select(table.c.id)
@@ -145,10 +145,10 @@ def give_up(
     now: dt.datetime,
     where: sa.ColumnElement[bool] | None = None,
 ) -> int:
-    """Settles as `unknown` what was begun by a worker whose lease ran out; returns how many.
+    """Settles as `unknown` the intents begun by a worker whose lease ran out; returns their number.
 
     Args:
-        where: What else must hold of an intent.
+        where: Further condition on an intent.
     """
     return connection.execute(
         sa.update(table)
@@ -192,7 +192,7 @@ def settle_all(
         ended: Of each intent `id`, `claim` and the columns to write; the same ones of all.
 
     Returns:
-        The numbers of those that were still ours.
+        The ids of the intents that were still claimed.
     """
     if not ended:
         return set()

@@ -1,6 +1,6 @@
 """The event lake: Parquet files, one per closed UTC hour that has events.
 
-Layout `contact_activity/dt=YYYY-MM-DD/hr=HH/events.parquet`. A file is written beside its place
+Layout `contact_activity/dt=YYYY-MM-DD/hr=HH/events.parquet`. A file is written next to its place
 and moved there in one step; the manifest `analytics.lake_hours` says which files count.
 """
 

@@ -27,7 +27,7 @@ def try_lock(connection: sa.Connection, job: str, ordinal: int = WHOLE_JOB) -> b
 
 
 def try_share(connection: sa.Connection, job: str) -> bool:
-    """Takes the whole job's lock together with others who share it, if nobody has it alone."""
+    """Takes the whole job's lock in shared mode, unless a run holds it exclusively."""
     return bool(
         connection.execute(
             sa.select(sa.func.pg_try_advisory_lock_shared(lock_class(job), WHOLE_JOB))

@@ -1,4 +1,4 @@
-"""The growth of a table and the contact that its rows are about, declared beside its columns.
+"""The growth of a table and the contact that its rows are about, declared next to its columns.
 
 `sa.Table(…, info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")))`. A test
 demands it of every table; the data dictionary shows it.

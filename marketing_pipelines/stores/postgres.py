@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: where it is, how to reach it, fast ways in and out.
 
-The mechanisms that make writing safe are beside this module: `ticks`, `marks`, `replace`.
+The mechanisms of safe writing are modules of their own: `runs/tick`, `stale_partitions`, `replace`.
 """
 
 import contextlib

@@ -2,8 +2,9 @@
 
 Migrations build tables and change rows. Everything else of the schema has no rows of its own, so
 its present state is enough: after the migrations, in the same transaction, `apply` runs the files
-whose text differs from the one that the database has, and those whose object a migration dropped.
-Each runs after the files that it names. Nothing is dropped here: that is for a migration to do.
+whose text differs from the one that the database has, and the files whose object a migration
+dropped. Each runs after the files that it names. Nothing is dropped here: that is for a migration
+to do.
 """
 
 import graphlib
@@ -76,7 +77,7 @@ def files() -> Mapping[str, str]:
 
 
 def are_applied(connection: sa.Connection) -> bool:
-    """Returns true if the database holds these files, or those of a newer release."""
+    """Returns true if the database holds these files, or the files of a newer release."""
     rows = connection.execute(sa.select(schema_files)).all()
     connection.rollback()
     if any(_numbers(row.release) > _numbers(_release()) for row in rows):
@@ -131,7 +132,7 @@ def _describe_view_columns(connection: sa.Connection) -> None:
 
 
 def _in_order() -> Iterable[str]:
-    """The files of objects, each after those whose objects it names."""
+    """The files of objects, each after the files whose objects it names."""
     texts = {path: text for path, text in files().items() if path.startswith(OBJECTS)}
     paths = {".".join(path[: -len(".sql")].split("/")[1:]): path for path in texts}
     named = re.compile(rf"\b({'|'.join(map(re.escape, paths))})\b")

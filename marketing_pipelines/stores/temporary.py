@@ -28,7 +28,7 @@ def create_temporary(connection: sa.Connection, name: str, query: Any) -> int:
     """Makes the table anew with the rows of a query; it is gone at the end of the transaction.
 
     Returns:
-        How many rows it has.
+        Number of its rows.
     """
     connection.execute(
         sa.text(f"drop table if exists {connection.dialect.identifier_preparer.quote(name)}")

@@ -15,7 +15,7 @@ from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines_tests.api.hook_signing import Signer
 from marketing_pipelines_tests.installation import Installation
 
-CRON_SECRET = "a secret for external clocks"  # noqa: S105
+CRON_SECRET = "a secret for external schedulers"  # noqa: S105
 NOW = dt.datetime(2026, 3, 1, 12, 30, tzinfo=dt.UTC)
 
 

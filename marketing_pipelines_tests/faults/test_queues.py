@@ -375,7 +375,7 @@ def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
             time.sleep(1.0)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
-    assert "Looking for what is due failed" in printed
+    assert "Looking for due tasks failed" in printed
     assert counted(queue, "default").completed == 1
 
 

@@ -84,7 +84,7 @@ def test_a_job_that_fails_ten_ticks_and_then_works_is_told_of_three_times(
     assert titles(receiver) == [
         f"{KEY} failed",
         f"{KEY} failed 3 times in a row",
-        f"{KEY} is well again",
+        f"{KEY} has recovered",
     ]
     assert {state for _, state in states(engine)} == {"sent"}
     message = json.loads(receiver.received[0])
@@ -132,7 +132,7 @@ def test_an_alert_whose_sender_is_killed_while_it_speaks_is_not_repeated(
     with engine.begin() as connection:
         recovered(connection, SUBJECT)
     assert send(engine, to) == 1
-    assert titles(receiver) == [f"{SUBJECT} failed", f"{SUBJECT} is well again"]
+    assert titles(receiver) == [f"{SUBJECT} failed", f"{SUBJECT} has recovered"]
 
 
 def test_an_alert_whose_sender_died_before_it_spoke_is_sent_by_another(
@@ -182,7 +182,7 @@ def test_the_alerts_of_an_incident_arrive_in_order_although_one_is_refused(
         f"{SUBJECT} failed",
         "other/job failed",
         f"{SUBJECT} failed",
-        f"{SUBJECT} is well again",
+        f"{SUBJECT} has recovered",
     ]
 
 
@@ -266,8 +266,8 @@ def test_a_kind_that_apprise_does_not_know_is_refused() -> None:
     [
         ("a/b", "first", 1, "a/b failed", "It broke."),
         ("a/b", "third", 3, "a/b failed 3 times in a row", "It broke."),
-        ("a/b", "recovery", 1, "a/b is well again", "It failed once since {since}."),
-        ("a/b", "recovery", 4, "a/b is well again", "It failed 4 times since {since}."),
+        ("a/b", "recovery", 1, "a/b has recovered", "It failed once since {since}."),
+        ("a/b", "recovery", 4, "a/b has recovered", "It failed 4 times since {since}."),
         ("overdue a/b", "first", 1, "a/b is overdue", "It broke."),
         ("overdue a/b", "recovery", 7, "a/b is on time again", "Since {since}."),
         ("dead-letters x 10+", "first", 1, "x 10+ has dead letters", "It broke."),

@@ -39,5 +39,5 @@ def page(site: Site, visit: Visit, template: str, **values: Any) -> HTMLResponse
 
 
 def back(path: str, said: str) -> RedirectResponse:
-    """To the page the form was on, with what came of it."""
+    """Redirects to the form's page, with the result."""
     return RedirectResponse(f"{path}?{urlencode({'said': said})}", 303)

@@ -32,7 +32,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(HOME)
 def overview(site: Here, visit: SignedInReader) -> HTMLResponse:
-    """The verdict, what works right now, and what fails or did not run in the last 24 hours."""
+    """The verdict, running sessions, and failures and missed ticks of the last 24 hours."""
     now = site.now()
     day_ago = now - dt.timedelta(hours=24)
     with site.engine.begin() as connection:
@@ -67,7 +67,7 @@ def overview(site: Here, visit: SignedInReader) -> HTMLResponse:
 def show_calendar(
     site: Here, visit: SignedInReader, days: Annotated[int, Query(ge=1, le=31)] = 7
 ) -> HTMLResponse:
-    """Every expected tick, what became of it, and why some did not run."""
+    """Every expected tick, with its outcome and the reason why it did not run."""
     zone, now = site.settings.zone, site.now()
     tomorrow = now.astimezone(zone).date() + dt.timedelta(days=1)
     first = tomorrow - dt.timedelta(days=days)

@@ -144,7 +144,7 @@ class _Entries:
         """Lets in the contacts of those events that a trigger wants.
 
         Args:
-            is_counted: Whether the events that are left out are counted.
+            is_counted: True if the events that are left out are counted.
         """
         with _patience(connection, trigger):
             asked = event_triggers.matches(

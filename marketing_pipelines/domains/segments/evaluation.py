@@ -85,7 +85,7 @@ class SegmentPass:
 
     Attributes:
         instant: The tick; the segments are never taken back to an earlier one.
-        retry: Whether segments that failed before are tried again.
+        retry: True if segments that failed before are tried again.
     """
 
     connection: sa.Connection

@@ -43,7 +43,7 @@ class ConditionLine:
         path: Where it stands in the rule; empty: the whole.
         depth: How many groups are around it.
         condition: As the rule says it.
-        holds: Whether it is true of the contact.
+        holds: True if it is true of the contact.
         because: The row that decides, in words; empty for groups.
     """
 
@@ -62,7 +62,7 @@ class SegmentExplanation:
         entered_at: Since when it is a member; None: it is none.
         left_at: When it last left; None: never, or it is a member.
         manual: What somebody decided by hand: add, remove or None.
-        holds: Whether the rule is true of it now.
+        holds: True if the rule is true of it now.
         evaluated_at: Tick up to which the segment's members are right; None: its rule is new, waits
             or failed.
         notes: Types of events in the rule that were never received.

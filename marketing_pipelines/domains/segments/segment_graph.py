@@ -39,10 +39,10 @@ class Definition:
         rule: What `rules.parse` gave; None where it cannot be read.
         problem: Why it cannot be evaluated; None where it can.
         refers_to: Numbers of the segments that its rule names.
-        in_full: Whether every contact is evaluated, not only the touched ones.
-        by_time_alone: Whether that is because an instant has passed, or because of segments that it
+        in_full: True if every contact is evaluated, not only the touched ones.
+        by_time_alone: True if that is because an instant has passed, or because of segments that it
             refers to for whom one has.
-        by_rebuild: Whether a segment that it refers to has another rule or other data, which nobody
+        by_rebuild: True if a segment that it refers to has another rule or other data, which nobody
             has confirmed.
         removals: How many members its rule removes.
     """
