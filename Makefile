@@ -1,6 +1,8 @@
 # `make demo` and `make test` need Python 3.11 or newer and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Hundreds of processes of the tests compile the project anew where its bytecode may not be kept.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo up test soak check bench docs migration clean

@@ -30,9 +30,12 @@ class CsvReader:
         with opened(source) as (stream, _):
             chunk = LineSource(stream, 1).next_chunk()
         headers = {delimiter: self._read_header(chunk, delimiter) for delimiter in DELIMITERS}
-        fitting = [each for each, names in headers.items() if set(required) <= {*names}]
-        self._delimiter = fitting[0] if fitting else ","
-        self.columns: list[str] = headers[self._delimiter]
+        read = {delimiter: names for delimiter, names in headers.items() if names is not None}
+        if not read:
+            raise BadInputError(f"{self.path}: the header, line 1, is not valid CSV.")
+        fitting = [each for each, names in read.items() if set(required) <= {*names}]
+        self._delimiter = fitting[0] if fitting else next(iter(read))
+        self.columns: list[str] = read[self._delimiter]
         require_columns(self.path, self.columns, required)
         # An empty cell of an unknown column still costs the name of the column.
         self._batch_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // sum(map(len, self.columns))))
@@ -58,15 +61,16 @@ class CsvReader:
         for start in range(size, table.num_rows, size):
             yield Batch(table.slice(start, size), [], position)
 
-    def _read_header(self, chunk: Chunk | None, delimiter: str) -> list[str]:
+    def _read_header(self, chunk: Chunk | None, delimiter: str) -> list[str] | None:
+        """Returns the names between these delimiters; None: it is not CSV with this delimiter."""
         if chunk is None or not chunk.data.strip():
             raise BadInputError(f"{self.path} is empty: a header with the column names is needed.")
         if b"\0" in chunk.data[:1000]:
             raise BadInputError(f"{self.path} is not text in UTF-8: save it as CSV in UTF-8.")
         start = _header_start(chunk.data)
         record = read_record(chunk.data, start, len(chunk.data), delimiter)
-        if record.problem:
-            raise BadInputError(f"{self.path}: the header, line 1, is not valid CSV.")
+        if record.problem or (record.stray is not None and delimiter != ","):
+            return None
         try:
             return [cell.decode().strip() for cell in record.cells]
         except UnicodeDecodeError as error:

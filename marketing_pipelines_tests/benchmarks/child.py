@@ -121,6 +121,25 @@ def raw_duckdb(first: str, last: str) -> dict[str, Any]:
     return {"rows": rows, "seconds": seconds, "settings": read, **memory}
 
 
+def bare_load() -> dict[str, Any]:
+    """The same events into an identical table by one COPY, and their keys by one insert."""
+    from marketing_pipelines_tests.benchmarks import bare
+
+    settings, engine = _connected()
+    return bare.load(_uri(engine), settings.data_dir)
+
+
+def bare_export(first: str, last: str) -> dict[str, Any]:
+    """The rows of a span of instants by one COPY, piped into a Parquet writer."""
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+    from marketing_pipelines_tests.benchmarks import bare
+
+    settings, engine = _connected()
+    return bare.export(_uri(engine), first, last, settings.data_dir)
+
+
 def esp_events(path: str) -> dict[str, Any]:
     """The sample of real events: load, then every hour, day and month of its span."""
     from marketing_pipelines_tests.analytics import esp
@@ -178,6 +197,8 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "run": run,
     "run_at": run_at,
     "raw_duckdb": raw_duckdb,
+    "bare_load": bare_load,
+    "bare_export": bare_export,
     "esp_events": esp_events,
     "tasks": tasks,
 }
@@ -192,6 +213,12 @@ def _connected() -> tuple[Any, Any]:
     with engine.connect() as connection:
         connection.exec_driver_sql("select 1")
     return settings, engine
+
+
+def _uri(engine: Any) -> str:
+    from marketing_pipelines.stores.postgres import libpq_uri
+
+    return libpq_uri(engine.url)
 
 
 @contextlib.contextmanager

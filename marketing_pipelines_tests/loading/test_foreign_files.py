@@ -133,6 +133,14 @@ def test_columns_separated_by_semicolons_are_read_and_their_values_not_guessed(d
     ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_header_whose_names_are_all_quoted_is_read(desk: Desk, delimiter: str) -> None:
+    rows = ('"organization_id"', '"external_id"', '"first_name"'), (desk.organization, "c1", '"A"')
+    text = "\n".join(delimiter.join(cells) for cells in rows)
+    assert desk.text("contacts", "quoted.csv", text).loaded == 1
+    assert desk.contacts("first_name") == [("c1", "A")]
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_other_separators_are_found_by_the_required_columns(desk: Desk, delimiter: str) -> None:
     lines = (
