@@ -44,12 +44,12 @@ def load_file(
         kind: one of `loadable()`.
         path: CSV, JSON lines (both also as gzip) or Parquet.
         timezone: IANA zone in which instants without a zone are read; None: they are refused.
-        rejects: where refused rows go; default beside the input.
+        rejects: file for refused rows; default next to the input.
         on_progress: called with bytes read, bytes of the file, rows read so far.
 
     Raises:
         BadInputError: the kind, the zone or the file as a whole cannot be used.
-        StoreUnavailableError: PostgreSQL does not answer; what is stored stays stored.
+        StoreUnavailableError: PostgreSQL does not answer; stored rows stay stored.
     """
     from marketing_pipelines.loading.checker import Checker
     from marketing_pipelines.loading.entities import EntityTarget

@@ -1,7 +1,7 @@
 """Arrow's types as the checks can read them, without loss: nothing becomes another value.
 
-What neither DuckDB nor PostgreSQL has a type for keeps its digits as text or a wider type; instants
-and days that they cannot hold are found, so that their rows are refused.
+A value without a type in DuckDB and PostgreSQL keeps its digits as text or in a wider type;
+instants and days that they cannot hold are found, so that their rows are refused.
 """
 
 from typing import TYPE_CHECKING

@@ -31,9 +31,8 @@ def read_sql(name: str) -> str:
 
 
 def _local_instants(local: Any, zone: Any) -> Any:
-    """The first instants at which clocks of a zone, the same in all rows, show local times.
-
-    DuckDB has time zones of its own, which are not those of the rest.
+    """The first instants of local times in a zone, the same in all rows. DuckDB's own time zones
+    may differ from the project's.
     """
     import numpy as np
     import pyarrow as pa

@@ -1,7 +1,8 @@
 """From a file's columns to the columns a kind of row knows, as text, whatever the file's format.
 
-What the kind does not know is gathered in `extras`, one JSON object a row: a text cell that holds a
-JSON object or list is kept as JSON, other text stays text, typed values keep their JSON type.
+Columns that the kind does not know are gathered in `extras`, one JSON object a row: a text cell
+that holds a JSON object or list is kept as JSON, other text stays text, typed values keep their
+JSON type.
 """
 
 import json
@@ -35,11 +36,11 @@ class ColumnPicker:
     """Turns batches of one reader into tables of `line`, the known columns and `extras`.
 
     Args:
-        known: columns of the kind; they come out as text, null where empty or absent.
-        json: those of them that hold JSON objects.
+        known: columns of the kind; they come out as text, null if empty or absent.
+        json: the ones of them with JSON objects.
 
-    `further` are the names of unknown columns that were met, those of a batch beyond `MAX_FURTHER`
-    left out.
+    `further` are the names of unknown columns that were met, without the ones of a batch beyond
+    `MAX_FURTHER`.
 
     `extras` is null where there is nothing unknown; a key whose cell is empty has the value null.
     Rows of JSON lines have `keys` too, the names that their line holds.

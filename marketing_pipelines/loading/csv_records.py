@@ -78,7 +78,7 @@ def line_array(data: bytes, starts: "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 
 def invalid_utf8(lines: "pa.Array") -> list[int]:
-    """Positions in a binary array of what is not UTF-8."""
+    """Positions of values in a binary array that are not UTF-8."""
     import pyarrow as pa
 
     try:
@@ -213,7 +213,7 @@ class _Repair:
 
 
 class CsvRecord(NamedTuple):
-    """One record's cells, where it ends, and what is wrong with it (empty: nothing).
+    """One record's cells, its end, and its error (empty: none).
 
     Args:
         stray: which cell has a quote inside although it is neither quoted nor JSON.

@@ -2,8 +2,8 @@
 
 A column in the file is set, an empty cell clears it, an absent column stays; unknown columns are
 keys of `attributes` under the same rule. Text that holds a JSON object or list is kept as JSON;
-other text (`12`, `true`) stays text, which rules read as the type they need. Where a file repeats
-an entity, the last row wins. What a row names and nobody knows becomes a stub.
+other text (`12`, `true`) stays text, which rules read as the type they need. If a file repeats an
+entity, the last row counts. An unknown id in a row creates a stub.
 """
 
 from typing import TYPE_CHECKING

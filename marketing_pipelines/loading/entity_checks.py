@@ -12,10 +12,9 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
         header: the file's columns; None: each row has its own in `keys`.
 
     The result has `line`, `organization_id` (but for organizations), the key and reference columns
-    (for each reference also `sets_<name>`: whether the row sets it), `fields` and `extras` (the
-    inside of JSON objects: what the row sets; null clears it), and, of a refused row,
-    `wrong_column`, the first, and `refused_because`, about it and the others. Parameters: zone,
-    zones.
+    (for each reference also `sets_<name>`: whether the row sets it), `fields` and `extras` (JSON
+    objects: the keys that the row sets; null clears one), and, of a refused row, `wrong_column`,
+    the first, and `refused_because`, about it and the others. Parameters: zone, zones.
     """
     ids = _id_columns(kind)
     problems = [(name, f'id_problem("{name}")') for name in ids if name in kind.required]
@@ -50,7 +49,7 @@ def _id_columns(kind: Kind) -> list[str]:
 
 
 def _id(name: str, kind: Kind) -> str:
-    """SQL of an id; rows that leave it empty are one entity with those that write what it means."""
+    """SQL of an id; rows that leave it empty and rows that write its default are one entity."""
     empty = next((c.empty for c in kind.columns if c.name == name), None)
     return f'"{name}"' if empty is None else f'coalesce("{name}", {empty}) as "{name}"'
 

@@ -55,7 +55,7 @@ class EntityStore:
                 stubs.add(column.reference.table.name, added)
             inserted = connection.exec_driver_sql(self._insert()).rowcount
             if inserted >= ANALYZE_FROM:
-                # What was just stored is unknown to the planner, which then loops over rows.
+                # The planner does not know rows that were just stored, and would loop over them.
                 for table in self._tables():
                     connection.exec_driver_sql(f"analyze {table.fullname}")
             changed = 0
@@ -86,7 +86,7 @@ class EntityStore:
         )
 
     def _add_referenced(self, column: Column) -> str:
-        """Stubs of what a reference names and nobody knows."""
+        """Stubs for unknown ids of a reference."""
         assert column.reference is not None
         table = column.reference.table.fullname
         fixed = [*column.reference.stub]
@@ -105,7 +105,7 @@ class EntityStore:
         )
 
     def _insert(self) -> str:
-        """New rows whole; a row that another process made meanwhile is left to the update."""
+        """New rows whole; a row that another process made in between is left to the update."""
         names = [*self._key_columns(), *(column.stored for column in self._set)]
         values = [*self._key_values(), *(self._value_for_new(column) for column in self._set)]
         if self._kind.attributes:
@@ -125,7 +125,7 @@ class EntityStore:
         if self._kind.attributes:
             columns.append(("attributes", _attributes("known.attributes")))
         listed = ", ".join(f"{value} as {name}" for name, value in columns)
-        # Asked of the row as it is when it is locked: somebody may just have changed it.
+        # Evaluated on the locked row, which another transaction may just have changed.
         guards = {column.stored: column.only_if for column in self._set if column.only_if}
         values = {name: _guarded(name, guards.get(name)) for name, _ in columns}
         assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
@@ -141,7 +141,7 @@ class EntityStore:
         )
 
     def _joined(self) -> str:
-        """The stage with the ids of what it names."""
+        """The stage with the ids of its references."""
         text = f"{self._stage} as loaded"
         if not self._kind.tenants:
             text += (

@@ -124,7 +124,7 @@ def _number_within(
 
 
 def _clock_time(instants: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """The same instants as UTC clock times, which Arrow writes ten times faster as text."""
+    """The same instants as UTC local times, which Arrow writes ten times faster as text."""
     import pyarrow as pa
 
     return instants.cast(pa.timestamp("us"))

@@ -1,8 +1,8 @@
 """Events files into `analytics.contact_activity`: every event id once per organization.
 
-The columns are those of the events file format; a column that the format does not know becomes a
-key of the event's `properties` (a key that the properties name themselves wins). Organizations,
-contacts and campaigns that are not known yet become stubs.
+The columns follow the events file format; a column that the format does not know becomes a key of
+the event's `properties` (a key that the properties name themselves wins). Organizations, contacts
+and campaigns that are not known yet become stubs.
 """
 
 import datetime as dt
@@ -91,7 +91,7 @@ class EventsTarget:
         return Checked(_shares(winners, self.writers), rejects + refused, repeated, remarks)
 
     def _in_the_future(self, events: "pa.Table") -> list[Remark]:
-        """Says that events lie further ahead than clocks of senders are wrong."""
+        """Notes events that are further ahead than a sender's time can be wrong."""
         import pyarrow.compute as pc
 
         latest = pc.max(events["occurred_at"]).as_py()

@@ -1,4 +1,4 @@
-"""Opening an input file: what it is, how far it is read, and one sentence for what is wrong."""
+"""Opening an input file: its format, its progress, and one sentence for its errors."""
 
 import contextlib
 import gzip

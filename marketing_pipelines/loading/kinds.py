@@ -1,4 +1,4 @@
-"""The kinds of entity files: those that the domains declare in their `load.py`."""
+"""The kinds of entity files, which the domains declare in their `load.py`."""
 
 import importlib
 import importlib.util

@@ -24,8 +24,8 @@ class LineSource:
     """Cuts a stream into whole lines, about `CHUNK_BYTES` + `MAX_LINE_LENGTH` a chunk at most.
 
     Args:
-        stream: bytes, uncompressed; a byte order mark at the start is skipped. Where the first
-            block has carriage returns and no line feed, lines end with carriage returns.
+        stream: bytes, uncompressed; a byte order mark at the start is skipped. If the first block
+            has carriage returns and no line feed, lines end with carriage returns.
     """
 
     def __init__(self, stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> None:

@@ -54,7 +54,7 @@ class Target(Protocol):
         ...
 
     def check(self, batch: Batch) -> Checked:
-        """Separates what is to be written from what is not."""
+        """Separates the rows to write from the others."""
         ...
 
     def store(self) -> Store:

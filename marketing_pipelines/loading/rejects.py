@@ -45,7 +45,7 @@ class RejectsFile:
             self.path.unlink(missing_ok=True)
 
     def add(self, rejects: Iterable[Reject]) -> None:
-        """Writes the rejects behind those that are there."""
+        """Appends the rejects."""
         rejects = list(rejects)
         self.causes.add_rejects(rejects)
         for reject in rejects:
@@ -69,7 +69,7 @@ class RejectsFile:
 
 
 def default_rejects_path(path: Path) -> Path:
-    """Beside the input: `events.csv` → `events.csv.rejects.csv`."""
+    """Next to the input: `events.csv` → `events.csv.rejects.csv`."""
     return path.with_name(path.name + ".rejects.csv")
 
 

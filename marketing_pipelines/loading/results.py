@@ -20,11 +20,11 @@ class Reject(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows by what became of them; adds up over batches.
+    """Numbers of rows by their result; adds up over batches.
 
     Args:
         loaded: new events or new entities.
-        changed: events that took the place of a repeat received later; entities that changed.
+        changed: events that replaced a repeat received later; entities that changed.
         repeated: rows that changed nothing.
         stubs: rows made for ids that had none, by table.
         stub_names: the first of those ids, by table.
@@ -53,9 +53,9 @@ class LoadResult:
     Args:
         stubs: rows made for ids that had none, by table.
         stub_names: the first of those ids, by table.
-        kept_as: what columns became that the kind does not know, attributes or properties.
+        kept_as: kind of the unknown columns: attributes or properties.
         further: their names.
-        notes: sentences about the file: why rows were refused, what looks wrong in others.
+        notes: sentences about the file: reasons for refused rows, suspicious loaded rows.
     """
 
     loaded: int

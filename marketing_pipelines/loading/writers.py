@@ -63,7 +63,7 @@ class Writer:
         return done
 
     def finish(self) -> Iterable[tuple[Counts, list[Reject]]]:
-        """Waits for what was handed over."""
+        """Waits for the batches handed over."""
         while self._running:
             yield self._running.popleft().result()
 
@@ -110,7 +110,7 @@ class Writer:
 
 
 def sql_state(error: BaseException) -> str:
-    """PostgreSQL's five characters for what went wrong; '' where it said nothing.
+    """PostgreSQL's five characters for an error; '' if there are none.
 
     COPY speaks to psycopg directly, everything else through SQLAlchemy.
     """

@@ -26,7 +26,7 @@ HOURS_ADD_UP = Check("hours_add_up", "The hours' events add up to the day's")
 DAYS_ADD_UP = Check("days_add_up", "The days' events add up to the month's")
 FUNNEL_IS_PLAUSIBLE = Check(
     "funnel_is_plausible",
-    "Delivered ≤ sent; opens and clicks only of what was sent",
+    "Delivered ≤ sent; opens and clicks only of sent messages",
     blocking=False,
 )
 

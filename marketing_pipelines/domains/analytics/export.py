@@ -77,11 +77,11 @@ def export_hours(
     """Exports hours whole; call it inside the transaction that holds their locks.
 
     Args:
-        source: What `reading` gave; its rows are those of the connection's snapshot.
+        source: Result of `reading`; its rows come from the connection's snapshot.
 
     Raises:
         ConfigurationError: the lake is another database's.
-        ContractViolationError: the rows written are not those of the table.
+        ContractViolationError: the rows written differ from the rows of the table.
         StoreUnavailableError: the lake cannot be written.
     """
     lake.claim(installation_id(connection))
@@ -207,7 +207,7 @@ def _cut_at_hours(
 
 
 def _count(connection: sa.Connection, start: dt.datetime, end: dt.datetime) -> tuple[int, int]:
-    """The span's events in the table, and those of them that were received before they happened."""
+    """Counts the span's events in the table, and the ones received before they happened."""
     early = contact_activity.c.received_at < contact_activity.c.occurred_at
     connection.exec_driver_sql(BY_INDEX)
     stored, received_early = connection.execute(

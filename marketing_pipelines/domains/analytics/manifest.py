@@ -55,7 +55,7 @@ def missing_hours(
 
 
 def record_hours(connection: sa.Connection, hours: Mapping[dt.datetime, ExportedHour]) -> None:
-    """Writes what these hours hold now."""
+    """Writes the present contents of these hours."""
     source = (
         sa.func.unnest(
             sa.cast(list(hours), pg.ARRAY(sa.DateTime(True))),

@@ -31,7 +31,7 @@ Verify = Callable[[sa.Connection, Sequence[Window]], list[CheckOutcome]]
 
 
 def export_hours(tick: Tick, lake: Lake) -> None:
-    """Exports the tick's hours and marks the partitions above those that changed."""
+    """Exports the tick's hours and marks the partitions above the changed ones."""
     with export.reading(tick.connection.engine) as source:
         rows_of = export.estimated_rows(tick.connection, tick.windows)
         for hours in tick.chunks(rows_of, most_rows=EVENTS_AT_ONCE):
@@ -58,7 +58,7 @@ def export_hours(tick: Tick, lake: Lake) -> None:
 
 
 def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export) -> None:
-    """An hour that is new and empty restates only what was counted without it."""
+    """An hour that is new and empty restates only days that were counted without it."""
     for hours, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
         propagation.mark_above(
             connection,

@@ -25,11 +25,11 @@ ATTRIBUTES = "contact_attributes"
 
 
 def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
-    """Writes a new file beside the old one and puts it in its place.
+    """Writes a new file next to the old one and moves it into its place.
 
     Returns:
-        Rows by table; names and attributes of contacts are among them where analysts may read
-        them. The view `contact_activity` reads the lake's files, those of the manifest.
+        Rows by table; names and attributes of contacts are among them if analysts may read them.
+        The view `contact_activity` reads the lake's files that the manifest lists.
 
     Raises:
         StoreUnavailableError: the folder cannot be written.
@@ -37,7 +37,7 @@ def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The job's lock is held: what lies here is of a killed process.
+        # The job's lock is held, so files here are left over from a killed process.
         for litter in path.parent.glob(f".{path.name}.*"):
             litter.unlink(missing_ok=True)
         rows = _write(connection, temporary, lake)

@@ -1,7 +1,7 @@
 """Campaigns whose last contact has finished become completed.
 
 An enrolment locks its campaign while it is written (`lifecycle.join_program`). So the job first
-locks a campaign, passing over those that other transactions hold, and then checks the condition
+locks a campaign, passing over campaigns that other transactions hold, and then checks the condition
 again, when no enrolment can be added any more. Each statement has to see all rows that are
 committed by then, so the transaction is one of read committed.
 """
@@ -38,7 +38,7 @@ def is_due(connection: sa.Connection) -> bool:
 
 
 def candidates(connection: sa.Connection) -> Sequence[Any]:
-    """Locks the campaigns that are over, except those that another transaction holds."""
+    """Locks the campaigns that are over, except ones that another transaction holds."""
     query = (
         sa.select(campaigns.c.id, campaigns.c.external_id)
         .where(_is_over())
@@ -52,7 +52,7 @@ def complete(connection: sa.Connection, campaign_id: int, tick: dt.datetime) -> 
     """Completes a campaign that the transaction holds, and publishes the event.
 
     Returns:
-        The completion; None where a contact was added meanwhile.
+        The completion; None if a contact was added in between.
     """
     row = connection.execute(
         sa.update(campaigns)
@@ -100,7 +100,7 @@ def _name(campaign: Any) -> str:
 
 def _is_over() -> sa.ColumnElement[bool]:
     """Returns the condition that a campaign is active, had contacts, and can have no more. No
-    trigger lets contacts in, and no enrolment is under way."""
+    trigger can enrol contacts, and no enrolment is active."""
     feeds = sa.exists().where(
         triggers.c.program_kind == "campaign",
         triggers.c.program_id == campaigns.c.id,

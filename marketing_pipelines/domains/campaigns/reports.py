@@ -197,10 +197,9 @@ def _without_gaps(happened: Mapping[dt.date, Day], today: dt.date) -> list[Day]:
 
 
 def safe_name(name: str) -> str:
-    """A name for a file or folder: another one for each name, on any file system.
-
-    Those that are safe stay as they are. The others, among them those that look like one that was
-    made safe, end in a part of their hash.
+    """A name for a file or folder: another one for each name, on any file system. Safe names stay
+    as they are. The others, and names that look like a result of this function, end in a part of
+    their hash.
     """
     is_safe = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) and len(name) <= MAX_NAME_LENGTH
     if is_safe and not re.search(r"-[0-9a-f]{16}$", name):
@@ -211,7 +210,7 @@ def safe_name(name: str) -> str:
 
 
 def write(folder: Path, path: str, text: str) -> None:
-    """Puts a file in its place at once: whoever reads it sees the old one or the new one.
+    """Replaces a file in one step: a reader sees the old one or the new one.
 
     Raises:
         StoreUnavailableError: it cannot be written.
@@ -255,7 +254,7 @@ def render_index(
     """The page that links all reports.
 
     Args:
-        missing: Paths of those that could not be written.
+        missing: Paths of reports that could not be written.
     """
     return _page("index.html", zone, reports=list(reports), missing=missing, tick=tick)
 
@@ -290,7 +289,7 @@ def _minute(value: dt.datetime | None, zone: ZoneInfo) -> str:
 
 @dataclass(frozen=True)
 class ChartLine:
-    """One line of a chart: its points, and what each says."""
+    """One line of a chart: its points, each with its text."""
 
     name: str
     total: int
@@ -302,8 +301,8 @@ class Chart:
     """Lines over days, in units of the drawing: `WIDTH` by `HEIGHT`.
 
     Attributes:
-        rules: Horizontal rules with what they mean.
-        dates: Where the names of days stand.
+        rules: Horizontal rules with their values.
+        dates: Places of the names of days.
     """
 
     title: str

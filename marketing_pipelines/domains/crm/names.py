@@ -1,4 +1,4 @@
-"""Finding organizations and contacts by what people call them: external id, or number."""
+"""Finding organizations and contacts by the names that people use: external id, or number."""
 
 import sqlalchemy as sa
 
@@ -26,7 +26,7 @@ def find_contact(connection: sa.Connection, name: str, organization: str | None)
     """The organization and the number of a contact, by external id or number.
 
     Args:
-        organization: External id or number; None: whichever has such a contact.
+        organization: External id or number; None: the organization with such a contact.
 
     Raises:
         BadInputError: there is none, or several organizations have one.

@@ -1,6 +1,6 @@
 """Settings of one organization, stored in `crm.organizations.settings`.
 
-Only what differs from the defaults is stored. A value is refused when it is set; one that got in
+Only differences from the defaults are stored. A value is refused when it is set; one that got in
 otherwise is found when the organization's item is worked on, and stops that item only.
 """
 
@@ -145,7 +145,7 @@ def settings_of(connection: sa.Connection, organization_id: int) -> Organization
     """The settings of an organization, defaults included.
 
     Raises:
-        BadInputError: what is stored cannot be used.
+        BadInputError: the stored settings cannot be used.
     """
     row = connection.execute(
         sa.select(organizations.c.external_id, organizations.c.settings).where(

@@ -43,7 +43,7 @@ class DateEntries:
 
     Attributes:
         begun: Enrolments.
-        not_dates: Contacts whose value is no date, by trigger, of those whose day was looked at.
+        not_dates: Evaluated contacts whose value is not a date, by trigger.
     """
 
     begun: int = 0
@@ -53,7 +53,7 @@ class DateEntries:
 def start_by_dates(
     begin: Begin, tick: dt.datetime, reporting_zone: ZoneInfo, items: Items
 ) -> DateEntries:
-    """Lets in contacts whose day has come, each day once; up to seven missed days are caught up.
+    """Enrols contacts whose day has come, each day once; up to seven missed days are caught up.
 
     Args:
         begin: A transaction of read committed.
@@ -86,7 +86,7 @@ class Evaluated:
 def evaluate(
     connection: sa.Connection, trigger: Any, tick: dt.datetime, reporting_zone: ZoneInfo
 ) -> Evaluated:
-    """Lets in the contacts that one trigger, held by the transaction, finds on the due days.
+    """Enrols the contacts that one trigger, held by the transaction, finds on the due days.
 
     Raises:
         BadInputError: the organization's zone cannot be used.

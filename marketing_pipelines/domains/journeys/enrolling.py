@@ -1,4 +1,4 @@
-"""Contacts enter programs by triggers: what segments, events and dates have in common.
+"""Contacts enter programs by triggers: the common parts of segments, events and dates.
 
 Each trigger is evaluated in a transaction of its own, of read committed, which holds the trigger.
 """
@@ -46,10 +46,10 @@ def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate:
     Args:
         begin: A transaction of read committed.
         items: As `Tick.items`.
-        evaluate: What a trigger that is held lets in, as a number of enrolments.
+        evaluate: Enrols the contacts of a trigger that is held; returns the number of enrolments.
 
     Returns:
-        How many enrolments were begun.
+        Number of new enrolments.
     """
     begun = 0
     for trigger in triggers:
@@ -59,7 +59,7 @@ def evaluate_each(begin: Begin, items: Items, triggers: Iterable[Any], evaluate:
                     locked = connection.execute(
                         read_sql("lock_trigger"), {"id": trigger.id}
                     ).one_or_none()
-                    # Another pass that holds it does what is due.
+                    # Another pass that holds it does the due work.
                     if locked is not None and locks_program(connection, locked):
                         refuse_unused(locked)
                         begun += evaluate(connection, locked)
@@ -85,7 +85,7 @@ def locks_program(connection: sa.Connection, trigger: Any) -> bool:
 
 
 def note_evaluated(connection: sa.Connection, trigger: Any, at: dt.datetime) -> None:
-    """Notes up to when a trigger has let contacts in."""
+    """Stores the instant up to which a trigger has enrolled contacts."""
     connection.execute(read_sql("note_evaluated"), {"id": trigger.id, "at": at})
 
 
@@ -97,18 +97,19 @@ def enrol(
     *,
     begins_at_entry: bool = False,
 ) -> int:
-    """Begins enrolments, each once, however often it is asked for; they are due at the tick.
+    """Begins enrolments, each once, however often the function is called; they are due at the tick.
 
-    With the policy `each_entry` every entry is an enrolment, beside any that is under way. With
-    `unless_active` it is one unless an enrolment of the contact is under way or ended after it;
+    With the policy `each_entry` every entry is an enrolment, also during an active one. With
+    `unless_active` it is one unless an enrolment of the contact is active or ended after it;
     otherwise a contact that was ever in the program does not enter again.
 
     Args:
-        found: What the trigger saw: `contact_id`, `at`, and `entry`, which names it.
+        found: Rows that the trigger found: `contact_id`, `at`, and `entry`, which identifies the
+            cause.
         begins_at_entry: An enrolment begins at the instant `at`; otherwise at the tick.
 
     Returns:
-        How many were begun.
+        Number of new enrolments.
     """
     each = trigger.policy == "each_entry"
     again = each or trigger.policy == "unless_active"

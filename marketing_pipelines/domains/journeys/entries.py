@@ -1,4 +1,4 @@
-"""The entries of each pass of the step engine: events and dates let contacts in."""
+"""The entries of each pass of the step engine: events and dates enrol contacts."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from marketing_pipelines.stores.postgres import Begin
 
 @dataclass(frozen=True)
 class Begun:
-    """Numbers of enrolments that events and dates began.
+    """Numbers of enrolments by events and dates.
 
     Attributes:
-        events_left_out: Events that let nobody in because they arrived too late, by trigger.
-        not_dates: Contacts whose value is no date, by trigger.
+        events_left_out: Events that arrived too late to enrol their contact, by trigger.
+        not_dates: Contacts whose value is not a date, by trigger.
     """
 
     by_events: int

@@ -48,8 +48,8 @@ class EventEntries:
 
     Attributes:
         begun: Enrolments.
-        left_out: Events that let nobody in because of their age or because they happened before
-            the trigger was created, by trigger.
+        left_out: Events excluded because of their age or because they happened before the trigger
+            was created, by trigger.
     """
 
     begun: int = 0
@@ -97,7 +97,7 @@ class _Entries:
     read: set[int] = field(default_factory=set)
 
     def read_anew(self, connection: sa.Connection, trigger: Any, name: str) -> int:
-        """Lets in the contacts of all events of a trigger's type."""
+        """Enrols the contacts of all events of a trigger's type."""
         if trigger.evaluated_at is not None or not locks.try_lock_in_transaction(connection, _LOCK):
             return 0
         unaware = _is_written_unaware(connection, trigger)
@@ -109,7 +109,7 @@ class _Entries:
         return begun
 
     def start(self, connection: sa.Connection, items: Items) -> None:
-        """Lets in the contacts of the events that arrived."""
+        """Enrols the contacts of the events that arrived."""
         arrived = sa.select(_arrived.c.organization_id, _arrived.c.event_type).distinct()
         types = {(row.organization_id, row.event_type) for row in connection.execute(arrived)}
         wanting = [
@@ -141,10 +141,10 @@ class _Entries:
         *,
         is_counted: bool,
     ) -> int:
-        """Lets in the contacts of those events that a trigger wants.
+        """Enrols the contacts of the events that satisfy a trigger.
 
         Args:
-            is_counted: True if the events that are left out are counted.
+            is_counted: True if excluded events are counted.
         """
         with _patience(connection, trigger):
             asked = event_triggers.matches(
@@ -161,7 +161,7 @@ class _Entries:
             if is_counted and trigger.policy != "backfill":
                 late = sa.select(sa.func.count()).where(asked, sa.not_(is_in_time))
                 if events is contact_activity:
-                    # Of history only what is young enough to be looked for.
+                    # Of the history, only events that are young enough.
                     late = late.where(events.c.occurred_at >= event_triggers.since(trigger))
                 left_out = connection.execute(late).scalar_one()
         self.found.begun += begun
@@ -190,7 +190,7 @@ def _take(connection: sa.Connection, tick: dt.datetime) -> int:
     """Moves the events of the oldest arrivals to the temporary table `arrived`.
 
     Returns:
-        How many arrivals were taken; the row of one whose event was corrected since is empty.
+        Number of arrivals taken; the row of one whose event was corrected since is empty.
     """
     arrivals = (
         sa.select(event_arrivals)

@@ -42,7 +42,7 @@ def start_by_segments(begin: Begin, tick: dt.datetime, items: Items) -> int:
         items: As `Tick.items`.
 
     Returns:
-        How many enrolments were begun.
+        Number of new enrolments.
     """
     with begin() as connection:
         triggers = live(connection, "segment")
@@ -68,7 +68,7 @@ def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
             f"Segment '{segment.external_id}' was never evaluated: look at its rule, or wait for "
             "segments/memberships."
         )
-    # A segment that fails keeps its members and alerts its owner; no contact enters meanwhile.
+    # A segment that fails keeps its members and alerts its owner; until then no contact enters.
     if segment.evaluated_at is None:
         return 0
     begun = enrol(connection, trigger, tick, _entered(trigger, segment))
@@ -77,8 +77,8 @@ def evaluate(connection: sa.Connection, trigger: Any, tick: dt.datetime) -> int:
 
 
 def _entered(trigger: Any, segment: Any) -> sa.Select[Any]:
-    """Returns the members to let in, as far as the segment is evaluated. For a policy of each
-    entry, members that have left again are among them."""
+    """Returns the members to enrol, as far as the segment is evaluated. For the policy
+    `each_entry`, members that have left again are among them."""
     entered_at = memberships.c.entered_at
     tests = [
         memberships.c.segment_id == trigger.segment_id,

@@ -30,14 +30,14 @@ def name_of(organization: Any) -> str:
 def cancel_stale(
     connection: sa.Connection, organization_id: int, tick: dt.datetime, passed: dt.datetime | None
 ) -> int:
-    """Cancels the executions of an organization that are stale; those that others hold stay.
+    """Cancels stale executions of an organization, except ones that other transactions hold.
 
     Args:
         connection: In a transaction of read committed.
         passed: Tick of the latest pass of the step engine; None: no pass has run.
 
     Returns:
-        How many were canceled.
+        Number of canceled executions.
 
     Raises:
         BadInputError: the organization's settings cannot be used.

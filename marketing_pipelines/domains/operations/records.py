@@ -36,7 +36,7 @@ def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) ->
 
 
 def _overdue(health: Health, failing: Set[str]) -> dict[str, str]:
-    """Overdue jobs, without those that already have an incident because they fail."""
+    """Overdue jobs, except jobs with an open incident because they fail."""
     return {
         job: "Its schedule is stopped in the Dagster UI: start it there."
         if schedule_name(job) in health.stopped

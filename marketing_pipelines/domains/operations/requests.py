@@ -34,9 +34,9 @@ def next_requests(
 ) -> list[RangeRequest]:
     """The oldest ranges of marked partitions that are ready, a few per asset.
 
-    What was asked for before is asked for again only after 15 minutes, and only if no run of the
-    asset's job is under way. Marked partitions that are close together share a run, which does
-    the marked ones only. What lies before the first day is not a partition: `doctor` names it.
+    A requested partition is requested again only after 15 minutes, and only if no run of the
+    asset's job is under way. Marked partitions that are close together share a run, which does the
+    marked ones only. Marks before the first day are not partitions: `doctor` reports them.
     """
     requests: list[RangeRequest] = []
     for asset in assets:

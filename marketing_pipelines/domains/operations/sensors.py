@@ -37,8 +37,8 @@ def stale_partitions_sensor(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Requests one run per range of marked partitions, oldest first, as soon as they are ready.
 
-    It has no cursor to lose: what is marked is the whole state. What is still marked 15 minutes
-    after it was asked for, with no run of its job under way, is asked for again.
+    It has no cursor to lose: the marks are the whole state. A partition that is still marked 15
+    minutes after its request, with no active run of its job, is requested again.
     """
     now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:

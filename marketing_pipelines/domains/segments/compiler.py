@@ -48,8 +48,8 @@ class Sources:
     `analytics.contact_activity`.
 
     Attributes:
-        counted: Where the number of each contact's events is known already, by what is counted
-            (`counting_key`): a column of a table with everybody's `id`.
+        counted: Columns with known numbers of events per contact, by the counted condition
+            (`counting_key`); each is in a table with the `id` of every contact.
     """
 
     contacts: sa.FromClause
@@ -103,7 +103,7 @@ class Compiler:
     """Compiles rules over one row source of contacts.
 
     Attributes:
-        source: The contacts, joined with what the conditions on events need.
+        source: The contacts, joined with the counts that conditions on events need.
     """
 
     frame: Frame

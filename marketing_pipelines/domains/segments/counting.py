@@ -1,9 +1,9 @@
-"""Counting once what many rules ask for: one look at the events of a type answers all of them.
+"""Counting once what many rules ask for: one scan of the events of a type answers all of them.
 
-Most rules of an organization ask about the same few types of events. For everybody, each would
-read and group millions of them; together they are one statement per type, whose answers stand in
-a temporary table until the transaction ends. It has a row for everybody, so that a rule about
-nothing else is read from it alone.
+Most rules of an organization ask about the same few types of events. For all contacts, each would
+read and group millions of them; together they are one statement per type, whose answers are in a
+temporary table until the transaction ends. It has a row for every contact, so that a rule about
+nothing else reads only this table.
 """
 
 from collections import defaultdict
@@ -37,7 +37,7 @@ Counted = Mapping[str, sa.ColumnClause[int]]
 
 
 def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame) -> Counted:
-    """Counts the events of everybody where several conditions ask about one type.
+    """Counts the events of all contacts if several conditions need one type.
 
     Returns:
         As `Sources.counted`.
@@ -58,8 +58,8 @@ def count_together(connection: sa.Connection, rules: Iterable[Any], frame: Frame
 
 
 def sources_for(rule: Any, counted: Counted) -> Sources:
-    """Returns the tables that a rule reads for everybody. The table of contacts is among them only
-    if the rule tests a column or an attribute, or counts nothing."""
+    """Returns the tables that a rule reads for all contacts. The table of contacts is among them
+    only if the rule tests a column or an attribute, or counts nothing."""
     conditions = [condition for condition, _, _ in walk(rule)]
     answers = (counted.get(counting_key(c)) for c in conditions if isinstance(c, EventCondition))
     tables = [a.table for a in answers if a is not None and a.table is not None]

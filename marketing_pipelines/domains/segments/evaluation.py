@@ -1,12 +1,12 @@
-"""The evaluation of an organization's segments: who belongs to each, as of one instant.
+"""The evaluation of an organization's segments: the members of each, as of one instant.
 
 A segment whose rule is new, or with too many changes, is evaluated for every contact. Otherwise
 only those contacts are evaluated whose answer can differ: their data changed (`touched_contacts`,
 written by triggers in the transaction that changed it), time moved an event of theirs in or out of
 a window, or a segment that the rule refers to took them in or let them go. The result is the same.
 
-Everything of one organization happens in one transaction, under the job's lock: what was touched
-is removed as its snapshot saw it, so that whatever is committed meanwhile is left to the next pass.
+Everything of one organization happens in one transaction, under the job's lock: the touched
+contacts are removed as its snapshot saw them, so that later commits are left to the next pass.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.runs.items import Items
 
 JOB = "segments/memberships"
-# Looking at more than this share of the contacts costs as much as looking at everybody.
+# Evaluating more than this share of the contacts costs as much as evaluating all.
 FEW = 0.25
 ALWAYS_FEW = 20_000
 # So many new rows are unknown to the planner, which then loops over them.
@@ -50,8 +50,8 @@ class EvaluationReport:
     """Counts of one pass over the segments.
 
     Attributes:
-        segments: How many were evaluated, for everybody or for some contacts.
-        unchanged: How many had nothing to be looked at for.
+        segments: Number of evaluated ones, for all or for some contacts.
+        unchanged: Number of segments without a contact to evaluate.
         guarded: Segments whose result waits for a confirmation.
     """
 
@@ -64,10 +64,10 @@ class EvaluationReport:
 
 
 def due(connection: sa.Connection, *, by_time: bool) -> Sequence[DueOrganization]:
-    """The organizations with segments that a pass has to look at; those that fail come last.
+    """The organizations with segments that a pass evaluates; ones that fail come last.
 
     Args:
-        by_time: Every one, since time moves windows; otherwise those that something touched.
+        by_time: Every one, since time moves windows; otherwise the ones with touched contacts.
     """
     connection.execute(read_sql("forget_unsegmented"))
     rows = connection.execute(read_sql("due_organizations"), {"by_time": by_time})
@@ -148,7 +148,7 @@ class SegmentPass:
         self.patience = dt.timedelta(seconds=self.limits.timeout_seconds)
 
     def _forget_what_is_no_longer_right(self, waiting: Sequence[Definition]) -> None:
-        """Takes the touched contacts; resets the segments that must be evaluated for everybody."""
+        """Takes the touched contacts; resets segments that need all contacts evaluated."""
         touched = self.connection.execute(
             read_sql("take_touched"), {"organization_id": self.organization.id}
         ).one()
@@ -197,7 +197,7 @@ class SegmentPass:
         return {row.segment_id: row.contacts for row in rows}
 
     def _stage(self, waiting: Sequence[Definition]) -> bool:
-        """Copies the rows of those who are looked at; returns whether they were few enough."""
+        """Copies the rows of the contacts to evaluate; returns false if there are too many."""
         rules = [d.rule for d in waiting if d.evaluated_at is not None]
         if self.frame is None or not rules or not (self.touched or self.moved):
             return False
@@ -222,7 +222,7 @@ class SegmentPass:
     def _count_together(self, waiting: Sequence[Definition]) -> Counted:
         """Counts what several of the segments that are rebuilt ask for.
 
-        Where that fails or takes longer than a rule may, each of them counts for itself.
+        If that fails or takes longer than a rule may, each of them counts for itself.
         """
         rules = [
             d.rule
@@ -319,8 +319,8 @@ class SegmentPass:
         return Compiler(self.frame, sources_for(definition.rule, self.counted))
 
     def _next_change(self, definition: Definition) -> dt.datetime | None:
-        """Returns the next instant at which time alone may change members. It holds for everybody,
-        or for the contacts evaluated now and before."""
+        """Returns the next instant at which time alone may change members. It applies to all
+        contacts, or to the ones evaluated now and before."""
         assert self.frame is not None
         known = [time_effects.pause(definition.rule, self.now, self.frame.zone)]
         if not definition.in_full:

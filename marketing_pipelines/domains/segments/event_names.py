@@ -1,7 +1,7 @@
 """Names in conditions on events: campaigns, types of events and their properties.
 
 A campaign or property that the organization does not have is an error, because with `times: 0` it
-would mean everybody. A type that was never received may come later: it is a note.
+would match every contact. A type that was never received may come later: it is a note.
 """
 
 import difflib
@@ -20,7 +20,7 @@ from marketing_pipelines.domains.segments.rules import (
 MAX_FIELDS = 500
 _MAX_NAMED = 5
 
-# By type of event, what events of it have or have had; the empty name stands for the type itself.
+# Properties that events have or had, by type; the empty name stands for the type itself.
 EventFields = Mapping[str, frozenset[str]]
 
 
@@ -31,7 +31,7 @@ def require_names(
 
     Args:
         campaigns: The organization's, by external id.
-        path: Where the condition stands in its rule.
+        path: Path of the condition in its rule.
 
     Raises:
         RuleError: with the path of the name.

@@ -40,8 +40,8 @@ class ConditionLine:
     """One condition.
 
     Attributes:
-        path: Where it stands in the rule; empty: the whole.
-        depth: How many groups are around it.
+        path: Path in the rule; empty: the whole.
+        depth: Number of groups around it.
         condition: As the rule says it.
         holds: True if it is true of the contact.
         because: The row that decides, in words; empty for groups.
@@ -61,7 +61,7 @@ class SegmentExplanation:
     Attributes:
         entered_at: Since when it is a member; None: it is none.
         left_at: When it last left; None: never, or it is a member.
-        manual: What somebody decided by hand: add, remove or None.
+        manual: Manual decision: add, remove or None.
         holds: True if the rule is true of it now.
         evaluated_at: Tick up to which the segment's members are right; None: its rule is new, waits
             or failed.
@@ -215,7 +215,7 @@ def _written(condition: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    """JSON as people write rules: what is compared comes first, and numbers keep their digits."""
+    """JSON as people write rules: the compared name comes first, and numbers keep their digits."""
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, Mapping):

@@ -41,7 +41,7 @@ _ORDER_OPERATORS = (">", ">=", "<", "<=")
 
 
 def kind_of(op: Operator, value: Any, *, given: bool = True) -> ValueKind:
-    """As what a stored value is read for this operator and value.
+    """Returns the type to which a stored value is converted for this operator and value.
 
     Raises:
         ValueError: they do not fit each other; the text says why.

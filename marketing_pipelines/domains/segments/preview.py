@@ -1,4 +1,4 @@
-"""Rules asked for by hand: who would belong, right now or at another instant; nothing is stored."""
+"""Rules evaluated by hand, now or at another instant; nothing is stored."""
 
 import contextlib
 import datetime as dt
@@ -22,10 +22,10 @@ def members(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> Iterator[str]:
-    """The external ids of the contacts for whom a rule holds, in order.
+    """The external ids of the contacts that satisfy a rule, in order.
 
     Args:
-        rule: What `rules.parse` gives.
+        rule: Result of `rules.parse`.
 
     Raises:
         RuleError: the organization lacks what it names, or it takes too long.
@@ -108,7 +108,7 @@ def require_patterns(connection: sa.Connection, rule: Any) -> None:
                 connection.execute(sa.select(sa.literal("").regexp_match(pattern)))
         except (sa.exc.DataError, sa.exc.InternalError) as error:
             reason = str(error.orig).splitlines()[0].removeprefix("invalid regular expression: ")
-            # What PostgreSQL has no memory for, it does not always say so of.
+            # PostgreSQL does not always report missing memory as such.
             if isinstance(error, sa.exc.InternalError):
                 reason = "regular expression is too complex"
             raise RuleError(path, f"is no regular expression ({reason})") from None

@@ -41,13 +41,13 @@ def find_changes(
     holds: Condition,
     members: sa.FromClause,
 ) -> int:
-    """Makes the temporary table `changes (contact_id, entered)`: who is to enter, who to leave.
+    """Makes the temporary table `changes (contact_id, entered)`: contacts that enter or leave.
 
     Args:
-        members: The current members of all segments, as far as contacts are looked at.
+        members: The current members of all segments, as far as contacts are evaluated.
 
     Returns:
-        How many they are.
+        Number of its rows.
     """
     contact = compiler.contact
     belonging = (
@@ -134,7 +134,7 @@ def confirm(connection: sa.Connection, organization_id: int, segment: str) -> in
     """Lets the rebuild of a segment that waits be published by the next evaluation.
 
     Returns:
-        How many members it was going to remove.
+        Number of members that it would remove.
 
     Raises:
         BadInputError: there is no such segment, or none of its rebuilds waits.

@@ -48,7 +48,7 @@ def _evaluate(
     report: evaluation.EvaluationReport,
     sizes: PartitionedAsset,
 ) -> None:
-    """One organization; what fails outside its segments is a failed item, not the job's end."""
+    """One organization; an error outside its segments is a failed item, not the job's end."""
     item = f"organization {organization.external_id}"
     try:
         with tick.begin() as connection:

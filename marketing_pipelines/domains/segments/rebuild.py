@@ -18,7 +18,7 @@ from marketing_pipelines.stores.tables import finished_partitions, stale_partiti
 
 
 def count_anew(connection: sa.Connection, settings: Settings) -> None:
-    """Removes what was counted in the old zone and marks it; has everybody evaluated."""
+    """Removes and marks the counts of the old zone; makes segments evaluate all contacts."""
     without_zone = sa.select(organizations.c.id).where(organizations.c.timezone.is_(None))
     connection.execute(sa.insert(touched_contacts).from_select(["organization_id"], without_zone))
     for table in (daily_sizes, daily_overlaps):

@@ -1,7 +1,7 @@
-"""The rule language: what a rule may say, as models with a JSON Schema, and what is wrong with one.
+"""The rule language, as models with a JSON Schema, and the errors of a rule.
 
-A rule is read once, strictly: `parse` refuses whatever could not be evaluated, except for names
-that only the database knows (attributes, segments), which the compiler looks up.
+A rule is read once, strictly: `parse` refuses every rule that could not be evaluated, except for
+names that only the database knows (attributes, segments), which the compiler looks up.
 """
 
 import json
@@ -52,8 +52,8 @@ class RuleError(BadInputError):
     """A rule that cannot be evaluated.
 
     Attributes:
-        path: Where in the rule, e.g. `all[1].any[0].value`; empty: the whole.
-        reason: What is wrong there.
+        path: Path in the rule, e.g. `all[1].any[0].value`; empty: the whole.
+        reason: The error there.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -116,7 +116,7 @@ class Comparison(_Node):
 
     @property
     def kind(self) -> ValueKind:
-        """As what the stored value is read.
+        """Returns the type to which the stored value is converted.
 
         Raises:
             ValueError: the operator does not fit the value; the text says why.
@@ -219,7 +219,7 @@ def parse(text: str) -> Any:
 
 
 def parse_value(raw: Any) -> Any:
-    """Reads a rule from what `json.loads` gives.
+    """Reads a rule from a result of `json.loads`.
 
     Raises:
         RuleError: it cannot be evaluated, whatever the data.

@@ -33,18 +33,18 @@ def read_sql(name: str) -> sa.TextClause:
 
 @dataclass
 class Definition:
-    """One segment: its rule, and how far it is evaluated.
+    """One segment: its rule, and the state of its evaluation.
 
     Attributes:
-        rule: What `rules.parse` gave; None where it cannot be read.
+        rule: Result of `rules.parse`; None if it cannot be parsed.
         problem: Why it cannot be evaluated; None where it can.
         refers_to: Numbers of the segments that its rule names.
         in_full: True if every contact is evaluated, not only the touched ones.
-        by_time_alone: True if that is because an instant has passed, or because of segments that it
-            refers to for whom one has.
-        by_rebuild: True if a segment that it refers to has another rule or other data, which nobody
-            has confirmed.
-        removals: How many members its rule removes.
+        by_time_alone: True if that is because an instant has passed, for itself or for a segment
+            that it refers to.
+        by_rebuild: True if a segment that it refers to has another rule or other data, not
+            confirmed yet.
+        removals: Number of members that its rule removes.
     """
 
     id: int
@@ -105,9 +105,8 @@ def read(connection: sa.Connection, organization_id: int) -> Catalogue:
 
 
 def in_order(catalogue: Catalogue) -> list[Definition]:
-    """The segments that are to be evaluated, each after those that it refers to.
-
-    Those on a cycle get a `problem` that names it, and come too.
+    """The segments to evaluate, each after the ones that it refers to. Segments on a cycle get a
+    `problem` that names it, and are included.
     """
     used = _used(catalogue)
     edges = {d.id: set(d.refers_to) for d in used}
@@ -137,7 +136,7 @@ def _used(catalogue: Catalogue) -> list[Definition]:
 class Published:
     """A reference means the members that are published.
 
-    Where none ever were, `not` would mean everybody; an evaluation refuses that.
+    If none ever were, `not` would match every contact; an evaluation refuses that.
     """
 
     def __init__(self, catalogue: Catalogue, *, refuse_unpublished: bool = False) -> None:
@@ -209,7 +208,7 @@ def zone_of(connection: sa.Connection, organization_id: int, reporting_zone: Zon
     """The organization's zone, or the reporting zone where it has none.
 
     Raises:
-        BadInputError: what is stored is no zone.
+        BadInputError: the stored value is not a zone.
     """
     row = connection.execute(
         sa.select(organizations.c.external_id, organizations.c.timezone).where(

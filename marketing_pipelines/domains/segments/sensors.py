@@ -18,7 +18,7 @@ def touched_contacts_sensor(
 ) -> dg.RunRequest | dg.SkipReason:
     """Requests an evaluation when contacts were touched or rules changed.
 
-    It has no cursor to lose: what was touched stays noted until an evaluation has taken it.
+    It has no cursor to lose: touched contacts stay stored until an evaluation has taken them.
     """
     return request_if(
         evaluation.is_due, memberships, context.instance, postgres, otherwise="Nothing changed."

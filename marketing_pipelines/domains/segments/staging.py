@@ -84,7 +84,7 @@ def _events(rules: Iterable[Any], frame: Frame) -> Any:
 def _among(
     events: sa.Select[Any], conditions: Sequence[EventCondition], frame: Frame
 ) -> sa.Select[Any]:
-    """Narrows events to those that any of the conditions can count, and perhaps some more."""
+    """Narrows events to the ones that any of the conditions can count, and perhaps some more."""
     activity = contact_activity.c
     starts = [window_of(condition, frame.now, frame.zone)[0] for condition in conditions]
     found = events.where(_is_looked_at(activity.contact_id), activity.occurred_at < frame.now)

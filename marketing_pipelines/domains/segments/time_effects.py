@@ -1,8 +1,8 @@
 """Effects of time alone on rules: windows slide and days end without any change of data.
 
 Events that fall out of a window, or into it, touch their contacts (`edges`). Values that are
-compared with the moment change nothing until an instant that can be told beforehand (`pause`,
-`boundaries`); when it has passed, everybody is evaluated.
+compared with the moment change nothing until an instant that is known beforehand (`pause`,
+`boundaries`); when it has passed, all contacts are evaluated.
 """
 
 import datetime as dt
@@ -57,7 +57,7 @@ def edges(rule: Any, before: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> I
 def pause(rule: Any, now: dt.datetime, zone: ZoneInfo) -> dt.datetime | None:
     """Up to when the words and lengths in a rule mean the same; None: for ever.
 
-    What `boundaries` answers for is left out.
+    Conditions that `boundaries` covers are left out.
     """
     until: list[dt.datetime] = []
     for condition, _, _ in walk(rule):

@@ -1,7 +1,7 @@
 """SQL expressions that read stored values of contacts and events and compare them, never null.
 
-The rule's value decides as what the stored value is read; what cannot be read is missing, and
-missing satisfies only the operators that are another's opposite.
+The stored value is converted to the type of the rule's value. A value that cannot be converted is
+missing, and a missing value satisfies only the operators that are another's opposite.
 """
 
 import datetime as dt

@@ -1,5 +1,5 @@
--- Campaigns to report on at a tick, those that began last first, with their contacts as of the tick:
--- all with activity on the shown days, and those under way or just completed that anybody entered.
+-- Campaigns to report on at a tick, the latest start first, with their contacts as of the tick: all
+-- with activity on the shown days, and active or just completed ones with contacts.
 with happened as materialized (
     select distinct campaign_id
     from analytics.campaign_daily_stats

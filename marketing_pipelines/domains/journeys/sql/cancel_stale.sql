@@ -1,5 +1,6 @@
 -- Cancels executions of active journeys that were due before an instant and that the latest pass did
--- not move, up to so many; returns how many. What stood still with its journey is not late.
+-- not move, up to so many; returns how many. Executions that waited for their paused journey are
+-- not late.
 with stale as (
     select enrolment.id, enrolment.step_id
     from journey.journeys as journey

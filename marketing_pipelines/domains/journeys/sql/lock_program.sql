@@ -1,3 +1,3 @@
--- The status of a program, which is held until the transaction ends; null where it is gone. What is
--- committed by now is seen, and nobody completes it meanwhile.
+-- The status of a program, which is held until the transaction ends; null if it is gone. Earlier
+-- commits are visible, and no other transaction can complete it.
 select lifecycle.hold_program(:kind, :id)

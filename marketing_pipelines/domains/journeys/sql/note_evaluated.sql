@@ -1,2 +1,2 @@
--- Notes up to when a trigger has let contacts in.
+-- Stores the instant up to which a trigger has enrolled contacts.
 update lifecycle.triggers set evaluated_at = :at where id = :id

@@ -1,4 +1,4 @@
--- Whether a segment of a live trigger was evaluated since the trigger was.
+-- True if a segment of a live trigger was evaluated since the trigger was.
 select exists (
     select from lifecycle.triggers as trigger
     join lifecycle.programs as program

@@ -1,5 +1,5 @@
--- The number of members that the rule removes, without those that were taken out by hand and those
--- that time moved.
+-- The number of members that the rule removes, without contacts that were removed by hand or by the
+-- passing of time.
 select count(*)
 from changes
 where not entered and not exists (

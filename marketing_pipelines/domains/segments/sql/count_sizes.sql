@@ -1,4 +1,4 @@
--- Inserts one row for each segment and day, from one look at all memberships: who came and went is
+-- Inserts one row for each segment and day, from one scan of all memberships: entries and exits are
 -- counted by day, and members are the sums up to each day's end. Returns the dates.
 with moves as (
     select segment_id, width_bucket(entered_at, cast(:starts as timestamptz[])) as number,

@@ -1,5 +1,5 @@
--- Every segment of an organization with its rule as text, and how far it is evaluated; those that
--- active programs use are evaluated always.
+-- Every segment of an organization with its rule as text, and the state of its evaluation; segments
+-- that active programs use are evaluated always.
 select segment.id, segment.external_id, segment.rule::text as rule_text, segment.version,
        case when segment.id in (select segment_id from lifecycle.used_segments) then 'always'
            else segment.evaluated end as evaluated,

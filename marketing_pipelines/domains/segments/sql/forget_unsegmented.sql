@@ -1,4 +1,5 @@
--- Forgets what was touched in organizations without segments: a first evaluation looks at everybody.
+-- Removes touched contacts of organizations without segments: a first evaluation covers all
+-- contacts.
 delete from segments.touched_contacts as touched
 where not exists (
     select from segments.segments as segment

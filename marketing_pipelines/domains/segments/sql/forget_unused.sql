@@ -1,4 +1,4 @@
--- Segments that nothing uses miss what is touched meanwhile: once used again they are as new.
+-- Unused segments miss touched contacts: once used again they are evaluated as new.
 update segments.evaluations
 set evaluated_at = null, attempted_version = null
 where segment_id = any(cast(:ids as bigint[])) 

@@ -1,4 +1,4 @@
--- Whether something was touched in an organization with segments, or a rule is new or confirmed.
+-- True if a contact was touched in an organization with segments, or a rule is new or confirmed.
 select exists (
     select from segments.touched_contacts as touched
     where exists (

@@ -1,4 +1,4 @@
--- Ends the memberships of those who no longer belong.
+-- Ends the memberships of contacts that no longer belong.
 update segments.memberships as membership
 set left_at = :now
 from changes

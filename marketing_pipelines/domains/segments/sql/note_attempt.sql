@@ -1,4 +1,4 @@
--- Notes that a segment is tried; whatever fails from here on is evaluated anew for everybody.
+-- Stores that a segment is tried; if it fails from here on, it is evaluated again for all contacts.
 insert into segments.evaluations (segment_id, attempted_version, attempted_at)
 values (:id, :version, :now)
 on conflict (segment_id) do update

@@ -1,5 +1,5 @@
--- Takes what was touched, as far as the snapshot sees it, into the stage `touched`; returns how many
--- contacts that are, and whether it was said of everybody.
+-- Takes the touched contacts that the snapshot sees into the stage `touched`; returns their number,
+-- and true if all contacts are touched.
 with taken as (
     delete from segments.touched_contacts where organization_id = :organization_id
     returning contact_ids

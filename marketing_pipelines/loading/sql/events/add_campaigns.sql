@@ -1,4 +1,4 @@
--- PostgreSQL. Stubs of campaigns that only the batch knows; no clock touches their status. Returns
+-- PostgreSQL. Stubs of campaigns that only the batch knows; no job changes their status. Returns
 -- how many, and the first five ids.
 with added as (
     insert into campaigns.campaigns (organization_id, external_id, status)

@@ -1,6 +1,6 @@
--- PostgreSQL. Where one batch of events lands; organization, contact and campaign are numbers that
--- the three lists of names explain. Instants are clock times of UTC, whatever the session's zone is:
--- Arrow writes them ten times faster so.
+-- PostgreSQL. The stage of one batch of events; organization, contact and campaign are numbers that
+-- the three lists of names explain. Instants are local times of UTC, whatever the session's zone
+-- is: Arrow writes them ten times faster so.
 create temporary table if not exists loaded_events (
     line bigint,
     event_id text,

@@ -1,6 +1,6 @@
--- PostgreSQL. The ids of the batch's contacts, with stubs made for those that only the batch knows;
--- returns how many, and the first five of their ids.
--- `offset 0` keeps the planner at one index look-up a contact, whatever it believes of the table.
+-- PostgreSQL. The ids of the batch's contacts, with stubs for contacts that only the batch knows;
+-- returns how many, and the first five of their ids. `offset 0` keeps the planner at one index
+-- look-up a contact, whatever it believes of the table.
 with found as materialized (
     select loaded.number, organization.id as organization_id, loaded.external_id, known.id
     from loaded_contacts as loaded

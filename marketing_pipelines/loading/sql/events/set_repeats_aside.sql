@@ -1,7 +1,7 @@
--- PostgreSQL. Takes the events whose ids are stored already out of the batch. Those that were
--- received earlier than the stored event become corrections. Returns how many were taken out and
--- how many of them are corrections. An id stands in the batch once; `limit 1` keeps the planner at
--- one index look-up an event, whatever it believes of the table.
+-- PostgreSQL. Takes the events whose ids are stored already out of the batch. Events that were
+-- received earlier than the stored one become corrections. Returns the number taken out and the
+-- number of corrections. An id is in the batch once; `limit 1` keeps the planner at one index
+-- look-up an event, whatever it believes of the table.
 with held as materialized (
     select loaded.ctid as place,
            (loaded.received_at at time zone 'UTC', loaded.occurred_at at time zone 'UTC')

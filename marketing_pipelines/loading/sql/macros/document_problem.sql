@@ -1,5 +1,5 @@
--- DuckDB. Why a line is not a JSON object (null: it is one). What its values may be is asked where
--- the columns are known.
+-- DuckDB. The reason why a line is not a JSON object (null: it is one). Its values are checked
+-- later, with the known columns.
 create macro document_problem(value) as
     case
         when not json_valid(value) then 'is not valid JSON'

@@ -1,5 +1,5 @@
 -- DuckDB. The instant of an ISO 8601 text; one without a zone is read in `zone` (null: it is not
--- read). Null for what is no instant.
+-- read). Null for other texts.
 create macro read_instant(value, zone) as
     case
         when value is null then null

@@ -1,5 +1,5 @@
--- An event id is taken once per organization, whichever month it falls in. A row that was received
--- earlier than the one that holds the id takes its place; any other repeat is refused.
+-- An event id is taken once per organization, over all months. A row that was received earlier than
+-- the one that holds the id takes its place; any other repeat is refused.
 create or replace function analytics.claim_event_keys() returns trigger
 language plpgsql as $$
 declare

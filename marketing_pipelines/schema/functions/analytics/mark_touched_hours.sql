@@ -1,4 +1,4 @@
--- Marks the hours that a statement touched. The running hour is left out: the clock does it, and
+-- Marks the hours that a statement touched. The running hour is left out: its schedule does it, and
 -- one mark per transaction would be one row per transaction. The export of an hour waits for
 -- transactions that began before the hour ended, so nothing falls between the two.
 create or replace function analytics.mark_touched_hours() returns trigger

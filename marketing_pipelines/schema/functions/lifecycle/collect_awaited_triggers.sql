@@ -1,4 +1,4 @@
--- Collects the event types that triggers wait for; a type stays, as those of steps do.
+-- Collects the event types that triggers wait for; a type stays, as do types of steps.
 create or replace function lifecycle.collect_awaited_triggers() returns trigger
 language plpgsql as $$
 begin

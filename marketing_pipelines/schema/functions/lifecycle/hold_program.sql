@@ -1,5 +1,5 @@
--- The status of a program, whose row stays locked until the transaction ends: a job that judges
--- whether the program is over skips it meanwhile. Null: there is no such program.
+-- The status of a program, whose row stays locked until the transaction ends: a job that completes
+-- programs skips it until then. Null: there is no such program.
 create or replace function lifecycle.hold_program(kind text, number bigint) returns text
 language plpgsql as $$
 declare

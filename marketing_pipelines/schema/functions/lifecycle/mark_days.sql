@@ -1,6 +1,6 @@
--- Campaign days that are over or done become stale when enrolments of that day change. Whether a
--- day is over is judged by the writer's own time: a trigger has no tick. The count of a day waits
--- for transactions that began before the day ended.
+-- Campaign days that are over or done become stale when enrolments of that day change. The writer's
+-- own time decides if a day is over: a trigger has no tick. The count of a day waits for
+-- transactions that began before the day ended.
 create or replace function lifecycle.mark_days(instants timestamptz[]) returns void
 language plpgsql as $$
 begin

@@ -1,5 +1,5 @@
--- Notes each bounce by its instant: of those of one contact, one may be before an enrolment and one
--- after it.
+-- Notes each bounce by its instant: of two bounces of one contact, one may be before an enrolment
+-- and one after it.
 create or replace function lifecycle.note_bounces() returns trigger
 language plpgsql as $$
 begin

@@ -1,8 +1,9 @@
--- One task of the queue, now in hand of the worker, or null; seconds until it is worth asking again,
--- null where only a new task can change anything. Nothing of a paused queue. Of a limited queue only
--- while fewer than the limit have started within the last second: each start is stored as the
--- instant before which the task's first line runs (the worker gives a task back that is later), so
--- that nobody who watches the tasks sees more. Starts far ahead are of a clock that went back.
+-- One task of the queue, now claimed by the worker, or null; seconds until the next fetch is
+-- useful, null where only a new task can change anything. No task of a paused queue. A task of a
+-- limited queue only while fewer than the limit have started within the last second: each start is
+-- stored as the instant before which the task's first line runs (the worker releases a task that
+-- would be later), so that the limit holds for the tasks themselves. Starts far ahead were stored
+-- before the server's time was set back.
 create or replace function ops.fetch_task(
     wanted_queue text,
     fetching_worker bigint,

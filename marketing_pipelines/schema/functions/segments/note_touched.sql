@@ -1,5 +1,5 @@
 -- Notes which contacts a statement touched, one row per statement and organization. A statement
--- that touches very many says "many" instead: then everybody is evaluated, which is cheaper.
+-- that touches very many notes "many" instead: then all contacts are evaluated, which is cheaper.
 create or replace function segments.note_touched() returns trigger
 language plpgsql as $$
 declare
