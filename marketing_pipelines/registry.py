@@ -87,6 +87,11 @@ def jobs() -> dict[str, Job]:
 
 
 def owner_of(subject: str) -> str | None:
-    """The owner of a job, also of `overdue analytics/warehouse`; None for other subjects."""
+    """The owner of a job, also of `overdue analytics/warehouse`, and of lines of messages.
+
+    None: nobody owns the subject.
+    """
+    if subject.startswith(("line ", "sending-domain ")):
+        return Team.DELIVERABILITY
     found = jobs().get(subject.split()[-1])
     return found.owner if found else None

@@ -186,6 +186,12 @@ class Settings(HookSettings, BaseSettings):
         description="Addresses that get messages in staging: patterns, comma separated, as "
         "`*@example.org,+4930*`. Unset: nobody.",
     )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Redis or Valkey that gets the day's mail counts of domains under warm-up, for "
+        "other services: `redis://` or `rediss://user:password@host:port/0`. Unset: none.",
+    )
     alert_urls: str | None = Field(
         default=None,
         description="Addresses of alerts: [apprise](https://appriseit.com) URLs, comma separated. "
@@ -231,6 +237,13 @@ class Settings(HookSettings, BaseSettings):
     def _names_a_project(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/@\s]+@[^/@\s]+/\S*\d+", value):
             raise ValueError("it does not look like https://key@host/number")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"rediss?://[^/\s]+(/\d*)?", value):
+            raise ValueError("it does not look like redis://host:6379/0")
         return value
 
     @field_validator("public_url", "ui_url")

@@ -235,6 +235,11 @@ def test_staging_reaches_allowed_addresses_only(
     monkeypatch.setenv("MARKETING_ENV", "staging")
     monkeypatch.setenv("MARKETING_DELIVERY_ALLOW", "*@ours.org")
     get_settings.cache_clear()
+    world.execute(
+        "insert into delivery.sending_domains (organization_id, domain, from_address)"
+        " values (:organization, 'ours.org', 'news@ours.org')",
+        organization=world.organization,
+    )
     mailed(world, "a@ours.org", "b@theirs.org")
     assert world.send(transport=transport) == SendingReport(claimed=2, sent=1, suppressed=1)
     assert world.states() == [("sent", None), ("suppressed", "staging")]

@@ -8,7 +8,7 @@ import datetime as dt
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.domains.delivery.tables import CHANNELS, messages, sending_domains
 from marketing_pipelines.stores import intents
 
 PAUSED = ("draft", "scheduled", "paused", "imported")
@@ -23,13 +23,21 @@ _programs = sa.table(
 
 
 def may_go(channel: str) -> sa.ColumnElement[bool]:
-    """Returns the condition that a message is of the channel and its program does not hold it."""
+    """Returns the condition that nothing holds a message of the channel: its program or domain."""
     is_paused = sa.exists().where(
         _programs.c.kind == messages.c.program_kind,
         _programs.c.id == messages.c.program_id,
         _programs.c.status.in_(PAUSED),
     )
-    return sa.and_(messages.c.channel == channel, ~is_paused)
+    is_held = sa.exists().where(
+        sending_domains.c.id
+        == sa.func.coalesce(
+            messages.c.domain_id, sa.func.delivery.default_domain(messages.c.organization_id)
+        ),
+        sending_domains.c.paused_until > sa.func.now(),
+    )
+    own = (messages.c.channel == channel, ~is_paused)
+    return sa.and_(*own, ~is_held) if channel == "email" else sa.and_(*own)
 
 
 def next_at(connection: sa.Connection, channel: str) -> dt.datetime | None:

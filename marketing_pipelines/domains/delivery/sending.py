@@ -6,6 +6,7 @@ is noted as `sending` before it is sent, and one whose worker died then is `unkn
 """
 
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery import settling
+from marketing_pipelines.domains.delivery import lines, settling, warmup
 from marketing_pipelines.domains.delivery.due import PAUSED, may_go
-from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, fill_in
+from marketing_pipelines.domains.delivery.rendering import (
+    MessageError,
+    Rendered,
+    Sender,
+    fill_in,
+)
 from marketing_pipelines.domains.delivery.settling import End
 from marketing_pipelines.domains.delivery.tables import messages
 from marketing_pipelines.domains.delivery.transports.choice import may_reach
@@ -28,6 +34,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     Transport,
     UnknownOutcomeError,
 )
+from marketing_pipelines.domains.delivery.warmup_mirror import mirror_at
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
@@ -49,6 +56,7 @@ class SendingReport:
             stops, or the line does not work.
         lost: Those whose lease ran out meanwhile: another sends them.
         fault: Sentence about the line; None: it works.
+        again_at: When the line takes messages again; None: now.
     """
 
     claimed: int = 0
@@ -61,6 +69,7 @@ class SendingReport:
     returned: int = 0
     lost: int = 0
     fault: str | None = None
+    again_at: dt.datetime | None = None
 
 
 def send_batch(
@@ -87,16 +96,23 @@ def send_batch(
     """
     now = clock()
     with begin() as connection:
+        admission = lines.admit(connection, transport.line, limit, now)
         claimed = intents.claim(
-            connection, messages, limit=limit, lease=LEASE, now=now, where=may_go(channel)
+            connection, messages, limit=admission.limit, lease=LEASE, now=now, where=may_go(channel)
         )
         if len(claimed) < limit:
             intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
         if not claimed:
-            return SendingReport()
-        orders = _orders(connection, [message.id for message in claimed])
+            return SendingReport(again_at=admission.again_at)
+        ids = [message.id for message in claimed]
+        held, counters = warmup.reserve(connection, ids, now)
+        orders = _orders(connection, ids)
         settling.prepare(connection, now)
-    batch = _Batch(begin, transport, clock)
+    redis_url = get_settings().redis_url
+    if counters and redis_url is not None:
+        mirror_at(redis_url).write(counters)
+    claimed = [message for message in claimed if message.id not in held]
+    batch = _Batch(begin, channel, transport, admission, clock)
     trouble: Exception | None = None
     for message in claimed:
         if trouble is None and not should_return():
@@ -107,7 +123,7 @@ def send_batch(
                 trouble = error
         if message.id not in batch.ends:
             batch.end(settling.untouched(message))
-    report = batch.report(trouble)
+    report = batch.report(trouble, held=len(held))
     if trouble is not None and not isinstance(trouble, LineError):
         raise trouble
     return report
@@ -125,12 +141,24 @@ class _Batch:
         ends: What is to be settled, by message.
     """
 
-    def __init__(self, begin: Begin, transport: Transport, clock: Clock) -> None:
+    def __init__(
+        self,
+        begin: Begin,
+        channel: str,
+        transport: Transport,
+        admission: lines.Admission,
+        clock: Clock,
+    ) -> None:
         self.ends: dict[int, End] = {}
         self._begin = begin
+        self._channel = channel
         self._transport = transport
+        self._admission = admission
         self._clock = clock
         self._counts: Counter[str] = Counter()
+        self._tried = False
+        # Domains whose next start is too far away; None: mails without domain, and other channels.
+        self._full: set[int | None] = set()
 
     def send(self, message: Any, order: Any) -> None:
         """Sends one, or says why not.
@@ -138,7 +166,7 @@ class _Batch:
         Raises:
             LineError: the line does not work; the message is not ended, unless it is unknown.
         """
-        if order.program_status in PAUSED:
+        if order.program_status in PAUSED or order.domain_id in self._full:
             self.end(settling.untouched(message))
             return
         reason = _why_not(message, order, get_settings())
@@ -149,6 +177,9 @@ class _Batch:
             rendered = _rendered(message, order)
             if not self._transport.repeatable:
                 self._note_beginning(message)
+            if not self._starts(order):
+                self.end(settling.untouched(message))
+                return
             number = self._hand_over(message, rendered)
         except MessageError as error:
             self.end(settling.ended(message, "failed", str(error)))
@@ -179,7 +210,23 @@ class _Batch:
             settled = self._settle(connection)
         self._count(settled)
 
+    def _starts(self, order: Any) -> bool:
+        """Waits for the message's start where its rate is limited; false if it is too far away."""
+        name = self._transport.line
+        if name is None or not (order.per_second or self._admission.has_ceiling):
+            return True
+        while True:
+            with self._begin() as connection:
+                start = lines.next_start(connection, name, order.domain_id, self._clock())
+            if start is None:
+                self._full.add(order.domain_id)
+                return False
+            time.sleep(max((start - self._clock()).total_seconds(), 0))
+            if self._clock() <= start + lines.MARGIN:
+                return True
+
     def _hand_over(self, message: Any, rendered: Rendered) -> str | None:
+        self._tried = True
         try:
             return self._transport.send(rendered)
         except UnknownOutcomeError as error:
@@ -197,11 +244,24 @@ class _Batch:
         """Notes how one ended."""
         self.ends[end.id] = end
 
-    def report(self, trouble: Exception | None) -> SendingReport:
-        """Settles what is not settled yet; says what became of all."""
+    def report(self, trouble: Exception | None, held: int) -> SendingReport:
+        """Settles what is not settled yet; says what became of all, `held` ones included."""
+        name, again_at = self._transport.line, None
+        self._counts[intents.QUEUED] += held
         with self._begin() as connection:
             settled = self._settle(connection)
-        self._count(settled)
+            self._count(settled)
+            if name is not None and isinstance(trouble, LineError):
+                again_at = lines.note_fault(
+                    connection,
+                    name,
+                    self._channel,
+                    trouble,
+                    self._clock(),
+                    is_trial=self._admission.is_trial,
+                )
+            elif name is not None and self._admission.has_faults and self._tried:
+                lines.note_success(connection, name)
         return SendingReport(
             claimed=self._counts.total(),
             sent=self._counts["sent"],
@@ -213,6 +273,7 @@ class _Batch:
             returned=self._counts[intents.QUEUED],
             lost=self._counts["lost"],
             fault=str(trouble) if isinstance(trouble, LineError) else None,
+            again_at=again_at,
         )
 
     def _settle(self, connection: sa.Connection) -> set[int]:
@@ -227,6 +288,11 @@ class _Batch:
 def _rendered(message: Any, order: Any) -> Rendered:
     if not isinstance(order.content, dict):
         raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
+    if order.from_address is None and message.channel == "email" and not _is_development():
+        raise MessageError(
+            f"Organization {order.organization_name} has no sending domain: load one with "
+            "`marketing-pipelines load sending_domains FILE`."
+        )
     return Rendered(
         id=message.id,
         organization_id=message.organization_id,
@@ -236,6 +302,22 @@ def _rendered(message: Any, order: Any) -> Rendered:
         recipient=order.recipient.strip(),
         name=order.name,
         content=fill_in(message.channel, order.content, order.fields or {}),
+        sender=_sender(order),
+    )
+
+
+def _is_development() -> bool:
+    return get_settings().env == "development"
+
+
+def _sender(order: Any) -> Sender | None:
+    if order.from_address is None:
+        return None
+    return Sender(
+        address=order.from_address,
+        name=order.from_name or order.organization,
+        reply_to=order.reply_to,
+        headers=order.headers,
     )
 
 

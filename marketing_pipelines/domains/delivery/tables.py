@@ -15,6 +15,7 @@ from marketing_pipelines.stores.tables import (
 )
 
 CHANNELS = ("email", "sms", "push", "webhook")
+WARMUPS = ("auto", "off")
 STATES = (
     "queued",
     "claimed",
@@ -49,6 +50,79 @@ contents = sa.Table(
     comment="Contents of messages, each stored once; never changed",
 )
 
+sending_domains = sa.Table(
+    "sending_domains",
+    metadata,
+    identity("Domain number"),
+    organization_id(),
+    sa.Column("domain", sa.Text, nullable=False, comment="Domain name, lower case"),
+    sa.Column("from_address", sa.Text, nullable=False, comment="Sender of its mails"),
+    sa.Column("from_name", sa.Text, comment="Name of the sender; null = the organization's"),
+    sa.Column("reply_to", sa.Text, comment="Address for replies; null = the sender"),
+    json_object("headers", "Further headers of its mails, by name"),
+    sa.Column(
+        "is_default",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.text("false"),
+        comment="Whether mails that name no domain are sent from it; one per organization",
+    ),
+    sa.Column(
+        "warmup",
+        sa.Text,
+        nullable=False,
+        server_default="auto",
+        comment="auto = the ramp limits its first 30 days; off = no limit",
+    ),
+    sa.Column("warmup_started_on", sa.Date, comment="Day of its first mail under warm-up"),
+    sa.Column(
+        "per_second",
+        sa.Integer,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="Most mails in any second over all workers; 0 = no limit",
+    ),
+    instant("paused_until", "No mail before this"),
+    instant("next_start_at", "Earliest start of its next mail, where a rate limits it"),
+    instant("created_at", "First load", nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("organization_id", "domain"),
+    sa.CheckConstraint(one_of("warmup", WARMUPS), name="warmup"),
+    sa.CheckConstraint("per_second >= 0", name="per_second"),
+    info=owned(keep=FOR_EVER),
+    schema="delivery",
+    comment="Domains that organizations send mail from",
+)
+
+warmup_reservations = sa.Table(
+    "warmup_reservations",
+    metadata,
+    sa.Column("domain_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="Domain"),
+    sa.Column("day", sa.Date, primary_key=True, comment="Day in the reporting zone"),
+    sa.Column("reserved", sa.Integer, nullable=False, comment="Places that claims have taken"),
+    sa.Column("sent", sa.Integer, comment="Mails handed over, counted when the day is closed"),
+    instant("closed_at", "Tick that closed the day; null = open"),
+    info=owned(keep=FOR_EVER),
+    schema="delivery",
+    comment="Mails of each day of each domain under warm-up",
+)
+
+lines = sa.Table(
+    "lines",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True, comment="Server, such as smtp://host:587"),
+    sa.Column("failures", sa.Integer, nullable=False, comment="Faults in a row, of all workers"),
+    sa.Column("openings", sa.Integer, nullable=False, comment="Openings of the breaker in a row"),
+    instant("open_until", "No message before this; then one tries"),
+    instant("opened_at", "When the breaker opened; null = closed"),
+    sa.Column("last_error", sa.Text, comment="Latest fault"),
+    sa.Column("ceiling", sa.Float, comment="Most messages a second, since it asked for fewer"),
+    instant("ceiling_until", "When the ceiling ends"),
+    instant("next_start_at", "Earliest start of its next message, where a ceiling limits it"),
+    info=owned(keep=FOR_EVER),
+    schema="delivery",
+    comment="Servers that take messages, with their faults",
+)
+
 messages = sa.Table(
     "messages",
     metadata,
@@ -56,6 +130,10 @@ messages = sa.Table(
     organization_id(),
     *_channel(),
     sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    sa.Column(
+        "domain_id", sa.BigInteger, comment="Sending domain; null = the organization's default"
+    ),
+    sa.Column("reserved_on", sa.Date, comment="Day of warm-up on which it holds a place"),
     sa.Column(
         "program_kind", sa.Text, comment="campaign, sequence or journey; null = an application"
     ),
@@ -98,6 +176,13 @@ messages = sa.Table(
         sa.text("coalesce(leased_until, due_at)"),
         "id",
         postgresql_where=sa.text("state in ('queued', 'claimed', 'sending')"),
+    ),
+    sa.Index("ix_messages_sent", "sent_at", postgresql_where=sa.text("sent_at is not null")),
+    sa.Index(
+        "ix_messages_reserved",
+        "reserved_on",
+        "domain_id",
+        postgresql_where=sa.text("reserved_on is not null"),
     ),
     sa.Index("ix_messages_program", "program_kind", "program_id"),
     sa.Index(

@@ -20,7 +20,6 @@ from marketing_pipelines.queueing.tasks import Task, TaskContext, task
 from marketing_pipelines.settings import get_settings
 
 SECONDS_PER_ROUND = 3.0
-PAUSE_AFTER_FAULT = dt.timedelta(seconds=2)
 _logger = logging.getLogger(__name__)
 # While a task waits for its next attempt nobody rings: the channel is left alone that long.
 RETRY = Retry.listed(2, 4, 8, 60, 300)
@@ -85,13 +84,13 @@ def _send(channel: str, context: TaskContext) -> None:
         # Its messages wait for the setting; the sensor looks again.
         return
     end = time.monotonic() + SECONDS_PER_ROUND
-    fault = None
+    fault = again_at = None
     while time.monotonic() < end and fault is None and not context.should_return():
         report = send_batch(
             context.begin, channel, transport, clock=_now, should_return=context.should_return
         )
-        fault = report.fault
-        if report.claimed < BATCH:
+        fault, again_at = report.fault, report.again_at
+        if report.claimed < BATCH or again_at is not None:
             break
         with context.begin() as connection:
             ring_at(connection, channel, None)
@@ -100,8 +99,8 @@ def _send(channel: str, context: TaskContext) -> None:
     with context.finishing() as connection:
         at = due.next_at(connection, channel)
         if at is not None:
-            earliest = _now() if fault is None else _now() + PAUSE_AFTER_FAULT
-            ring_at(connection, channel, max(at, earliest) if at > _now() or fault else None)
+            at = at if again_at is None else max(at, again_at)
+            ring_at(connection, channel, at if at > _now() else None)
 
 
 def _now() -> dt.datetime:

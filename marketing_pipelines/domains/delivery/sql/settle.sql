@@ -8,6 +8,22 @@ with ends as materialized (
         bounce text
     )
 ),
+-- The places of warm-up that messages which were not handed over give back.
+given_back as (
+    select message.domain_id, message.reserved_on, count(*) as places
+    from delivery.messages as message
+    join ends on ends.id = message.id and ends.claim = message.claim
+    where message.reserved_on is not null and message.state in ('claimed', 'sending')
+        and ends.sent_at is null and ends.state <> 'unknown'
+    group by message.domain_id, message.reserved_on
+),
+places as (
+    update delivery.warmup_reservations as reservation
+    set reserved = reservation.reserved - given_back.places
+    from given_back
+    where reservation.domain_id = given_back.domain_id
+        and reservation.day = given_back.reserved_on
+),
 settled as (
     update delivery.messages as message
     set state = ends.state,
@@ -18,7 +34,10 @@ settled as (
         sent_at = ends.sent_at,
         provider_message_id = ends.provider_message_id,
         refused_at = ends.refused_at,
-        refusals = ends.refusals
+        refusals = ends.refusals,
+        reserved_on = case
+            when ends.sent_at is not null or ends.state = 'unknown' then message.reserved_on
+        end
     from ends
     where message.id = ends.id and message.claim = ends.claim
         and message.state in ('claimed', 'sending')

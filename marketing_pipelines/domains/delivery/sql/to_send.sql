@@ -14,6 +14,8 @@ select
         when 'push' then contact.attributes ->> 'push_token'
         else content.content ->> 'url'
     end as recipient,
+    domain.id as domain_id, domain.per_second, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
+    organization.external_id as organization_name,
     concat_ws(' ', contact.first_name, contact.last_name) as name,
     jsonb_strip_nulls(
         contact.attributes
@@ -24,6 +26,10 @@ left join delivery.contents as content on content.id = message.content_id
 join crm.organizations as organization on organization.id = message.organization_id
 left join crm.contacts as contact
     on contact.id = message.contact_id and contact.organization_id = message.organization_id
+left join delivery.sending_domains as domain
+    on message.channel = 'email' and domain.id = coalesce(
+        message.domain_id, delivery.default_domain(message.organization_id)
+    )
 left join lifecycle.programs as program
     on program.kind = message.program_kind and program.id = message.program_id
 left join lateral (
