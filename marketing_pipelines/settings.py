@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from marketing_pipelines.delivery_settings import DeliverySettings
 from marketing_pipelines.env_file import without_block
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.hook_settings import HookSettings
@@ -57,7 +58,7 @@ class EnvFile(PydanticBaseSettingsSource):
         return self._named.get(ENV_PREFIX + field_name.upper()), field_name, False
 
 
-class Settings(HookSettings, BaseSettings):
+class Settings(DeliverySettings, HookSettings, BaseSettings):
     """The whole configuration of one installation; immutable once read."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
@@ -173,25 +174,6 @@ class Settings(HookSettings, BaseSettings):
         "rejected at load. Unset: the month of the earliest data, noted in the data folder by "
         "`demo` and moved back by `load`; 2015-01-01 where `demo` never ran.",
     )
-    smtp_url: str | None = Field(
-        default=None,
-        repr=False,
-        description="Server of outgoing mail: `smtp://user:password@host:587` (STARTTLS, unless "
-        "`?tls=off`) or `smtps://user:password@host`; user and password percent-encoded. "
-        "`provider=` `sendgrid`, `mailgun`, `postmark`, `ses`, `mandrill` or `none` where the "
-        "host's name does not tell. Unset: mails are files in development and wait elsewhere.",
-    )
-    delivery_allow: str | None = Field(
-        default=None,
-        description="Addresses that get messages in staging: patterns, comma separated, as "
-        "`*@example.org,+4930*`. Unset: nobody.",
-    )
-    redis_url: str | None = Field(
-        default=None,
-        repr=False,
-        description="Redis or Valkey that gets the day's mail counts of domains under warm-up, for "
-        "other services: `redis://` or `rediss://user:password@host:port/0`. Unset: none.",
-    )
     alert_urls: str | None = Field(
         default=None,
         description="Addresses of alerts: [apprise](https://appriseit.com) URLs, comma separated. "
@@ -237,13 +219,6 @@ class Settings(HookSettings, BaseSettings):
     def _names_a_project(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/@\s]+@[^/@\s]+/\S*\d+", value):
             raise ValueError("it does not look like https://key@host/number")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _names_a_redis(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"rediss?://[^/\s]+(/\d*)?", value):
-            raise ValueError("it does not look like redis://host:6379/0")
         return value
 
     @field_validator("public_url", "ui_url")

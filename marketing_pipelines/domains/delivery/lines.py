@@ -31,7 +31,7 @@ INCIDENT = "line"
 
 
 @dataclass(frozen=True)
-class Admission:
+class LineAdmission:
     """The answer to the question whether messages may go over a line.
 
     Attributes:
@@ -111,7 +111,9 @@ _STARTS = {
 }
 
 
-def admit(connection: sa.Connection, name: str | None, limit: int, now: dt.datetime) -> Admission:
+def admit(
+    connection: sa.Connection, name: str | None, limit: int, now: dt.datetime
+) -> LineAdmission:
     """Decides how many messages may be claimed for a line now."""
     line = (
         None
@@ -119,15 +121,15 @@ def admit(connection: sa.Connection, name: str | None, limit: int, now: dt.datet
         else connection.execute(_FIND, {"name": name, "now": now}).one_or_none()
     )
     if line is None:
-        return Admission(limit)
+        return LineAdmission(limit)
     if line.open_until is not None and line.open_until > now:
-        return Admission(0, line.open_until)
+        return LineAdmission(0, line.open_until)
     if line.opened_at is None:
-        return Admission(limit, has_faults=line.failures > 0, has_ceiling=line.has_ceiling)
+        return LineAdmission(limit, has_faults=line.failures > 0, has_ceiling=line.has_ceiling)
     tried = connection.execute(_TRY, {"name": name, "now": now, "trial_ends": now + TRIAL})
     if tried.one_or_none() is None:
-        return Admission(0, now + PAUSE_AFTER_FAULT)
-    return Admission(1, has_faults=True, is_trial=True)
+        return LineAdmission(0, now + PAUSE_AFTER_FAULT)
+    return LineAdmission(1, has_faults=True, is_trial=True)
 
 
 def note_fault(

@@ -146,7 +146,7 @@ class _Batch:
         begin: Begin,
         channel: str,
         transport: Transport,
-        admission: lines.Admission,
+        admission: lines.LineAdmission,
         clock: Clock,
     ) -> None:
         self.ends: dict[int, End] = {}

@@ -1,0 +1,37 @@
+"""Settings of outgoing messages: the servers that take them, and who may get them."""
+
+import re
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+
+class DeliverySettings(BaseSettings):
+    """The servers of outgoing messages."""
+
+    smtp_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Server of outgoing mail: `smtp://user:password@host:587` (STARTTLS, unless "
+        "`?tls=off`) or `smtps://user:password@host`; user and password percent-encoded. "
+        "`provider=` `sendgrid`, `mailgun`, `postmark`, `ses`, `mandrill` or `none` where the "
+        "host's name does not tell. Unset: mails are files in development and wait elsewhere.",
+    )
+    delivery_allow: str | None = Field(
+        default=None,
+        description="Addresses that get messages in staging: patterns, comma separated, as "
+        "`*@example.org,+4930*`. Unset: nobody.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Redis or Valkey that gets the day's mail counts of domains under warm-up, for "
+        "other services: `redis://` or `rediss://user:password@host:port/0`. Unset: none.",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"rediss?://[^/\s]+(/\d*)?", value):
+            raise ValueError("it does not look like redis://host:6379/0")
+        return value
