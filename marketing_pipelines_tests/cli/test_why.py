@@ -46,7 +46,7 @@ def test_who_never_was_and_several_times(world: ProgramWorld) -> None:
     asked = ("why", "--contact", "c1", "--journey", "onboarding")
     assert call_here(*asked).stdout.splitlines() == [
         "c1 never was in journey onboarding, which is active.",
-        "No trigger lets contacts into the journey: load one, or enrol the contact.",
+        "No trigger enrols contacts in the journey: load one, or enrol the contact.",
     ]
     for rotation in (1, 2):
         world.enrol(journey, [1], at("03-02 10:00"), kind="journey", rotation=rotation)

@@ -272,7 +272,7 @@ def test_what_a_wait_leads_to_when_it_was_broken_meanwhile(world: ProgramWorld) 
     world.execute("""update lifecycle.steps set config = '{"for": "x"}' where type = 'wait'""")
     [sentence] = only_enrolment(world, contact, at("03-02 10:06")).following
     assert sentence.startswith(
-        "It waits until 2026-03-03T10:05:00Z; then it is held unless its step is mended: for: 'x'"
+        "It waits until 2026-03-03T10:05:00Z; then it is held until its step is corrected: for: 'x'"
     )
 
 
@@ -334,7 +334,7 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
     journey = world.program([MAIL], kind="journey")
     [member, other] = world.contacts(2)
     assert explained(world, other, at("03-02 10:00"), kind="journey").entry_rules == [
-        "No trigger lets contacts into the journey: load one, or enrol the contact."
+        "No trigger enrols contacts in the journey: load one, or enrol the contact."
     ]
     segment = world.scalar(
         "insert into segments.segments (organization_id, external_id, rule, version)"
@@ -368,19 +368,19 @@ def test_what_could_let_in_who_never_was(world: ProgramWorld) -> None:
             name=name,
         )
     birthday = (
-        "Trigger birthday lets in 3 days before the date in 'born' of every year at 09:00,"
+        "Trigger birthday enrols contacts 3 days before the date in 'born' of every year at 09:00,"
         " each time."
     )
     no_date = "The contact has no 'born'."
-    bought = "Trigger bought lets in the contact of each event 'purchase', each time."
-    vip = "Trigger new-vip lets in contacts that enter segment vip, once ever; the contact is"
+    bought = "Trigger bought enrols the contact of each event 'purchase', each time."
+    vip = "Trigger new-vip enrols contacts that enter segment vip, once ever; the contact is"
     old = "Trigger old is switched off."
     found = explained(world, other, at("03-02 10:00"), kind="journey")
     assert found.enrolments == []
     assert found.entry_rules == [birthday, no_date, bought, f"{vip} no member.", old]
     world.execute("update journey.journeys set status = 'paused'")
     assert explained(world, member, at("03-02 10:00"), kind="journey").entry_rules == [
-        "The journey is paused: its triggers let nobody in until it is active.",
+        "The journey is paused: its triggers enrol no contacts until it is active.",
         birthday,
         no_date,
         bought,
@@ -408,11 +408,11 @@ def test_an_event_that_was_left_out_and_a_value_that_is_no_date_are_named(
     world.event([late], "signed_up", at("03-02 10:00"), properties=pro, age=73 * hour)
     world.event([other], "signed_up", at("03-02 10:00"), age=73 * hour)
     date = [
-        "Trigger a date lets in on the date in 'due', once ever.",
+        "Trigger a date enrols contacts on the date in 'due', once ever.",
         """The contact's 'due' is "5.3.2026", which is no date.""",
     ]
     trigger = (
-        "Trigger signed_up lets in the contact of each event 'signed_up' where"
+        "Trigger signed_up enrols the contact of each event 'signed_up' where"
         ' [{"op": "=", "value": "pro", "property": "plan"}], each time but while it is in it.'
     )
     found = {
@@ -426,14 +426,15 @@ def test_an_event_that_was_left_out_and_a_value_that_is_no_date_are_named(
         early: [
             *date,
             trigger,
-            "Event e of 2026-02-28T23:00:00Z let nobody in: the trigger lets in since"
+            "Event e of 2026-02-28T23:00:00Z enrolled no contact: the trigger counts events since"
             " 2026-03-01T00:00:00Z.",
         ],
         late: [
             *date,
             trigger,
-            "Event e of 2026-03-02T10:00:00Z let nobody in: it arrived at 2026-03-05T11:00:00Z,"
-            " more than 72 hours after it happened (triggers.latest_event_hours).",
+            "Event e of 2026-03-02T10:00:00Z enrolled no contact: it arrived at"
+            " 2026-03-05T11:00:00Z, more than 72 hours after it happened"
+            " (triggers.latest_event_hours).",
         ],
         other: [*date, trigger],
         none: [*date, trigger],

@@ -23,7 +23,7 @@ from marketing_pipelines_tests.waiting import until
 TICK = at("03-02 10:05")
 MAIL = ("mail", "send_email", {"subject": "Hello", "text": "Hello"})
 SET = ("set", "update_contact", {"set": {"lifecycle_stage": "mql"}})
-CLAIM, SEND, WRITE = "-- Takes contacts", "-- Writes messages", "-- Writes where"
+CLAIM, SEND, WRITE = "-- Takes contacts", "-- Writes messages", "-- Writes the places"
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_an_event_that_came_while_its_contact_was_on_its_way_is_seen(
         world.move(at("03-02 10:05"))
 
     # After its last look at events, before it commits.
-    with interrupted(world.engine, "-- Writes where the contacts in hand", meanwhile):
+    with interrupted(world.engine, "-- Writes the places of the claimed contacts", meanwhile):
         world.move(ARRIVAL)
     assert world.standing(program) == {"link": 2}
     world.move(at("03-02 10:10"))
@@ -228,7 +228,7 @@ def test_an_event_is_seen_by_a_pass_that_is_behind_others(world: ProgramWorld) -
 
     with (
         interrupted(world.engine, "-- Takes contacts that are due", before),
-        interrupted(world.engine, "-- Writes where the contacts in hand", meanwhile),
+        interrupted(world.engine, "-- Writes the places of the claimed contacts", meanwhile),
     ):
         world.move(ARRIVAL)
     assert world.standing(program) == {"link": 2}

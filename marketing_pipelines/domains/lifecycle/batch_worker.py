@@ -1,8 +1,8 @@
 """A batch worker: one connection's share of a pass of the step engine.
 
 It works in batches, each one transaction: it locks contacts who are due, does their steps, type by
-type, until none of them is due any more, and writes where they stand. Locks are those of rows: any
-number of workers share the work, passing over what another has locked. Whatever a step writes is
+type, until none of them is due any more, and writes their places. Locks are row locks: any number
+of workers share the work, skipping rows that another has locked. The effects of a step are
 committed with the contact's next place, so a worker that is killed leaves a batch done or undone;
 and each thing that it writes has a unique key made of step, contact and rotation.
 """
@@ -28,13 +28,13 @@ from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores.postgres import Begin, cancel, cut
 
-# Steps lead only forward, so nobody passes more steps at once than the longest program has.
+# Steps lead only forward, so no contact passes more steps at once than the longest program has.
 MAX_ROUNDS = 1_000
 # So many contacts of one program in a day whose step cannot be done are no accident of theirs.
 MAX_QUARANTINED = 20
 # Others may be in the way of a batch so often.
 MAX_ATTEMPTS = 3
-# Classes of errors: of data, constraints, triggers, and limits of what one row may be.
+# Classes of errors: of data, constraints, triggers, and limits of a row.
 _OF_DATA = ("0A", "21", "22", "23", "54", "P0")
 _PASSING = (plan.ENTRANCE, plan.SWITCHED_OFF)
 
@@ -44,7 +44,7 @@ _logger = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """A worker was told to stop: the batch in hand is left undone."""
+    """A worker has to stop: the claimed batch is rolled back."""
 
 
 @dataclass
@@ -52,8 +52,8 @@ class BatchWorker:
     """Moves contacts, batch by batch, over one connection.
 
     Attributes:
-        moved: What it has done and committed.
-        has_begun: Whether it had a connection and came to work.
+        moved: Counts of the committed batches.
+        has_begun: True if it had a connection and started to work.
     """
 
     work: PassPlan
@@ -66,14 +66,13 @@ class BatchWorker:
     _rounds: int = 0
 
     def run(self, begin: Begin) -> None:
-        """Moves contacts until there are none that nobody has in hand.
+        """Moves contacts until no unclaimed one is due.
 
         Args:
             begin: Opens a transaction at read committed; all of them on one connection.
 
         Raises:
-            DBAPIError: the database is in the way; batches before it are done.
-            StoppedError: it was told to stop.
+            DBAPIError: the database failed; earlier batches are done. StoppedError: it had to stop.
         """
         while self._move_batch(begin):
             pass
@@ -101,7 +100,7 @@ class BatchWorker:
             (cut if by_force else cancel)(self._driver)
 
     def _move_batch(self, begin: Begin) -> int:
-        """Takes the next contacts in hand and moves them; returns how many they were."""
+        """Claims the next contacts and moves them; returns their number."""
         place = self._place
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
@@ -120,7 +119,7 @@ class BatchWorker:
     def _do_batch(self, connection: sa.Connection) -> Moved:
         if not self.has_begun:
             self._prepare(connection)
-        # What another worker, or a batch that was undone, found wrong.
+        # Errors that another worker, or a batch that was rolled back, found.
         self._block(connection, [one for one in self.work.planned if one.problem is not None])
         batch = Moved(taken=self._claim(connection))
         if batch.taken:
@@ -158,7 +157,7 @@ class BatchWorker:
         return taken
 
     def _move_or_split(self, connection: sa.Connection, taken: int) -> Moved:
-        """Moves those in hand; if one of them makes a statement fail, the others are moved."""
+        """Moves the claimed contacts; one that makes a statement fail does not stop the others."""
         try:
             with connection.begin_nested():
                 return self._move(connection)
@@ -232,7 +231,7 @@ class BatchWorker:
         return 1
 
     def _may_lose_one(self, connection: sa.Connection, program_id: int) -> bool:
-        """Counts a contact that is about to be taken out, whichever worker does it."""
+        """Counts a contact that is about to be taken out, over all workers."""
         lost = self.work.quarantined
         with self.work.guard:
             if program_id not in lost:
@@ -308,7 +307,7 @@ class BatchWorker:
     def _branch(self, connection: sa.Connection) -> None:
         due = set(self._do(connection, "due_steps", type="branch").scalars())
         own = [branch for branch in plan.branches(self.work.planned) if branch[0].id in due]
-        # What was found before a savepoint was undone is not asked again: it may have taken long.
+        # Answers from before a savepoint was rolled back are kept: they may have taken long.
         asked = [branch for branch in own if branch[0].problem is None]
         problems = branching.answer(
             connection, asked, now=self.work.tick, reporting_zone=self.work.zone
@@ -326,7 +325,7 @@ class BatchWorker:
             connection.execute(read_sql("block_steps"), {"steps": [one.id for one in steps]})
 
     def _advance(self, connection: sa.Connection) -> Counter[str]:
-        """Notes what the steps came to and moves those in hand on."""
+        """Stores the results of the steps and advances the claimed contacts."""
         self._do(connection, "record_results")
         rows = self._do(connection, "advance").all()
         connection.execute(sa.text("truncate outcomes"))

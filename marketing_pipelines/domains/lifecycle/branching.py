@@ -1,6 +1,6 @@
-"""Branches: for which contacts in hand the rules of their steps hold.
+"""Branches: the claimed contacts that satisfy the rules of their steps.
 
-Rules are evaluated as segments evaluate them, over copies of the rows of the contacts in hand: one
+Rules are evaluated as segments evaluate them, over copies of the rows of the claimed contacts: one
 statement for all rules of an organization.
 """
 
@@ -40,10 +40,10 @@ def answer(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> dict[int, str]:
-    """Fills the temporary table `branch_answers (step_id, contact_id)`: for whom a rule holds.
+    """Fills the temporary table `branch_answers` with step and contact of every rule that holds.
 
     Args:
-        branches: The steps at which contacts in hand are due, with their rules.
+        branches: The steps at which claimed contacts are due, with their rules.
 
     Returns:
         Why a step's rule cannot be evaluated, by step.

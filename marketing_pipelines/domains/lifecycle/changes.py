@@ -1,7 +1,7 @@
 """Changes since the last pass that a pass looks at first.
 
-What an enrolment remembers of its step is derived again where the step was edited, a wait until a
-local time where the time zone is another. Contacts of cancelled programs leave, and those of
+The columns that an enrolment derives from its step are renewed if the step was edited, a wait until
+a local time if the time zone changed. Contacts of cancelled programs leave, and contacts of
 sequences that unsubscribed or bounced, also while they wait.
 """
 
@@ -24,11 +24,11 @@ PAGE = 10_000
 
 @dataclass(frozen=True)
 class Changes:
-    """Changes that the programs of one kind have yet to take up.
+    """Changes that the programs of one kind have not applied yet.
 
     Attributes:
         begin: Opens a transaction at read committed.
-        page: Rows in hand at once.
+        page: Rows processed at once.
     """
 
     begin: Begin

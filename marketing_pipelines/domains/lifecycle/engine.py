@@ -2,9 +2,8 @@
 
 A pass reads the programs and their steps once, and has workers do the work: one, or several where
 more than a batch is due, each on a connection of its own. Passes and workers share the work
-alike: each locks the contacts that it takes and passes over those of others.
-
-All that the engine knows of a kind of program is its declaration (`program_kinds`).
+alike: each locks the contacts that it claims and skips contacts of others. The engine knows a kind
+    of program only by its declaration (`program_kinds`).
 """
 
 import datetime as dt
@@ -51,7 +50,7 @@ class PassReport(Moved):
         programs: Active programs with contacts who were due.
         idle: Those without.
         woken: Contacts whose awaited event has arrived.
-        connections: Over how many connections contacts were moved.
+        connections: Number of connections over which contacts were moved.
         blocked: Programs with contacts who stay where they are, with the reason.
         blocked_programs: Their numbers.
     """
@@ -70,10 +69,10 @@ class StepPass:
 
     Attributes:
         begin: Opens a transaction at read committed; all of them on one connection.
-        tick: What is due at it is moved.
+        tick: Contacts that are due at it are moved.
         zone: The reporting zone.
         extra_connection: Opens another connection for a thread of its own; yields its `begin`.
-        connections: How many there may be where more than a batch is due.
+        connections: Largest number of connections if more than a batch is due.
     """
 
     begin: Begin

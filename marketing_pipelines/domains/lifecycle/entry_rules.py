@@ -38,9 +38,9 @@ def entry_rules(
     who = {"kind": program.kind.name, "program": program.id, "contact": contact_id}
     rows = connection.execute(read_sql("entry_rules"), who).all()
     if not rows:
-        yield f"No trigger lets contacts into the {program.kind}: load one, or enrol the contact."
+        yield f"No trigger enrols contacts in the {program.kind}: load one, or enrol the contact."
     elif status != "active":
-        yield f"The {program.kind} is {status}: its triggers let nobody in until it is active."
+        yield f"The {program.kind} is {status}: its triggers enrol no contacts until it is active."
     for row in rows:
         if not row.enabled:
             yield f"Trigger {row.name} is switched off."
@@ -53,15 +53,15 @@ def entry_rules(
                 else:
                     yield from _of_date(connection, row, contact_id)
             except BadInputError as error:
-                yield f"Trigger {row.name} lets nobody in: {error}"
+                yield f"Trigger {row.name} enrols no contacts: {error}"
 
 
 def _of_segment(row: Any) -> str:
     if row.segment is None:
-        return f"Trigger {row.name} lets nobody in: its segment is gone."
+        return f"Trigger {row.name} enrols no contacts: its segment is gone."
     since = f"a member since {written_instant(row.member_since)}" if row.member_since else ""
     return (
-        f"Trigger {row.name} lets in contacts that enter segment {row.segment}, "
+        f"Trigger {row.name} enrols contacts that enter segment {row.segment}, "
         f"{_POLICIES[row.policy]}; the contact is {since or 'no member'}."
     )
 
@@ -90,15 +90,17 @@ def _of_event(
     where = row.config.get("where")
     written = f" where {json.dumps(where, ensure_ascii=False)}" if where else ""
     yield (
-        f"Trigger {row.name} lets in the contact of each event '{row.event_type}'{written}, "
+        f"Trigger {row.name} enrols the contact of each event '{row.event_type}'{written}, "
         f"{_POLICIES[row.policy]}."
     )
     if left_out is None:
         return
-    event = f"Event {left_out.event_id} of {written_instant(left_out.occurred_at)} let nobody in:"
+    event = (
+        f"Event {left_out.event_id} of {written_instant(left_out.occurred_at)} enrolled no contact:"
+    )
     since = event_triggers.since(row)
     if left_out.occurred_at < since:
-        yield f"{event} the trigger lets in since {written_instant(since)}."
+        yield f"{event} the trigger counts events since {written_instant(since)}."
     else:
         yield (
             f"{event} it arrived at {written_instant(left_out.inserted_at)}, more than "
@@ -109,7 +111,8 @@ def _of_event(
 
 def _of_date(connection: sa.Connection, row: Any, contact_id: int) -> Iterator[str]:
     config = parse_date(row.config)
-    yield f"Trigger {row.name} lets in {_on_which_day(row.config)}, {_POLICIES[row.policy]}."
+    day = _on_which_day(row.config)
+    yield f"Trigger {row.name} enrols contacts {day}, {_POLICIES[row.policy]}."
     value = stored(contacts, config.attribute)
     found = connection.execute(
         sa.select(

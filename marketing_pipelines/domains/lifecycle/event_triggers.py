@@ -1,4 +1,4 @@
-"""The events that a trigger lets in: one rule, for events that arrive and for those of before.
+"""The events that satisfy a trigger: one rule, for arriving and for earlier events.
 
 A trigger is a row of `lifecycle.triggers` with `started_at` of its program.
 """
@@ -76,11 +76,11 @@ def is_in_time(connection: sa.Connection, trigger: Any, events: Any) -> Conditio
 
 
 def since(trigger: Any) -> dt.datetime:
-    """The instant from which on events let in, unless the policy is `backfill`."""
+    """The instant from which events enrol, unless the policy is `backfill`."""
     created_at: dt.datetime = trigger.created_at
     return max(created_at, trigger.started_at or created_at)
 
 
 def latest_hours(connection: sa.Connection, trigger: Any) -> int:
-    """Hours after which an event that arrives lets nobody in; 0: it always does."""
+    """Largest age of an arriving event that enrols, in hours; 0: any age."""
     return settings_of(connection, trigger.organization_id).triggers.latest_event_hours

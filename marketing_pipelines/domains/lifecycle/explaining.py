@@ -41,7 +41,7 @@ class Happened:
 
     Attributes:
         step: Its name and type.
-        because: Why, in words, and what became of its message; empty: the outcome says all.
+        because: Its reason, and the state of its message; empty: the outcome is enough.
     """
 
     at: dt.datetime
@@ -58,8 +58,8 @@ class Enrolment:
         trigger: The trigger that enrolled the contact; None: a file or a person did.
         ended_at: None: it is under way.
         reason: Why it ended, in words; empty: it went through the last step, or has not ended.
-        step: Where it stands or stood last.
-        since: When it came there.
+        step: Its present or last step.
+        since: Instant of its arrival there.
         following: Sentences about what happens next and when; none where it has ended.
     """
 
@@ -82,8 +82,9 @@ class ProgramExplanation:
     Attributes:
         program: Its kind and external id.
         enrolments: The latest times that the contact was in it, oldest first.
-        earlier: How many there were before these.
-        entry_rules: Sentences about what could let a contact in who never was.
+        earlier: Number of earlier ones.
+        entry_rules: Sentences about the triggers that could enrol a contact that never was in the
+            program.
     """
 
     program: str
@@ -103,7 +104,7 @@ def explain(
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> ProgramExplanation:
-    """Tells what happened to a contact in a program, and what will.
+    """Explains the past and the next steps of a contact in a program.
 
     Args:
         name: External id of the program, or its number.
@@ -274,7 +275,8 @@ class _Future:
         elif isinstance(one.step, WaitFor) and not row.is_due:
             yield from self._waits_for(row, one, one.step, moved)
         elif not row.is_due and one.problem:
-            yield f"It waits until {when}; then it is held unless its step is mended: {one.problem}"
+            held = f"it is held until its step is corrected: {one.problem}"
+            yield f"It waits until {when}; then {held}"
         elif not row.is_due:
             yield f"It waits until {when}; then {self._does(one)}."
         else:
@@ -343,7 +345,7 @@ class _Future:
         return f"it goes on to {self.name_of(target)}"
 
     def _unreached(self, current: PlannedStep) -> Iterator[str]:
-        """Steps from here on that do not reach the contact, whichever way it goes."""
+        """Steps from here on that do not reach the contact on any path."""
         numbers = list(self.planned)
         ahead = [self.planned[number] for number in numbers[numbers.index(current.id) :]]
         for channel, row in self.unreachable.items():

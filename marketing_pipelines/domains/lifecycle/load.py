@@ -1,4 +1,4 @@
-"""The files of steps, and what the files of programs of any kind have in common."""
+"""The files of steps, and the common parts of the files of all kinds of program."""
 
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.lifecycle import steps, trigger_configs

@@ -1,7 +1,7 @@
 """Several workers at once: threads that wait while the server works over as many connections.
 
-A connection is opened, used and closed by one thread. Others only end what the server does over it,
-or cut it, so that its thread ends by itself; nobody leaves before all threads have ended.
+A connection is opened, used and closed by one thread. Other threads only cancel its statement, or
+cut it, so that its thread ends by itself; the call returns only when all threads have ended.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def run_parallel(
 ) -> None:
     """Runs the first worker in this thread, each other in a thread and connection of its own.
 
-    It returns when all have ended. Where one fails, or this thread is interrupted, all are stopped.
+    It returns when all have ended. If one fails, or this thread is interrupted, all are stopped.
 
     Args:
         begin: Opens transactions for the first.

@@ -1,4 +1,4 @@
-"""The plan that the workers of a pass share, and the counts of what they did."""
+"""The plan that the workers of a pass share, and the counts of their results."""
 
 import datetime as dt
 import threading
@@ -19,15 +19,15 @@ class PassPlan:
 
     Attributes:
         kind: Of the programs.
-        tick: What is due at it is moved.
+        tick: Contacts that are due at it are moved.
         zone: The reporting zone.
-        batch: Contacts in hand at once.
-        programs: Numbers of those with contacts who are due, ascending.
-        planned: Their steps; what one worker finds wrong with a step, the others see at their next
-            batch.
-        contents: What a step's messages say, by step.
+        batch: Contacts claimed at once.
+        programs: Ids of programs with due contacts, ascending.
+        planned: Their steps; an error that one worker finds in a step applies to the others at
+            their next batch.
+        contents: Content of a step's messages, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.
-        quarantined: Contacts taken out lately, by program, of those that lost any in this pass.
+        quarantined: Contacts taken out lately, by program, for programs that lost any in this pass.
         guard: Held while they are counted.
     """
 
@@ -48,8 +48,8 @@ class Moved:
     """Counts of moved contacts.
 
     Attributes:
-        taken: Contacts who were due and taken in hand.
-        moved_on: Those of them who came to another place, began to wait or ended.
+        taken: Due contacts that were claimed.
+        moved_on: Contacts among them that changed their place, began to wait or ended.
         outcomes: Steps that were done, by their type and outcome.
         ended: Enrolments that ended, by status.
         quarantined: Contacts who were taken out because their step cannot be done.
@@ -63,7 +63,7 @@ class Moved:
     quarantined: int = 0
 
     def add(self, other: "Moved") -> None:
-        """Counts those of another, too."""
+        """Adds the counts of another."""
         self.taken += other.taken
         self.moved_on += other.moved_on
         self.batches += other.batches

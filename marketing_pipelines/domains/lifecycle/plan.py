@@ -40,8 +40,8 @@ class PlannedStep:
         id: Its number; of a program's entrance, where contacts stand before the first step, minus
             the number of the program.
         type: As in `lifecycle.steps`, or `enter`, or `off` for one that is switched off.
-        targets: Where its outcomes lead: next, yes, no, and each way of a split; None: out of the
-            program.
+        targets: Steps to which its outcomes lead: next, yes, no, and each way of a split; None: out
+            of the program.
         problem: Why it cannot be done; contacts stay where they are.
         config: Its object as stored; empty where it is switched off or cannot be read.
     """
@@ -67,7 +67,7 @@ class PlannedStep:
 def read(
     connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
 ) -> list[PlannedStep]:
-    """The steps of these programs, an entrance before those of each."""
+    """The steps of these programs, each program's after an entrance."""
     rows = connection.execute(
         read_sql("steps_of_programs"), {"kind": kind.name, "programs": [p.id for p in programs]}
     ).all()
@@ -138,7 +138,7 @@ def write(
     """Fills the temporary table `planned_steps`.
 
     Args:
-        contents: What a step's messages say, by step.
+        contents: Content of a step's messages, by step.
         campaigns: Numbers of campaigns by organization and external id.
     """
     rows = [

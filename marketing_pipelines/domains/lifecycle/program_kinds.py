@@ -18,8 +18,8 @@ class ProgramKind:
         name: As in the column `program_kind`.
         table: The table of its programs.
         moved_by: Asset key of the job whose passes move its contacts.
-        exits_unreachable: Whether a contact that cannot be written to leaves the program;
-            otherwise it passes the steps that send.
+        exits_unreachable: True if a contact that cannot be written to leaves the program; otherwise
+            it passes the steps that send.
         has_own_events: Whether events name its programs as their source, and are counted by
             program and day.
     """
@@ -44,5 +44,5 @@ def declare(kind: ProgramKind) -> ProgramKind:
 
 
 def declared() -> Mapping[str, ProgramKind]:
-    """Returns the kinds by name: those of the tables that are loaded (`domains.load_tables`)."""
+    """Returns the kinds of the loaded tables (`domains.load_tables`), by name."""
     return MappingProxyType(_declared)

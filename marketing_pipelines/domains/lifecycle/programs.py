@@ -42,7 +42,7 @@ class Program:
     """One program.
 
     Attributes:
-        id: Its number among those of its kind.
+        id: Its number within its kind.
         organization: External id of its organization.
     """
 
@@ -90,7 +90,7 @@ def find_program(
 
 @cache
 def read_sql(name: str) -> sa.TextClause:
-    """Returns the statement in `sql/<name>.sql`; `is_due(row)` in it is what `is_due` returns."""
+    """Returns the statement in `sql/<name>.sql`, with `is_due(row)` replaced by the condition."""
     text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()
     statement = sa.text(_IS_DUE.sub(lambda found: is_due(found[1]), text))
     if name in ("fill_planned_steps", "renew_at_steps"):
@@ -111,7 +111,7 @@ def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
     """A table of programs; contacts move while a program is active.
 
     Args:
-        comment: What the programs are.
+        comment: Comment of the table.
     """
     return sa.Table(
         name,

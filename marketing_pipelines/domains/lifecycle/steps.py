@@ -153,7 +153,7 @@ class Branch(Fork):
     """A fork by a segment rule about the contact.
 
     Attributes:
-        rule: What `rules.parse` gives.
+        rule: Result of `rules.parse`.
     """
 
     rule: Annotated[
@@ -233,14 +233,14 @@ class UpdateContact(Step):
 
 
 class CreateTask(Step):
-    """A task for whoever looks after the contact."""
+    """A task for the contact's owner."""
 
     title: Text
     due_in: Length | None = None
 
 
 class Webhook(Step):
-    """A request to another system, with what is known of the contact."""
+    """A request to another system, with the contact's fields."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
     body: dict[str, Any] | None = None
@@ -321,7 +321,7 @@ def problem_of(kind: str, text: str) -> str | None:
         config = read_object(text)
         parse(kind, config)
         if kind in CHANNELS:
-            # Jinja2 is not for those who only read steps.
+            # Code that only reads steps does not need Jinja2.
             from marketing_pipelines.domains.delivery.rendering import problem_of as problem_of_text
 
             return problem_of_text(config)
@@ -351,7 +351,7 @@ def sentence(error: ValidationError, what: str, model: type[BaseModel]) -> str:
     """Returns a model's first error as a sentence without a full stop.
 
     Args:
-        what: What the model describes, as one word.
+        what: Name of the described thing, as one word.
     """
     first = error.errors(include_url=False)[0]
     kind, loc = first["type"], first["loc"]

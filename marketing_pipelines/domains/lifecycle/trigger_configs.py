@@ -16,7 +16,7 @@ from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.rules import EventCondition, RuleError
 
 MAX_DAYS = 36_600
-# The columns that say what lets contacts in.
+# The columns that define the contacts to enrol.
 USES: Mapping[str, tuple[str, ...]] = {
     "segment": ("segment",),
     "event": ("event_type", "config"),

@@ -1,8 +1,8 @@
 -- Begins waits that are not counted from the step before: until a time of day or a weekday, or of a
 -- step that could not be read when the contact came to it. Of the contact's own zone, else the
--- organization's, else the reporting zone; an unknown zone is none. Of the instants at which the clock
--- there first shows this time, the first that was not over. A time that a day leaves out is as much
--- later as clocks were put forward.
+-- organization's, else the reporting zone; an unknown zone is none. The wait ends at the first such
+-- local time that was not over; of a time that occurs twice, the first counts. A skipped time is
+-- later by the length of the gap.
 with arrived as materialized (
     select batch.enrolment_id, batch.arrived_at, step.wait_seconds, step.wait_until,
            step.wait_weekday, coalesce(own.name, shared.name, :zone) as zone

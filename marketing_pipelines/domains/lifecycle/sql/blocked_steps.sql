@@ -1,4 +1,4 @@
--- Those of these steps of active programs at which contacts are still due after a pass.
+-- The given steps of active programs at which contacts are still due after a pass.
 select step.step_id
 from planned_steps as step
 join lifecycle.programs as program

@@ -1,8 +1,8 @@
--- Takes contacts that are due, from the last place on; those that another pass has are passed over.
--- Program by program: a place is behind all that are smaller, and nothing of a paused one is locked.
--- Contacts before the first step stand at the pseudo-step of their program. A contact that an event
--- let in begins at the event's instant: its first wait counts from there. Triggers are not joined: a
--- join may change the order, and the limit would pass over contacts.
+-- Takes contacts that are due, from the last place on; contacts that another pass has locked are
+-- skipped. Program by program: a place is behind all that are smaller, and nothing of a paused one
+-- is locked. Contacts before the first step stand at the pseudo-step of their program. A contact
+-- that an event enrolled begins at the event's instant: its first wait counts from there. Triggers
+-- are not joined: a join may change the order, and the limit would pass over contacts.
 insert into batch
 select enrolment.id, enrolment.organization_id, enrolment.program_id, enrolment.contact_id,
        enrolment.rotation, coalesce(enrolment.step_id, -enrolment.program_id),

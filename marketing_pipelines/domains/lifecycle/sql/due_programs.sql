@@ -1,5 +1,5 @@
 -- Active programs of a kind with contacts that are due, and with steps.
--- One look into the index for each program: what paused programs hold is not read.
+-- One look into the index for each program: contacts of paused programs are not read.
 select program.id, program.organization_id, program.external_id,
        organization.external_id as organization
 from lifecycle.programs as program

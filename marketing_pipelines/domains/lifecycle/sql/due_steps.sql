@@ -1,4 +1,4 @@
--- The steps of a type at which contacts in hand are due.
+-- The steps of a type at which claimed contacts are due.
 select distinct step.step_id
 from batch
 join planned_steps as step using (step_id)

@@ -1,4 +1,4 @@
--- The types of steps that contacts in hand are due at.
+-- The types of steps at which claimed contacts are due.
 select distinct step.type
 from batch
 join planned_steps as step using (step_id)

@@ -1,5 +1,6 @@
 -- Ends active enrolments of cancelled programs, as of the cancellation, so many at a time. Returns
--- their number and when they ended. Those that somebody else has in hand are for the next pass.
+-- their number and when they ended. Enrolments that another transaction has locked are left to the
+-- next pass.
 with left_over as materialized (
     select enrolment.id, greatest(coalesce(enrolment.arrived_at, enrolment.entered_at),
                                   least(program.cancelled_at, :tick)) as ended_at

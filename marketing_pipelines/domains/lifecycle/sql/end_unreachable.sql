@@ -1,7 +1,7 @@
 -- Ends enrolments of contacts that unsubscribed, complained or bounced, also while they wait, and
 -- forgets the changes: of the next so many; returns how many enrolments ended, how many changes, and
--- the last of them. A change stays while somebody else has an enrolment of its contact in hand, and
--- while a program of the contact is not active.
+-- the last of them. A change stays while another transaction has locked an enrolment of its
+-- contact, and while a program of the contact is not active.
 with changed as materialized (
     select id, organization_id, contact_id
     from lifecycle.contact_changes

@@ -1,4 +1,4 @@
--- Ends the program for those who came to an exit.
+-- Ends the program for contacts at an exit.
 insert into outcomes
 select enrolment_id, step_id, 'exited', coalesce(step.config ->> 'reason', 'exit step')
 from batch

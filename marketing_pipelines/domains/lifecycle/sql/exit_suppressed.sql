@@ -1,5 +1,5 @@
--- Ends enrolments of contacts who unsubscribed, complained, cannot be reached by mail, or of whom a
--- mail bounced, for whatever reason, since they entered.
+-- Ends enrolments of contacts who unsubscribed, complained, cannot be reached by mail, or whose
+-- mail bounced, for any reason, since they entered.
 insert into outcomes
 select batch.enrolment_id, batch.step_id, 'exited', left_for.reason
 from batch

@@ -1,6 +1,6 @@
--- Lets those wait until their time is out whose event has not happened, or until just after it where
--- it is known already: passes of later ticks may have looked at it before this one brought the
--- contact here, and nobody notes events of a type for which no step waited yet.
+-- Contacts whose event has not happened wait until their timeout, or until just after the event if
+-- it is known already: passes of later ticks may have read its arrival before this one brought the
+-- contact here, and events of a type that no step awaited yet have no arrivals.
 update batch
 set next_step_at = least(
         batch.arrived_at + make_interval(secs => step.timeout_seconds),

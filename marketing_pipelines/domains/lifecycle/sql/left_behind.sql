@@ -1,6 +1,6 @@
 -- Contacts of active programs with steps who are still due, and since before an instant, by program.
--- One look into the index for each program: what paused programs hold is not read. It passes over the
--- old places of all who were moved, so that the next pass need not.
+-- One look into the index for each program: contacts of paused programs are not read. It passes
+-- over the old places of all who were moved, so that the next pass need not.
 select program.id as program_id, late.contacts
 from lifecycle.programs as program
 cross join lateral (

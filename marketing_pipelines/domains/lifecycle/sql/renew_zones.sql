@@ -1,6 +1,6 @@
--- Begins waits until a local time again, from the arrival, of contacts whose time zone is another
--- now, and forgets the changes: of the next so many. Returns the number of changes and the last one.
--- A change stays while somebody else has an enrolment of its contact in hand.
+-- Begins waits until a local time again, from the arrival, of contacts whose time zone has changed,
+-- and forgets the changes: of the next so many. Returns the number of changes and the last one. A
+-- change stays while another transaction has locked an enrolment of its contact.
 with changed as materialized (
     select id, organization_id, contact_id
     from lifecycle.contact_changes

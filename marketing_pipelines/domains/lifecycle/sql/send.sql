@@ -1,4 +1,5 @@
--- Writes messages, except to those who must not or cannot be written to: they pass the step, or leave.
+-- Writes messages, except to contacts that must not or cannot be written to: they pass the step, or
+-- leave.
 with judged as materialized (
     select batch.*, step.content_id,
            coalesce(

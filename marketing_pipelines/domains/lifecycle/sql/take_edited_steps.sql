@@ -1,4 +1,4 @@
--- The steps of a kind that changed since the last pass, without those that are being changed.
+-- The steps of a kind that changed since the last pass, without steps that are being changed.
 with edited as materialized (
     select id
     from lifecycle.steps

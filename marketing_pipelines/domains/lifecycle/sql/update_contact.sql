@@ -1,5 +1,5 @@
--- Sets fields of contacts; of a contact who stands at several such steps, one at a time. Whoever comes
--- again to a step that was done, because it was moved behind, is let pass.
+-- Sets fields of contacts; a contact at several such steps does one at a time. A contact that
+-- reaches a done step again, because the step was moved, passes it.
 with due as materialized (
     select distinct on (batch.contact_id)
            batch.enrolment_id, batch.step_id, batch.contact_id, step.config -> 'set' as given,

@@ -1,5 +1,5 @@
--- Contacts whose event has happened, and those whose time is out. The event that let a contact in
--- is not awaited.
+-- Contacts whose event has happened, and contacts whose time is out. The event that enrolled a
+-- contact does not count.
 insert into outcomes
 select batch.enrolment_id, batch.step_id,
        case when event.event_id is null then 'no' else 'yes' end,

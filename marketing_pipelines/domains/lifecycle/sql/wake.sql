@@ -2,8 +2,9 @@
 -- missed: of the next so many arrivals. Returns the number of these contacts, that of the arrivals,
 -- and the last arrival. A pass that was under way when an event was committed may have brought a
 -- contact to its wait without seeing either; so an arrival stays until every transaction that was
--- open when it was first looked at has ended. It stays too while somebody else has its contact in
--- hand. At a step that was edited, contacts no longer wait for the event: its next pass looks anew.
+-- open when it was first seen has ended. It also stays while another transaction has locked its
+-- contact. At a step that was edited, contacts no longer wait for the event: the next pass
+-- evaluates them again.
 with arrived as materialized (
     select id, contact_id, event_type, occurred_at, seen_by
     from lifecycle.event_arrivals

@@ -1,4 +1,4 @@
--- Writes where the contacts in hand stand now, in about the order of the table.
+-- Writes the places of the claimed contacts, in about the order of the table.
 update lifecycle.enrolments as enrolment
 set step_id = case when batch.step_id > 0 then batch.step_id end,
     arrived_at = batch.arrived_at,
