@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
-from dagster._core.scheduler.instigation import InstigatorStatus
 
 from marketing_pipelines import policies, registry
 from marketing_pipelines.freshness import propagation, stale_partitions
@@ -49,6 +48,9 @@ def stopped_instigators(instance: dg.DagsterInstance) -> set[str]:
     """The schedules and sensors that were stopped in the Dagster UI. Dagster also keeps the states
     of removed ones, and of ones of an earlier code location.
     """
+    # Definitions are imported by every process; Dagster's scheduler is not theirs.
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
     if instance.schedule_storage is None:  # an instance in memory, which has no daemon
         return set()
     stopped = instance.all_instigator_state(instigator_statuses={InstigatorStatus.STOPPED})

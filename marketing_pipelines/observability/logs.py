@@ -4,12 +4,11 @@ Modules use `logging`; values that are bound around them (`structlog.contextvars
 session, item, organization) are in every line.
 """
 
+import functools
 import logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any
-
-import structlog
 
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import get_settings
@@ -30,7 +29,7 @@ def configure(unless_set: str = "warning") -> None:
     level = settings.log_level if "log_level" in settings.model_fields_set else unless_set
     handler = _Stderr()
     handler.name = OURS
-    handler.setFormatter(_formatter())
+    handler.setFormatter(_WhenNeeded())
     for name, least in {NAME: level.upper(), **OTHERS}.items():
         logger = logging.getLogger(name)
         logger.setLevel(least)
@@ -54,7 +53,20 @@ class _Stderr(logging.StreamHandler[Any]):
         """It is always the current one."""
 
 
-def _formatter() -> logging.Formatter:
+class _WhenNeeded(logging.Formatter):
+    """Imports structlog, and Rich with it, for the first line: most processes never log one."""
+
+    @functools.cached_property
+    def _formatter(self) -> logging.Formatter:
+        return _make_formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._formatter.format(record)
+
+
+def _make_formatter() -> logging.Formatter:
+    import structlog
+
     # Tracebacks are texts before secrets are taken out; pretty ones would print local variables.
     render: Any = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import sqlalchemy as sa
-import structlog
 
 from marketing_pipelines.failures import (
     SkippedOverlapError,
@@ -96,7 +95,9 @@ def open_tick(
             failures=ItemFailures(job, instant),
             timeout=timeout,
         )
-        bound = structlog.contextvars.bound_contextvars(
+        from structlog import contextvars  # with Rich, which definitions do not need
+
+        bound = contextvars.bound_contextvars(
             job=job, tick=instant.isoformat(), run=context.run.run_id, session=session_id
         )
         with bound, _session_closed(current), time_limit(job, timeout):

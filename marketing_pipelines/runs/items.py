@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import RetryableError
@@ -130,7 +129,9 @@ class Item:
         self._savepoint: contextlib.AbstractContextManager[Any] | None = None
 
     def __enter__(self) -> Any:
-        self._bound = structlog.contextvars.bound_contextvars(item=self._name)
+        from structlog import contextvars  # with Rich, which definitions do not need
+
+        self._bound = contextvars.bound_contextvars(item=self._name)
         self._bound.__enter__()
         self._savepoint = self._connection.begin_nested()
         self._savepoint.__enter__()

@@ -8,7 +8,6 @@ from marketing_pipelines.domains.operations import sources
 from marketing_pipelines.domains.operations.records import keep_report, keep_samples
 from marketing_pipelines.jobs.domain import Domain
 from marketing_pipelines.observability import health as verdict
-from marketing_pipelines.observability import metrics as measured
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
 
@@ -34,6 +33,8 @@ def health(tick: Tick) -> None:
 @OPERATIONS.job(cron="0 * * * *", **SHORT)
 def metrics(tick: Tick) -> None:
     """Keeps the queues, lags and sizes of this hour, for charts over months."""
+    from marketing_pipelines.observability import metrics as measured
+
     with tick.begin() as connection:
         samples = measured.samples(connection, tick.instant)
         tick.rows = keep_samples(connection, tick.instant, samples)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -9,9 +10,11 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines import registry
 from marketing_pipelines.jobs.scheduling import schedule_name
 from marketing_pipelines.observability.health import Health, dead_letter_counts
-from marketing_pipelines.observability.metrics import Sample
 from marketing_pipelines.observability.tables import health_reports, metric_samples
 from marketing_pipelines.runs import incidents
+
+if TYPE_CHECKING:
+    from marketing_pipelines.observability.metrics import Sample
 
 KEEP_REPORTS = dt.timedelta(days=90)
 KEEP_SAMPLES = dt.timedelta(days=400)
@@ -56,7 +59,7 @@ def _dead(counts: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def keep_samples(connection: sa.Connection, tick: dt.datetime, samples: Sequence[Sample]) -> int:
+def keep_samples(connection: sa.Connection, tick: dt.datetime, samples: Sequence["Sample"]) -> int:
     """Writes the tick's samples; returns how many."""
     connection.execute(
         sa.delete(metric_samples).where(
