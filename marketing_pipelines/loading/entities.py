@@ -86,7 +86,7 @@ class EntityTarget:
         if not again.any():
             return []
         first = joined.slice(int(np.flatnonzero(again)[0]), 1).to_pylist()[0]
-        key = ", ".join(f"{name} '{first[name]}'" for name in self._kind.key)
+        key = ", ".join(f"{name} '{first[name]}'" for name in self._kind.key if first[name])
         text = f"{key} stands in an earlier row of this file too, and the last row wins"
         return [Remark(first["line"], "", text, int(again.sum()))]
 

@@ -53,14 +53,19 @@ class EntityStore:
                 assert column.reference is not None
                 added = connection.exec_driver_sql(self._add_referenced(column))
                 stubs.add(column.reference.table.name, added)
-            inserted = connection.exec_driver_sql(self._insert()).rowcount
+            own = self._kind.statements
+            if own is not None:
+                connection.exec_driver_sql(own.prepare)
+            insert = self._insert() if own is None else own.insert
+            inserted = connection.exec_driver_sql(insert).rowcount
             if inserted >= ANALYZE_FROM:
                 # The planner does not know rows that were just stored, and would loop over them.
                 for table in self._tables():
                     connection.exec_driver_sql(f"analyze {table.fullname}")
             changed = 0
             if inserted < batch.num_rows:
-                changed = connection.exec_driver_sql(self._update()).rowcount
+                change = self._update() if own is None else own.change
+                changed = connection.exec_driver_sql(change).rowcount
         return Counts(
             inserted, changed, batch.num_rows - inserted - changed, stubs.numbers, stubs.names
         )

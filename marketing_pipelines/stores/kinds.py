@@ -65,6 +65,22 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Statements:
+    """SQL that stores the staged rows of a kind, which stand in the table `loaded_<kind>`.
+
+    Args:
+        prepare: runs first, e.g. makes a temporary view.
+        insert: its row count is that of the inserted rows.
+        change: runs if fewer rows were inserted than staged; its row count is that of the changed
+            rows.
+    """
+
+    prepare: str
+    insert: str
+    change: str
+
+
+@dataclass(frozen=True)
 class Kind:
     """One kind of entity.
 
@@ -73,6 +89,8 @@ class Kind:
         fixed: columns, with values as SQL, that every row of the kind has besides its key.
         attributes: the table keeps unknown columns; otherwise they are refused.
         tenants: the rows are organizations themselves.
+        statements: SQL in place of the statements that the declaration gives, for rows that are not
+            one row of the table each.
     """
 
     name: str
@@ -82,6 +100,7 @@ class Kind:
     fixed: tuple[tuple[str, str], ...] = ()
     attributes: bool = True
     tenants: bool = False
+    statements: "Statements | None" = None
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -80,9 +80,10 @@ def test_each_message_ends_as_the_server_says_and_leaves_its_events(
         event(soft, "sent"),
         event(good, "sent"),
     ]
-    assert world.rows("select contact_id, reason from delivery.suppressions") == [
-        (contacts[hard], "hard_bounce")
-    ]
+    suppressed = "select contact_id, address = email, reason from delivery.suppressions"
+    assert world.rows(
+        f"{suppressed} join crm.contacts on contacts.id = :id", id=contacts[hard]
+    ) == [(None, True, "hard_bounce")]
 
 
 def test_the_event_names_the_step_and_only_a_campaign_is_its_source(world: World) -> None:

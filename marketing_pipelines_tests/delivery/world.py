@@ -84,19 +84,24 @@ class World:
         )
 
     def contacts(self, count: int, **columns: Any) -> list[int]:
-        """Contacts with every address, unless `columns` says otherwise."""
-        given = {"first_name": "Ann", "last_name": "Lee", "phone": "+4170", **columns}
-        attributes = json.dumps({"push_token": "token", **given.pop("attributes", {})})
-        email = given.pop("email", "ann@example.org")
+        """Contacts with addresses of their own, unless `columns` says otherwise."""
+        given = {"first_name": "Ann", "last_name": "Lee", **columns}
+        attributes = json.dumps(given.pop("attributes", {}))
+        addresses = {
+            "email": "'ann' || (known.count + n) || '@example.org'",
+            "phone": "'+4170' || lpad((known.count + n)::text, 7, '0')",
+        } | {name: f":{name}" for name in ("email", "phone") if name in columns}
         return [
             row[0]
             for row in self.rows(
                 "insert into crm.contacts (organization_id, external_id, email, phone, first_name,"
-                " last_name, attributes) select :organization, gen_random_uuid()::text, :email,"
-                " :phone, :first_name, :last_name, cast(:attributes as jsonb)"
-                " from generate_series(1, :count) returning id",
+                " last_name, attributes) select :organization, gen_random_uuid()::text,"
+                f" {addresses['email']}, {addresses['phone']}, :first_name, :last_name,"
+                " jsonb_build_object('push_token', 'token' || (known.count + n))"
+                " || cast(:attributes as jsonb)"
+                " from (select count(*) from crm.contacts) as known"
+                " cross join generate_series(1, :count) as n order by n returning id",
                 organization=self.organization,
-                email=email,
                 attributes=attributes,
                 count=count,
                 **given,

@@ -130,14 +130,14 @@ class ProgramWorld:
             columns: What all of them have besides, or instead.
         """
         given = {
-            "phone": "+41440000000",
-            "attributes": json.dumps({"push_token": "t"}),
-            **columns,
+            "phone": "'+4144' || lpad(n::text, 7, '0')",
+            "attributes": "jsonb_build_object('push_token', 't' || n)",
+        } | {
+            name: f"cast(:{name} as jsonb)" if name == "attributes" else f":{name}"
+            for name in columns
         }
         names = ", ".join(given)
-        values = ", ".join(
-            f"cast(:{name} as jsonb)" if name == "attributes" else f":{name}" for name in given
-        )
+        values = ", ".join(given.values())
         with self.engine.begin() as connection:
             rows = connection.execute(
                 sa.text(
@@ -147,7 +147,7 @@ class ProgramWorld:
                     " cross join generate_series(before + 1, before + :number) as n order by n"
                     " returning id"
                 ),
-                {"organization": self.organization_id, "number": number, **given},
+                {"organization": self.organization_id, "number": number, **columns},
             )
             return sorted(rows.scalars())
 

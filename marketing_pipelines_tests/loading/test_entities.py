@@ -97,8 +97,8 @@ FULL = {
         'j,t,o,date,,,"{""attribute"": ""born"", ""yearly"": true}",,2024-01-01T00:00:00Z',
     ],
     "suppressions": [
-        "contact_id,organization_id,channel,reason,since",
-        "c,o,all,do_not_contact,2024-01-01T00:00:00Z",
+        "contact_id,organization_id,channel,reason,since,address,action",
+        "c,o,all,do_not_contact,2024-01-01T00:00:00Z,,add",
     ],
 }
 
@@ -544,11 +544,16 @@ BAD = [
     ("campaign_triggers", "k,t,o,event", "event_type,is missing: a trigger of type event names"),
     ("campaign_triggers", "k,t,o,date", "config,The config has no 'attribute'"),
     ("campaigns", "k,o,,,public", "audience,\"'public' is not one of closed, open"),
-    ("suppressions", "c,o,fax,complaint,", "channel,\"'fax' is not one of email, sms, push"),
-    ("suppressions", "c,o,,,", "reason,is missing"),
-    ("suppressions", "c,o,,bored,", "reason,\"'bored' is not one of unsubscribed, hard_bounce"),
-    ("suppressions", "c,o,,complaint,soon", "since,'soon' is not an ISO 8601 instant"),
-    ("suppressions", ",o,,complaint,", "contact_id,is missing"),
+    ("suppressions", "c,o,fax,complaint,,,", "channel,\"'fax' is not one of email, sms, push"),
+    ("suppressions", "c,o,,,,,", "reason,is missing"),
+    ("suppressions", "c,o,,bored,,,", "reason,\"'bored' is not one of unsubscribed, hard_bounce"),
+    ("suppressions", "c,o,,complaint,soon,,", "since,'soon' is not an ISO 8601 instant"),
+    ("suppressions", ",o,,complaint,,,", 'contact_id,"a suppression names a contact_id or an'),
+    ("suppressions", "c,o,,complaint,,a@b,", 'contact_id,"a suppression names a contact_id or an'),
+    ("suppressions", ",o,sms,complaint,,0791234567,", "address,'0791234567' is no phone number"),
+    ("suppressions", ",o,all,complaint,,a@b,", 'address,"an address has the channel email, sms'),
+    ("suppressions", ",o,,erased,,a@b,", "reason,\"'erased' is not one of unsubscribed"),
+    ("suppressions", ",o,,complaint,,a@b,drop", "action,\"'drop' is not one of add, lift"),
 ]
 HEADERS = {
     "organizations": "external_id,settings",
@@ -563,7 +568,7 @@ HEADERS = {
     "campaign_triggers": "campaign_id,external_id,organization_id,type",
     "journey_triggers": "journey_id,external_id,organization_id,type,segment,event_type,config,"
     "policy,enabled",
-    "suppressions": "contact_id,organization_id,channel,reason,since",
+    "suppressions": "contact_id,organization_id,channel,reason,since,address,action",
 }
 
 

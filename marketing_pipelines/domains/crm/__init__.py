@@ -5,6 +5,7 @@ applications refer to them by `external_id`, unique per organization.
 """
 
 SCHEMA = "crm"
-# Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset()
+# Schemas beyond its own that its SQL reads and writes; indexes of contacts call a function of
+# `delivery`.
+READS: frozenset[str] = frozenset({"delivery"})
 WRITES: frozenset[str] = frozenset()

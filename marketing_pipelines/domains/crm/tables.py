@@ -52,6 +52,13 @@ users = sa.Table(
     organization_id(),
     _external_id(),
     sa.Column("email", sa.Text, comment="Address for notifications"),
+    sa.Column(
+        "notify_by_mail",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="Whether notifications go out as mail too",
+    ),
     sa.Column("name", sa.Text, comment="Display name"),
     sa.Column(
         "role", sa.Text, nullable=False, server_default="rep", comment="admin, manager or rep"
@@ -110,6 +117,14 @@ contacts = sa.Table(
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
     sa.UniqueConstraint("organization_id", "external_id"),
+    *(
+        sa.Index(
+            f"ix_contacts_{channel}_address",
+            "organization_id",
+            sa.text(f"delivery.address_of('{channel}', {column})"),
+        )
+        for channel, column in (("email", "email"), ("sms", "phone"))
+    ),
     info=owned(
         keep=FOR_EVER,
         person=Person(

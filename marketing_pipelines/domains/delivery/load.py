@@ -2,10 +2,13 @@
 
 import json
 import re
+from importlib import resources
 
 from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.tables import (
     CHANNELS,
+    REASONS,
     WARMUPS,
     sending_domains,
     suppressions,
@@ -15,6 +18,7 @@ from marketing_pipelines.stores.kinds import (
     FileRow,
     Kind,
     Reference,
+    Statements,
 )
 
 
@@ -62,22 +66,52 @@ def _rate_problem(row: FileRow) -> str | None:
 
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}")
 
+
+def _contact_problem(row: FileRow) -> str | None:
+    contact, address = row.get("contact_id"), row.get("address")
+    if (contact is None) == (address is None):
+        return "a suppression names a contact_id or an address, one of the two"
+    return None
+
+
+def _address_problem(row: FileRow) -> str | None:
+    address, channel = row.get("address"), row.get("channel") or "email"
+    if address is None or channel not in (*CHANNELS, "all"):
+        return None
+    if channel in ("all", "webhook"):
+        return f"an address has the channel email, sms or push, not {channel}"
+    if address_of(channel, address) is None:
+        return f"'{address[:60]}' is no phone number: write + and 7 to 15 digits"
+    return None
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()
+
+
 KINDS = (
     Kind(
         "suppressions",
         suppressions,
-        key=("contact_id", "channel", "reason"),
+        key=("contact_id", "address", "channel", "reason"),
         columns=(
-            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column("contact_id", reference=Reference(contacts), problem=_contact_problem),
+            Column("address", problem=_address_problem),
             Column("channel", choices=(*CHANNELS, "all"), empty="'email'"),
             Column(
                 "reason",
-                choices=("unsubscribed", "hard_bounce", "complaint", "do_not_contact"),
+                choices=tuple(reason for reason in REASONS if reason != "erased"),
                 required=True,
             ),
             Column("since", "instant", keep=True),
+            Column("action", choices=("add", "lift"), empty="'add'"),
         ),
         attributes=False,
+        statements=Statements(
+            prepare=_read("suppression_entries"),
+            insert=_read("add_suppressions"),
+            change=_read("change_suppressions"),
+        ),
     ),
     Kind(
         "sending_domains",

@@ -106,7 +106,7 @@ def send_batch(
             return SendingReport(again_at=admission.again_at)
         ids = [message.id for message in claimed]
         held, counters = warmup.reserve(connection, ids, now)
-        orders = _orders(connection, ids)
+        orders = _orders(connection, ids, now)
         settling.prepare(connection, now)
     redis_url = get_settings().redis_url
     if counters and redis_url is not None:
@@ -129,9 +129,9 @@ def send_batch(
     return report
 
 
-def _orders(connection: sa.Connection, ids: list[int]) -> Mapping[int, Any]:
+def _orders(connection: sa.Connection, ids: list[int], now: dt.datetime) -> Mapping[int, Any]:
     statement = sa.text(resources.files(__package__).joinpath("sql", "to_send.sql").read_text())
-    return {order.id: order for order in connection.execute(statement, {"ids": ids})}
+    return {order.id: order for order in connection.execute(statement, {"ids": ids, "now": now})}
 
 
 class _Batch:

@@ -125,11 +125,21 @@ def prepare(connection: sa.Connection, now: dt.datetime) -> None:
 
 
 def settle(connection: sa.Connection, ends: Sequence[End]) -> set[int]:
-    """Writes ends and events; returns the ids of the messages that were still ours."""
+    """Writes ends and events, and suppresses the addresses that bounced for good or repeatedly.
+
+    Returns:
+        The ids of the messages that were still ours.
+    """
     if not ends:
         return set()
     rows = json.dumps([asdict(end) for end in ends], default=dt.datetime.isoformat)
-    return set(connection.execute(_SETTLE, {"ends": rows}).scalars())
+    settled = set(connection.execute(_SETTLE, {"ends": rows}).scalars())
+    bounced = [end for end in ends if end.bounce is not None and end.id in settled]
+    if bounced:
+        at = max(end.sent_at for end in bounced if end.sent_at is not None)
+        suppress = sa.func.delivery.suppress_bounced([end.id for end in bounced], at)
+        connection.execute(sa.select(suppress))
+    return settled
 
 
 _SETTLE = sa.text(

@@ -16,6 +16,16 @@ from marketing_pipelines.stores.tables import (
 
 CHANNELS = ("email", "sms", "push", "webhook")
 WARMUPS = ("auto", "off")
+MESSAGE_KINDS = ("marketing", "transactional")
+BOUNCES = ("hard", "soft")
+REASONS = (
+    "unsubscribed",
+    "hard_bounce",
+    "soft_bounce",
+    "complaint",
+    "do_not_contact",
+    "erased",
+)
 STATES = (
     "queued",
     "claimed",
@@ -129,7 +139,27 @@ messages = sa.Table(
     identity("Message number"),
     organization_id(),
     *_channel(),
-    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact; null = it goes to a user"),
+    sa.Column("user_id", sa.BigInteger, comment="User; null = it goes to a contact"),
+    sa.Column(
+        "address",
+        sa.Text,
+        comment="Normalised address; null = that of the contact or user when claimed",
+    ),
+    sa.Column(
+        "kind",
+        sa.Text,
+        nullable=False,
+        server_default="marketing",
+        comment="marketing or transactional",
+    ),
+    sa.Column(
+        "priority",
+        sa.Integer,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="Higher first among the messages of a lane, -100 to 100",
+    ),
     sa.Column(
         "domain_id", sa.BigInteger, comment="Sending domain; null = the organization's default"
     ),
@@ -144,7 +174,13 @@ messages = sa.Table(
     sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
     *intents.columns(),
     instant("queued_at", "Tick at which it was written", nullable=False),
+    instant(
+        "expires_at",
+        "Not sent from then on; null = `queued_at` plus the organization's `delivery.valid_for`",
+    ),
+    instant("claimed_at", "Latest claim; caps count from it"),
     instant("sent_at", "When the transport accepted it"),
+    sa.Column("bounce", sa.Text, comment="hard or soft, of a bounced message"),
     sa.Column("provider_message_id", sa.Text, comment="Id that the server gave it"),
     instant("refused_at", "When its recipient was first refused for now"),
     sa.Column(
@@ -162,7 +198,13 @@ messages = sa.Table(
         comment="Whether it is one of many of a newsletter or a request: two attempts, not three",
     ),
     sa.UniqueConstraint("step_id", "contact_id", "rotation"),
+    sa.UniqueConstraint("step_id", "rotation", "address"),
     sa.CheckConstraint(one_of("state", STATES), name="state"),
+    sa.CheckConstraint(one_of("kind", MESSAGE_KINDS), name="kind"),
+    sa.CheckConstraint("num_nonnulls(contact_id, user_id) = 1", name="recipient"),
+    sa.CheckConstraint("user_id is null or kind = 'transactional'", name="kind_to_user"),
+    sa.CheckConstraint("priority between -100 and 100", name="priority"),
+    sa.CheckConstraint(one_of("bounce", BOUNCES), name="bounce"),
     sa.Index(
         "uq_messages_idempotency_key",
         "organization_id",
@@ -190,7 +232,22 @@ messages = sa.Table(
         "provider_message_id",
         postgresql_where=sa.text("provider_message_id is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="keep")),
+    sa.Index(
+        "ix_messages_contact",
+        "contact_id",
+        "channel",
+        "claimed_at",
+        postgresql_where=sa.text("claimed_at is not null"),
+    ),
+    sa.Index(
+        "ix_messages_address",
+        "organization_id",
+        "address",
+        "channel",
+        "sent_at",
+        postgresql_where=sa.text("sent_at is not null"),
+    ),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("address",))),
     schema="delivery",
     comment="Messages: the intent to send each, and its result",
 )
@@ -256,20 +313,25 @@ suppressions = sa.Table(
     metadata,
     identity("Row number"),
     organization_id(),
-    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact that it holds for"),
+    sa.Column("address", sa.Text, comment="Normalised address that it holds for"),
+    sa.Column("address_hash", sa.Text, comment="Keyed hash of an erased address"),
     *_channel("all"),
-    sa.Column(
-        "reason",
-        sa.Text,
-        nullable=False,
-        comment="unsubscribed, hard_bounce, complaint or do_not_contact",
-    ),
+    sa.Column("reason", sa.Text, nullable=False, comment=", ".join(REASONS)),
     instant("since", "When it became so", nullable=False),
-    sa.UniqueConstraint("contact_id", "channel", "reason"),
-    sa.CheckConstraint(
-        "reason in ('unsubscribed', 'hard_bounce', 'complaint', 'do_not_contact')", name="reason"
+    instant("until", "When it ends; null = never"),
+    sa.Column(
+        "source",
+        sa.Text,
+        comment="event, bounce, file, or contact: it spread from a contact that has the address",
     ),
+    sa.UniqueConstraint("contact_id", "channel", "reason"),
+    sa.UniqueConstraint("organization_id", "address", "channel", "reason"),
+    sa.UniqueConstraint("organization_id", "address_hash", "channel"),
+    sa.CheckConstraint(one_of("reason", REASONS), name="reason"),
+    sa.CheckConstraint("num_nonnulls(contact_id, address, address_hash) = 1", name="holds_for"),
+    sa.CheckConstraint("(address_hash is not null) = (reason = 'erased')", name="erased"),
     info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
     schema="delivery",
-    comment="Contacts that must not be written to, by channel, with the reason",
+    comment="Contacts and addresses that must not be written to, by channel, with the reason",
 )

@@ -28,7 +28,11 @@ REASONS = {
     "hard_bounce": "messages to the contact bounce for good",
     "bounced": "a mail to the contact bounced",
     "complaint": "the contact complained",
+    "soft_bounce": "messages to the contact bounced again and again",
     "do_not_contact": "the contact is marked as do not contact",
+    "invalid_number": "its phone number is not valid",
+    "same_address": "another contact with its address gets the message",
+    "expired": "it was not sent in time",
     "exit step": "it came to an exit",
     "cancelled": "the program was cancelled",
     "time is out": "the time was out",
@@ -206,7 +210,9 @@ class _Future:
     @cached_property
     def unreachable(self) -> Mapping[str, Any]:
         """The reasons against writing to the contact, by channel."""
-        rows = self.connection.execute(read_sql("unreachable"), {"contact": self.contact_id})
+        rows = self.connection.execute(
+            read_sql("unreachable"), {"contact": self.contact_id, "now": self.now}
+        )
         return {row.channel: row for row in rows}
 
     def leaves(self, row: Any) -> Any:

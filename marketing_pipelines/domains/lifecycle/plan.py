@@ -16,6 +16,7 @@ from marketing_pipelines.domains.lifecycle.steps import (
     WEEKDAYS,
     Branch,
     CreateTask,
+    Send,
     Split,
     Step,
     StepError,
@@ -153,7 +154,7 @@ def write(
             "no_id": one.targets.get("no"),
             "content_id": contents.get(one.id),
             "config": one.config,
-            **_waiting(one, campaigns),
+            **_options(one, campaigns),
             **_ways(one),
         }
         for one in planned
@@ -163,7 +164,7 @@ def write(
         connection.execute(sa.text("analyze planned_steps"))
 
 
-def _waiting(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict[str, Any]:
+def _options(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict[str, Any]:
     step = one.step
     if isinstance(step, Wait):
         return {
@@ -173,6 +174,12 @@ def _waiting(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
         }
     if isinstance(step, CreateTask):
         return {"wait_seconds": _seconds(step.due_in)}
+    if isinstance(step, Send):
+        return {
+            "message_kind": step.kind,
+            "priority": step.priority,
+            "valid_seconds": _seconds(step.valid_for),
+        }
     if isinstance(step, WaitFor):
         return {
             "awaits": step.event,

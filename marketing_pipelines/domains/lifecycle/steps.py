@@ -7,7 +7,7 @@ named, so every way through a program ends. `end` leads out of it, as completed.
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -23,7 +23,9 @@ from pydantic import (
     model_validator,
 )
 
-from marketing_pipelines.domains.lifecycle.ways import Way, Ways, names_of, way_outcome
+from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS
+from marketing_pipelines.domains.lifecycle.model_errors import sentence
+from marketing_pipelines.domains.lifecycle.ways import Ways, names_of, way_outcome
 from marketing_pipelines.domains.segments import dates, rules
 from marketing_pipelines.failures import BadInputError
 
@@ -112,7 +114,22 @@ class Fork(Step):
         return {"next": self.next, "yes": self.yes or self.next, "no": self.no or self.next}
 
 
-class SendEmail(Step):
+class Send(Step):
+    """The fields that all steps with a message share.
+
+    Attributes:
+        kind: Transactional messages ignore caps and quiet hours and go out before all others.
+        priority: Higher first among the messages of one sending domain.
+        valid_for: A message that is not sent by then is not sent at all; `0d` = for ever, None: as
+            the organization's setting `delivery.valid_for` says.
+    """
+
+    kind: Literal[MESSAGE_KINDS] = "marketing"  # type: ignore[valid-type]
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    valid_for: Length | None = None
+
+
+class SendEmail(Send):
     """A mail; `{{ first_name }}` and other fields of the contact may stand in it."""
 
     subject: Text
@@ -120,13 +137,13 @@ class SendEmail(Step):
     html: Text | None = None
 
 
-class SendSms(Step):
+class SendSms(Send):
     """A text message."""
 
     text: Text
 
 
-class SendPush(Step):
+class SendPush(Send):
     """A notification of an app."""
 
     title: Text
@@ -239,7 +256,7 @@ class CreateTask(Step):
     due_in: Length | None = None
 
 
-class Webhook(Step):
+class Webhook(Send):
     """A request to another system, with the contact's fields."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
@@ -345,54 +362,3 @@ def read_object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("is not a JSON object")
     return found
-
-
-def sentence(error: ValidationError, what: str, model: type[BaseModel]) -> str:
-    """Returns a model's first error as a sentence without a full stop.
-
-    Args:
-        what: Name of the described thing, as one word.
-    """
-    first = error.errors(include_url=False)[0]
-    kind, loc = first["type"], first["loc"]
-    if loc[:1] == ("source",):
-        return "source: takes the external id of a campaign, a list of them, or program"
-    path = _written(loc)
-    if kind == "missing":
-        return (
-            f"{_written(loc[:-1])}: has no '{loc[-1]}'"
-            if loc[1:]
-            else f"The {what} has no '{path}'"
-        )
-    if loc[-1:] == ("[key]",):
-        return f"{loc[0]}: has an empty name"
-    reason = _REASONS.get(kind) or first["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        fields = Way.model_fields if loc[1:] else model.model_fields
-        known = (field.alias or name for name, field in fields.items())
-        reason = f"is an unknown key: use {', '.join(known)}"
-    elif kind == "literal_error":
-        reason = f"'{first['input']}' is none of {', '.join(WEEKDAYS)}"
-    elif kind == "string_pattern_mismatch":
-        reason = f"'{first['input']}' is no address that begins with http:// or https://"
-    return f"{path}: {reason}" if path else reason
-
-
-def _written(loc: Sequence[int | str]) -> str:
-    """Returns where something stands, such as `ways[0].percent`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return "".join(parts).removeprefix(".")
-
-
-_REASONS = {
-    "string_type": "takes a text",
-    "string_too_short": "is empty",
-    "dict_type": "takes an object",
-    "too_short": "is empty",
-    "int_type": "takes a whole number",
-    "bool_type": "takes true or false",
-    "list_type": "takes a list",
-    "model_type": "takes an object",
-    "model_attributes_type": "takes an object",
-    "greater_than_equal": "takes a whole number from 1 on",
-}

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from marketing_pipelines.domains.lifecycle.model_errors import sentence
 from marketing_pipelines.domains.lifecycle.steps import (
     StepError,
     Text,
     TimeOfDay,
     read_object,
-    sentence,
 )
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.rules import EventCondition, RuleError

@@ -58,6 +58,7 @@ def _carry_out(
         given["resolved"] = list(connection.execute(_statement("raise_messages"), given).scalars())
         connection.execute(_statement("write_activity"), given)
         connection.execute(_statement("suppress_contacts"), given)
+        connection.execute(_statement("suppress_bounced"), given)
         connection.execute(_statement("lift_suppressions"), given)
     connection.execute(_statement("suppress_addresses"), {"ids": list(new)})
     return len(ready)

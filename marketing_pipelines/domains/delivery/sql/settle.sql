@@ -35,6 +35,7 @@ settled as (
         provider_message_id = ends.provider_message_id,
         refused_at = ends.refused_at,
         refusals = ends.refusals,
+        bounce = ends.bounce,
         reserved_on = case
             when ends.sent_at is not null or ends.state = 'unknown' then message.reserved_on
         end
@@ -43,7 +44,7 @@ settled as (
         and message.state in ('claimed', 'sending')
     returning message.id, message.organization_id, message.contact_id, message.channel,
         message.program_kind, message.program_id, message.step_id, message.sent_at,
-        message.reason, ends.bounce
+        message.reason, message.bounce
 ),
 handed_over as (
     select settled.*, kind.event_type,

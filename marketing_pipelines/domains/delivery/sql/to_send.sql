@@ -32,12 +32,11 @@ left join delivery.sending_domains as domain
     )
 left join lifecycle.programs as program
     on program.kind = message.program_kind and program.id = message.program_id
-left join lateral (
-    select reason
-    from delivery.suppressions
-    where contact_id = message.contact_id
-        and channel in (message.channel, case when message.channel <> 'webhook' then 'all' end)
-    order by since, id
-    limit 1
+left join lateral delivery.suppression_for(
+    message.organization_id, message.contact_id, message.channel,
+    delivery.address_of(message.channel, delivery.address_given(
+        message.channel, contact.email, contact.phone, contact.attributes
+    )),
+    message.kind, :now
 ) as suppression on true
 where message.id = any(:ids)

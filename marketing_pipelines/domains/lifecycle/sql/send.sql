@@ -1,42 +1,74 @@
 -- Writes messages, except to contacts that must not or cannot be written to: they pass the step, or
--- leave.
-with judged as materialized (
-    select batch.*, step.content_id,
-           coalesce(
-               suppression.reason,
-               case when :channel in ('email', 'sms', 'push') and coalesce(
-                        case :channel
-                            when 'email' then contact.email
-                            when 'sms' then contact.phone
-                            else contact.attributes ->> 'push_token'
-                        end, '') = ''
-                   then 'no_address' end
-           ) as problem
+-- leave. Of the contacts with one address the one with the smallest number gets the message of a step
+-- and rotation; the others pass.
+with addressed as materialized (
+    select batch.*, step.content_id, step.message_kind, step.priority, step.valid_seconds,
+           delivery.address_given(
+               :channel, contact.email, contact.phone, contact.attributes
+           ) as given,
+           delivery.address_of(
+               :channel, delivery.address_given(
+                   :channel, contact.email, contact.phone, contact.attributes
+               )
+           ) as address
     from batch
     join planned_steps as step using (step_id)
     join crm.contacts as contact
         on contact.id = batch.contact_id and contact.organization_id = batch.organization_id
-    left join lateral (
-        select suppressions.reason
-        from delivery.suppressions
-        where suppressions.contact_id = batch.contact_id
-            and suppressions.channel in (:channel, 'all')
-        order by suppressions.since
-        limit 1
-    ) as suppression on :channel <> 'webhook'
     where step.type = :type and is_due(batch)
         and not step.is_blocked
 ),
+judged as materialized (
+    select addressed.*,
+           coalesce(
+               suppression.reason,
+               case
+                   when :channel = 'webhook' or address is not null then null
+                   when coalesce(given, '') ~ '[^[:space:]]' then 'invalid_number'
+                   else 'no_address'
+               end
+           ) as problem
+    from addressed
+    left join lateral delivery.suppression_for(
+        addressed.organization_id, addressed.contact_id, :channel, addressed.address,
+        addressed.message_kind, :tick
+    ) as suppression on :channel <> 'webhook'
+),
 written as (
-    insert into delivery.messages (organization_id, channel, contact_id, program_kind, program_id,
-                                   step_id, rotation, content_id, due_at, queued_at)
-    select organization_id, :channel, contact_id, :kind, program_id, step_id, rotation, content_id,
-           :tick, :tick
+    insert into delivery.messages (organization_id, channel, contact_id, address, kind, priority,
+                                   expires_at, program_kind, program_id, step_id, rotation,
+                                   content_id, due_at, queued_at)
+    select organization_id, :channel, contact_id, address, message_kind, priority,
+           case when valid_seconds = 0 then 'infinity'
+               else cast(:tick as timestamptz) + make_interval(secs => valid_seconds) end,
+           :kind, program_id, step_id, rotation, content_id, :tick, :tick
     from judged
     where problem is null
-    on conflict (step_id, contact_id, rotation) do nothing
+    order by step_id, rotation, address, contact_id
+    on conflict do nothing
+    returning step_id, contact_id, rotation
+),
+ended as (
+    select judged.enrolment_id, judged.step_id,
+           case
+               when judged.problem is not null then judged.problem
+               when written.step_id is not null or exists (
+                   select from delivery.messages as message
+                   where message.step_id = judged.step_id
+                       and message.contact_id = judged.contact_id
+                       and message.rotation = judged.rotation
+               ) then null
+               else 'same_address'
+           end as problem
+    from judged
+    left join written using (step_id, contact_id, rotation)
 )
 insert into outcomes
 select enrolment_id, step_id,
-       case when problem is null then 'done' when :leaves then 'exited' else 'skipped' end, problem
-from judged
+       case
+           when problem is null then 'done'
+           when :leaves and problem <> 'same_address' then 'exited'
+           else 'skipped'
+       end,
+       problem
+from ended

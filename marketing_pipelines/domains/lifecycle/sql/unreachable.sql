@@ -6,12 +6,9 @@ cross join lateral (
     values ('email', contact.email), ('sms', contact.phone),
            ('push', contact.attributes ->> 'push_token')
 ) as channel (name, address)
-left join lateral (
-    select suppressions.reason, suppressions.since
-    from delivery.suppressions
-    where suppressions.contact_id = contact.id and suppressions.channel in (channel.name, 'all')
-    order by suppressions.since
-    limit 1
+left join lateral delivery.suppression_for(
+    contact.organization_id, contact.id, channel.name,
+    delivery.address_of(channel.name, channel.address), 'marketing', :now
 ) as suppression on true
 where contact.id = :contact
     and (suppression.reason is not null or coalesce(channel.address, '') = '')

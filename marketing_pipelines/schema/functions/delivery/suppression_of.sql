@@ -7,8 +7,11 @@ language sql immutable parallel safe as $$
                when 'complained' then 'complaint'
                else 'hard_bounce'
            end,
-           case when properties ->> 'channel' in ('sms', 'push', 'all')
-               then properties ->> 'channel' else 'email' end
+           case
+               when properties ->> 'channel' in ('sms', 'push') then properties ->> 'channel'
+               when properties ->> 'channel' = 'all' and event_type <> 'bounced' then 'all'
+               else 'email'
+           end
     where event_type in ('unsubscribed', 'complained')
         or event_type = 'bounced' and properties ->> 'bounce_type' = 'hard'
 $$;

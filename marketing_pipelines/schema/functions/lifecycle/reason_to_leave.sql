@@ -6,11 +6,12 @@ language sql stable as $$
     select coalesce(
         (
             select suppression.reason
-            from delivery.suppressions as suppression
-            where suppression.contact_id = contact
-                and suppression.channel in ('email', 'all')
-            order by suppression.since
-            limit 1
+            from crm.contacts as own
+            cross join lateral delivery.suppression_for(
+                own.organization_id, own.id, 'email',
+                delivery.address_of('email', own.email), 'marketing', tick
+            ) as suppression
+            where own.id = contact
         ),
         (
             select 'bounced'

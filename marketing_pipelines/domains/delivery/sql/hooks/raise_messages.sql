@@ -3,6 +3,7 @@
 with shown as (
     select distinct on (event.message_id)
            event.message_id, target.state, event.reason,
+           event.reading ->> 'bounce_type' as bounce,
            delivery.instant_of_event(event.occurred_at, message.queued_at, event.received_at) as occurred_at
     from delivery.message_events as event
     join delivery.messages as message on message.id = event.message_id
@@ -25,6 +26,7 @@ raised as (
     update delivery.messages as message
     set state = shown.state,
         reason = case when shown.state in ('bounced', 'failed') then shown.reason end,
+        bounce = case when shown.state = 'bounced' then shown.bounce end,
         sent_at = coalesce(message.sent_at, shown.occurred_at)
     from shown
     where message.id = shown.message_id
