@@ -20,7 +20,7 @@ class DeliverySettings(BaseSettings):
     delivery_allow: str | None = Field(
         default=None,
         description="Addresses that get messages in staging: patterns, comma separated, as "
-        "`*@example.org,+4930*`. Unset: nobody.",
+        "`*@example.org,+4930*`. Unset: none.",
     )
     redis_url: str | None = Field(
         default=None,

@@ -89,7 +89,7 @@ def jobs() -> dict[str, Job]:
 def owner_of(subject: str) -> str | None:
     """The owner of a job, also of `overdue analytics/warehouse`, and of lines of messages.
 
-    None: nobody owns the subject.
+    None: the subject has no owner.
     """
     if subject.startswith(("line ", "sending-domain ")):
         return Team.DELIVERABILITY

@@ -1,4 +1,4 @@
-"""Addresses of provider webhooks; their signature is what admits a call."""
+"""Addresses of provider webhooks; a valid signature admits a call."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ ProviderName = Annotated[
 
 
 class Received(BaseModel):
-    """The call is stored, and what it reports is done."""
+    """The call is stored, and its events have taken effect."""
 
     events: int = Field(description="Events that were not known before")
 

@@ -77,7 +77,7 @@ def trigger(
 
 @router.get("/cron/{domain}/{outcome}", **_CRON)
 @router.post("/cron/{domain}/{outcome}", **_CRON)
-def strike(
+def start_by_cron(
     site: Here, domain: DomainName, outcome: OutcomeName, partition: Partition = None
 ) -> Started:
     """Puts a run of the job into the queue, for external schedulers."""

@@ -214,7 +214,7 @@ def check_dagster_instance(settings: Settings) -> str:
     if elsewhere:
         raise ConfigurationError(
             f"Dagster keeps runs and events elsewhere ({', '.join(sorted(elsewhere))}) than in the "
-            f"database of this installation: mend `storage` in {file}."
+            f"database of this installation: correct `storage` in {file}."
         )
     if zone != "UTC":
         raise ConfigurationError(

@@ -174,7 +174,7 @@ def _of_database(connection: sa.Connection, now: dt.datetime) -> Families:
 def _totals(connection: sa.Connection) -> Families:
     durations = HistogramMetricFamily(
         "marketing_job_duration_seconds",
-        "How long sessions took, by how they ended",
+        "Durations of sessions, by their status",
         labels=["job", "status"],
     )
     runs = CounterMetricFamily(
@@ -287,7 +287,7 @@ def _queues(connection: sa.Connection) -> Families:
     )
     oldest = GaugeMetricFamily(
         "marketing_queue_oldest_seconds",
-        "How long the longest waiting task is due",
+        "Seconds since the longest waiting task was due",
         labels=["queue"],
     )
     paused = GaugeMetricFamily("marketing_queue_paused", "1 where it is paused", labels=["queue"])

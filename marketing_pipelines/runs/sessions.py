@@ -283,7 +283,7 @@ def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> No
         )
     )
     earlier = connection.execute(sa.select(session.id).where(*own)).scalars()
-    locks.end_connections_beside(connection, earlier.all(), GHOST_PATIENCE_MS)
+    locks.end_extra_connections(connection, earlier.all(), GHOST_PATIENCE_MS)
 
 
 def run_that_did(connection: sa.Connection, job: str, tick: dt.datetime) -> str | None:

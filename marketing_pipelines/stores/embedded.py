@@ -2,7 +2,7 @@
 
 Owns the use of the server: share, start, stop, keep. `embedded_home` decides the cluster's place,
 `embedded_server` runs the server's process, `embedded_upgrade` moves the data to a new major
-version. What is inside the databases belongs to the migrations.
+version. The contents of the databases belong to the migrations.
 
 Processes agree through three `flock`ed files in the data folder, which the kernel frees however a
 process ends: `postgres.start.lock` (exclusive, short) serialises every decision to start or stop,

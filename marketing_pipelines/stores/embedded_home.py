@@ -200,10 +200,10 @@ class Home:
         return Path(line[0]) if (line := lines(self._location_path)) and line[0] else None
 
     def _claim_as_root(self) -> None:
-        beside = self.data_dir / "postgres"
-        if beside.exists():
+        folder = self.data_dir / "postgres"
+        if folder.exists():
             raise ConfigurationError(
-                f"'{beside}' belongs to uid {beside.stat().st_uid}: run as that user, or set "
+                f"'{folder}' belongs to uid {folder.stat().st_uid}: run as that user, or set "
                 "MARKETING_DATA_DIR to another folder."
             )
         recorded = self._recorded()

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 WHOLE_JOB = -1
 _SESSIONS = "ops.job_sessions"
-_BESIDE = "ops.job_sessions, other connections"
+_EXTRA_CONNECTIONS = "ops.job_sessions, other connections"
 
 
 def lock_class(name: str) -> int:
@@ -70,11 +70,13 @@ def lock_session(connection: sa.Connection, session_id: int) -> None:
 def lock_extra_connection(connection: sa.Connection, session_id: int) -> None:
     """Held by each other connection of a session, so that it can be found."""
     connection.execute(
-        sa.select(sa.func.pg_advisory_lock_shared(lock_class(_BESIDE), session_id % 2**31))
+        sa.select(
+            sa.func.pg_advisory_lock_shared(lock_class(_EXTRA_CONNECTIONS), session_id % 2**31)
+        )
     )
 
 
-def end_connections_beside(
+def end_extra_connections(
     connection: sa.Connection, session_ids: Sequence[int], patience_ms: int
 ) -> None:
     """Ends the other connections of sessions that are over, where the server still has them."""
@@ -88,7 +90,7 @@ def end_connections_beside(
         ),
         {
             "patience": patience_ms,
-            "class": lock_class(_BESIDE) % 2**32,
+            "class": lock_class(_EXTRA_CONNECTIONS) % 2**32,
             "sessions": [number % 2**31 for number in session_ids],
         },
     ).all()

@@ -326,7 +326,7 @@ def test_what_cannot_be_repeated_is_unknown_when_it_broke_and_is_not_sent_again(
         world.send(transport=transport)
     assert world.states() == [
         ("sent", None),
-        ("unknown", "Whether it was taken is not known: ConnectionResetError."),
+        ("unknown", "It is unknown whether it was taken: ConnectionResetError."),
         ("queued", None),
         ("queued", None),
     ]

@@ -29,7 +29,7 @@ def store(
     }
     if not digests:
         return {}
-    # In one order for everybody, so that two who write the same do not wait for each other.
+    # In one order for all writers, so that two that write the same do not wait for each other.
     rows = {digests[key]: content for key, (_, content) in wanted.items()}
     connection.execute(
         pg.insert(contents).on_conflict_do_nothing(),

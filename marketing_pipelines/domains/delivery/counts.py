@@ -12,8 +12,8 @@ class Audience:
     """The messages of one channel; each is counted once.
 
     Attributes:
-        skipped: Those that were not to be sent.
-        remaining: Those that have not ended, or of which it is not known.
+        skipped: Suppressed messages.
+        remaining: Messages that have not ended, or whose end is unknown.
     """
 
     sent: int

@@ -1,7 +1,7 @@
 """Messages that may be sent now, and the instant at which the next ones may.
 
-The messages of a program that is paused, or not active yet, wait where they are: nobody claims
-them. Those of one that was cancelled are claimed, to be ended.
+The messages of a program that is paused, or not active yet, stay unclaimed. Messages of a cancelled
+program are claimed, to be ended.
 """
 
 import datetime as dt

@@ -32,14 +32,14 @@ INCIDENT = "line"
 
 @dataclass(frozen=True)
 class LineAdmission:
-    """The answer to the question whether messages may go over a line.
+    """The admission of messages to a line.
 
     Attributes:
         limit: Most messages to claim; 0: none may go.
         again_at: When to ask again; None: at once.
-        has_faults: Whether a success ends a row of faults.
-        is_trial: Whether it is the one try after a time in which the breaker was open.
-        has_ceiling: Whether the server asked for fewer messages a short time ago.
+        has_faults: True if a success ends a row of faults.
+        is_trial: True for the single try after the breaker was open.
+        has_ceiling: True if the server asked for fewer messages a short time ago.
     """
 
     limit: int

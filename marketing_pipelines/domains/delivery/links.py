@@ -15,7 +15,7 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings
 
-# Where `api` listens by default: good for a first try on one machine.
+# Default address of `api`, for a first try on one machine.
 OWN_MACHINE = "http://127.0.0.1:8000"
 Purpose = Literal["unsubscribe", "preferences", "view", "confirm", "open", "click"]
 OfMessage = Literal["unsubscribe", "preferences", "view", "open"]

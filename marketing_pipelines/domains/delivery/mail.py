@@ -28,7 +28,7 @@ class Written:
 
     Attributes:
         sender: Envelope sender, where bounces go.
-        needs_utf8: Whether only a server with SMTPUTF8 can take it.
+        needs_utf8: True if only a server with SMTPUTF8 can take it.
         data: The mail, lines ended by CR LF.
     """
 

@@ -45,7 +45,7 @@ class Rendered:
         organization: Name of the organization that sends it.
         recipient: E-mail address, phone number, push token or URL.
         name: Name of the contact; empty where it is not known.
-        content: What the step says, by its own keys, filled in.
+        content: Content of the step, by its own keys, filled in.
         sender: Sender of a mail; None: the organization has no domain to send from.
         unsubscribe_url: Page on which the contact leaves; None: the message has none.
     """
@@ -78,7 +78,7 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
 
     Args:
         content: A step's object, as `lifecycle.steps` describes it.
-        fields: What is known of the contact; a field that is not there is empty.
+        fields: Fields of the contact; a missing one is empty.
 
     Raises:
         MessageError: a template cannot be filled in; it says which and why.

@@ -1,8 +1,8 @@
 """Sending what is due, a batch at a time: claim, look, fill in, send, settle.
 
-A message that does not go out ends with its reason and stops no other. Where the transport is
-repeatable a killed worker's messages go to the next one when the lease ends; where it is not, each
-is noted as `sending` before it is sent, and one whose worker died then is `unknown`.
+A message that does not go out ends with its reason and stops no other. With a repeatable transport,
+a killed worker's messages go to the next worker when the lease ends. With any other, each message
+is stored as `sending` before it is sent, and becomes `unknown` if its worker dies then.
 """
 
 import datetime as dt
@@ -50,11 +50,11 @@ class SendingReport:
 
     Attributes:
         claimed: Messages in it; none: nothing is due.
-        deferred: Those that are tried again later, since their recipient was refused for now or
-            their attempt failed.
-        returned: Those queued again, since their program was paused after the claim, the worker
+        deferred: Messages to retry later, since their recipient was refused for now or their
+            attempt failed.
+        returned: Messages queued again, since their program was paused after the claim, the worker
             stops, or the line does not work.
-        lost: Those whose lease ran out meanwhile: another sends them.
+        lost: Messages whose lease ran out: another worker sends them.
         fault: Sentence about the line; None: it works.
         again_at: When the line takes messages again; None: now.
     """
@@ -85,14 +85,14 @@ def send_batch(
 
     Args:
         begin: Opens a transaction; the messages go out between two.
-        clock: Tells the time of sending; it goes on while a batch is sent.
+        clock: Returns the time of sending, which passes while a batch is sent.
         limit: Most messages to take.
-        should_return: Asked before each message; once true, the rest is queued again and its
+        should_return: Called before each message; once true, the rest is queued again and its
             attempt does not count.
 
     Raises:
-        Exception: what the transport raised for a reason of its own. What went out before is
-            settled, the rest is due again and its attempt does not count.
+        Exception: an unexpected error of the transport. Sent messages are settled, the rest is due
+            again and its attempt does not count.
     """
     now = clock()
     with begin() as connection:
@@ -135,10 +135,10 @@ def _orders(connection: sa.Connection, ids: list[int], now: dt.datetime) -> Mapp
 
 
 class _Batch:
-    """The messages of one claim and how they end.
+    """The messages of one claim and their ends.
 
     Attributes:
-        ends: What is to be settled, by message.
+        ends: Ends to settle, by message.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class _Batch:
             raise
         except Exception as error:
             if not self._transport.repeatable:
-                reason = f"Whether it was taken is not known: {type(error).__name__}."
+                reason = f"It is unknown whether it was taken: {type(error).__name__}."
                 self.end(settling.ended(message, intents.UNKNOWN, reason))
             raise
 

@@ -1,4 +1,4 @@
-"""Ends of messages: what a worker found out, and the one statement that writes it down.
+"""Ends of messages, and the one statement that writes them.
 
 The statement writes the activity events `message:{id}:sent` and `message:{id}:bounced` together
 with the state, so that neither exists without the other. Only the holder of the latest claim
@@ -31,7 +31,7 @@ class End:
 
     Attributes:
         bounce: Kind of the bounce; None: it did not bounce.
-        will_be_tried: Whether it was tried and waits for another try.
+        will_be_tried: True if it was tried and waits for another try.
     """
 
     id: int

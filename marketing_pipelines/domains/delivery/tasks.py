@@ -21,7 +21,7 @@ from marketing_pipelines.settings import get_settings
 
 SECONDS_PER_ROUND = 3.0
 _logger = logging.getLogger(__name__)
-# While a task waits for its next attempt nobody rings: the channel is left alone that long.
+# While a task waits for its next attempt, workers of the channel are not notified.
 RETRY = Retry.listed(2, 4, 8, 60, 300)
 SEND_EMAIL = declare(Queue("send-email", concurrency=5, retry=RETRY))
 SEND_SMS = declare(Queue("send-sms", concurrency=3, retry=RETRY))

@@ -1,7 +1,7 @@
-"""Templates of messages: what they may use, and bounds on the work and the text of one message.
+"""Templates of messages: the allowed syntax, and bounds on the work and text of one message.
 
 Jinja2 parses and runs them. Operations whose result can outgrow their operands are refused when a
-template is read; the rest is bounded while a message is filled in, by counts and not by a clock, so
+template is read; the rest is bounded while a message is filled in, by counts and not by time, so
 that the same message ends the same way every time.
 """
 
@@ -24,7 +24,7 @@ FILTERS = (
 MAX_NESTING = 30
 MAX_TOKENS = 20_000
 MAX_CHARACTERS = 1_000_000
-# Characters that the operations of one message may look at: about a second.
+# Characters that the operations of one message may read: about a second.
 MAX_WORK = 5_000_000
 MAX_DIGITS = 20
 # No calls, assignments or products: their results can be of any size.

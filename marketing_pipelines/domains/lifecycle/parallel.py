@@ -59,7 +59,7 @@ def _stop_all(workers: Sequence[BatchWorker], running: Sequence["Future[None]"])
     cancel."""
     requests = 0
     while not all(one.done() for one in running):
-        # Another signal asks for what is being done.
+        # Another signal asks for the same.
         with contextlib.suppress(BaseException):
             requests += 1
             for worker, one in zip(workers, running, strict=False):

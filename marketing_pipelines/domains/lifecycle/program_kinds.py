@@ -20,8 +20,8 @@ class ProgramKind:
         moved_by: Asset key of the job whose passes move its contacts.
         exits_unreachable: True if a contact that cannot be written to leaves the program; otherwise
             it passes the steps that send.
-        has_own_events: Whether events name its programs as their source, and are counted by
-            program and day.
+        has_own_events: True if events name its programs as their source, and are counted by program
+            and day.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""Webhooks of providers: signatures, the reading of their events, and what these change.
+"""Webhooks of providers: signatures, the reading of their events, and their effects.
 
-A module for each provider checks its signature and reads its elements; `verdicts` says what an
-element means, as data; `recording` finds messages and writes everything down in one transaction.
+A module for each provider checks its signature and reads its elements; `verdicts` has the meaning
+of each element, as data; `recording` finds messages and writes everything down in one transaction.
 """

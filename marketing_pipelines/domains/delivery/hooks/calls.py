@@ -37,7 +37,7 @@ class HookCall:
     Attributes:
         url: Its address as the provider knows it, with the query; None: it is not known.
         headers: By names in small letters.
-        transport: HTTP transport for what the provider keeps elsewhere; None: the usual one.
+        transport: HTTP transport for further requests to the provider; None: the usual one.
     """
 
     received_at: dt.datetime

@@ -23,13 +23,13 @@ class HookEvent:
         verdict: Its meaning.
         message_id: Our number, from the header that the provider gives back.
         header_message_id: Our number, from `Message-ID`.
-        occurred_at: None where the provider does not say, or unreadably.
-        own_id: Id that the provider gives the event; None: one is made of what it says.
+        occurred_at: None if the provider gives no readable one.
+        own_id: Id that the provider gives the event; None: one is made of its contents.
         token: Token of the call that counts once.
-        category: Name of the category that was left or joined; empty: that of the message.
+        category: Name of the category that was left or joined; empty: the message's own.
         message_key: Idempotency key of the message, where the provider names it.
         organization: External id of the organization, where the provider names it.
-        is_of_list: Whether it speaks of a list of the provider's and not of a message.
+        is_of_list: True if it is about a list of the provider's and not about a message.
     """
 
     provider: str

@@ -32,7 +32,7 @@ PROVIDERS: Mapping[str, Callable[[HookCall, Settings], list[HookEvent]]] = {
 
 
 def receive(engine: sa.Engine, provider: str, call: HookCall, settings: Settings) -> int:
-    """Stores what a call tells and does what follows from it; returns how many events are new.
+    """Stores the events of a call with their effects; returns the number of new ones.
 
     Raises:
         ForgedCallError: it is not from the provider.

@@ -89,7 +89,7 @@ def _events(notification: Mapping[str, Any]) -> Iterator[HookEvent]:
 
 
 def _recipients(kind: str, told: Any, about: Any) -> Iterator[tuple[str | None, str | None]]:
-    """Each recipient, with what its server said."""
+    """Each recipient, with its server's answer."""
     name, field = _RECIPIENTS.get(kind, ("destination", None))
     found = (about if kind in _RECIPIENTS else told.get("mail")) or {}
     listed = found.get(name) if isinstance(found, dict) else None

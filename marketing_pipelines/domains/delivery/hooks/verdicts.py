@@ -28,7 +28,7 @@ class HookVerdict:
     Attributes:
         bounce_type: hard or soft, of a bounce.
         suppression: Reason of the suppression that a provider's own list amounts to.
-        has_category: Whether it speaks of a group or category and not of the channel.
+        has_category: True if it is about a group or category and not about the channel.
         reason: Reason of a failure, where it is a word of ours.
     """
 

@@ -1,5 +1,5 @@
--- Writes how messages of one batch ended, and the activity events of those that were handed over;
--- returns the ids of those that were still the worker's.
+-- Writes the ends of the messages of one batch, and the activity events of the ones handed over;
+-- returns the ids of messages that were still the worker's.
 with ends as materialized (
     select *
     from jsonb_to_recordset(cast(:ends as jsonb)) as ends (

@@ -1,6 +1,6 @@
 -- For each message of a batch: its content, its contact, and the reason not to send it, if any.
--- A column of the contact goes before an attribute of the same name. A webhook goes to a system, so
--- that only what forbids webhooks forbids it.
+-- A column of the contact takes precedence over an attribute of the same name. A webhook goes to a
+-- system, so only a suppression of webhooks stops it.
 select
     message.id,
     message.program_kind,

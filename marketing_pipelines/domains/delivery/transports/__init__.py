@@ -1,5 +1,5 @@
-"""Transports: each hands one message to one server and says how it ended.
+"""Transports: each hands one message to one server and returns the outcome.
 
-A transport knows nothing of the database. What a server answers becomes one of the outcomes of
-`outcomes.py`; `sending` writes down what each of them means for the message and for its line.
+A transport knows nothing of the database. A server's answer becomes one of the outcomes of
+`outcomes.py`; `sending` applies each of them to the message and its line.
 """

@@ -22,21 +22,21 @@ class Outbox:
         self._folder = folder
 
     def send(self, message: Rendered) -> None:
-        """Writes the file beside its place and moves it there in one step.
+        """Writes the file next to its place and moves it there in one step.
 
         Raises:
             MessageError: the message cannot be written as its channel asks.
         """
-        # What cannot be written is the message's own fault; what goes wrong below is not.
+        # An error here is the message's own fault; an error below is not.
         with writing():
             suffix, data = _written(message)
         day = self._folder / message.channel / f"{message.queued_at:%Y-%m-%d}"
         # A worker killed here leaves it; no other gets in its way.
-        beside = self._folder / ".writing" / uuid.uuid4().hex
+        new = self._folder / ".writing" / uuid.uuid4().hex
         day.mkdir(parents=True, exist_ok=True)
-        beside.parent.mkdir(exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(day / f"{message.id}.{suffix}")
+        new.parent.mkdir(exist_ok=True)
+        new.write_bytes(data)
+        new.replace(day / f"{message.id}.{suffix}")
 
 
 def _written(message: Rendered) -> tuple[str, bytes]:

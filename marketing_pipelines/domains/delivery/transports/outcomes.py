@@ -13,7 +13,7 @@ class LineError(RetryableError):
     """The line does not work: no message of it can go now, and no attempt is used.
 
     Attributes:
-        is_slow_down: Whether the server asks for fewer messages.
+        is_slow_down: True if the server asks for fewer messages.
         quiet_for: The time for which the server asks for none; None: it names none.
     """
 
@@ -49,8 +49,8 @@ class Transport(Protocol):
     """Takes the messages of a channel.
 
     Attributes:
-        repeatable: Whether taking a message a second time changes nothing. Where it is not, a
-            message whose worker died while it was sent ends as `unknown`.
+        repeatable: True if sending a message a second time changes nothing. Otherwise a message
+            whose worker died while it was sent ends as `unknown`.
         line: The server behind it, by which faults are counted; None: there is none.
     """
 

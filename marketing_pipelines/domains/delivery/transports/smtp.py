@@ -35,7 +35,7 @@ class SmtpTransport:
 
     A connection is used for the mails of one thread until it fails. A server may close it between
     two mails, with 421 or without a word, as many do after a number of them: the mail then goes
-    over a new connection, and only what that one answers is a fault of the line.
+    over a new connection, and only an error of that one is a fault of the line.
     """
 
     repeatable = False

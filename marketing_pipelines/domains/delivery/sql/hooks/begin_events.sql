@@ -1,4 +1,4 @@
--- Notes that events take effect, those whose message has settled; returns their numbers.
+-- Stores that events take effect, if their message has settled; returns their numbers.
 update delivery.message_events as event
 set applied_at = :now
 from delivery.messages as message

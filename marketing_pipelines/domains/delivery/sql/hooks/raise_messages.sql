@@ -1,5 +1,5 @@
 -- Raises messages to the highest state that their events show, never lowers one; returns the
--- numbers of those of which nobody had known whether they were sent.
+-- numbers of messages whose sending had been unknown.
 with shown as (
     select distinct on (event.message_id)
            event.message_id, target.state, event.reason,

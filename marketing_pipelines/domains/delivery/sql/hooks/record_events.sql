@@ -1,4 +1,4 @@
--- Stores the events that are not stored yet; returns their numbers. Those that change nothing are
+-- Stores the events that are not stored yet; returns their numbers. Events without an effect are
 -- done at once.
 insert into delivery.message_events (provider, provider_event_id, token, type, recipient, reason,
                                      occurred_at, received_at, applied_at, reading, payload)

@@ -1,4 +1,4 @@
--- Writes what happened into the activity of contacts: deliveries, bounces, complaints and ways out
+-- Writes the events into the activity of contacts: deliveries, bounces, complaints and ways out
 -- once a message, opens and clicks once an event.
 with told as (
     select event.id, event.provider, event.type, event.reason, event.reading,
