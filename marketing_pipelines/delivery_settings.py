@@ -17,6 +17,18 @@ class DeliverySettings(BaseSettings):
         "`provider=` `sendgrid`, `mailgun`, `postmark`, `ses`, `mandrill` or `none` where the "
         "host's name does not tell. Unset: mails are files in development and wait elsewhere.",
     )
+    sms_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Service of text messages: `twilio+https://SID:TOKEN@api.twilio.com?from=%2B49…`"
+        ", or `from=MG…` of a messaging service. Unset: as for mail.",
+    )
+    push_url: str | None = Field(
+        default=None,
+        description="Service of push notifications: "
+        "`fcm+https://fcm.googleapis.com/v1/projects/P?credentials=FILE` with the key file of a "
+        "service account. Unset: as for mail.",
+    )
     delivery_allow: str | None = Field(
         default=None,
         description="Addresses that get messages in staging: patterns, comma separated, as "

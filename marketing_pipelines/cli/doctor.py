@@ -1,6 +1,7 @@
 """`doctor`: every store, setting and version, one line each."""
 
 import datetime as dt
+import functools
 import importlib.metadata
 import sys
 import tempfile
@@ -81,6 +82,13 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "definitions", check_definitions
     yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
+    # The clients of the services are for the commands that use them.
+    from marketing_pipelines.cli.doctor_of_channels import CHANNELS, check_channel, check_redis
+
+    for channel in CHANNELS:
+        yield f"channel {channel}", functools.partial(check_channel, settings, channel)
+    if settings.redis_url is not None:
+        yield "redis", lambda: check_redis(str(settings.redis_url))
 
 
 def _sentence(error: Exception) -> str:

@@ -24,6 +24,18 @@ HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 FAILURES_ALLOWED = 5
 HEARTBEAT_WITHIN = dt.timedelta(minutes=5)
 SCHEDULER = "SCHEDULER"
+WAITED = dt.timedelta(hours=1)
+# The first message of each channel by its index: one look, however many wait.
+_WAITING = sa.text("""
+    select name
+    from unnest(cast(:channels as text[])) as unset (name)
+    where exists (
+        select from delivery.messages as message
+        where message.channel = unset.name and message.state = 'queued'
+            and coalesce(message.leased_until, message.due_at) < :before
+    )
+    order by name
+""")
 
 
 _RUNNING = (
@@ -83,8 +95,8 @@ def report(
     """The verdict at `now`.
 
     Unhealthy: the scheduler shows no sign of life, or files of a domain cannot be imported.
-    Degraded: more than five runs failed in 24 hours, a job is overdue, or a
-    schedule or sensor is stopped.
+    Degraded: more than five runs failed in 24 hours, a job is overdue, a schedule or sensor is
+    stopped, or messages have waited an hour for the setting of their channel.
 
     Args:
         instance: Dagster's storage; None where it does not answer.
@@ -104,7 +116,7 @@ def report(
     except Exception:  # whatever Dagster's storage raises while it does not answer
         heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)
-    worrying = _worrying(len(failed), overdue, stopped)
+    worrying = _worrying(len(failed), overdue, stopped) + _waiting(connection, now)
     return Health(
         status="unhealthy" if wrong else "degraded" if worrying else "healthy",
         running=running,
@@ -151,6 +163,28 @@ def _wrong(heartbeat: float | None) -> list[str]:
         for module, reason in registry.import_errors.items()
     ]
     return found
+
+
+def _waiting(connection: sa.Connection, now: dt.datetime) -> list[str]:
+    """The channels whose messages have waited an hour for a setting; in development none waits."""
+    settings = get_settings()
+    unset = {
+        channel: variable
+        for channel, variable, value in (
+            ("email", "MARKETING_SMTP_URL", settings.smtp_url),
+            ("sms", "MARKETING_SMS_URL", settings.sms_url),
+            ("push", "MARKETING_PUSH_URL", settings.push_url),
+        )
+        if value is None
+    }
+    if settings.env == "development" or not unset:
+        return []
+    values = {"channels": list(unset), "before": now - WAITED}
+    channels = connection.execute(_WAITING, values).scalars()
+    return [
+        f"Messages of the channel {channel} have waited for an hour: set {unset[channel]}."
+        for channel in channels
+    ]
 
 
 def _worrying(failed: int, overdue: Sequence[str], stopped: Sequence[str]) -> list[str]:

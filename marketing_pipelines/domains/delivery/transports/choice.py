@@ -8,12 +8,25 @@ import fnmatch
 from functools import cache
 
 from marketing_pipelines.domains.delivery.transports import smtp_server
+from marketing_pipelines.domains.delivery.transports.http_services import (
+    PushService,
+    SmsService,
+    is_loopback,
+    read_push,
+    read_sms,
+)
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
+from marketing_pipelines.domains.delivery.transports.push import PushTransport
+from marketing_pipelines.domains.delivery.transports.sms import SmsTransport
 from marketing_pipelines.domains.delivery.transports.smtp import SmtpTransport
 from marketing_pipelines.settings import Settings
 
-SETTINGS = {"email": "MARKETING_SMTP_URL"}
+SETTINGS = {
+    "email": "MARKETING_SMTP_URL",
+    "sms": "MARKETING_SMS_URL",
+    "push": "MARKETING_PUSH_URL",
+}
 
 
 def transport_of(settings: Settings, channel: str) -> Transport | None:
@@ -23,14 +36,36 @@ def transport_of(settings: Settings, channel: str) -> Transport | None:
         ConfigurationError: its setting cannot be used.
     """
     outbox = Outbox(settings.outbox_folder)
+    url = url_of(settings, channel)
     if channel not in SETTINGS:
         return outbox
-    if settings.smtp_url is None:
+    if url is None:
         return outbox if settings.env == "development" else None
-    server = smtp_server.read(settings.smtp_url)
-    if settings.env == "development" and not server.is_loopback:
+    transport = server_of(settings, channel, url)
+    if settings.env == "development" and not is_loopback(url):
         return outbox
-    return _smtp(server)
+    return transport
+
+
+def url_of(settings: Settings, channel: str) -> str | None:
+    """The setting of a channel; None: it is not set, or the channel has none."""
+    urls = {"email": settings.smtp_url, "sms": settings.sms_url, "push": settings.push_url}
+    return urls.get(channel)
+
+
+def server_of(
+    settings: Settings, channel: str, url: str
+) -> SmtpTransport | SmsTransport | PushTransport:
+    """The transport to the server of a channel, whatever the environment.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    if channel == "email":
+        return _smtp(smtp_server.read(url))
+    if channel == "sms":
+        return _sms(read_sms(url), settings.public_url)
+    return _push(read_push(url))
 
 
 def may_reach(settings: Settings, channel: str, address: str) -> bool:
@@ -45,3 +80,13 @@ def may_reach(settings: Settings, channel: str, address: str) -> bool:
 def _smtp(server: smtp_server.SmtpServer) -> SmtpTransport:
     """One transport for all threads of the process, so that their connections last."""
     return SmtpTransport(server)
+
+
+@cache
+def _sms(service: SmsService, public_url: str | None) -> SmsTransport:
+    return SmsTransport(service, public_url)
+
+
+@cache
+def _push(service: PushService) -> PushTransport:
+    return PushTransport(service)

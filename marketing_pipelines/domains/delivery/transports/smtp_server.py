@@ -16,7 +16,6 @@ _HOSTS = {
 }
 _EXAMPLE = "smtp://user:password@host:587"
 _PORTS = {"smtp": 587, "smtps": 465}
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,6 @@ class SmtpServer:
         """The name under which faults are counted; it holds no credential."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"smtp://{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Returns true if mails stay on this machine."""
-        return self.host in LOOPBACK
 
 
 def read(url: str) -> SmtpServer:

@@ -1,0 +1,89 @@
+"""The lines of `doctor` about the servers that take messages."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+from marketing_pipelines.cli.session import connected
+from marketing_pipelines.domains.delivery import lines
+from marketing_pipelines.domains.delivery.tables import sending_domains
+from marketing_pipelines.domains.delivery.transports.choice import (
+    SETTINGS,
+    server_of,
+    transport_of,
+    url_of,
+)
+from marketing_pipelines.domains.delivery.transports.outbox import Outbox
+from marketing_pipelines.domains.delivery.transports.outcomes import LineError
+from marketing_pipelines.domains.delivery.warmup_mirror import Mirror
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import Settings
+
+CHANNELS = tuple(SETTINGS)
+
+
+def check_channel(settings: Settings, channel: str) -> str:
+    """Connects to the server of a channel and logs in; no message is sent.
+
+    Raises:
+        ConfigurationError: its messages cannot go out; the sentence says why.
+    """
+    name, url = SETTINGS[channel], url_of(settings, channel)
+    if url is None:
+        if settings.env == "development":
+            return f"{name} is not set: messages are files in {settings.outbox_folder}"
+        raise ConfigurationError(
+            f"{name} is not set: messages of the channel {channel} wait for it."
+        )
+    transport = transport_of(settings, channel)
+    if isinstance(transport, Outbox):
+        return f"development sends to loopback only: messages are files in {settings.outbox_folder}"
+    server = server_of(settings, channel, url)
+    try:
+        answer = server.check()
+    except LineError as error:
+        raise ConfigurationError(f"{str(error).rstrip('.')}: check {name}.") from error
+    finally:
+        server.close()
+    problems = _problems(settings, channel, server.line)
+    if problems:
+        raise ConfigurationError(" ".join(problems))
+    return f"{server.line} answers ({answer})"
+
+
+def _problems(settings: Settings, channel: str, line: str) -> list[str]:
+    found = []
+    if settings.env == "staging" and not settings.delivery_allow:
+        found.append("MARKETING_DELIVERY_ALLOW is not set: in staging nobody gets messages.")
+    with connected() as (_, engine), engine.connect() as connection:
+        broken = lines.broken(connection, line)
+        if broken is not None:
+            until = broken.open_until.astimezone(dt.UTC)
+            found.append(
+                f"Its breaker is open until {until:%Y-%m-%d %H:%M} UTC: {broken.last_error}."
+            )
+        if channel == "email" and settings.env != "development":
+            domains = sa.select(sa.func.count()).select_from(sending_domains)
+            if not connection.scalar(domains):
+                found.append(
+                    "No organization has a sending domain: load one with `marketing-pipelines "
+                    "load sending_domains FILE`."
+                )
+    return found
+
+
+def check_redis(url: str) -> str:
+    """The version of the server that gets copies of counts.
+
+    Raises:
+        ConfigurationError: it does not answer.
+    """
+    import redis
+
+    try:
+        return f"version {Mirror(url).check()} gets the counts of domains under warm-up"
+    except redis.RedisError as error:
+        raise ConfigurationError(
+            f"The server of MARKETING_REDIS_URL does not answer ({error}): nothing here needs it, "
+            "but other services may."
+        ) from error
