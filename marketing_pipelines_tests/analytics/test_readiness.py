@@ -2,18 +2,24 @@
 
 import datetime as dt
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
 from marketing_pipelines.domains.analytics.manifest import missing_hours
+from marketing_pipelines.domains.analytics.publishing import export_hours
 from marketing_pipelines.failures import UpstreamNotReadyError
 from marketing_pipelines.freshness import stale_partitions
+from marketing_pipelines.freshness.partitions import window_at
 from marketing_pipelines.freshness.writer_barrier import require_over
 from marketing_pipelines.running import RunFailedError
 from marketing_pipelines.runs.tags import ONLY_MARKED_TAG
+from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation, instant
+from marketing_pipelines_tests.probe import run_probe
 
 
 def test_hours_that_were_never_exported_are_missing(installation: Installation) -> None:
@@ -50,6 +56,28 @@ def test_an_hour_that_is_not_over_by_the_servers_clock_is_not_exported(
         require_over(connection, now + dt.timedelta(seconds=60))
         with pytest.raises(UpstreamNotReadyError, match=r"By PostgreSQL's clock .* s ahead"):
             require_over(connection, now + dt.timedelta(minutes=10))
+
+
+def test_an_export_of_an_hour_that_is_not_over_is_refused_before_it_writes(
+    installation: Installation, tmp_path: Path
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    installation.load_events(tmp_path, [{"event_id": "1", "occurred_at": now.isoformat()}])
+    lake = Lake(installation.settings.effective_lake_url)
+    refused: list[str] = []
+
+    def body(tick: Tick) -> None:
+        # Dagster by its own clock, which is ahead, takes the hour for over.
+        tick.windows = [window_at("hour", now + dt.timedelta(minutes=10), ZoneInfo("UTC"))]
+        with pytest.raises(UpstreamNotReadyError) as refusal:
+            export_hours(tick, lake)
+        refused.append(str(refusal.value))
+
+    run_probe(installation.engine, body)
+    [sentence] = refused
+    assert sentence.startswith("By PostgreSQL's clock")
+    assert lake.size() == 0
+    assert installation.rows("select * from analytics.lake_hours") == []
 
 
 def test_a_refused_day_follows_by_itself_when_its_hours_are_exported(

@@ -2,12 +2,17 @@
 
 import fcntl
 import ipaddress
+import signal
+import socket
 
 import pytest
 
+from marketing_pipelines.cli.supervision import mark, marked
 from marketing_pipelines.cli.up import address
 from marketing_pipelines_tests.cli.console import call, call_here, refusal_here
+from marketing_pipelines_tests.faults.running import sleeping
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.waiting import until
 
 
 def test_a_second_up_on_the_same_folder_is_refused(
@@ -18,6 +23,17 @@ def test_a_second_up_on_the_same_folder_is_refused(
         fcntl.flock(held, fcntl.LOCK_EX)
         sentence = refusal_here(capsys, "up", "--port", "65000")
     assert sentence.startswith(f"`up` keeps {folder} running already")
+
+
+def test_a_new_up_first_ends_what_a_killed_one_left(installation: Installation) -> None:
+    left_over = mark(installation.settings.data_dir, "an-up-that-was-killed")
+    with sleeping(left_over) as left, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        until(lambda: marked(installation.settings.data_dir), what="the process to start")
+        refused = call_here("up", "--port", str(port))
+        assert left.wait(30) == -signal.SIGTERM
+    assert refused.stdout == "up: 1 processes of an `up` that was killed are ended\n"
+    assert refused.stderr.startswith(f"marketing-pipelines: Port {port} on 127.0.0.1 cannot be")
 
 
 def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one(

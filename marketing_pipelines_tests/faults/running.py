@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -195,3 +196,18 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def sleeping(variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that does nothing until the block ends."""
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        env=os.environ | variables,
+    )
+    try:
+        yield sleeper
+    finally:
+        sleeper.kill()
+        sleeper.communicate()

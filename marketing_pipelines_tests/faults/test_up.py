@@ -1,11 +1,8 @@
 """`up` dies, loses a part, or is told to stop, while a run works."""
 
 import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from marketing_pipelines.cli.supervision import (
 )
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.embedded_server import is_alive
-from marketing_pipelines_tests.faults.running import Running
+from marketing_pipelines_tests.faults.running import Running, sleeping
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 from marketing_pipelines_tests.scale import soak_only
@@ -234,21 +231,6 @@ def test_the_guard_of_one_up_leaves_the_parts_of_the_next_alone(tmp_path: Path) 
         assert old.wait(30) == -signal.SIGTERM
         assert new.poll() is None
         assert [p.pid for p in end_marked(tmp_path)] == [new.pid]
-
-
-@contextlib.contextmanager
-def sleeping(variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that does nothing until the block ends."""
-    sleeper = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"],
-        stdin=subprocess.PIPE,
-        env=os.environ | variables,
-    )
-    try:
-        yield sleeper
-    finally:
-        sleeper.kill()
-        sleeper.communicate()
 
 
 def is_guard(process: psutil.Process) -> bool:

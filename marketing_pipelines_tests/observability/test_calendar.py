@@ -17,6 +17,7 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import make_new_run_id
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.freshness.schedules import schedules
@@ -122,17 +123,18 @@ def test_a_stopped_schedule_is_the_reason_of_a_missed_tick() -> None:
     )
 
 
+def repository(location: str | None) -> RemoteRepositoryOrigin:
+    """Our definitions in a code location."""
+    module = LoadableTargetOrigin(module_name="marketing_pipelines.definitions")
+    code_server = ManagedGrpcPythonEnvCodeLocationOrigin(module, location)
+    return RemoteRepositoryOrigin(code_server, "__repository__")
+
+
 def stop(
     instance: dg.DagsterInstance, name: str, location: str | None = "marketing_pipelines"
 ) -> None:
     """Stops a schedule as the UI does; without a name, Dagster names a location by its module."""
-    module = LoadableTargetOrigin(module_name="marketing_pipelines.definitions")
-    origin = RemoteInstigatorOrigin(
-        RemoteRepositoryOrigin(
-            ManagedGrpcPythonEnvCodeLocationOrigin(module, location), "__repository__"
-        ),
-        name,
-    )
+    origin = RemoteInstigatorOrigin(repository(location), name)
     state = InstigatorState(
         origin,
         InstigatorType.SCHEDULE,
@@ -209,4 +211,41 @@ def test_the_calendar_begins_with_the_installation_and_names_what_ran(
         (10, "2026-03-01-09:00", "ran"),
         (11, "2026-03-01-10:00", "not due"),
         (12, "2026-03-01-11:00", "not due"),
+    ]
+
+
+def test_the_calendar_asks_dagster_for_the_runs_in_its_queue(installation: Installation) -> None:
+    installation.execute("update ops.installation set started_at = '2026-03-01T08:30:00Z'")
+    job = "analytics__contact_activity_job"
+    first, last = (f"dagster/asset_partition_range_{end}" for end in ("start", "end"))
+    for status, tags in (
+        (dg.DagsterRunStatus.QUEUED, {"dagster/partition": "2026-03-01-08:00"}),
+        (dg.DagsterRunStatus.STARTING, {first: "2026-03-01-10:00", last: "2026-03-01-11:00"}),
+        (dg.DagsterRunStatus.FAILURE, {"dagster/partition": "2026-03-01-09:00"}),
+    ):
+        run = dg.DagsterRun(
+            job_name=job,
+            run_id=make_new_run_id(),
+            status=status,
+            tags=tags,
+            remote_job_origin=repository("marketing_pipelines").get_job_origin(job),
+        )
+        installation.instance.add_run(run)
+    [hours] = [schedule for schedule in schedules() if schedule.job == "analytics/contact_activity"]
+    with installation.engine.begin() as connection:
+        found = occurrences(
+            connection,
+            [hours],
+            since=TICK - 30 * HOUR,
+            until=NOW - 2 * HOUR,
+            now=NOW,
+            zone=ZoneInfo("UTC"),
+            standing=Standing.of(installation.instance),
+        )
+    assert [(o.partition, o.status) for o in found] == [
+        ("2026-03-01-08:00", "running"),
+        ("2026-03-01-09:00", "missed"),
+        ("2026-03-01-10:00", "running"),
+        ("2026-03-01-11:00", "running"),
+        ("2026-03-01-12:00", "missed"),
     ]
