@@ -82,12 +82,12 @@ def opened(source: InputFile) -> Iterator[tuple[BinaryIO, BinaryIO]]:
                 yield raw, raw
         except EOFError as error:
             raise BadInputError(
-                f"{source.path} is cut off: what was read before is loaded; "
+                f"{source.path} is cut off: the rows before the end are loaded; "
                 "load a complete copy of it again."
             ) from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise BadInputError(
-                f"{source.path} is damaged gzip ({error}): what was read before is loaded; "
+                f"{source.path} is damaged gzip ({error}): the rows before the error are loaded; "
                 "load an intact copy of it again."
             ) from error
 

@@ -95,7 +95,7 @@ class Writer:
                 if self._lost():
                     raise StoreUnavailableError(
                         "The connection to PostgreSQL broke during the load: load the file again, "
-                        "what is stored already is not stored twice."
+                        "rows that are stored already are not stored twice."
                     ) from error
                 if sql_state(error) not in _COLLISIONS or attempt == _ATTEMPTS:
                     raise

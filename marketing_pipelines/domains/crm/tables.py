@@ -57,7 +57,7 @@ users = sa.Table(
         sa.Boolean,
         nullable=False,
         server_default=sa.true(),
-        comment="Whether notifications go out as mail too",
+        comment="True if notifications go out as mail too",
     ),
     sa.Column("name", sa.Text, comment="Display name"),
     sa.Column(

@@ -18,7 +18,7 @@ from marketing_pipelines.runs import incidents
 
 BREAKER_FAILURES = 20
 OPEN_MINUTES = (5, 10, 20, 40, 60)
-# A try holds the line for as long as it may take; a worker that dies meanwhile frees it then.
+# A try holds the line for as long as it may take, also if its worker dies.
 TRIAL = dt.timedelta(minutes=2)
 SLOW_FOR = dt.timedelta(minutes=10)
 # A start may be late by this; later ones are taken anew.

@@ -32,7 +32,7 @@ comment on column crm.users.id is 'User number';
 comment on column crm.users.organization_id is 'Organization (tenant) that owns the row';
 comment on column crm.users.external_id is 'Id in the system the row comes from';
 comment on column crm.users.email is 'Address for notifications';
-comment on column crm.users.notify_by_mail is 'Whether notifications go out as mail too';
+comment on column crm.users.notify_by_mail is 'True if notifications go out as mail too';
 comment on column crm.users.name is 'Display name';
 comment on column crm.users.role is 'admin, manager or rep';
 comment on column crm.users.attributes is 'Columns of loaded files that have no column here';

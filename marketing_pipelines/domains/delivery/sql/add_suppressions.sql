@@ -1,4 +1,5 @@
--- Inserts the suppressions that a file adds; a trigger spreads those of contacts to their addresses.
+-- Inserts the suppressions that a file adds; a trigger spreads suppressions of contacts to their
+-- addresses.
 insert into delivery.suppressions (
     organization_id, contact_id, address, channel, reason, since, source
 )

@@ -1,6 +1,7 @@
 -- The first suppression that keeps a message from a contact and its address at an instant, if any.
--- Transactional messages go to a contact that unsubscribed; those to a user, who is no contact, obey
--- hard bounces only. A webhook goes to a system: only what forbids webhooks forbids it.
+-- Transactional messages go to a contact that unsubscribed; messages to a user, who is not a
+-- contact, obey hard bounces only. A webhook goes to a system: only a suppression of webhooks stops
+-- it.
 create or replace function delivery.suppression_for(
     organization bigint, contact bigint, channel text, address text, kind text, at timestamptz
 ) returns table (reason text, since timestamptz)
