@@ -88,6 +88,8 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         problems.append(f"case when {present} and not {known} then {reason} end")
     if column.type == "object":
         problems.append(f"json_problem({name})")
+    if column.type == "json":
+        problems.append(f"""json_problem('{{"value":' || {name} || '}}')""")
     return problems
 
 
@@ -113,7 +115,7 @@ def _is_set(column: Column, header: list[str] | None) -> str:
 
 def _json_value(column: Column) -> str:
     name = f'"{column.name}"'
-    if column.type == "object":
+    if column.is_json:
         return name
     if column.type == "integer":
         return f"try_cast({name} as bigint)::varchar"

@@ -19,6 +19,7 @@ _TYPES = {
     "instant": "timestamptz",
     "boolean": "boolean",
     "object": "jsonb",
+    "json": "jsonb",
 }
 
 ANALYZE_FROM = 10_000
@@ -181,7 +182,7 @@ class EntityStore:
     def _value(self, column: Column) -> str:
         if column.reference is not None:
             return f"by_{column.name}.id"
-        path = "->" if column.type == "object" else "->>"
+        path = "->" if column.is_json else "->>"
         value = f"nullif(loaded.fields -> '{column.name}', 'null')"
         if path == "->>":
             value = f"cast(loaded.fields ->> '{column.name}' as {_TYPES[column.type]})"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-ColumnType = Literal["text", "integer", "instant", "zone", "object", "boolean"]
+ColumnType = Literal["text", "integer", "instant", "zone", "object", "json", "boolean"]
 # The cells of a row of a file, by column.
 FileRow = Mapping[str, str | None]
 
@@ -62,6 +62,11 @@ class Column:
     def stored(self) -> str:
         """The table's column."""
         return self.column or self.name
+
+    @property
+    def is_json(self) -> bool:
+        """True if its cells hold JSON: an object, or any value in a column of type `json`."""
+        return self.type in ("object", "json")
 
 
 @dataclass(frozen=True)

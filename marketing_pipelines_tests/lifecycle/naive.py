@@ -78,13 +78,15 @@ class Step:
 
 @dataclass
 class Program:
-    """A program with its steps in their order."""
+    """A program with its steps in their order; exit and goal are types of events."""
 
     name: str
     kind: str
     steps: list[Step]
     status: str = "active"
     cancelled_at: dt.datetime | None = None
+    exit: str | None = None
+    goal: str | None = None
 
 
 @dataclass
@@ -138,6 +140,8 @@ class World:
     triggers: list[Trigger] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tasks: list[tuple[str, str, str, int]] = field(default_factory=list)
+    silenced: set[Message] = field(default_factory=set)
+    goals: set[tuple[str, str, int]] = field(default_factory=set)
 
     def start(self, tick: dt.datetime) -> None:
         """Lets in the contacts of events that happened before the tick."""
@@ -189,6 +193,7 @@ class World:
                 self._cancel(enrolment, tick)
             elif program.status == "active" and program.steps:
                 self._move(enrolment, tick)
+            self._note_late_goal(enrolment, tick)
 
     def _renew(self, enrolment: Enrolment, step: Step, tick: dt.datetime) -> None:
         """Derives again what it remembers of a step that is another now, or of another zone."""
@@ -221,6 +226,13 @@ class World:
             for reason in reasons:
                 self._end(enrolment, "exited", reason, tick)
                 return
+        for reason, event in (("goal", enrolment.program.goal), ("exit", enrolment.program.exit)):
+            if any(self._reached(enrolment, event, tick)):
+                self._end(enrolment, "exited", reason, tick)
+                self.silenced |= set(self._messages_of(enrolment))
+                if reason == "goal":
+                    self.goals.add(self._key(enrolment))
+                return
         if not enrolment.was_held and not self._is_due(enrolment, tick):
             return
         enrolment.was_held = False
@@ -233,6 +245,35 @@ class World:
                 enrolment.was_held = True
                 return
             self._perform(enrolment, step, tick)
+
+    def _reached(
+        self, enrolment: Enrolment, event: str | None, tick: dt.datetime
+    ) -> Iterator[Event]:
+        """Events of a type since it entered and before the tick, but for the one that let it in."""
+        for each in enrolment.contact.events:
+            is_within = enrolment.entered_at <= each.at < tick
+            if each.type == event and each != enrolment.let_in_by and is_within:
+                yield each
+
+    def _messages_of(self, enrolment: Enrolment) -> list[Message]:
+        program, contact, rotation = self._key(enrolment)
+        return [
+            each
+            for each in self.messages
+            if (each.program, each.contact, each.rotation) == (program, contact, rotation)
+        ]
+
+    def _key(self, enrolment: Enrolment) -> tuple[str, str, int]:
+        return (enrolment.program.name, enrolment.contact.name, enrolment.rotation)
+
+    def _note_late_goal(self, enrolment: Enrolment, tick: dt.datetime) -> None:
+        """A contact that went through reaches the goal up to 7 days after its last message."""
+        messages = self._messages_of(enrolment)
+        if enrolment.status == "completed" and messages:
+            latest = max(message.at for message in messages) + dt.timedelta(days=7)
+            events = self._reached(enrolment, enrolment.program.goal, tick)
+            if any(event.at < latest for event in events):
+                self.goals.add(self._key(enrolment))
 
     def _is_due(self, enrolment: Enrolment, tick: dt.datetime) -> bool:
         if enrolment.step is None:

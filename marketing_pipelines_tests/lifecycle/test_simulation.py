@@ -129,6 +129,8 @@ class Life:
 
     def _add_program(self, dice: Random, name: str, kind: str) -> None:
         program = Program(name, kind, [])
+        if dice.random() < 0.3:
+            program.exit, program.goal = dice.choice([None, *EVENTS]), dice.choice([None, *EVENTS])
         self.world.programs.append(program)
         for place in range(dice.randint(1, 7)):
             program.steps.append(self._step(dice, f"s{place}", program))
@@ -145,6 +147,13 @@ class Life:
         # Events let contacts in from the start of the program and of the trigger on.
         begins_at = self.now + dt.timedelta(minutes=dice.choice([-10_000, -60, 0, 60]))
         self.numbers[name] = self.stored.program(steps, kind=kind, name=name, started_at=begins_at)
+        if program.exit or program.goal:
+            self.stored.set_endings(
+                self.numbers[name],
+                kind=kind,
+                exit={"event": program.exit} if program.exit else None,
+                goal=[{"event": program.goal}] if program.goal else None,
+            )
         for step in program.steps:
             if not step.enabled:
                 self._store_step(program, step)
@@ -390,6 +399,8 @@ class Life:
         assert {row[:4]: row[4:] for row in rows} == results
         assert len(rows) == len(results)
         assert sorted(self._read(MESSAGES)) == sorted(self.world.messages)
+        assert sorted(self._read(SILENCED)) == sorted(self.world.silenced)
+        assert sorted(self._read(GOALS)) == sorted(self.world.goals)
         assert sorted(self._read(TASKS)) == sorted(self.world.tasks)
         assert sorted(self._read(CONTACTS)) == sorted(
             (each.name, each.attributes) for each in self.world.contacts
@@ -468,6 +479,13 @@ select program.external_id, step.external_id, contact.external_id, it.rotation, 
        it.queued_at
 from delivery.messages as it {_NAMED}
 join lifecycle.steps as step on step.id = it.step_id
+where it.organization_id = :organization
+"""
+SILENCED = MESSAGES.rstrip() + " and it.state = 'suppressed'"
+GOALS = f"""
+select program.external_id, contact.external_id, it.rotation
+from lifecycle.goals as goal
+join lifecycle.enrolments as it on it.id = goal.enrolment_id {_NAMED}
 where it.organization_id = :organization
 """
 TASKS = """

@@ -319,6 +319,15 @@ class ProgramWorld:
             **columns,
         )
 
+    def set_endings(self, program: int, *, kind: str = "campaign", **columns: Any) -> None:
+        """Gives a program an exit or a goal, each an object or a list."""
+        for name, value in columns.items():
+            self.execute(
+                f"update {TABLES[kind]} set {name} = cast(:value as jsonb) where id = :program",
+                value=json.dumps(value) if value is not None else None,
+                program=program,
+            )
+
     def set_status(self, program: int, status: str, *, kind: str = "campaign") -> None:
         """Pauses, resumes or cancels a program."""
         self.execute(

@@ -2,6 +2,7 @@
 
 from marketing_pipelines.domains.campaigns.tables import CAMPAIGN, SEQUENCE, campaigns, sequences
 from marketing_pipelines.domains.lifecycle.load import (
+    ending_file_columns,
     enrolment_files,
     program_files,
     status_instant,
@@ -41,6 +42,7 @@ KINDS = (
             status_instant("completed_at"),
             status_instant("cancelled_at"),
             Column("audience", choices=("closed", "open"), empty="'closed'"),
+            *ending_file_columns(),
             CREATED_AT,
         ),
     ),

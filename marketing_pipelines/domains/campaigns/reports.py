@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.campaigns import split_results
+from marketing_pipelines.domains.campaigns.split_results import SplitResults, WayResults
 from marketing_pipelines.domains.delivery.tables import STATES
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.freshness.partitions import midnight, windows_between
@@ -58,6 +60,10 @@ class StepLine:
         return self.type in ("branch", "wait_for")
 
     @property
+    def parts_ways(self) -> bool:
+        return self.is_fork or self.type == "split"
+
+    @property
     def arrived(self) -> int:
         """Contacts who came there."""
         return self.outcomes.total() + self.standing
@@ -94,6 +100,7 @@ class CampaignReport:
         at_entrance: Contacts who have not come to the first step.
         days: The days from the first on which anything happened.
         messages: Messages by channel and state.
+        splits: Its splits with their ways.
     """
 
     row: Any
@@ -101,6 +108,7 @@ class CampaignReport:
     at_entrance: int = 0
     days: list[Day] = field(default_factory=list)
     messages: dict[str, Counter[str]] = field(default_factory=dict)
+    splits: list[SplitResults] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -171,11 +179,21 @@ def read(connection: sa.Connection, *, tick: dt.datetime, zone: ZoneInfo) -> lis
 def _read_steps(
     connection: sa.Connection, by_campaign: Mapping[int, CampaignReport], asked: Mapping[str, Any]
 ) -> None:
+    ways: dict[int, list[WayResults]] = {}
+    for row in connection.execute(read_sql("report_ways"), asked):
+        numbers = {name: getattr(row, name) for name in WayResults.__annotations__}
+        ways.setdefault(row.step_id, []).append(WayResults(**numbers))
     by_step: dict[int, StepLine] = {}
     for row in connection.execute(read_sql("report_steps"), asked):
         line = StepLine(row.name, row.type, row.enabled)
         by_step[row.id] = line
-        by_campaign[row.campaign_id].steps.append(line)
+        report = by_campaign[row.campaign_id]
+        report.steps.append(line)
+        if row.type == "split":
+            found = ways.get(row.id, [])
+            report.splits.append(
+                split_results.of_step(row.name, row.config, found, has_goal=report.row.has_goal)
+            )
     for row in connection.execute(read_sql("report_results"), asked):
         line = by_step[row.step_id]
         line.outcomes[row.outcome] += row.contacts
@@ -275,7 +293,12 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": "{:,}".format, "share": _share, "minute": _minute}
+    environment.filters |= {
+        "number": "{:,}".format,
+        "share": _share,
+        "minute": _minute,
+        "interval": split_results.share,
+    }
     return environment
 
 

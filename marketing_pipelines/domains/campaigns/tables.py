@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declare
-from marketing_pipelines.domains.lifecycle.programs import program_table
+from marketing_pipelines.domains.lifecycle.programs import ending_columns, program_table
 from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.tables import (
     identity,
@@ -43,6 +43,7 @@ campaigns = sa.Table(
         comment="closed = it completes when its last contact finishes; open = not while a trigger "
         "can enrol contacts",
     ),
+    *ending_columns(),
     json_object("attributes", "Columns of loaded files that have no column here"),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("organization_id", "external_id"),

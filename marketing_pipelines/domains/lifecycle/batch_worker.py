@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import notify
-from marketing_pipelines.domains.lifecycle import branching, plan
+from marketing_pipelines.domains.lifecycle import branching, endings, plan
 from marketing_pipelines.domains.lifecycle.pass_plan import Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
@@ -134,6 +134,8 @@ class BatchWorker:
     def _prepare(self, connection: sa.Connection) -> None:
         connection.execute(read_sql("create_workspace"))
         plan.write(connection, self.work.planned, self.work.contents, self.work.campaigns)
+        if self.work.endings:
+            endings.write(connection, self.work.endings)
 
     def _claim(self, connection: sa.Connection) -> int:
         """Locks the next contacts who are due."""
@@ -257,6 +259,8 @@ class BatchWorker:
         if self.work.kind.exits_unreachable and self._do(connection, "exit_suppressed").rowcount:
             moved.outcomes.update(self._advance(connection))
         for self._rounds in range(most_rounds):
+            if self.work.endings and self._end_due(connection):
+                moved.outcomes.update(self._advance(connection))
             types = sorted(self._do(connection, "due_types").scalars())
             if not types:
                 break
@@ -309,15 +313,41 @@ class BatchWorker:
         own = [branch for branch in plan.branches(self.work.planned) if branch[0].id in due]
         # Answers from before a savepoint was rolled back are kept: they may have taken long.
         asked = [branch for branch in own if branch[0].problem is None]
-        problems = branching.answer(
-            connection, asked, now=self.work.tick, reporting_zone=self.work.zone
-        )
-        # A rule that was ended because of it is not broken.
-        self._refuse_if_stopped()
+        problems = self._ask(connection, [branching.of_step(*branch) for branch in asked])
         for one, _ in asked:
             one.problem = one.problem or problems.get(one.id)
         self._block(connection, [one for one, _ in own if one.problem is not None])
         self._do(connection, "branch", type="branch")
+
+    def _end_due(self, connection: sa.Connection) -> int:
+        """Ends those in hand who are due and have reached the exit or the goal of their program."""
+        held = {
+            one.program.id
+            for one in self.work.planned
+            if one.type == plan.ENTRANCE and one.problem is not None
+        }
+        asked = [
+            one for one in self.work.endings if one.rule is not None and one.program.id not in held
+        ]
+        problems = self._ask(
+            connection, [branching.of_program(one.id, one.program, one.rule) for one in asked]
+        )
+        for one in asked:
+            if one.id in problems:
+                self._block_program(connection, one.program.id, f"{one.column}: {problems[one.id]}")
+        ended: int = self._do(connection, "end_due", kind=self.work.kind.name).rowcount
+        return ended
+
+    def _ask(
+        self, connection: sa.Connection, questions: Sequence[branching.Question]
+    ) -> dict[int, str]:
+        """Evaluates rules for those in hand; returns why some cannot be, by question."""
+        problems = branching.answer(
+            connection, questions, now=self.work.tick, reporting_zone=self.work.zone
+        )
+        # A rule that was ended because of it is not broken.
+        self._refuse_if_stopped()
+        return problems
 
     def _block(self, connection: sa.Connection, steps: Sequence[PlannedStep]) -> None:
         """Leaves contacts at the steps, because these cannot be done."""

@@ -1,4 +1,4 @@
-"""Branches: the claimed contacts that satisfy the rules of their steps.
+"""Rules of steps, exits and goals: the claimed contacts that satisfy them.
 
 Rules are evaluated as segments evaluate them, over copies of the rows of the claimed contacts: one
 statement for all rules of an organization.
@@ -6,13 +6,14 @@ statement for all rules of an organization.
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
-from marketing_pipelines.domains.lifecycle.programs import is_due, read_sql
+from marketing_pipelines.domains.lifecycle.programs import Program, is_due, read_sql
 from marketing_pipelines.domains.segments import segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.preview import (
@@ -29,30 +30,52 @@ RULES_AT_ONCE = 20
 _batch = sa.table(
     "batch",
     sa.column("contact_id", sa.BigInteger),
+    sa.column("program_id", sa.BigInteger),
     sa.column("step_id", sa.BigInteger),
 )
 
 
+@dataclass(frozen=True)
+class Question:
+    """A rule, and the contacts in hand about whom it is asked.
+
+    Attributes:
+        id: Its number among the questions of one call.
+        among: A condition on rows of the batch.
+    """
+
+    id: int
+    organization_id: int
+    rule: Any
+    among: sa.ColumnElement[bool]
+
+
+def of_step(one: PlannedStep, rule: Any) -> Question:
+    """Returns the question about the contacts at a step."""
+    return Question(one.id, one.program.organization_id, rule, _batch.c.step_id == one.id)
+
+
+def of_program(number: int, program: Program, rule: Any) -> Question:
+    """Returns the question about the contacts in a program."""
+    return Question(number, program.organization_id, rule, _batch.c.program_id == program.id)
+
+
 def answer(
     connection: sa.Connection,
-    branches: Sequence[tuple[PlannedStep, Any]],
+    questions: Sequence[Question],
     *,
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> dict[int, str]:
-    """Fills the temporary table `branch_answers` with step and contact of every rule that holds.
-
-    Args:
-        branches: The steps at which claimed contacts are due, with their rules.
+    """Fills the temporary table `branch_answers` with question and contact of rules that hold.
 
     Returns:
-        Why a step's rule cannot be evaluated, by step.
+        Why a rule cannot be evaluated, by question.
     """
     connection.execute(read_sql("create_branch_answers"))
     problems: dict[int, str] = {}
-    organizations = {one.program.organization_id for one, _ in branches}
-    for organization_id in sorted(organizations):
-        own = [b for b in branches if b[0].program.organization_id == organization_id]
+    for organization_id in sorted({one.organization_id for one in questions}):
+        own = [one for one in questions if one.organization_id == organization_id]
         problems |= _answer_for(connection, organization_id, own, now, reporting_zone)
     return problems
 
@@ -60,7 +83,7 @@ def answer(
 def _answer_for(
     connection: sa.Connection,
     organization_id: int,
-    branches: Sequence[tuple[PlannedStep, Any]],
+    questions: Sequence[Question],
     now: dt.datetime,
     reporting_zone: ZoneInfo,
 ) -> dict[int, str]:
@@ -76,49 +99,47 @@ def _answer_for(
             ),
         )
     except BadInputError as error:
-        return {one.id: str(error) for one, _ in branches}
+        return {one.id: str(error) for one in questions}
     due = sa.select(_batch.c.contact_id).where(
-        _batch.c.step_id.in_([one.id for one, _ in branches]),
+        sa.or_(*(one.among for one in questions)),
         sa.text(is_due("batch")).bindparams(tick=now),
     )
     create_temporary(connection, "looked_at", due.distinct())
-    staging.stage(connection, [rule for _, rule in branches], frame)
+    staging.stage(connection, [one.rule for one in questions], frame)
     problems: dict[int, str] = {}
-    for start in range(0, len(branches), RULES_AT_ONCE):
-        some = branches[start : start + RULES_AT_ONCE]
+    for start in range(0, len(questions), RULES_AT_ONCE):
+        some = questions[start : start + RULES_AT_ONCE]
         try:
             with connection.begin_nested(), statement_timeout(connection, patience):
                 _evaluate(connection, some, frame)
         except (RuleError, sa.exc.DBAPIError) as error:
             _refuse_lost(error)
             # One of them, or all of them take long: each by itself says which.
-            for branch in some:
+            for one in some:
                 try:
                     with connection.begin_nested(), statement_timeout(connection, patience):
-                        _evaluate(connection, [branch], frame)
+                        _evaluate(connection, [one], frame)
                 except (RuleError, sa.exc.DBAPIError) as own:
                     _refuse_lost(own)
-                    problems[branch[0].id] = _sentence(own)
+                    problems[one.id] = _sentence(own)
     return problems
 
 
-def _evaluate(
-    connection: sa.Connection, branches: Sequence[tuple[PlannedStep, Any]], frame: Frame
-) -> None:
-    for _, rule in branches:
-        require_patterns(connection, rule)
+def _evaluate(connection: sa.Connection, questions: Sequence[Question], frame: Frame) -> None:
+    for one in questions:
+        require_patterns(connection, one.rule)
     compiled = []
-    for one, rule in branches:
+    for one in questions:
         compiler = Compiler(frame, staging.STAGED)
-        holds = compiler.condition(rule)
+        holds = compiler.condition(one.rule)
         compiled.append(
             sa.select(sa.literal(one.id, sa.BigInteger), compiler.contact.c.id)
             .select_from(compiler.source)
             .where(holds)
         )
-    answers = sa.table("branch_answers", sa.column("step_id"), sa.column("contact_id"))
+    answers = sa.table("branch_answers", sa.column("question_id"), sa.column("contact_id"))
     connection.execute(
-        sa.insert(answers).from_select(["step_id", "contact_id"], sa.union_all(*compiled))
+        sa.insert(answers).from_select(["question_id", "contact_id"], sa.union_all(*compiled))
     )
 
 

@@ -1,8 +1,9 @@
 """Changes since the last pass that a pass looks at first.
 
 The columns that an enrolment derives from its step are renewed if the step was edited, a wait until
-a local time if the time zone changed. Contacts of cancelled programs leave, and contacts of
-sequences that unsubscribed or bounced, also while they wait.
+a local time if the time zone changed. Contacts of cancelled programs leave, contacts of sequences
+that unsubscribed or bounced, and contacts whose exit or goal is an event that arrived, also while
+they wait.
 """
 
 import contextlib
@@ -68,6 +69,19 @@ class Changes:
             with self.begin() as connection:
                 done = self._do(connection, "end_unreachable", after=last, size=self.page).one()
             last, changes = done.last, done.changes
+            total += done.ended
+        return total
+
+    def end_at_events(self) -> int:
+        """Ends enrolments whose exit or goal is an event that has arrived; returns how many."""
+        total, last, arrivals = 0, 0, self.page
+        while arrivals == self.page:
+            with self.begin() as connection:
+                self._do(connection, "mark_by_itself")
+                done = self._do(connection, "end_at_events", after=last, size=self.page).one()
+                if done.ended and self.kind.has_own_events:
+                    self._do(connection, "mark_days", instants=[self.tick])
+            last, arrivals = done.last, done.arrivals
             total += done.ended
         return total
 

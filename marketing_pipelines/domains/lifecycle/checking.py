@@ -2,11 +2,12 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle import endings, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declared
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
@@ -36,18 +37,47 @@ def problems_of(
         read_sql("unknown_segments"), {"steps": [one.id for one, _ in plan.branches(planned)]}
     )
     segments = {row.step_id: row.segment for row in found}
-    rules = _wrong_rules(connection, planned)
+    branches = plan.branches(planned)
+    rules = _wrong_rules(
+        connection, [(one.id, one.program.organization_id, "rule", rule) for one, rule in branches]
+    )
     for one in planned:
         reason = one.problem or _unknown(one, campaigns, segments) or rules.get(one.id)
         if reason is not None:
             yield f"{one.program}, {one}: {reason}"
+    yield from _of_endings(connection, kind, programs)
 
 
-def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> dict[int, str]:
-    """Faults of names in the rules of branches, by step."""
-    branches = plan.branches(planned)
+def _of_endings(
+    connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
+) -> Iterator[str]:
+    """Sentences on exits and goals that cannot be used."""
+    found, problems = endings.read(connection, kind, programs)
+    wrong = _wrong_rules(
+        connection,
+        [
+            (one.id, one.program.organization_id, one.column, one.rule)
+            for one in found
+            if one.rule is not None
+        ],
+    )
+    for program in programs:
+        own = [wrong[one.id] for one in found if one.program is program and one.id in wrong]
+        for reason in (problems.get(program.id), *own):
+            if reason is not None:
+                yield f"{program}, {reason}"
+
+
+def _wrong_rules(
+    connection: sa.Connection, asked: Sequence[tuple[int, int, str, Any]]
+) -> dict[int, str]:
+    """Faults of names in rules, by number.
+
+    Args:
+        asked: Number, organization, path and rule.
+    """
     wrong: dict[int, str] = {}
-    for organization_id in {one.program.organization_id for one, _ in branches}:
+    for organization_id in {organization for _, organization, _, _ in asked}:
         frame = segment_graph.frame(
             connection,
             organization_id,
@@ -55,12 +85,12 @@ def _wrong_rules(connection: sa.Connection, planned: Sequence[PlannedStep]) -> d
             now=_NOW,
             segments=segment_graph.Published(segment_graph.read(connection, organization_id)),
         )
-        for one, rule in branches:
-            if one.program.organization_id == organization_id:
+        for number, organization, path, rule in asked:
+            if organization == organization_id:
                 try:
-                    Compiler(frame).condition(rule, "rule")
+                    Compiler(frame).condition(rule, path)
                 except RuleError as error:
-                    wrong[one.id] = str(error)
+                    wrong[number] = str(error)
     return wrong
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import contents
-from marketing_pipelines.domains.lifecycle import plan
+from marketing_pipelines.domains.lifecycle import endings, plan
 from marketing_pipelines.domains.lifecycle.batch_worker import BatchWorker, ExtraConnection
 from marketing_pipelines.domains.lifecycle.changes import Changes
 from marketing_pipelines.domains.lifecycle.parallel import run_parallel
@@ -92,8 +92,10 @@ class StepPass:
         Raises:
             DBAPIError: the database is in the way; batches before it are done.
         """
-        self._take_up_changes()
+        changes = Changes(self.begin, self.kind, self.tick)
+        self._take_up(changes)
         self._wake()
+        self._count_ended(changes.end_at_events())
         with self.begin() as connection:
             programs = self._due_programs(connection)
             active = self._do(connection, "count_active", kind=self.kind.name).scalar_one()
@@ -108,16 +110,18 @@ class StepPass:
                 self._conclude(connection, programs, work.planned)
         return self.report
 
-    def _take_up_changes(self) -> None:
+    def _take_up(self, changes: Changes) -> None:
         """Takes up the changes since the last pass."""
-        changes = Changes(self.begin, self.kind, self.tick)
         changes.renew()
         left = changes.end_cancelled()
         if self.kind.exits_unreachable:
             left += changes.end_unreachable()
-        if left:
-            self.report.ended["exited"] += left
-            self.report.moved_on += left
+        self._count_ended(left)
+
+    def _count_ended(self, ended: int) -> None:
+        if ended:
+            self.report.ended["exited"] += ended
+            self.report.moved_on += ended
 
     def _wake(self) -> None:
         """Makes contacts due whose awaited event has arrived."""
@@ -137,6 +141,9 @@ class StepPass:
     def _plan(self, connection: sa.Connection, programs: Sequence[Program]) -> PassPlan:
         """Reads the steps once: a pass does them as they were when it began."""
         planned = plan.read(connection, self.kind, programs)
+        ends, problems = endings.read(connection, self.kind, programs)
+        for one in planned:
+            one.problem = one.problem or problems.get(one.program.id)
         wanted = {
             one.id: (one.program.organization_id, one.config)
             for one in planned
@@ -151,6 +158,7 @@ class StepPass:
             planned=planned,
             contents=contents.store(connection, wanted),
             campaigns=plan.named_campaigns(connection, planned),
+            endings=ends,
         )
 
     def _workers_needed(self, connection: sa.Connection, work: PassPlan) -> int:

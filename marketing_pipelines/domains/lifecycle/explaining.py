@@ -36,6 +36,8 @@ REASONS = {
     "exit step": "it came to an exit",
     "cancelled": "the program was cancelled",
     "time is out": "the time was out",
+    "goal": "it reached the goal of the program",
+    "exit": "the exit of the program applied to it",
 }
 
 

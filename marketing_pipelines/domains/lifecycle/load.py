@@ -1,7 +1,7 @@
 """The files of steps, and the common parts of the files of all kinds of program."""
 
 from marketing_pipelines.domains.crm.tables import contacts
-from marketing_pipelines.domains.lifecycle import steps, trigger_configs
+from marketing_pipelines.domains.lifecycle import endings, steps, trigger_configs
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import programs
@@ -15,6 +15,8 @@ from marketing_pipelines.stores.kinds import (
     Kind,
     Reference,
 )
+
+MAX_GOAL_DAYS = 3_650
 
 
 def status_instant(name: str) -> Column:
@@ -31,6 +33,15 @@ def status_instant(name: str) -> Column:
     )
 
 
+def ending_file_columns() -> tuple[Column, ...]:
+    """Returns the columns of the exit and the goal of a program."""
+    return (
+        Column("exit", "json", problem=lambda row: _ending_problem(row, "exit")),
+        Column("goal", "json", problem=lambda row: _ending_problem(row, "goal")),
+        Column("goal_days", "integer", empty="7", problem=_goal_days_problem),
+    )
+
+
 def program_files(kind: ProgramKind) -> Kind:
     """Returns the declaration of the file of programs of a kind."""
     return Kind(
@@ -44,6 +55,7 @@ def program_files(kind: ProgramKind) -> Kind:
             status_instant("started_at"),
             status_instant("paused_at"),
             status_instant("cancelled_at"),
+            *ending_file_columns(),
             CREATED_AT,
         ),
     )
@@ -108,6 +120,21 @@ def trigger_files(kind: ProgramKind, reference: Reference) -> Kind:
         ),
         attributes=False,
     )
+
+
+def _ending_problem(row: FileRow, column: str) -> str | None:
+    value = row.get(column)
+    return endings.problem_of(value) if value else None
+
+
+def _goal_days_problem(row: FileRow) -> str | None:
+    days = row.get("goal_days") or ""
+    return "is more than 3650 days, or not positive" if _is_out_of_range(days) else None
+
+
+def _is_out_of_range(days: str) -> bool:
+    # A cell that is no number is refused by the column's type.
+    return days.lstrip("+-").isdecimal() and not 1 <= int(days) <= MAX_GOAL_DAYS
 
 
 def _step_problem(row: FileRow) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from marketing_pipelines.domains.lifecycle.endings import Ending
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 
@@ -27,6 +28,7 @@ class PassPlan:
             their next batch.
         contents: Content of a step's messages, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.
+        endings: The conditions of the programs' exits and goals.
         quarantined: Contacts taken out lately, by program, for programs that lost any in this pass.
         guard: Held while they are counted.
     """
@@ -39,6 +41,7 @@ class PassPlan:
     planned: Sequence[PlannedStep]
     contents: Mapping[int, int]
     campaigns: Mapping[tuple[int, str], int]
+    endings: Sequence[Ending] = ()
     quarantined: dict[int, int] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 

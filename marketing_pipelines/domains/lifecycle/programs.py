@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -93,7 +94,7 @@ def read_sql(name: str) -> sa.TextClause:
     """Returns the statement in `sql/<name>.sql`, with `is_due(row)` replaced by the condition."""
     text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text()
     statement = sa.text(_IS_DUE.sub(lambda found: is_due(found[1]), text))
-    if name in ("fill_planned_steps", "renew_at_steps"):
+    if name in ("fill_planned_steps", "fill_planned_endings", "renew_at_steps"):
         return statement.bindparams(sa.bindparam("rows", type_=pg.JSONB))
     return statement
 
@@ -105,6 +106,25 @@ def is_due(row: str) -> str:
         row: The name, in the statement, of a row of `lifecycle.enrolments` or of the batch.
     """
     return f"({row}.status = 'active' and {row}.next_step_at <= :tick)"
+
+
+def ending_columns() -> list[sa.Column[Any]]:
+    """The conditions under which contacts leave a program before its last step."""
+    return [
+        sa.Column(
+            "exit",
+            pg.JSONB,
+            comment="A condition on which contacts leave, or a list of which one must hold",
+        ),
+        sa.Column("goal", pg.JSONB, comment="The same, of contacts that reached its goal"),
+        sa.Column(
+            "goal_days",
+            sa.Integer,
+            nullable=False,
+            server_default="7",
+            comment="Days after the last message in which an event still counts as its goal",
+        ),
+    ]
 
 
 def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
@@ -133,6 +153,7 @@ def program_table(name: str, *, schema: str, comment: str) -> sa.Table:
         instant("paused_at", "When it was last paused: by its file, else when its status changed"),
         instant("resumed_at", "When it was last activated after that; a trigger writes it"),
         instant("cancelled_at", "When it was cancelled: by its file, else when its status changed"),
+        *ending_columns(),
         json_object("attributes", "Columns of loaded files that have no column here"),
         instant(
             "created_at", "When the row came to be", nullable=False, server_default=sa.func.now()

@@ -108,7 +108,9 @@ def switch(
         has_changed,
         enrolled=connection.execute(read_sql("count_enrolled"), asked).scalar_one(),
         has_steps=bool(planned),
-        audience=connection.execute(read_sql("audience"), asked | {"channels": channels}).all(),
+        audience=connection.execute(
+            read_sql("audience"), asked | {"channels": channels, "now": now}
+        ).all(),
     )
 
 

@@ -213,6 +213,19 @@ step_results = sa.Table(
     comment="Results of steps: at most one per enrolment and step",
 )
 
+goals = sa.Table(
+    "goals",
+    metadata,
+    sa.Column(
+        "enrolment_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="Enrolment"
+    ),
+    instant("at", "When it was reached: the event, else the tick", nullable=False),
+    sa.Column("event_id", sa.Text, comment="Event that reached it; null = a rule or segment"),
+    info=owned(keep=FOR_EVER, person=Person(by="enrolment_id", erase="keep")),
+    schema="lifecycle",
+    comment="Enrolments that reached the goal of their program, each once",
+)
+
 triggers = sa.Table(
     "triggers",
     metadata,
@@ -258,7 +271,12 @@ triggers = sa.Table(
 awaited_events = sa.Table(
     "awaited_events",
     metadata,
-    sa.Column("purpose", sa.Text, primary_key=True, comment="wait (steps) or trigger"),
+    sa.Column(
+        "purpose",
+        sa.Text,
+        primary_key=True,
+        comment="wait (steps), trigger, or the kind of program whose exit or goal it is",
+    ),
     sa.Column(
         "organization_id",
         sa.BigInteger,
@@ -276,7 +294,12 @@ event_arrivals = sa.Table(
     "event_arrivals",
     metadata,
     identity("Row number"),
-    sa.Column("purpose", sa.Text, nullable=False, comment="wait (steps) or trigger"),
+    sa.Column(
+        "purpose",
+        sa.Text,
+        nullable=False,
+        comment="wait (steps), trigger, or the kind of program whose exit or goal it is",
+    ),
     sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
     sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact"),
     sa.Column("event_type", sa.Text, nullable=False, comment="Event type"),

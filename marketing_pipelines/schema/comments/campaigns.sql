@@ -11,6 +11,9 @@ comment on column campaigns.campaigns.resumed_at is 'When it was last activated 
 comment on column campaigns.campaigns.completed_at is 'When its last contact finished, or as its file says';
 comment on column campaigns.campaigns.cancelled_at is 'When it was cancelled: by its file, else when its status changed';
 comment on column campaigns.campaigns.audience is 'closed = it completes when its last contact finishes; open = not while a trigger can enrol contacts';
+comment on column campaigns.campaigns.exit is 'A condition on which contacts leave, or a list of which one must hold';
+comment on column campaigns.campaigns.goal is 'The same, of contacts that reached its goal';
+comment on column campaigns.campaigns.goal_days is 'Days after the last message in which an event still counts as its goal';
 comment on column campaigns.campaigns.attributes is 'Columns of loaded files that have no column here';
 comment on column campaigns.campaigns.created_at is 'When the row came to be';
 comment on table campaigns.sequences is 'Sequences of mails, entered by sales people';
@@ -23,5 +26,8 @@ comment on column campaigns.sequences.started_at is 'When it was activated: by i
 comment on column campaigns.sequences.paused_at is 'When it was last paused: by its file, else when its status changed';
 comment on column campaigns.sequences.resumed_at is 'When it was last activated after that; a trigger writes it';
 comment on column campaigns.sequences.cancelled_at is 'When it was cancelled: by its file, else when its status changed';
+comment on column campaigns.sequences.exit is 'A condition on which contacts leave, or a list of which one must hold';
+comment on column campaigns.sequences.goal is 'The same, of contacts that reached its goal';
+comment on column campaigns.sequences.goal_days is 'Days after the last message in which an event still counts as its goal';
 comment on column campaigns.sequences.attributes is 'Columns of loaded files that have no column here';
 comment on column campaigns.sequences.created_at is 'When the row came to be';

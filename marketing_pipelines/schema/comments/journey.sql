@@ -9,5 +9,8 @@ comment on column journey.journeys.started_at is 'When it was activated: by its 
 comment on column journey.journeys.paused_at is 'When it was last paused: by its file, else when its status changed';
 comment on column journey.journeys.resumed_at is 'When it was last activated after that; a trigger writes it';
 comment on column journey.journeys.cancelled_at is 'When it was cancelled: by its file, else when its status changed';
+comment on column journey.journeys.exit is 'A condition on which contacts leave, or a list of which one must hold';
+comment on column journey.journeys.goal is 'The same, of contacts that reached its goal';
+comment on column journey.journeys.goal_days is 'Days after the last message in which an event still counts as its goal';
 comment on column journey.journeys.attributes is 'Columns of loaded files that have no column here';
 comment on column journey.journeys.created_at is 'When the row came to be';

@@ -1,6 +1,7 @@
 grant usage on schema lifecycle to marketing_reader;
 grant select on
     lifecycle.enrolments,
+    lifecycle.goals,
     lifecycle.program_counts,
     lifecycle.programs,
     lifecycle.step_results

@@ -7,7 +7,7 @@ with counted as (
            ) as place
     from (
         select result.step_id, result.outcome,
-               case when result.outcome not in ('done', 'yes', 'no') then result.reason end as reason
+               case when result.outcome not in ('done', 'yes', 'no', 'way') then result.reason end as reason
         from lifecycle.step_results as result
         where result.at <= :tick
             and result.step_id in (

@@ -9,7 +9,8 @@ with happened as materialized (
 ),
 chosen as materialized (
     select campaign.id, campaign.organization_id, campaign.external_id, campaign.name,
-           campaign.status, campaign.started_at, campaign.paused_at, campaign.completed_at
+           campaign.status, campaign.started_at, campaign.paused_at, campaign.completed_at,
+           campaign.goal is not null as has_goal
     from campaigns.campaigns as campaign
     where campaign.id in (select campaign_id from happened)
         or (campaign.status in ('active', 'paused')
@@ -28,8 +29,10 @@ counted as (
     select program_id, count(*) as entered,
            count(*) filter (where ended and status = 'completed') as completed,
            count(*) filter (where ended and status in ('exited', 'canceled')) as exited,
-           count(*) filter (where ended and status = 'failed') as failed
+           count(*) filter (where ended and status = 'failed') as failed,
+           count(*) filter (where goal.at <= :tick) as goals
     from lifecycle.enrolments
+    left join lifecycle.goals as goal on goal.enrolment_id = enrolments.id
     cross join lateral (
         select coalesce(completed_at, exited_at, failed_at, entered_at) <= :tick as ended
     ) as by_then
@@ -45,7 +48,7 @@ select chosen.id, organization.external_id as organization,
        coalesce(entered, 0) as entered,
        coalesce(entered - completed - exited - failed, 0) as active,
        coalesce(completed, 0) as completed, coalesce(exited, 0) as exited,
-       coalesce(failed, 0) as failed
+       coalesce(failed, 0) as failed, coalesce(goals, 0) as goals, chosen.has_goal
 from chosen
 left join counted on counted.program_id = chosen.id
 join crm.organizations as organization on organization.id = chosen.organization_id

@@ -11,11 +11,9 @@ cross join lateral (
     values ('email', contact.email), ('sms', contact.phone),
            ('push', contact.attributes ->> 'push_token')
 ) as channel (name, address)
-left join lateral (
-    select suppressions.reason
-    from delivery.suppressions
-    where suppressions.contact_id = contact.id and suppressions.channel in (channel.name, 'all')
-    limit 1
+left join lateral delivery.suppression_for(
+    contact.organization_id, contact.id, channel.name,
+    delivery.address_of(channel.name, channel.address), 'marketing', :now
 ) as suppression on true
 where enrolment.program_kind = :kind
     and enrolment.program_id = :program

@@ -5,6 +5,6 @@ select batch.enrolment_id, batch.step_id,
 from batch
 join planned_steps as step using (step_id)
 left join branch_answers as answer
-    on answer.step_id = batch.step_id and answer.contact_id = batch.contact_id
+    on answer.question_id = batch.step_id and answer.contact_id = batch.contact_id
 where step.type = :type and is_due(batch)
     and not step.is_blocked

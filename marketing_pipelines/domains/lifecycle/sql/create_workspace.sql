@@ -1,4 +1,4 @@
--- The temporary tables of one pass: the planned steps, the claimed contacts with their places, and
+-- The temporary tables of one pass: the planned steps, exits and goals, the claimed contacts with their places, and
 -- the outcomes of their current steps.
 create temporary table if not exists planned_steps (
     step_id bigint primary key,
@@ -49,4 +49,11 @@ create temporary table if not exists outcomes (
     reason text,
     way text
 ) on commit delete rows;
-truncate planned_steps
+create temporary table if not exists planned_endings (
+    ending_id bigint not null,
+    program_id bigint not null,
+    reason text not null,
+    event_type text,
+    left_segment boolean not null
+);
+truncate planned_steps, planned_endings

@@ -1,14 +1,14 @@
 create or replace view lifecycle.programs as
 select 'campaign' as kind, id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
+       cancelled_at, exit, goal, goal_days
 from campaigns.campaigns
 union all
 select 'sequence', id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
+       cancelled_at, exit, goal, goal_days
 from campaigns.sequences
 union all
 select 'journey', id, organization_id, external_id, name, status, started_at, resumed_at,
-       cancelled_at
+       cancelled_at, exit, goal, goal_days
 from journey.journeys;
 comment on view lifecycle.programs is 'Programs of every kind; contacts move while one is active';
 comment on column lifecycle.programs.kind is 'campaign, sequence or journey';

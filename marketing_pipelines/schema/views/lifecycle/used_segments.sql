@@ -3,7 +3,10 @@ select trigger.segment_id
 from lifecycle.triggers as trigger
 join lifecycle.programs as program
     on program.kind = trigger.program_kind and program.id = trigger.program_id
-where trigger.enabled and trigger.segment_id is not null and program.status = 'active'
+where trigger.segment_id is not null and program.status = 'active'
+    and (trigger.enabled
+         or jsonb_path_exists(program.exit, '$[*].left_segment')
+         or jsonb_path_exists(program.goal, '$[*].left_segment'))
 union
 select segment.id
 from lifecycle.steps as step
@@ -13,7 +16,19 @@ cross join lateral jsonb_path_query(step.config -> 'rule', '$.**.segment') as na
 join segments.segments as segment
     on segment.organization_id = step.organization_id
     and (segment.external_id = named #>> '{}' or segment.id::text = named #>> '{}')
-where step.type = 'branch' and step.enabled and program.status = 'active';
+where step.type = 'branch' and step.enabled and program.status = 'active'
+union
+select segment.id
+from lifecycle.programs as program
+cross join lateral (
+    select jsonb_path_query(program.exit, '$[*].rule.**.segment')
+    union all
+    select jsonb_path_query(program.goal, '$[*].rule.**.segment')
+) as condition (named)
+join segments.segments as segment
+    on segment.organization_id = program.organization_id
+    and (segment.external_id = named #>> '{}' or segment.id::text = named #>> '{}')
+where program.status = 'active';
 comment on view lifecycle.used_segments is
-    'Segments that triggers or branches of active programs name; they are always evaluated';
+    'Segments that triggers, branches, exits or goals of active programs name; always evaluated';
 comment on column lifecycle.used_segments.segment_id is 'Segment';
