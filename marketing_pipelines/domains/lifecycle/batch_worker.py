@@ -320,7 +320,7 @@ class BatchWorker:
         self._do(connection, "branch", type="branch")
 
     def _end_due(self, connection: sa.Connection) -> int:
-        """Ends those in hand who are due and have reached the exit or the goal of their program."""
+        """Ends claimed contacts that are due and have reached the exit or goal of their program."""
         held = {
             one.program.id
             for one in self.work.planned
@@ -341,7 +341,7 @@ class BatchWorker:
     def _ask(
         self, connection: sa.Connection, questions: Sequence[branching.Question]
     ) -> dict[int, str]:
-        """Evaluates rules for those in hand; returns why some cannot be, by question."""
+        """Evaluates rules for claimed contacts; returns why some cannot be, by question."""
         problems = branching.answer(
             connection, questions, now=self.work.tick, reporting_zone=self.work.zone
         )

@@ -37,7 +37,7 @@ _batch = sa.table(
 
 @dataclass(frozen=True)
 class Question:
-    """A rule, and the contacts in hand about whom it is asked.
+    """A rule, and the claimed contacts that it is about.
 
     Attributes:
         id: Its number among the questions of one call.

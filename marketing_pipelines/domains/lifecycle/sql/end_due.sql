@@ -1,6 +1,6 @@
--- Ends contacts in hand who are due and for whom a condition of their program's exit or goal holds;
--- of both, the goal counts. Their queued messages are suppressed. The event that enrolled a contact
--- does not count.
+-- Ends claimed contacts that are due and satisfy a condition of their program's exit or goal; if both
+-- hold, the goal counts. Their queued messages are suppressed. The event that enrolled a contact does
+-- not count.
 with reached as materialized (
     select distinct on (batch.enrolment_id) batch.enrolment_id, batch.program_id, batch.contact_id,
            batch.rotation, batch.step_id, ending.reason, event.event_id,
