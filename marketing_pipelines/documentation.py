@@ -183,8 +183,8 @@ def settings_table() -> str:
             "# Settings",
             "",
             "Read from the environment, or from a file `.env` in the folder where a command is "
-            "started; the environment wins. `marketing-pipelines doctor` checks them. No default: "
-            "not set.",
+            "started; the environment takes precedence. `marketing-pipelines doctor` checks them. "
+            "No default: not set.",
             "",
             *_table(["variable", "default", "meaning"], rows),
         ]
@@ -225,11 +225,11 @@ def timetable() -> str:
             NOTICE,
             "# Timetable",
             "",
-            "The reporting zone is `MARKETING_TIMEZONE`. Catch-up says what happens to ticks that "
-            "were missed: `all` = every missed partition is done, oldest first; `once` = one run "
+            "The reporting zone is `MARKETING_TIMEZONE`. Catch-up treats missed ticks: "
+            "`all` = every missed partition is done, oldest first; `once` = one run "
             "covers the gap; `skip` = nothing for ticks that are more than an hour old. "
             "`marketing-pipelines timetable` also prints the "
-            "next tick of each. The SQL files are those nearest to the job's declaration; a job "
+            "next tick of each. The SQL files are the nearest to the job's declaration; a job "
             "without any builds its statements in the module named instead.",
             "",
             *_table(
