@@ -9,7 +9,7 @@ import dagster as dg
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from marketing_pipelines.api import answers, health, hooks, jobs, queues
+from marketing_pipelines.api import answers, health, hooks, jobs, queues, recipients, tracking
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
@@ -30,6 +30,8 @@ ROUTERS = (
     jobs.router,
     queues.router,
     hooks.router,
+    recipients.router,
+    tracking.router,
     door.router,
     pages.router,
     queue_pages.router,

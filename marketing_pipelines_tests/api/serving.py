@@ -2,9 +2,13 @@
 
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
 
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.waiting import until
@@ -21,6 +25,21 @@ def serving() -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         until(lambda: answers(address) or process.poll() is not None, what="the API to answer")
         assert process.poll() is None, process.communicate()
         yield address, process
+
+
+@contextmanager
+def in_process(app: FastAPI) -> Iterator[str]:
+    """An app on a free port, served by a thread of this process: its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        until(lambda: server.started or not thread.is_alive(), what="the app to answer")
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def answers(address: str) -> bool:

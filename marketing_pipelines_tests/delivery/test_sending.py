@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.due import may_go
+from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport, send_batch
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines_tests.delivery.world import (
     CONTENTS,
@@ -62,11 +64,45 @@ def test_it_says_what_its_content_says_for_its_contact(world: World) -> None:
     world.send()
     written = mail(number)
     assert written["Subject"] == "gold"
-    assert [part.get_content() for part in written.iter_parts()] == [
-        "Ann Lee  \n",
-        "<b>gold</b>\n",
-    ]
+    links = Links.of(get_settings())
+    text, html = [part.get_content() for part in written.iter_parts()]
+    assert text == f"Ann Lee  \n\n-- \nUnsubscribe: {links.unsubscribe(number)}\n"
+    assert html.startswith("<b>gold</b><p ")
+    for url in (links.unsubscribe(number), links.preferences(number), links.view(number)):
+        assert f'<a href="{url}">' in html
+    assert written["List-Unsubscribe"] == f"<{links.unsubscribe(number)}>"
+    assert written["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert str(written["From"]) == f"Acme <messages@organization-{world.organization}.invalid>"
+
+
+def test_a_mail_with_a_place_for_the_links_gets_no_footer(world: World) -> None:
+    content = {"subject": "Hello", "text": "Leave: {{ unsubscribe_url }}"}
+    [number] = world.messages(world.contacts(1), content=content)
+    world.send()
+    leave = Links.of(get_settings()).unsubscribe(number)
+    assert mail(number).get_content() == f"Leave: {leave}\n"
+
+
+def test_contacts_that_left_the_category_get_nothing(world: World) -> None:
+    stays, left = world.contacts(1), world.contacts(1, email="bob@example.org")
+    same = world.contacts(1, email=" BOB@example.org")
+    category = world.value(
+        "insert into delivery.categories (organization_id, external_id, is_default)"
+        " values (:organization, 'news', true) returning id",
+        organization=world.organization,
+    )
+    world.execute(
+        "insert into delivery.subscriptions (organization_id, contact_id, category_id, state)"
+        " values (:organization, :contact, :category, 'unsubscribed')",
+        organization=world.organization,
+        contact=left[0],
+        category=category,
+    )
+    world.messages(stays + left + same)
+    assert world.send() == SendingReport(claimed=3, sent=1, suppressed=2)
+    assert world.states() == [
+        ("sent", None), ("suppressed", "unsubscribed"), ("suppressed", "unsubscribed")
+    ]  # fmt: skip
 
 
 def test_a_message_that_is_due_later_waits(world: World) -> None:

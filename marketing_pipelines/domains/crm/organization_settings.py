@@ -7,7 +7,7 @@ otherwise is found when the organization's item is worked on, and stops that ite
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -123,6 +123,18 @@ class Segmentation(_Group):
     )
 
 
+class Tracking(_Group):
+    """Opens and clicks of mail, counted by links of our own."""
+
+    opens: bool = Field(default=False, description="An image in each mail; needs a public URL")
+    clicks: bool = Field(default=False, description="Links that lead through the API; likewise")
+    source: Literal["own", "provider"] | None = Field(
+        default=None,
+        description="Whose opens and clicks count; none = our own where they are on, else those of "
+        "the provider",
+    )
+
+
 # These are kept and checked, and nothing reads them in this release.
 UNUSED = frozenset({"intent", "frequency_caps", "quiet_hours", "warmup", "deals"})
 
@@ -139,6 +151,7 @@ class OrganizationSettings(_Group):
     journeys: Journeys = Journeys()
     triggers: Triggers = Triggers()
     segments: Segmentation = Segmentation()
+    tracking: Tracking = Tracking()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

@@ -6,6 +6,7 @@ from importlib import resources
 
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.delivery.addresses import address_of
+from marketing_pipelines.domains.delivery.consent.load import CONSENT_KINDS
 from marketing_pipelines.domains.delivery.tables import (
     CHANNELS,
     REASONS,
@@ -90,6 +91,7 @@ def _read(name: str) -> str:
 
 
 KINDS = (
+    *CONSENT_KINDS,
     Kind(
         "suppressions",
         suppressions,

@@ -16,12 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import lines, settling, warmup
+from marketing_pipelines.domains.delivery.composing import composed
 from marketing_pipelines.domains.delivery.due import PAUSED, may_go
 from marketing_pipelines.domains.delivery.rendering import (
     MessageError,
     Rendered,
     Sender,
-    fill_in,
 )
 from marketing_pipelines.domains.delivery.settling import End
 from marketing_pipelines.domains.delivery.tables import messages
@@ -301,7 +301,7 @@ def _rendered(message: Any, order: Any) -> Rendered:
         queued_at=message.queued_at.astimezone(dt.UTC),
         recipient=order.recipient.strip(),
         name=order.name,
-        content=fill_in(message.channel, order.content, order.fields or {}),
+        **composed(message, order),
         sender=_sender(order),
     )
 
@@ -327,6 +327,8 @@ def _why_not(message: Any, order: Any, settings: Settings) -> str | None:
         return f"its {order.program_kind} was {end}"
     if order.suppressed is not None:
         return str(order.suppressed)
+    if order.consent is not None:
+        return str(order.consent)
     if not (order.recipient or "").strip():
         return "no_address"
     if not may_reach(settings, message.channel, order.recipient.strip()):

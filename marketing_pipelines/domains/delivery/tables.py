@@ -172,6 +172,9 @@ messages = sa.Table(
     sa.Column("rotation", sa.Integer, comment="Rotation of the contact in the program"),
     sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
     sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
+    sa.Column(
+        "category_id", sa.BigInteger, comment="Category; null = the organization's default one"
+    ),
     *intents.columns(),
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant(

@@ -22,7 +22,7 @@ MAX_WAITING = 10_000
 
 def record(connection: sa.Connection, events: Sequence[HookEvent], *, now: dt.datetime) -> int:
     """Stores events and carries out the new ones; returns how many are new."""
-    _lock(connection)
+    lock_events(connection)
     rows = json.dumps([_row(event) for event in events], default=dt.datetime.isoformat)
     recorded = connection.execute(_statement("record_events"), {"events": rows, "now": now})
     new = list(recorded.scalars())
@@ -34,12 +34,12 @@ def apply_waiting(connection: sa.Connection, now: dt.datetime) -> int:
     """Carries out events whose messages are found or settled by now; returns how many."""
     if not _waiting(connection, now, []):
         return 0
-    _lock(connection)
+    lock_events(connection)
     return _carry_out(connection, _waiting(connection, now, []), [], now)
 
 
-def _lock(connection: sa.Connection) -> None:
-    """Calls work one after the other, so that each sees the event ids that are taken."""
+def lock_events(connection: sa.Connection) -> None:
+    """Makes writers of activity work one after the other, so that each sees the ids taken."""
     connection.execute(_statement("lock_events"))
 
 

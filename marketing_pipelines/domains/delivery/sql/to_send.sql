@@ -6,8 +6,15 @@ select
     message.program_kind,
     program.status as program_status,
     suppression.reason as suppressed,
+    case when message.channel <> 'webhook' and message.kind = 'marketing'
+        then delivery.consent_problem(
+            message.organization_id, message.contact_id, message.category_id,
+            delivery.address_of('email', contact.email)
+        )
+    end as consent,
     content.content,
     coalesce(organization.name, organization.external_id) as organization,
+    organization.settings -> 'tracking' as tracking,
     case message.channel
         when 'email' then contact.email
         when 'sms' then contact.phone

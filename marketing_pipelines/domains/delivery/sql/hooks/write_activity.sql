@@ -16,6 +16,17 @@ with told as (
     where event.id = any(:ids)
         and event.type in ('delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed')
         and not event.reading ? 'is_of_list'
+        -- Opens and clicks come from one source: our own links, where the organization counts these.
+        and (
+            event.type not in ('opened', 'clicked')
+            or (event.provider = 'own') = case organization.settings #>> '{tracking,source}'
+                when 'own' then true
+                when 'provider' then false
+                else organization.settings #> array[
+                    'tracking', case event.type when 'opened' then 'opens' else 'clicks' end
+                ] is not distinct from 'true'
+            end
+        )
         and message.state <> 'suppressed'
         and not (message.state = 'failed' and message.sent_at is null)
     union all

@@ -1,0 +1,1 @@
+"""Consent: categories of messages, subscriptions with their history, and the ways out of both."""

@@ -1,0 +1,114 @@
+"""Own tracking of opens and clicks, for transports that report neither.
+
+A mail's links lead through the API, and an image says that it was opened; both are signed, so that
+the redirect looks nothing up and leads nowhere else. A hit is an event of the provider `own`.
+"""
+
+import datetime as dt
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.footers import LINK_FIELDS, before_end_of_body
+from marketing_pipelines.domains.delivery.hooks.events import HookEvent
+from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
+from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
+from marketing_pipelines.domains.delivery.links import ClickedLink, Links
+from marketing_pipelines.domains.delivery.tables import message_events, messages
+
+OWN = "own"
+# No person is as fast.
+MACHINE_SECONDS = 2.0
+_SCANNERS = re.compile(
+    r"bot\b|crawler|spider|scanner|barracuda|mimecast|proofpoint|urldefense|safelinks|symantec"
+    r"|fireeye|trendmicro|sophos|python|curl|wget|go-http-client|java/|okhttp",
+    re.IGNORECASE,
+)
+_LINK = re.compile(
+    r"""(<a\b[^>]*?\bhref\s*=\s*)(["'])(https?://.*?)\2""", re.IGNORECASE | re.DOTALL
+)
+_PIXEL = '<img src="{url}" width="1" height="1" alt="" style="border:0">'
+
+
+def counted(
+    content: Mapping[str, Any], message_id: int, links: Links, tracking: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A mail's content whose links and opening are counted, as the organization's settings say.
+
+    Args:
+        tracking: The settings `tracking` as stored.
+    """
+    parts = dict(content)
+    page = parts.get("html")
+    if page is None:
+        return parts
+    if tracking.get("clicks"):
+        page = _with_counted_links(page, message_id, links)
+    if tracking.get("opens"):
+        pixel = _PIXEL.format(url=html.escape(links.open(message_id)))
+        page = before_end_of_body(page, pixel)
+    parts["html"] = page
+    return parts
+
+
+def count_open(connection: sa.Connection, message_id: int, *, by: str, now: dt.datetime) -> None:
+    """Counts an opening; `by` is the program that asked, or HEAD."""
+    _count(connection, OPENED, message_id, f"{message_id}:open", None, by, now)
+
+
+def count_click(connection: sa.Connection, link: ClickedLink, *, by: str, now: dt.datetime) -> None:
+    """Counts a click; `by` is the program that asked, or HEAD."""
+    key = f"{link.message_id}:link {link.number}"
+    _count(connection, CLICKED, link.message_id, key, link.target, by, now)
+
+
+def _with_counted_links(page: str, message_id: int, links: Links) -> str:
+    own = {getattr(links, name)(message_id) for name in LINK_FIELDS.values()}
+    number = 0
+
+    def replaced(found: re.Match[str]) -> str:
+        nonlocal number
+        target = html.unescape(found[3])
+        if target in own:
+            return found[0]
+        number += 1
+        url = links.click(ClickedLink(message_id, number, target))
+        return f"{found[1]}{found[2]}{html.escape(url)}{found[2]}"
+
+    return _LINK.sub(replaced, page)
+
+
+def _count(
+    connection: sa.Connection,
+    verdict: Any,
+    message_id: int,
+    key: str,
+    url: str | None,
+    by: str,
+    now: dt.datetime,
+) -> None:
+    sent_at = connection.execute(
+        sa.select(messages.c.sent_at).where(messages.c.id == message_id)
+    ).scalar()
+    is_early = sent_at is None or (now - sent_at).total_seconds() < MACHINE_SECONDS
+    lock_events(connection)
+    first = f"{key}:first"
+    is_repeat = connection.execute(
+        sa.select(sa.literal(1)).where(
+            message_events.c.provider == OWN, message_events.c.provider_event_id == first
+        )
+    ).first()
+    event = HookEvent(
+        provider=OWN,
+        verdict=verdict,
+        payload={"by": by[:200].replace("\0", "")},
+        message_id=message_id,
+        occurred_at=now,
+        own_id=f"{key}:{now.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if is_repeat else first,
+        url=url,
+        is_machine=is_early or by == "HEAD" or bool(_SCANNERS.search(by)),
+    )
+    record(connection, [event], now=now)

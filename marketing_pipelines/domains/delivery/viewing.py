@@ -1,0 +1,34 @@
+"""A mail shown again: its stored content, filled in with the fields of the contact."""
+
+from dataclasses import dataclass
+from importlib import resources
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.footers import link_fields, with_footer
+from marketing_pipelines.domains.delivery.links import Links
+from marketing_pipelines.domains.delivery.rendering import MessageError, fill_in
+
+
+@dataclass(frozen=True)
+class ViewedMail:
+    """The parts of a mail."""
+
+    subject: str
+    text: str
+    html: str | None
+
+
+def viewed(connection: sa.Connection, message_id: int, links: Links) -> ViewedMail | None:
+    """The mail; None: it is gone, is no mail, or cannot be filled in any more."""
+    folder = resources.files(__package__) / "sql" / "consent"
+    statement = sa.text((folder / "stored_content.sql").read_text(encoding="utf-8"))
+    row = connection.execute(statement, {"message_id": message_id}).first()
+    if row is None or row.channel != "email" or not isinstance(row.content, dict):
+        return None
+    fields = {**(row.fields or {}), **link_fields(message_id, links)}
+    try:
+        content = fill_in("email", with_footer(row.content), fields)
+    except MessageError:
+        return None
+    return ViewedMail(content["subject"], content["text"], content.get("html"))
