@@ -55,8 +55,8 @@ class Contact:
 
     name: str
     zone: ZoneInfo
-    email: str | None = "a@example.org"
-    phone: str | None = "1"
+    email: str | None = None
+    phone: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     suppressed: list[tuple[dt.datetime, str, str]] = field(default_factory=list)

@@ -211,11 +211,13 @@ class Life:
 
     def _add_contact(self, dice: Random) -> Contact:
         contact = Contact(f"c{len(self.world.contacts)}", ZoneInfo(dice.choice(ZONES)))
-        contact.email = dice.choice([contact.email, contact.email, None])
-        contact.phone = dice.choice([contact.phone, contact.phone, ""])
+        # An address of its own: of several contacts with one address, one gets the message.
+        email, phone = f"{contact.name}@example.org", f"+4144000{len(self.world.contacts):04}"
+        contact.email = dice.choice([email, email, None])
+        contact.phone = dice.choice([phone, phone, ""])
         contact.attributes = {f"{program.name}_k": "a" for program in self.world.programs}
         if dice.random() < 0.6:
-            contact.attributes |= {"push_token": "t"}
+            contact.attributes |= {"push_token": f"t-{contact.name}"}
         self.world.contacts.append(contact)
         self.numbers[contact.name] = self.stored.scalar(
             "insert into crm.contacts (organization_id, external_id, email, phone, timezone,"
