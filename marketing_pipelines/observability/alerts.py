@@ -143,6 +143,7 @@ def title(kind: str, told: Any) -> str:
 _STATES = {
     "overdue": ("is overdue", "is on time again"),
     "file": ("cannot be imported", "is imported again"),
+    "sending-domain": ("is paused for hard bounces", "bounces no more than it may"),
     "line": ("takes no messages", "takes messages again"),
     "dead-letters": ("has dead letters", "has no dead letters any more"),
 }

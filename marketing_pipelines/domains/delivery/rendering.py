@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from marketing_pipelines.domains.delivery.inlining import inline_css
 from marketing_pipelines.domains.delivery.templates import MAX_NESTING, BoundError, Bounds, read
 from marketing_pipelines.failures import PermanentError
 
@@ -87,7 +88,9 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
 
     def fill(part: str, source: str) -> str:
         try:
-            return bounds.fill_in(source, fields, is_html=part == "html")
+            is_html = part == "html"
+            source = inline_css(source) if is_html else source
+            return bounds.fill_in(source, fields, is_html=is_html)
         # A template is the organization's own text: whatever it does is a failure of this message.
         except Exception as error:
             raise _failure(part, error) from error

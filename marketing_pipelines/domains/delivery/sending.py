@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery import lines, settling, warmup
+from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
 from marketing_pipelines.domains.delivery.composing import composed
 from marketing_pipelines.domains.delivery.due import PAUSED, may_go
 from marketing_pipelines.domains.delivery.rendering import (
@@ -159,6 +159,8 @@ class _Batch:
         self._tried = False
         # Domains whose next start is too far away; None: mails without domain, and other channels.
         self._full: set[int | None] = set()
+        # Domains with bounces, or with a pause that is over.
+        self._judged: set[int | None] = set()
 
     def send(self, message: Any, order: Any) -> None:
         """Sends one, or says why not.
@@ -169,6 +171,8 @@ class _Batch:
         if order.program_status in PAUSED or order.domain_id in self._full:
             self.end(settling.untouched(message))
             return
+        if order.paused_until is not None:
+            self._judged.add(order.domain_id)
         reason = _why_not(message, order, get_settings())
         if reason is not None:
             self.end(settling.ended(message, "suppressed", reason))
@@ -186,6 +190,7 @@ class _Batch:
         except DeferredError as error:
             self.end(settling.deferred(message, str(error), self._clock()))
         except BouncedError as error:
+            self._judged.add(order.domain_id)
             self.end(
                 settling.ended(
                     message, "bounced", str(error), bounce=error.bounce, sent_at=self._clock()
@@ -260,7 +265,16 @@ class _Batch:
                     self._clock(),
                     is_trial=self._admission.is_trial,
                 )
-            elif name is not None and self._admission.has_faults and self._tried:
+            domains = {one for one in self._judged if one is not None}
+            if domains:
+                folder = get_settings().data_dir / "suppressions"
+                bounce_guard.judge(connection, domains, self._clock(), folder)
+            if (
+                name is not None
+                and not isinstance(trouble, LineError)
+                and self._admission.has_faults
+                and self._tried
+            ):
                 lines.note_success(connection, name)
         return SendingReport(
             claimed=self._counts.total(),

@@ -4,10 +4,10 @@
 with batch as (
     select message.id, domain.id as domain_id, domain.warmup, domain.warmup_started_on,
            organization.settings,
-           to_jsonb(message) ->> 'kind' is not distinct from 'transactional' as is_transactional,
+           message.kind = 'transactional' as is_transactional,
            row_number() over (
                partition by domain.id
-               order by to_jsonb(message) ->> 'kind' is not distinct from 'transactional' desc,
+               order by message.kind = 'transactional' desc, message.priority desc,
                    message.due_at, message.id
            ) as place
     from delivery.messages as message

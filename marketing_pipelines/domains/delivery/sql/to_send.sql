@@ -21,7 +21,7 @@ select
         when 'push' then contact.attributes ->> 'push_token'
         else content.content ->> 'url'
     end as recipient,
-    domain.id as domain_id, domain.per_second, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
+    domain.id as domain_id, domain.per_second, domain.paused_until, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
     organization.external_id as organization_name,
     concat_ws(' ', contact.first_name, contact.last_name) as name,
     jsonb_strip_nulls(

@@ -1,0 +1,44 @@
+"""CSS of templates, inlined once, with every expression in its place."""
+
+import pytest
+
+from marketing_pipelines.domains.delivery.inlining import inline_css
+from marketing_pipelines.domains.delivery.rendering import fill_in
+
+
+def test_css_becomes_attributes_and_media_queries_stay() -> None:
+    html = inline_css(
+        "<html><head><style>p{color:red}@media(max-width:9px){p{color:blue}}</style></head>"
+        "<body><p>a</p></body></html>"
+    )
+    assert '<p style="color: red;">a</p>' in html
+    assert "@media" in html
+
+
+def test_a_loop_between_rows_of_a_table_stays_there() -> None:
+    html = (
+        "<style>td{color:red}</style><table>{% for one in cart %}<tr><td>{{ one }}</td></tr>"
+        "{% endfor %}</table><a href='{{ url }}'>go {{ first_name }}</a>"
+    )
+    fields = {
+        "tone": "red",
+        "cart": ["x", "y"],
+        "url": "https://a.org/?b=1&c=2",
+        "first_name": "<A>",
+    }
+    filled = fill_in("email", {"subject": "s", "html": html}, fields)["html"]
+    rows = '<tr><td style="color: red;">{}</td></tr>'
+    assert rows.format("x") + rows.format("y") in filled.replace("<tbody>", "")
+    assert '<a href="https://a.org/?b=1&amp;c=2">go &lt;A&gt;</a>' in filled
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p style='a'>no style sheet</p>",
+        # The style is repeated for each paragraph, and the expression in it would be, too.
+        "<style>p{color:{{ tone }}}</style><p>a</p><p>b</p>",
+    ],
+)
+def test_html_that_cannot_be_inlined_stays_as_it_is(html: str) -> None:
+    assert inline_css(html) == html
