@@ -25,6 +25,9 @@ AT = dt.datetime.fromtimestamp(EPOCH, dt.UTC)
 ANN = "ann@example.org"
 EMPTIED = (
     "delivery.message_events",
+    "delivery.subscription_changes",
+    "delivery.subscriptions",
+    "delivery.categories",
     "delivery.suppressions",
     "delivery.messages",
     "analytics.contact_activity",
@@ -283,6 +286,33 @@ def test_a_change_of_a_list_changes_the_suppression_only(hooks: Hooks) -> None:
     assert hooks.suppressed() == [("ann", "email", "complaint")]
     assert hooks.activity() == []
     assert hooks.state(message) == ("delivered", None)
+
+
+@pytest.mark.parametrize(("group", "left"), [("tips", "tips"), ("12345", "news"), (None, "news")])
+def test_a_group_that_was_left_is_the_category_of_its_name_or_of_the_message(
+    hooks: Hooks, group: str | None, left: str
+) -> None:
+    hooks.installation.execute(
+        "insert into delivery.categories (organization_id, external_id, is_default)"
+        " select id, own, own = 'news' from crm.organizations, unnest(array['news', 'tips']) as own"
+    )
+    message = hooks.message()
+    named = {} if group is None else {"asm_group_id": group}
+    assert hooks.new(hooks.signer.sendgrid([told("group_unsubscribe", message, **named)])) == 1
+    states = "select external_id, state from delivery.subscriptions join delivery.categories as c"
+    states += " on c.id = category_id"
+    assert hooks.installation.rows(states) == [(left, "unsubscribed")]
+    assert hooks.properties("unsubscribed")[0]["category"] == left
+    assert hooks.suppressed() == []
+    assert hooks.new(hooks.signer.sendgrid([told("group_resubscribe", message, **named)])) == 1
+    assert hooks.installation.rows(states) == [(left, "subscribed")]
+
+
+def test_a_group_of_an_organization_without_categories_is_the_whole_channel(hooks: Hooks) -> None:
+    message = hooks.message()
+    assert hooks.new(hooks.signer.sendgrid([told("group_unsubscribe", message)])) == 1
+    assert "category" not in hooks.properties("unsubscribed")[0]
+    assert [row[1:] for row in hooks.suppressed()] == [("email", "unsubscribed")]
 
 
 def test_a_bad_element_stops_no_other(hooks: Hooks) -> None:

@@ -60,6 +60,7 @@ def _carry_out(
         connection.execute(_statement("suppress_contacts"), given)
         connection.execute(_statement("suppress_bounced"), given)
         connection.execute(_statement("lift_suppressions"), given)
+        connection.execute(_statement("rejoin_categories"), given)
     connection.execute(_statement("suppress_addresses"), {"ids": list(new)})
     return len(ready)
 

@@ -4,6 +4,19 @@ with told as (
     select event.id, event.provider, event.type, event.reason, event.reading,
            message.id as message_id, message.organization_id, message.contact_id, message.channel,
            message.program_kind, message.program_id, message.step_id,
+           case when event.reading ? 'has_category' then coalesce(
+               (
+                   select external_id from delivery.categories
+                   where organization_id = message.organization_id
+                       and external_id = event.reading ->> 'category'
+               ),
+               (
+                   select external_id from delivery.categories
+                   where id = coalesce(
+                       message.category_id, delivery.default_category(message.organization_id)
+                   )
+               )
+           ) end as category,
            delivery.instant_of_event(event.occurred_at, message.queued_at, event.received_at) as occurred_at,
            case
                when event.type in ('opened', 'clicked')
@@ -31,7 +44,7 @@ with told as (
         and not (message.state = 'failed' and message.sent_at is null)
     union all
     select 0, null, 'sent', null, '{}', id, organization_id, contact_id, channel, program_kind,
-           program_id, step_id, sent_at, 'sent'
+           program_id, step_id, null, sent_at, 'sent'
     from delivery.messages
     where id = any(:resolved)
 ),
@@ -62,7 +75,7 @@ select organization_id, 'message:' || message_id || ':' || key, contact_id, type
            'bounce_type', reading ->> 'bounce_type',
            'reason', case when type in ('bounced', 'complained') then reason end,
            'url', reading ->> 'url',
-           'category', case when reading ? 'has_category' then coalesce(reading ->> 'category', '') end,
+           'category', category,
            'machine_open', case when type = 'opened' then reading -> 'is_machine' end,
            'machine_click', case when type = 'clicked' then reading -> 'is_machine' end
        ))
