@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.delivery import lines
+from marketing_pipelines.domains.delivery.composing import NEEDS_HTTPS
 from marketing_pipelines.domains.delivery.tables import sending_domains
 from marketing_pipelines.domains.delivery.transports.choice import (
     SETTINGS,
@@ -53,6 +54,9 @@ def check_channel(settings: Settings, channel: str) -> str:
 
 def _problems(settings: Settings, channel: str, line: str) -> list[str]:
     found = []
+    is_https = (settings.public_url or "").startswith("https://")
+    if channel == "email" and settings.env == "production" and not is_https:
+        found.append(NEEDS_HTTPS)
     if settings.env == "staging" and not settings.delivery_allow:
         found.append("MARKETING_DELIVERY_ALLOW is not set: in staging nobody gets messages.")
     with connected() as (_, engine), engine.connect() as connection:

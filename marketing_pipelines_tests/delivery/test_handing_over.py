@@ -235,6 +235,7 @@ def test_staging_reaches_allowed_addresses_only(
     assert may_reach(Settings(env="production"), "email", "b@x.org")
     monkeypatch.setenv("MARKETING_ENV", "staging")
     monkeypatch.setenv("MARKETING_DELIVERY_ALLOW", "*@ours.org")
+    monkeypatch.setenv("MARKETING_PUBLIC_URL", "http://marketing.ours.org")
     get_settings.cache_clear()
     world.execute(
         "insert into delivery.sending_domains (organization_id, domain, from_address)"
@@ -244,3 +245,37 @@ def test_staging_reaches_allowed_addresses_only(
     mailed(world, "a@ours.org", "b@theirs.org")
     assert world.send(transport=transport) == SendingReport(claimed=2, sent=1, suppressed=1)
     assert world.states() == [("sent", None), ("suppressed", "staging")]
+
+
+@pytest.mark.parametrize("url", [None, "http://marketing.ours.org"])
+def test_marketing_mail_waits_in_production_for_a_public_url_with_https(
+    world: World,
+    sink: Sink,
+    transport: Transport,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str | None,
+) -> None:
+    world.execute(
+        "insert into delivery.sending_domains (organization_id, domain, from_address, warmup)"
+        " values (:organization, 'ours.org', 'news@ours.org', 'off')",
+        organization=world.organization,
+    )
+    monkeypatch.setenv("MARKETING_ENV", "production")
+    if url is not None:
+        monkeypatch.setenv("MARKETING_PUBLIC_URL", url)
+    get_settings.cache_clear()
+    first, second = mailed(world, "a@x.org", "b@x.org")
+    world.execute("update delivery.messages set kind = 'transactional' where id = :id", id=second)
+    report = world.send(transport=transport)
+    assert (report.sent, report.returned, report.fault) == (1, 1, None)
+    assert sink.recipients == ["b@x.org"]
+    [(state, attempts, due_at, reason)] = world.rows(
+        "select state, attempts, due_at, reason from delivery.messages where id = :id", id=first
+    )
+    assert (state, attempts, due_at) == ("queued", 0, NOW + 10 * MINUTE)
+    assert reason.startswith("MARKETING_PUBLIC_URL ")
+    assert world.rows("select count(*) from delivery.lines") == [(0,)]
+    monkeypatch.setenv("MARKETING_PUBLIC_URL", "https://marketing.ours.org")
+    get_settings.cache_clear()
+    assert world.send(transport=transport, now=NOW + 10 * MINUTE).sent == 1
+    assert "https://marketing.ours.org/" in str(sink.taken[-1].mail["List-Unsubscribe"])

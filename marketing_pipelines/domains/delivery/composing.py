@@ -6,9 +6,14 @@ from marketing_pipelines.domains.delivery.footers import link_fields, with_foote
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import fill_in
 from marketing_pipelines.domains.delivery.tracking import counted
-from marketing_pipelines.domains.delivery.transports.outcomes import LineError
+from marketing_pipelines.domains.delivery.transports.outcomes import NotReadyError
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import get_settings
+
+NEEDS_HTTPS = (
+    "MARKETING_PUBLIC_URL does not begin with https://, which marketing mail needs in production "
+    "for its links to unsubscribe."
+)
 
 
 def composed(message: Any, order: Any) -> dict[str, Any]:
@@ -16,16 +21,19 @@ def composed(message: Any, order: Any) -> dict[str, Any]:
 
     Raises:
         MessageError: a template cannot be filled in.
-        LineError: the address of the API is not known, so that no mail has a way out.
+        NotReadyError: the address of the API is not known or not safe, so that no mail would have
+            a way out.
     """
     fields = order.fields or {}
     if message.channel != "email" or message.kind != "marketing":
         return {"content": fill_in(message.channel, order.content, fields)}
+    settings = get_settings()
     try:
-        links = Links.of(get_settings())
+        links = Links.of(settings)
     except ConfigurationError as error:
-        # No fault of the message: it waits until the address is known.
-        raise LineError(str(error)) from None
+        raise NotReadyError(str(error)) from None
+    if settings.env == "production" and not str(settings.public_url).startswith("https://"):
+        raise NotReadyError(NEEDS_HTTPS)
     urls = link_fields(message.id, links)
     content = fill_in("email", with_footer(order.content), {**fields, **urls})
     content = counted(content, message.id, links, order.tracking or {})

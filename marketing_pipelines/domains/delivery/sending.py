@@ -31,6 +31,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     BouncedError,
     DeferredError,
     LineError,
+    NotReadyError,
     Transport,
     UnknownOutcomeError,
 )
@@ -187,6 +188,8 @@ class _Batch:
             number = self._hand_over(message, rendered)
         except MessageError as error:
             self.end(settling.ended(message, "failed", str(error)))
+        except NotReadyError as error:
+            self.end(settling.postponed(message, str(error), self._clock()))
         except DeferredError as error:
             self.end(settling.deferred(message, str(error), self._clock()))
         except BouncedError as error:

@@ -22,6 +22,7 @@ _WAITS = (dt.timedelta(seconds=2), dt.timedelta(seconds=4))
 _BULK_WAITS = (dt.timedelta(seconds=5),)
 # Waits after the first refusals of a recipient for now; later ones are the last of these.
 _REFUSED_WAITS = tuple(dt.timedelta(minutes=minutes) for minutes in (5, 15, 30, 60))
+NOT_READY_WAIT = dt.timedelta(minutes=10)
 REFUSED_FOR = dt.timedelta(hours=24)
 
 
@@ -81,6 +82,11 @@ def ended(
 def untouched(message: Any) -> End:
     """A message that goes back as if it had not been claimed."""
     return _queued(message, message.due_at, message.reason, attempts=message.attempts - 1)
+
+
+def postponed(message: Any, reason: str, now: dt.datetime) -> End:
+    """Returns a message that waits for a setting; no attempt is used."""
+    return _queued(message, now + NOT_READY_WAIT, reason, attempts=message.attempts - 1)
 
 
 def deferred(message: Any, reason: str, now: dt.datetime) -> End:

@@ -45,6 +45,10 @@ class AttemptError(RetryableError):
     """This attempt failed without the message being taken; another may succeed."""
 
 
+class NotReadyError(RetryableError):
+    """The installation cannot write this message yet: it waits, and others can go."""
+
+
 class Transport(Protocol):
     """Takes the messages of a channel.
 
