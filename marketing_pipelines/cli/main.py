@@ -14,6 +14,7 @@ from marketing_pipelines.cli import (
     demo,
     doctor,
     load,
+    messages,
     missed,
     organization,
     program,
@@ -58,6 +59,9 @@ app.command()(why.why)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
+app.add_typer(
+    messages.app, name="messages", help="List messages; resolve those of unknown outcome."
+)
 app.command()(worker.worker)
 app.add_typer(queues.app, name="queues", help="List, pause, resume and clean queues.")
 app.add_typer(

@@ -16,7 +16,14 @@ from marketing_pipelines.failures import MarketingPipelinesError, PermanentError
 from marketing_pipelines.queueing import outcomes, tasks
 from marketing_pipelines.queueing.outcomes import AttemptFailure, Claim, TaskLostError
 from marketing_pipelines.queueing.queues import Queue
-from marketing_pipelines.queueing.tasks import Snooze, Task, TaskContext, UnknownTaskError
+from marketing_pipelines.queueing.tasks import (
+    Clock,
+    Snooze,
+    Task,
+    TaskContext,
+    UnknownTaskError,
+    system_clock,
+)
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import sentry
 
@@ -42,6 +49,7 @@ class Attempt:
         failed_before: Attempts that ended before this one.
         worker_stops: Set when the worker process begins to stop.
         start_by: Until when the first line must run; None: no limit on starts.
+        clock: The clock of tasks.
     """
 
     claim: Claim
@@ -52,6 +60,7 @@ class Attempt:
     engine: sa.Engine
     worker_stops: threading.Event
     start_by: float | None = None
+    clock: Clock = system_clock
     started_late: bool = field(default=False, init=False)
     _thread: int | None = field(default=None, init=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -87,6 +96,7 @@ class Attempt:
             deadline=now + limit,
             worker_stops=self.worker_stops,
             return_by=now + limit * SHARE_TO_WORK,
+            clock=self.clock,
         )
         try:
             self._call(task, context)

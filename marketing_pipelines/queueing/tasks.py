@@ -18,6 +18,14 @@ from marketing_pipelines.queueing.queues import Queue
 DEFAULT_TIMEOUT = dt.timedelta(minutes=5)
 
 
+Clock = Callable[[], dt.datetime]
+
+
+def system_clock() -> dt.datetime:
+    """The present instant, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
 class Snooze(Exception):  # noqa: N818
     """Raised by a task that cannot be done yet: it comes again, and the attempt does not count."""
 
@@ -40,6 +48,7 @@ class TaskContext:
         deadline: Monotonic time at which the attempt is stopped.
         worker_stops: Set when the worker process begins to stop.
         return_by: Monotonic time from which the attempt is nearly out of time.
+        clock: Returns the instant as of which the task works.
     """
 
     claim: Claim
@@ -50,6 +59,7 @@ class TaskContext:
     deadline: float
     worker_stops: threading.Event
     return_by: float
+    clock: Clock = system_clock
     finished: bool = field(default=False, init=False)
 
     @property

@@ -69,6 +69,7 @@ class Process:
     drain: bool = False
     grace: float = GRACE
     greeting: str = ""
+    clock: tasks.Clock = tasks.system_clock
     exit_code: int = field(default=0, init=False)
     stuck: bool = field(default=False, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -169,6 +170,7 @@ class Process:
             self.engine,
             self._stops,
             start_by,
+            self.clock,
         )
         known = tasks.declared().get(task)
         limit = (known.timeout if known else tasks.DEFAULT_TIMEOUT).total_seconds()

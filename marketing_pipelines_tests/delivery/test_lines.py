@@ -139,7 +139,7 @@ def test_a_domains_rate_holds_in_any_second(world: World) -> None:
         " per_second) values (:organization, 'a.org', 'x@a.org', 'off', 10)",
         organization=world.organization,
     )
-    world.messages(world.contacts(15))
+    world.messages(world.contacts(15), due_at=dt.datetime.now(dt.UTC))
     transport = Scripted()
     report = world.send(transport=transport, clock=lambda: dt.datetime.now(dt.UTC))
     assert report.sent == 15

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.contents import store
 from marketing_pipelines.domains.delivery.counts import Audience, audience
 from marketing_pipelines.domains.delivery.rendering import Rendered
-from marketing_pipelines.domains.delivery.sending import Clock, SendingReport, send_batch
+from marketing_pipelines.domains.delivery.sending import SendingReport, send_batch
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
+from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.settings import get_settings
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -40,12 +41,15 @@ class World:
 
     engine: sa.Engine
     kind: str = "campaign"
+    name: str = "acme"
     organization: int = field(init=False)
     program: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.organization = self.value(
-            "insert into crm.organizations (external_id, name) values ('acme', 'Acme') returning id"
+            "insert into crm.organizations (external_id, name) values (:id, :name) returning id",
+            id=self.name,
+            name=self.name.title(),
         )
         self.program = self.another_program("spring")
 
@@ -137,7 +141,7 @@ class World:
                     "step": step,
                     "content": store(connection, wanted)[0],
                     "due_at": due_at,
-                    "queued_at": NOW,
+                    "queued_at": due_at,
                     "contacts": contacts,
                 },
             )
@@ -151,6 +155,17 @@ class World:
             organization=self.organization,
             contact=contact,
             channel=channel,
+            reason=reason,
+            since=NOW,
+        )
+
+    def suppress_address(self, address: str, reason: str) -> None:
+        """Suppresses an address for mail, as a file or a bounce does."""
+        self.execute(
+            "insert into delivery.suppressions (organization_id, address, channel, reason, since)"
+            " values (:organization, :address, 'email', :reason, :since)",
+            organization=self.organization,
+            address=address,
             reason=reason,
             since=NOW,
         )

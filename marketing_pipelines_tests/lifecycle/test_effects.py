@@ -198,7 +198,7 @@ def test_a_message_has_the_kind_priority_and_end_of_its_step(world: ProgramWorld
     columns = "kind, priority, expires_at::text"
     messages = f"select {columns} from delivery.messages where contact_id = :id order by id"
     assert sorted(world.rows(messages, id=contact), key=str) == [
-        ("marketing", 0, "infinity"),
+        ("marketing", 0, "9999-12-31 00:00:00+00"),
         ("marketing", 0, None),
         ("transactional", 7, "2026-03-02 12:05:00+00"),
     ]

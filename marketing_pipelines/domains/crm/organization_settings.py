@@ -18,7 +18,11 @@ from marketing_pipelines.failures import BadInputError
 Count = Annotated[int, Field(ge=0)]
 Days = Annotated[int, Field(ge=1)]
 Points = Annotated[float, Field(ge=0)]
+_Length = Annotated[str, Field(pattern=r"^\d{1,5}(min|h|d|w)$")]
 Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+_SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class _Group(BaseModel):
@@ -65,6 +69,30 @@ class QuietHours(_Group):
                 "`quiet_hours 22:00-07:00`"
             )
         return self
+
+
+class ValidFor(_Group):
+    """The time after which a message that has not gone out is not sent any more."""
+
+    marketing: _Length = Field(default="7d", description="Marketing messages; `0d` = for ever")
+    transactional: _Length = Field(default="24h", description="Transactional ones")
+
+    def seconds(self, kind: str) -> float:
+        """Returns the length for a kind of message; 0 = for ever."""
+        number, unit = re.fullmatch(r"(\d+)(\w+)", getattr(self, kind)).groups()  # type: ignore[union-attr]
+        return float(number) * _SECONDS[unit]
+
+
+class Delivery(_Group):
+    """Limits of messages."""
+
+    valid_for: ValidFor = Field(
+        default=ValidFor(), description="How long a message may wait before it is not sent any more"
+    )
+    unknown_hours: Days = Field(
+        default=48,
+        description="Hours for which a message of unknown outcome waits for its provider's event",
+    )
 
 
 class Warmup(_Group):
@@ -136,7 +164,7 @@ class Tracking(_Group):
 
 
 # These are kept and checked, and nothing reads them in this release.
-UNUSED = frozenset({"intent", "frequency_caps", "quiet_hours", "warmup", "deals"})
+UNUSED = frozenset({"intent", "deals"})
 
 
 class OrganizationSettings(_Group):
@@ -145,6 +173,7 @@ class OrganizationSettings(_Group):
     intent: Intent = Intent()
     frequency_caps: FrequencyCaps = FrequencyCaps()
     quiet_hours: QuietHours = QuietHours()
+    delivery: Delivery = Delivery()
     warmup: Warmup = Warmup()
     deals: Deals = Deals()
     campaigns: Campaigns = Campaigns()
@@ -231,19 +260,15 @@ def flat(settings: BaseModel, before: str = "") -> dict[str, Any]:
     return found
 
 
-def described() -> dict[str, str]:
+def described(model: type[BaseModel] = OrganizationSettings, before: str = "") -> dict[str, str]:
     """The meaning of every setting by its dotted key."""
-    return {
-        f"{group}.{name}": str(field.description)
-        for group, outer in OrganizationSettings.model_fields.items()
-        for name, field in _model(outer.annotation).model_fields.items()
-    }
-
-
-def _model(annotation: Any) -> type[BaseModel]:
-    assert isinstance(annotation, type)
-    assert issubclass(annotation, BaseModel)
-    return annotation
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= described(field.annotation, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = str(field.description)
+    return found
 
 
 def _value(key: str, text: str) -> Any:

@@ -16,8 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
+from marketing_pipelines.domains.delivery.claiming import Claimed, claim
 from marketing_pipelines.domains.delivery.composing import composed
-from marketing_pipelines.domains.delivery.due import PAUSED, may_go
+from marketing_pipelines.domains.delivery.lanes import PAUSED
 from marketing_pipelines.domains.delivery.rendering import (
     MessageError,
     Rendered,
@@ -36,13 +37,13 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     UnknownOutcomeError,
 )
 from marketing_pipelines.domains.delivery.warmup_mirror import mirror_at
+from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
 
 LEASE = dt.timedelta(minutes=2)
 BATCH = 500
-Clock = Callable[[], dt.datetime]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class SendingReport:
     """Counts of one batch of messages.
 
     Attributes:
-        claimed: Messages in it; none: nothing is due.
+        claimed: Messages in it, also those that the gate kept back; none: nothing is due.
+        postponed: Messages that wait for the end of a cap or of quiet hours.
         deferred: Messages to retry later, since their recipient was refused for now or their
             attempt failed.
         returned: Messages queued again, since their program was paused after the claim, the worker
@@ -67,10 +69,16 @@ class SendingReport:
     failed: int = 0
     unknown: int = 0
     deferred: int = 0
+    postponed: int = 0
     returned: int = 0
     lost: int = 0
     fault: str | None = None
     again_at: dt.datetime | None = None
+
+    @property
+    def handed_over(self) -> int:
+        """The number of messages that the transport was asked to take."""
+        return self.sent + self.bounced + self.failed + self.unknown + self.deferred
 
 
 def send_batch(
@@ -95,27 +103,27 @@ def send_batch(
         Exception: an unexpected error of the transport. Sent messages are settled, the rest is due
             again and its attempt does not count.
     """
-    now = clock()
+    now, settings = clock(), get_settings()
     with begin() as connection:
+        intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
         admission = lines.admit(connection, transport.line, limit, now)
-        claimed = intents.claim(
-            connection, messages, limit=admission.limit, lease=LEASE, now=now, where=may_go(channel)
-        )
-        if len(claimed) < limit:
-            intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
-        if not claimed:
+        if not admission.limit:
             return SendingReport(again_at=admission.again_at)
-        ids = [message.id for message in claimed]
+        claimed = claim(
+            connection, channel, limit=admission.limit, lease=LEASE, now=now, zone=settings.zone
+        )
+        ids = [message.id for message in claimed.messages]
         held, counters = warmup.reserve(connection, ids, now)
-        orders = _orders(connection, ids, now)
-        settling.prepare(connection, now)
-    redis_url = get_settings().redis_url
-    if counters and redis_url is not None:
-        mirror_at(redis_url).write(counters)
-    claimed = [message for message in claimed if message.id not in held]
-    batch = _Batch(begin, channel, transport, admission, clock)
+        orders = _orders(connection, ids)
+        if ids:
+            settling.prepare(connection, now)
+    if counters and settings.redis_url is not None:
+        mirror_at(settings.redis_url).write(counters)
+    batch = _Batch(begin, channel, transport, admission, clock, claimed)
     trouble: Exception | None = None
-    for message in claimed:
+    for message in claimed.messages:
+        if message.id in held:
+            continue
         if trouble is None and not should_return():
             try:
                 batch.send(message, orders[message.id])
@@ -130,9 +138,9 @@ def send_batch(
     return report
 
 
-def _orders(connection: sa.Connection, ids: list[int], now: dt.datetime) -> Mapping[int, Any]:
+def _orders(connection: sa.Connection, ids: list[int]) -> Mapping[int, Any]:
     statement = sa.text(resources.files(__package__).joinpath("sql", "to_send.sql").read_text())
-    return {order.id: order for order in connection.execute(statement, {"ids": ids, "now": now})}
+    return {order.id: order for order in connection.execute(statement, {"ids": ids})}
 
 
 class _Batch:
@@ -149,6 +157,7 @@ class _Batch:
         transport: Transport,
         admission: lines.LineAdmission,
         clock: Clock,
+        claimed: Claimed,
     ) -> None:
         self.ends: dict[int, End] = {}
         self._begin = begin
@@ -156,7 +165,7 @@ class _Batch:
         self._transport = transport
         self._admission = admission
         self._clock = clock
-        self._counts: Counter[str] = Counter()
+        self._counts = Counter(suppressed=claimed.suppressed, postponed=claimed.postponed)
         self._tried = False
         # Domains whose next start is too far away; None: mails without domain, and other channels.
         self._full: set[int | None] = set()
@@ -181,7 +190,10 @@ class _Batch:
         try:
             rendered = _rendered(message, order)
             if not self._transport.repeatable:
-                self._note_beginning(message)
+                problem = self._note_beginning(message)
+                if problem is not None:
+                    self.end(settling.ended(message, "suppressed", problem))
+                    return
             if not self._starts(order):
                 self.end(settling.untouched(message))
                 return
@@ -208,15 +220,19 @@ class _Batch:
                 settling.ended(message, "sent", sent_at=self._clock(), provider_message_id=number)
             )
 
-    def _note_beginning(self, message: Any) -> None:
+    def _note_beginning(self, message: Any) -> str | None:
         """Settles the messages done so far and notes that this one begins.
 
         If the worker dies now, this message alone is `unknown`.
+
+        Returns:
+            The reason not to send it, which came up since the claim; None: there is none.
         """
         with self._begin() as connection:
-            intents.begin(connection, messages, message, lease=LEASE, now=self._clock())
+            problem = settling.begin(connection, message, lease=LEASE, now=self._clock())
             settled = self._settle(connection)
         self._count(settled)
+        return problem
 
     def _starts(self, order: Any) -> bool:
         """Waits for the message's start where its rate is limited; false if it is too far away."""
@@ -287,6 +303,7 @@ class _Batch:
             failed=self._counts["failed"],
             unknown=self._counts[intents.UNKNOWN],
             deferred=self._counts["deferred"],
+            postponed=self._counts["postponed"],
             returned=self._counts[intents.QUEUED],
             lost=self._counts["lost"],
             fault=str(trouble) if isinstance(trouble, LineError) else None,
@@ -316,7 +333,7 @@ def _rendered(message: Any, order: Any) -> Rendered:
         organization=order.organization,
         channel=message.channel,
         queued_at=message.queued_at.astimezone(dt.UTC),
-        recipient=order.recipient.strip(),
+        recipient=order.recipient,
         name=order.name,
         **composed(message, order),
         sender=_sender(order),
@@ -342,12 +359,6 @@ def _why_not(message: Any, order: Any, settings: Settings) -> str | None:
     if order.program_kind is not None and order.program_status in (None, "cancelled"):
         end = "deleted" if order.program_status is None else "cancelled"
         return f"its {order.program_kind} was {end}"
-    if order.suppressed is not None:
-        return str(order.suppressed)
-    if order.consent is not None:
-        return str(order.consent)
-    if not (order.recipient or "").strip():
-        return "no_address"
-    if not may_reach(settings, message.channel, order.recipient.strip()):
+    if not may_reach(settings, message.channel, order.recipient):
         return "staging"
     return None

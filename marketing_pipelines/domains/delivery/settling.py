@@ -124,14 +124,47 @@ def attempted(message: Any, reason: str, now: dt.datetime) -> End:
     )
 
 
+def queued_again(message: Any, now: dt.datetime) -> End:
+    """A message that is due again, as a person decided; its attempts stay."""
+    return _queued(message, now, None, attempts=message.attempts)
+
+
 def prepare(connection: sa.Connection, now: dt.datetime) -> None:
     """Makes the month of the activity events that a batch will write."""
     month = now.astimezone(dt.UTC).date()
     connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
 
 
-def settle(connection: sa.Connection, ends: Sequence[End]) -> set[int]:
+def begin(
+    connection: sa.Connection, message: Any, *, lease: dt.timedelta, now: dt.datetime
+) -> str | None:
+    """Notes that the handing-over of a message begins, and judges its recipient once more.
+
+    Returns:
+        The reason not to send it; None: there is none.
+
+    Raises:
+        ClaimLostError: the lease ran out.
+    """
+    row = connection.execute(
+        _BEGIN,
+        {"id": message.id, "claim": message.claim, "leased_until": now + lease, "now": now},
+    ).one_or_none()
+    if row is None:
+        raise intents.ClaimLostError(
+            f"Claim {message.claim} of message {message.id} is no longer ours: its lease ran out."
+        )
+    problem: str | None = row.problem
+    return problem
+
+
+def settle(
+    connection: sa.Connection, ends: Sequence[End], states: Sequence[str] = intents.HELD
+) -> set[int]:
     """Writes ends and events, and suppresses the addresses that bounced for good or repeatedly.
+
+    Args:
+        states: The states from which messages are settled.
 
     Returns:
         The ids of the messages that were still ours.
@@ -139,7 +172,7 @@ def settle(connection: sa.Connection, ends: Sequence[End]) -> set[int]:
     if not ends:
         return set()
     rows = json.dumps([asdict(end) for end in ends], default=dt.datetime.isoformat)
-    settled = set(connection.execute(_SETTLE, {"ends": rows}).scalars())
+    settled = set(connection.execute(_SETTLE, {"ends": rows, "states": list(states)}).scalars())
     bounced = [end for end in ends if end.bounce is not None and end.id in settled]
     if bounced:
         at = max(end.sent_at for end in bounced if end.sent_at is not None)
@@ -148,6 +181,7 @@ def settle(connection: sa.Connection, ends: Sequence[End]) -> set[int]:
     return settled
 
 
+_BEGIN = sa.text(resources.files(__package__).joinpath("sql", "begin.sql").read_text())
 _SETTLE = sa.text(
     resources.files(__package__).joinpath("sql", "settle.sql").read_text()
 ).bindparams(sa.bindparam("ends", type_=sa.Text))

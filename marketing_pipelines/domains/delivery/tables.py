@@ -179,7 +179,8 @@ messages = sa.Table(
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant(
         "expires_at",
-        "Not sent from then on; null = `queued_at` plus the organization's `delivery.valid_for`",
+        "Not sent from then on, 9999-12-31 = sent whenever; null = `queued_at` plus the"
+        " organization's `delivery.valid_for`",
     ),
     instant("claimed_at", "Latest claim; caps count from it"),
     instant("sent_at", "When the transport accepted it"),
@@ -216,11 +217,23 @@ messages = sa.Table(
         postgresql_where=sa.text("idempotency_key is not null"),
     ),
     sa.Index(
-        "ix_messages_due",
+        "ix_messages_queued",
         "channel",
-        sa.text("coalesce(leased_until, due_at)"),
+        "organization_id",
+        sa.text("coalesce(domain_id, 0)"),
+        "kind",
+        sa.text("coalesce(program_kind, '')"),
+        sa.text("coalesce(program_id, 0)"),
+        sa.text("(- priority)"),
+        "due_at",
         "id",
-        postgresql_where=sa.text("state in ('queued', 'claimed', 'sending')"),
+        postgresql_where=sa.text("state = 'queued'"),
+    ),
+    sa.Index(
+        "ix_messages_leased",
+        "channel",
+        "leased_until",
+        postgresql_where=sa.text("state in ('claimed', 'sending')"),
     ),
     sa.Index("ix_messages_sent", "sent_at", postgresql_where=sa.text("sent_at is not null")),
     sa.Index(

@@ -12,14 +12,16 @@ import time
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import due
+from marketing_pipelines.domains.delivery.pacing import Pace
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.queues import Queue, declare
 from marketing_pipelines.queueing.retries import Retry
-from marketing_pipelines.queueing.tasks import Task, TaskContext, task
+from marketing_pipelines.queueing.tasks import Task, TaskContext, system_clock, task
 from marketing_pipelines.settings import get_settings
 
 SECONDS_PER_ROUND = 3.0
+_pace = Pace()
 _logger = logging.getLogger(__name__)
 # While a task waits for its next attempt, workers of the channel are not notified.
 RETRY = Retry.listed(2, 4, 8, 60, 300)
@@ -72,7 +74,7 @@ def ring_at(connection: sa.Connection, channel: str, at: dt.datetime | None) -> 
 
 def _send(channel: str, context: TaskContext) -> None:
     # Jinja2 and the email package are for workers only.
-    from marketing_pipelines.domains.delivery.sending import BATCH, send_batch
+    from marketing_pipelines.domains.delivery.sending import send_batch
     from marketing_pipelines.domains.delivery.transports.choice import transport_of
 
     try:
@@ -85,23 +87,34 @@ def _send(channel: str, context: TaskContext) -> None:
         return
     end = time.monotonic() + SECONDS_PER_ROUND
     fault = again_at = None
-    while time.monotonic() < end and fault is None and not context.should_return():
+
+    def should_return() -> bool:
+        # What became due meanwhile, transactional messages above all, need not wait for a batch.
+        return time.monotonic() >= end or context.should_return()
+
+    while fault is None and not should_return():
+        size, started = _pace.size(channel), time.monotonic()
         report = send_batch(
-            context.begin, channel, transport, clock=_now, should_return=context.should_return
+            context.begin,
+            channel,
+            transport,
+            clock=context.clock,
+            limit=size,
+            should_return=should_return,
         )
+        _pace.note(channel, report.handed_over, time.monotonic() - started)
         fault, again_at = report.fault, report.again_at
-        if report.claimed < BATCH or again_at is not None:
+        if report.claimed < size or again_at is not None:
             break
         with context.begin() as connection:
             ring_at(connection, channel, None)
     if fault is not None:
         _logger.warning("%s: %s", channel, fault)
+    now = context.clock()
     with context.finishing() as connection:
-        at = due.next_at(connection, channel)
+        at = due.next_at(connection, channel, now)
         if at is not None:
             at = at if again_at is None else max(at, again_at)
-            ring_at(connection, channel, at if at > _now() else None)
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+            # A worker that works as of an earlier instant leaves what is due after it.
+            if at <= now or at > system_clock():
+                ring_at(connection, channel, at if at > now else None)

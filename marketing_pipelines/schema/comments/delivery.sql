@@ -67,7 +67,7 @@ comment on column delivery.messages.due_at is 'Not before this';
 comment on column delivery.messages.leased_until is 'When the claim ends by itself';
 comment on column delivery.messages.reason is 'Why it ended as it did';
 comment on column delivery.messages.queued_at is 'Tick at which it was written';
-comment on column delivery.messages.expires_at is 'Not sent from then on; null = `queued_at` plus the organization''s `delivery.valid_for`';
+comment on column delivery.messages.expires_at is 'Not sent from then on, 9999-12-31 = sent whenever; null = `queued_at` plus the organization''s `delivery.valid_for`';
 comment on column delivery.messages.claimed_at is 'Latest claim; caps count from it';
 comment on column delivery.messages.sent_at is 'When the transport accepted it';
 comment on column delivery.messages.bounce is 'hard or soft, of a bounced message';

@@ -13,7 +13,7 @@ given_back as (
     select message.domain_id, message.reserved_on, count(*) as places
     from delivery.messages as message
     join ends on ends.id = message.id and ends.claim = message.claim
-    where message.reserved_on is not null and message.state in ('claimed', 'sending')
+    where message.reserved_on is not null and message.state = any(:states)
         and ends.sent_at is null and ends.state <> 'unknown'
     group by message.domain_id, message.reserved_on
 ),
@@ -41,7 +41,7 @@ settled as (
         end
     from ends
     where message.id = ends.id and message.claim = ends.claim
-        and message.state in ('claimed', 'sending')
+        and message.state = any(:states)
     returning message.id, message.organization_id, message.contact_id, message.channel,
         message.program_kind, message.program_id, message.step_id, message.sent_at,
         message.reason, message.bounce

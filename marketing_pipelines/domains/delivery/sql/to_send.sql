@@ -1,29 +1,21 @@
--- For each message of a batch: its content, its contact, and the reason not to send it, if any.
--- A column of the contact takes precedence over an attribute of the same name. A webhook goes to a
--- system, so only a suppression of webhooks stops it.
+-- For each claimed message: its content, its recipient, and the status of its program now. A column
+-- of the contact takes precedence over an attribute of the same name.
 select
     message.id,
     message.program_kind,
     program.status as program_status,
-    suppression.reason as suppressed,
-    case when message.channel <> 'webhook' and message.kind = 'marketing'
-        then delivery.consent_problem(
-            message.organization_id, message.contact_id, message.category_id,
-            delivery.address_of('email', contact.email)
-        )
-    end as consent,
     content.content,
     coalesce(organization.name, organization.external_id) as organization,
     organization.settings -> 'tracking' as tracking,
     case message.channel
-        when 'email' then contact.email
-        when 'sms' then contact.phone
-        when 'push' then contact.attributes ->> 'push_token'
-        else content.content ->> 'url'
+        when 'email' then btrim(coalesce(contact.email, users.email), E' \t\r\n')
+        when 'webhook' then content.content ->> 'url'
+        else message.address
     end as recipient,
-    domain.id as domain_id, domain.per_second, domain.paused_until, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
-    organization.external_id as organization_name,
-    concat_ws(' ', contact.first_name, contact.last_name) as name,
+    domain.id as domain_id, domain.per_second, domain.paused_until, domain.from_address,
+    domain.from_name, domain.reply_to, domain.headers, organization.external_id as organization_name,
+    coalesce(nullif(concat_ws(' ', contact.first_name, contact.last_name), ''), users.name, '')
+        as name,
     jsonb_strip_nulls(
         contact.attributes
         || jsonb_strip_nulls(to_jsonb(contact) - array['id', 'organization_id', 'attributes'])
@@ -37,13 +29,8 @@ left join delivery.sending_domains as domain
     on message.channel = 'email' and domain.id = coalesce(
         message.domain_id, delivery.default_domain(message.organization_id)
     )
+left join crm.users as users
+    on users.id = message.user_id and users.organization_id = message.organization_id
 left join lifecycle.programs as program
     on program.kind = message.program_kind and program.id = message.program_id
-left join lateral delivery.suppression_for(
-    message.organization_id, message.contact_id, message.channel,
-    delivery.address_of(message.channel, delivery.address_given(
-        message.channel, contact.email, contact.phone, contact.attributes
-    )),
-    message.kind, :now
-) as suppression on true
 where message.id = any(:ids)

@@ -39,7 +39,7 @@ written as (
                                    expires_at, program_kind, program_id, step_id, rotation,
                                    content_id, due_at, queued_at)
     select organization_id, :channel, contact_id, address, message_kind, priority,
-           case when valid_seconds = 0 then 'infinity'
+           case when valid_seconds = 0 then timestamptz '9999-12-31 00:00:00+00'
                else cast(:tick as timestamptz) + make_interval(secs => valid_seconds) end,
            :kind, program_id, step_id, rotation, content_id, :tick, :tick
     from judged

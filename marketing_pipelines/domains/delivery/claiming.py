@@ -1,0 +1,91 @@
+"""The gate: one statement judges the next messages of a channel and claims those that may go."""
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery import lanes
+from marketing_pipelines.domains.delivery.quiet_hours import quiet_zones
+from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.locks import lock_class
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The judged messages of one claim.
+
+    Attributes:
+        messages: Those that may go, in the order of sending.
+        suppressed: How many ended, each with its reason.
+        postponed: How many wait for the end of a cap or of quiet hours.
+    """
+
+    messages: list[sa.Row[Any]] = field(default_factory=list)
+    suppressed: int = 0
+    postponed: int = 0
+
+    @property
+    def judged(self) -> int:
+        """All of them."""
+        return len(self.messages) + self.suppressed + self.postponed
+
+
+def claim(
+    connection: sa.Connection,
+    channel: str,
+    *,
+    limit: int,
+    lease: dt.timedelta,
+    now: dt.datetime,
+    zone: ZoneInfo,
+) -> Claimed:
+    """Judges the next messages of a channel and claims those that may go.
+
+    Claims of a channel run one after the other: each counts what the ones before it claimed. The
+    transaction is read committed, so that the statement after the lock sees their commits.
+
+    Args:
+        limit: Most messages to judge.
+        zone: The reporting zone, for contacts and organizations without one.
+    """
+    function = sa.func.pg_advisory_xact_lock
+    lock = function(lock_class("delivery/claim"), CHANNELS.index(channel))
+    connection.execute(sa.select(lock))
+    intents.return_expired(connection, messages, now=now, where=messages.c.channel == channel)
+    due = [one for one in lanes.streams(connection, channel, now, zone) if one.opens_at <= now]
+    if not due:
+        return Claimed()
+    quiet = [
+        {"hours": hours, "zone": name, "until": until.isoformat()}
+        for hours in lanes.hours_of(due)
+        for name, until in quiet_zones(hours, now).items()
+    ]
+    rows = connection.execute(
+        _CLAIM,
+        {
+            "channel": channel,
+            "streams": json.dumps([stream.as_row() for stream in due]),
+            "quiet": json.dumps(quiet),
+            "size": limit,
+            "now": now,
+            "leased_until": now + lease,
+            "reporting_zone": zone.key,
+        },
+    ).all()
+    going = sorted((row for row in rows if row.state == intents.CLAIMED), key=lambda row: row.turn)
+    suppressed = sum(row.state == "suppressed" for row in rows)
+    return Claimed(going, suppressed, len(rows) - len(going) - suppressed)
+
+
+_CLAIM = sa.text(resources.files(__package__).joinpath("sql", "claim.sql").read_text()).bindparams(
+    sa.bindparam("channel", type_=sa.Text),
+    sa.bindparam("size", type_=sa.Integer),
+    sa.bindparam("now", type_=sa.DateTime(timezone=True)),
+    sa.bindparam("reporting_zone", type_=sa.Text),
+)

@@ -1,0 +1,125 @@
+"""Lanes of messages: organization, sending domain and kind; and the rules of their organizations.
+
+A stream is the messages of one lane, program and priority. A lane that is closed, because its
+domain, line, rate or warm-up lets nothing through, costs one look at each of its streams, however
+many messages wait there.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.organization_settings import OrganizationSettings, validated
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.freshness.partitions import midnight
+
+# The messages of such programs stay where they are.
+PAUSED = ("draft", "scheduled", "paused", "imported")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The messages of one lane, program and priority.
+
+    Attributes:
+        lane: Number of the lane among those listed with it.
+        domain_id: 0 = the organization's default domain.
+        program_kind: Empty: they are of no program.
+        rank: The negative priority: lower first.
+        room: Most messages that the lane lets through now; None: any number.
+        valid_seconds: After these a message without an end of its own is expired; 0 = never.
+        quiet_hours: As `quiet_zones` takes them; None: there are none.
+        opens_at: The first instant at which one of them may go.
+    """
+
+    lane: int
+    organization_id: int
+    domain_id: int
+    kind: str
+    program_kind: str
+    program_id: int
+    rank: int
+    room: int | None
+    timezone: str | None
+    valid_seconds: float
+    cap_day: int
+    cap_week: int
+    cap_month: int
+    quiet_hours: str | None
+    opens_at: dt.datetime
+
+    def as_row(self) -> dict[str, Any]:
+        """The stream as the claim takes it."""
+        return {name: value for name, value in asdict(self).items() if name != "opens_at"}
+
+
+def streams(
+    connection: sa.Connection, channel: str, now: dt.datetime, zone: ZoneInfo
+) -> list[Stream]:
+    """Returns the streams of a channel with queued messages whose program is not paused.
+
+    Marketing messages of an organization whose settings cannot be used wait for better ones.
+    """
+    today = now.astimezone(zone).date()
+    values = {
+        "channel": channel,
+        "now": now,
+        "paused": list(PAUSED),
+        "today": today,
+        "tomorrow": midnight(today + dt.timedelta(days=1), zone),
+    }
+    rows = connection.execute(_read_sql("streams"), values).all()
+    rules = {row.organization_id: _rules(row) for row in rows}
+    lanes: dict[tuple[Any, ...], int] = {}
+    found = []
+    for row in rows:
+        own_settings = rules[row.organization_id]
+        if own_settings is None and row.kind == "marketing":
+            continue
+        own_settings = own_settings or OrganizationSettings()
+        caps, hours = own_settings.frequency_caps, own_settings.quiet_hours
+        opens_at = row.due_at if row.room != 0 else max(row.due_at, row.opens_at)
+        found.append(
+            Stream(
+                lane=lanes.setdefault((row.organization_id, row.domain_id, row.kind), len(lanes)),
+                organization_id=row.organization_id,
+                domain_id=row.domain_id,
+                kind=row.kind,
+                program_kind=row.program_kind,
+                program_id=row.program_id,
+                rank=row.rank,
+                room=row.room,
+                timezone=row.timezone,
+                valid_seconds=own_settings.delivery.valid_for.seconds(row.kind),
+                cap_day=caps.day,
+                cap_week=caps.week,
+                cap_month=caps.month,
+                quiet_hours=f"{hours.start}-{hours.end}" if hours.start else None,
+                opens_at=opens_at,
+            )
+        )
+    return found
+
+
+def hours_of(found: Iterable[Stream]) -> Sequence[str]:
+    """Returns the different quiet hours of streams."""
+    return sorted({stream.quiet_hours for stream in found if stream.quiet_hours is not None})
+
+
+def _rules(row: Any) -> OrganizationSettings | None:
+    try:
+        return validated(row.settings, row.organization)
+    except BadInputError as error:
+        _logger.warning("%s Its marketing messages wait.", error)
+        return None
+
+
+def _read_sql(name: str) -> sa.TextClause:
+    return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())

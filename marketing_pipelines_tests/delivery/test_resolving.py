@@ -1,0 +1,90 @@
+"""Messages of unknown outcome: listed, and resolved by hand once."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines_tests.cli.console import printed_here, refusal_here
+from marketing_pipelines_tests.delivery.world import NOW, World
+
+
+def unknown(world: World, count: int) -> list[int]:
+    """Messages whose worker died while it handed them over."""
+    numbers = world.messages(world.contacts(count))
+    world.execute(
+        "update delivery.messages set state = 'unknown', claim = 1, attempts = 1,"
+        " claimed_at = :at, reason = 'nobody answered'",
+        at=NOW,
+    )
+    return numbers
+
+
+def test_unknown_messages_are_listed_with_the_end_of_their_waiting(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [first, second] = unknown(world, 2)
+    world.execute("update delivery.messages set state = 'sent' where id = :id", id=second)
+    world.execute(
+        "update crm.organizations set settings = jsonb_build_object('delivery',"
+        " jsonb_build_object('unknown_hours', 24))"
+    )
+    printed = printed_here(capsys, "messages", "list", "--organization", "acme")
+    [line] = printed.splitlines()[1:]
+    assert line.split()[:3] == [str(first), "acme", "email"]
+    assert "2026-03-03" in line
+    everything = printed_here(capsys, "messages", "list", "--state", "all")
+    assert len(everything.splitlines()) == 3
+
+
+def events(world: World) -> list[tuple[Any, ...]]:
+    return world.rows("select event_id, occurred_at from analytics.contact_activity")
+
+
+def test_a_person_decides_how_an_unknown_message_ended(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent, failed, again = map(str, unknown(world, 3))
+    assert printed_here(capsys, "messages", "resolve", sent, "--as", "sent") == (
+        "1 message is sent.\n"
+    )
+    assert events(world) == [(f"message:{sent}:sent", NOW)], "the event is written then"
+    printed_here(capsys, "messages", "resolve", failed, "--as", "failed")
+    printed_here(capsys, "messages", "resolve", again, "--as", "resend")
+    assert world.rows(
+        "select state, reason, attempts, sent_at from delivery.messages order by id"
+    ) == [
+        ("sent", None, 1, NOW),
+        ("failed", "resolved by hand", 1, None),
+        ("queued", None, 1, None),
+    ]
+    assert world.rows("select task_name from procrastinate_jobs where status = 'todo'") == [
+        ("delivery/send_email",)
+    ]
+    assert world.send(now=dt.datetime.now(dt.UTC)).claimed == 1
+
+
+def test_only_unknown_messages_are_resolved_and_all_or_none(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = map(str, unknown(world, 2))
+    world.execute("update delivery.messages set state = 'failed' where id = :id", id=int(second))
+    resolve = ("messages", "resolve", "--as", "sent", first)
+    assert refusal_here(capsys, *resolve, second) == (
+        f"Message {second} is failed: only unknown ones are resolved by hand."
+    )
+    assert refusal_here(capsys, *resolve, "999") == "There is no message 999."
+    assert world.state(int(first)) == ("unknown", "nobody answered")
+    assert events(world) == []
+
+
+def test_the_hours_of_an_organization_are_read_or_48(engine: sa.Engine) -> None:
+    cases = {"{}": 48, '{"delivery": {"unknown_hours": 5}}': 5, '{"delivery": []}': 48}
+    with engine.connect() as connection:
+        for settings, hours in cases.items():
+            span = connection.execute(
+                sa.text("select delivery.unknown_span(cast(:settings as jsonb))"),
+                {"settings": settings},
+            ).scalar_one()
+            assert (settings, span) == (settings, dt.timedelta(hours=hours))
