@@ -51,4 +51,4 @@ migration: .venv/test.installed
 clean:
 	$(BIN)/marketing-pipelines db stop || true
 	test ! -s .data/postgres.location || rm -rf "$$(head -n 1 .data/postgres.location)"
-	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -251,7 +251,7 @@ def timetable() -> str:
             "## Without a schedule",
             "",
             *_table(
-                ["asset", "runs", "owner", "SQL", "test"],
+                ["asset", "runs", "what it does", "owner", "SQL", "test"],
                 _unclocked({clock.job for clock in found}),
             ),
             "## Sensors",

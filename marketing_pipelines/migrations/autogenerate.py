@@ -17,7 +17,7 @@ from marketing_pipelines.stores.tables import load_tables
 
 VERSIONS = Path(__file__).with_name("versions")
 _FORMATTING = {
-    "hooks": "fix, format",
+    "hooks": "format, fix",
     "fix.type": "module",
     "fix.module": "ruff",
     "fix.options": "check --fix --quiet REVISION_SCRIPT_FILENAME",
@@ -46,7 +46,8 @@ def write_migration(connection: sa.Connection, name: str, folder: Path = VERSION
         "target_metadata": _without_comments(load_tables()),
         "autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"],
     }
-    config.set_main_option("version_locations", f"{VERSIONS}{os.pathsep}{folder}")
+    folders = dict.fromkeys([str(VERSIONS), str(folder)])
+    config.set_main_option("version_locations", os.pathsep.join(folders))
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.set_main_option("truncate_slug_length", "80")
@@ -89,6 +90,8 @@ def _without_comments(declared: sa.MetaData) -> sa.MetaData:
                 key.column.table.to_metadata(bare)
         copy = table.to_metadata(bare)
         copy.comment = None
+        # Alembic writes it into the migration, where ownership has no source.
+        copy.info.clear()
         for column in copy.columns:
             column.comment = None
     return bare

@@ -197,7 +197,10 @@ def judge(
         return "not due", "late by less than ten minutes"
     if partition in record.marked:
         return "missed", "is marked: waits for partitions that it reads, or for the daemon"
-    return "missed", "nothing ran: the daemon was off, or the schedule was stopped then"
+    return (
+        "missed",
+        "nothing ran: the daemon was off, the schedule was stopped, or its run was lost",
+    )
 
 
 def _record(

@@ -57,7 +57,7 @@ def test_check_names_what_is_wrong_in_each_file_and_ends_with_1(segments: Segmen
     assert done.returncode == 1
     assert done.stdout.splitlines()[:2] == [
         f"{good}\tok",
-        f"{bad}\tall[1].attribute: no contact has or has had 'cty'.",
+        f"{bad}\tall[1].attribute: no contact has or has had 'cty'; similar: city.",
     ]
     assert done.stdout.splitlines()[2].startswith(f"{broken}\tThe rule is not JSON: ")
     assert call_here("segment", "check", good, "--organization", "acme").stdout == "ok\n"

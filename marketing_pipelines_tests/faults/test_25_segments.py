@@ -163,7 +163,9 @@ def test_a_broken_rule_leaves_its_members_alerts_once_and_stops_no_other(crowd: 
             assert crowd.members(name) == ["ann", "bob"]
     misspelt, unreadable = "segment misspelt of acme", "segment unreadable of acme"
     assert crowd.alerts() == [(misspelt, "third"), (unreadable, "third")]
-    assert crowd.error_of("misspelt") == "attribute: no contact has or has had 'cty'."
+    assert (
+        crowd.error_of("misspelt") == "attribute: no contact has or has had 'cty'; similar: city."
+    )
     assert str(crowd.error_of("unreadable")).startswith("all: ")
     [[passed, severity]] = last_check(crowd.installation)
     assert (passed, severity) == (False, "WARN")

@@ -9,6 +9,7 @@ from alembic import command
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.migrations import autogenerate
 from marketing_pipelines.migrations.autogenerate import write_migration
+from marketing_pipelines.stores.ownership import FOR_EVER, owned
 from marketing_pipelines.stores.schema import alembic_config, head_revision
 from marketing_pipelines.stores.tables import identity, instant, load_tables
 
@@ -46,6 +47,7 @@ def test_the_written_migration_makes_the_new_table_and_leaves_comments_out(
         declared,
         identity("Score number"),
         instant("at", "When", nullable=False),
+        info=owned(keep=FOR_EVER),
         schema="crm",
         comment="Scores",
     )

@@ -5,6 +5,7 @@ statement is read from the tables or, for a few contacts, from copies of their r
 """
 
 import datetime as dt
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -159,13 +160,18 @@ class Compiler:
         if column_of(rule.attribute) is None and rule.attribute not in self.frame.fields:
             raise RuleError(
                 f"{path}.attribute" if path else "attribute",
-                f"no contact has or has had '{rule.attribute}'",
+                f"no contact has or has had '{rule.attribute}'{self._similar(rule.attribute)}",
             )
         problem = fits(rule, rule.attribute)
         if problem is not None:
             key, reason = problem
             raise RuleError(f"{path}.{key}" if path else key, reason)
         return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
+
+    def _similar(self, attribute: str) -> str:
+        names = {*contacts.c.keys(), *self.frame.fields} - {"attributes", "organization_id"}
+        alike = difflib.get_close_matches(attribute, sorted(names))
+        return f"; similar: {', '.join(alike)}" if alike else ""
 
     def _event(self, rule: EventCondition) -> Condition:
         known = self.sources.counted.get(counting_key(rule))
