@@ -243,6 +243,12 @@ def test_an_event_raises_the_state_and_never_lowers_it(
     ), "the activity of one that was sent already is the worker's"
 
 
+def test_an_unknown_outcome_is_final_once_its_time_is_over(hooks: Hooks) -> None:
+    message = hooks.message("unknown", reason="before", claimed_at=QUEUED)
+    assert hooks.new(hooks.signer.sendgrid([told("delivered", message)])) == 1
+    assert hooks.state(message) == ("unknown", "before")
+
+
 def test_a_failure_before_sending_is_an_end_of_its_own(hooks: Hooks) -> None:
     message = hooks.message("failed", sent_at=None, reason="no such template")
     assert hooks.new(hooks.signer.sendgrid([told("delivered", message)])) == 1

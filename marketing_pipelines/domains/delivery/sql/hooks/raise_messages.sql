@@ -33,11 +33,14 @@ raised as (
         and delivery.rank_of(shown.state) > delivery.rank_of(message.state)
         -- A failure before sending is an end of its own.
         and not (message.state = 'failed' and message.sent_at is null)
-        -- An unknown outcome is final once its time is over.
-        and not (message.state = 'unknown' and message.claimed_at + delivery.unknown_span((
-            select organization.settings from crm.organizations as organization
-            where organization.id = message.organization_id
-        )) <= :now)
+        -- An unknown outcome is final once its time is over; claims of former releases have no instant.
+        and (message.state <> 'unknown' or coalesce(
+            :now < message.claimed_at + delivery.unknown_span((
+                select organization.settings from crm.organizations as organization
+                where organization.id = message.organization_id
+            )),
+            true
+        ))
     returning message.id
 )
 select raised.id
