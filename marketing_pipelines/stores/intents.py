@@ -123,32 +123,6 @@ def claim(
     return sorted(rows, key=lambda row: (row.due_at, row.id))
 
 
-def return_expired(
-    connection: sa.Connection,
-    table: sa.Table,
-    *,
-    now: dt.datetime,
-    where: sa.ColumnElement[bool] | None = None,
-) -> int:
-    """Queues claimed intents again whose lease ran out; returns how many.
-
-    The attempt counts, and they are due from the end of the lease on: an intent that kills every
-    worker falls behind the others.
-
-    Args:
-        where: What else must hold of an intent.
-    """
-    return connection.execute(
-        sa.update(table)
-        .where(
-            is_in(table, CLAIMED),
-            table.c.leased_until <= now,
-            sa.true() if where is None else where,
-        )
-        .values(state=QUEUED, leased_until=None, due_at=table.c.leased_until)
-    ).rowcount
-
-
 def begin(
     connection: sa.Connection,
     table: sa.Table,

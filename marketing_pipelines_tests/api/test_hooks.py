@@ -133,7 +133,8 @@ class Hooks:
         return self.installation.rows(
             "select distinct contact.external_id, channel, reason from delivery.suppressions"
             " join crm.contacts as contact on contact.id = contact_id"
-            " or delivery.address_of('email', contact.email) = address order by 1, 2, 3"
+            " or address in (delivery.address_of('email', contact.email),"
+            " delivery.address_of('sms', contact.phone)) order by 1, 2, 3"
         )
 
     def _one(self, statement: str, **parameters: Any) -> Any:
@@ -156,7 +157,8 @@ def served(shared_installation: Installation) -> Hooks:
     shared_installation.execute(
         "with organization as (insert into crm.organizations (external_id) values ('acme')"
         " returning id), contacts as (insert into crm.contacts (organization_id, external_id,"
-        " email, phone) select id, name, name || '@Example.org', '+49 (170) 555'"
+        " email, phone) select id, name, name || '@Example.org',"
+        " case name when 'ann' then '+49 (170) 555' end"
         " from organization, unnest(array['ann', 'bob']) as name), campaign as (insert into"
         " campaigns.campaigns (organization_id, external_id, status) select id, 'spring', 'active'"
         " from organization returning id) insert into lifecycle.steps (organization_id,"
@@ -363,6 +365,24 @@ def test_a_recipient_that_does_not_agree_leaves_the_event_without_message(hooks:
     assert (hooks.state(message), hooks.activity(), hooks.suppressed()) == (("sent", None), [], [])
 
 
+def test_an_event_finds_a_message_to_the_former_address_of_its_contact(hooks: Hooks) -> None:
+    message = hooks.message(address="ann@former.example.org")
+    event = told("bounce", message, type="bounce", email="Ann@Former.example.org")
+    assert hooks.new(hooks.signer.sendgrid([event])) == 1
+    assert hooks.state(message)[0] == "bounced"
+    assert hooks.installation.rows("select address, reason from delivery.suppressions") == [
+        ("ann@former.example.org", "hard_bounce")
+    ]
+
+
+def test_an_event_finds_a_message_to_a_user(hooks: Hooks) -> None:
+    to_user = {"contact_id": None, "user_id": 1, "kind": "transactional"}
+    message = hooks.message("unknown", address="chief@example.org", claimed_at=QUEUED, **to_user)
+    event = told("delivered", message, email="chief@example.org")
+    assert hooks.new(hooks.signer.sendgrid([event])) == 1
+    assert (hooks.state(message), hooks.activity()) == (("delivered", None), [])
+
+
 def test_an_unknown_message_suppresses_an_address_that_was_written_to(hooks: Hooks) -> None:
     hooks.message()
     events = [
@@ -529,7 +549,7 @@ def test_a_status_callback_of_twilio_finds_its_message_by_the_address(
     hooks: Hooks, status: str, code: str | None, state: str, reason: str | None,
     suppressed: list[Any],
 ) -> None:  # fmt: skip
-    message = hooks.message(channel="sms")
+    message = hooks.message(channel="sms", address="+49170555")
     fields = {"MessageSid": "SM1", "MessageStatus": status, "To": "+49170555"}
     fields |= {"ErrorCode": code} if code else {}
     call = hooks.signer.twilio(fields, f"?message={message}")
@@ -605,6 +625,8 @@ def test_certificates_come_from_sns_alone_and_are_kept(hooks: Hooks) -> None:
     ):
         assert hooks.post(hooks.signer.ses(event, SigningCertURL=url)) == 401
     assert hooks.amazon.asked == []
+    assert hooks.post(hooks.signer.ses(event, TopicArn="arn:aws:sns:eu:1:unknown")) == 401
+    assert hooks.amazon.asked == [], "of a stranger's topic none is fetched"
     hooks.amazon.status = 503
     assert hooks.post(hooks.signer.ses(event)) == 503, "SNS calls again"
     hooks.amazon.status = 200

@@ -242,6 +242,12 @@ def test_a_later_soft_bounce_renews_and_a_delivered_message_does_not_lift(world:
     assert [is_held(at) for at in (until - hour, until)] == [True, False]
 
 
+def test_soft_bounces_leave_a_suppression_without_an_end_as_it_is(world: World) -> None:
+    world.contacts(1, email="x@example.org")
+    world.suppress_address("x@example.org", "soft_bounce")
+    assert bounced(world, "sss", NOW) == [("x@example.org", "soft_bounce", NOW, None)]
+
+
 def test_a_hard_bounce_suppresses_the_address_for_good(world: World) -> None:
     world.contacts(1, email="x@example.org")
     at = NOW + dt.timedelta(hours=1)

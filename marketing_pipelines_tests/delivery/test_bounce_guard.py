@@ -2,6 +2,9 @@
 
 import datetime as dt
 
+from marketing_pipelines.domains.delivery.hooks.events import HookEvent
+from marketing_pipelines.domains.delivery.hooks.recording import record
+from marketing_pipelines.domains.delivery.hooks.verdicts import HARD
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.transports.outcomes import BouncedError
 from marketing_pipelines.settings import get_settings
@@ -74,3 +77,20 @@ def test_twenty_of_a_hundred_are_allowed_and_one_more_pauses_the_domain(world: W
     send(90, 0, NOW + 2 * DAY)
     assert paused_until(world) is None
     assert alerts(world)[1:] == [("sending-domain acme/a.org", "recovery")]
+
+
+def test_bounces_that_a_provider_reports_pause_the_domain(world: World) -> None:
+    domain(world, warmup="off")
+    numbers = world.messages(world.contacts(100))
+    world.send(transport=Recorder())
+
+    def bounce(some: list[int]) -> None:
+        events = [HookEvent(provider="x", verdict=HARD, payload={}, message_id=one) for one in some]
+        with world.begin() as connection:
+            record(connection, events, now=NOW + DAY)
+
+    bounce(numbers[:20])
+    assert paused_until(world) is None
+    bounce(numbers[20:21])
+    assert paused_until(world) == NOW + 2 * DAY
+    assert alerts(world) == [("sending-domain acme/a.org", "first")]

@@ -65,6 +65,24 @@ def test_a_person_decides_how_an_unknown_message_ended(
     assert world.send(now=dt.datetime.now(dt.UTC)).claimed == 1
 
 
+def test_a_message_settles_although_an_event_of_its_id_is_stored(world: World) -> None:
+    first, second = world.messages(world.contacts(2))
+    world.execute("select analytics.ensure_activity_month(cast(:day as date))", day=NOW.date())
+    world.execute(
+        "insert into analytics.contact_activity (organization_id, event_id, contact_id, event_type,"
+        " occurred_at, received_at) select organization_id, :event, contact_id, 'sent', :at, :at"
+        " from delivery.messages where id = :id",
+        event=f"message:{first}:sent",
+        at=NOW,
+        id=first,
+    )
+    assert world.send(now=NOW + dt.timedelta(minutes=1)).sent == 2
+    assert world.rows("select event_id from analytics.contact_activity order by 1") == [
+        (f"message:{first}:sent",),
+        (f"message:{second}:sent",),
+    ]
+
+
 def test_only_unknown_messages_are_resolved_and_all_or_none(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

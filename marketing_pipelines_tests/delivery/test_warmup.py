@@ -9,11 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from marketing_pipelines.domains.crm.organization_settings import Warmup
 from marketing_pipelines.domains.delivery import warmup
+from marketing_pipelines.domains.delivery.claiming import claim
+from marketing_pipelines.domains.delivery.sending import LEASE
 from marketing_pipelines.domains.delivery.transports.outcomes import LineError
 from marketing_pipelines.domains.delivery.warmup import Counter
 from marketing_pipelines.domains.delivery.warmup_mirror import Mirror
@@ -24,6 +27,7 @@ from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.waiting import until
 
 DAY = dt.timedelta(days=1)
+UTC = ZoneInfo("UTC")
 MIDNIGHT = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
 TODAY = NOW.date()
 
@@ -101,7 +105,27 @@ def test_a_message_that_is_not_handed_over_gives_its_place_back(world: World) ->
     assert reservations(world) == [(TODAY, 3, None)]
 
 
-def test_a_killed_workers_mails_keep_their_place_and_take_no_second_one(world: World) -> None:
+def test_a_killed_workers_mails_give_their_places_back_and_go_on_the_same_day(
+    world: World,
+) -> None:
+    ramp(world, 2)
+    domain(world)
+    numbers = world.messages(world.contacts(3))
+    with world.begin() as connection:
+        claimed = claim(connection, "email", limit=3, lease=LEASE, now=NOW, zone=UTC)
+        held, _ = warmup.reserve(connection, [row.id for row in claimed.messages], NOW)
+    assert (held, reservations(world)) == (set(), [(TODAY, 2, None)])
+    world.execute(
+        "update crm.contacts set email = null where id = (select contact_id"
+        " from delivery.messages where id = :id)",
+        id=numbers[0],
+    )
+    report = world.send(now=NOW + LEASE)
+    assert (report.sent, report.suppressed) == (2, 1)
+    assert reservations(world) == [(TODAY, 2, None)]
+
+
+def test_a_mail_with_a_place_takes_no_second_one(world: World) -> None:
     ramp(world, 2)
     domain(world)
     numbers = world.messages(world.contacts(2))
@@ -111,6 +135,13 @@ def test_a_killed_workers_mails_keep_their_place_and_take_no_second_one(world: W
         assert held == set()
     assert reservations(world) == [(TODAY, 2, None)]
     assert counts == []
+
+
+def test_text_messages_take_no_places_of_the_domain(world: World) -> None:
+    ramp(world, 1)
+    domain(world)
+    world.messages(world.contacts(3), "sms")
+    assert (world.send("sms").sent, reservations(world)) == (3, [])
 
 
 # Cap of the day by the day on which the domain started; None: no cap.

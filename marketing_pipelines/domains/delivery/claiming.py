@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import lanes
 from marketing_pipelines.domains.delivery.quiet_hours import quiet_zones
-from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.domains.delivery.tables import CHANNELS
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.locks import lock_class
 
@@ -57,7 +57,7 @@ def claim(
     function = sa.func.pg_advisory_xact_lock
     lock = function(lock_class("delivery/claim"), CHANNELS.index(channel))
     connection.execute(sa.select(lock))
-    intents.return_expired(connection, messages, now=now, where=messages.c.channel == channel)
+    connection.execute(_RETURN_EXPIRED, {"channel": channel, "now": now})
     due = [one for one in lanes.streams(connection, channel, now, zone) if one.opens_at <= now]
     if not due:
         return Claimed()
@@ -83,6 +83,9 @@ def claim(
     return Claimed(going, suppressed, len(rows) - len(going) - suppressed)
 
 
+_RETURN_EXPIRED = sa.text(
+    resources.files(__package__).joinpath("sql", "return_expired.sql").read_text()
+)
 _CLAIM = sa.text(resources.files(__package__).joinpath("sql", "claim.sql").read_text()).bindparams(
     sa.bindparam("channel", type_=sa.Text),
     sa.bindparam("size", type_=sa.Integer),

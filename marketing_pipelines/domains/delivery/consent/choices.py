@@ -1,6 +1,7 @@
 """Choices of recipients: leaving a category or a channel, coming back, confirming a subscription.
 
-Each is one transaction that writes only what changes, so that a repeated form changes nothing.
+Each is one transaction that writes only what changes, so that a repeated form changes nothing. It
+locks the events first: those of a provider may change the same rows at the same time.
 """
 
 import datetime as dt
@@ -89,6 +90,7 @@ def leave_category(
     connection: sa.Connection, recipient: Recipient, *, now: dt.datetime, evidence: Evidence
 ) -> None:
     """Takes the recipient out of the message's category."""
+    lock_events(connection)
     if recipient.category_id is None:
         connection.execute(_sql("make_default_category"), _of(recipient))
         recipient = recipient_of(connection, recipient.message_id) or recipient
@@ -99,6 +101,7 @@ def leave_category(
 
 def leave_everything(connection: sa.Connection, recipient: Recipient, *, now: dt.datetime) -> None:
     """Suppresses the channel for the recipient."""
+    lock_events(connection)
     given = {**_of(recipient), "now": now}
     if connection.execute(_sql("suppress_channel"), given).first() is not None:
         _write_way_out(connection, recipient, None, now)
@@ -113,6 +116,7 @@ def choose(
     evidence: Evidence,
 ) -> None:
     """Subscribes the recipient to these categories and to no other; writes only what changes."""
+    lock_events(connection)
     if wanted and has_left(connection, recipient):
         connection.execute(_sql("lift_channel"), _of(recipient))
     for choice in choices_of(connection, recipient):
@@ -179,7 +183,6 @@ def _change(
 def _write_way_out(
     connection: sa.Connection, recipient: Recipient, category: str | None, now: dt.datetime
 ) -> None:
-    lock_events(connection)
     month = now.astimezone(dt.UTC).date()
     connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
     given = {"message_id": recipient.message_id, "category": category, "now": now}

@@ -13,7 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery import bounce_guard
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
+from marketing_pipelines.settings import get_settings
 
 # A worker notes the provider's id within its lease of two minutes.
 WAITS_FOR_ITS_MESSAGE = dt.timedelta(minutes=15)
@@ -59,6 +61,10 @@ def _carry_out(
         connection.execute(_statement("write_activity"), given)
         connection.execute(_statement("suppress_contacts"), given)
         connection.execute(_statement("suppress_bounced"), given)
+        domains = connection.execute(_statement("bounced_domains"), given).scalars().all()
+        if domains:
+            folder = get_settings().data_dir / "suppressions"
+            bounce_guard.judge(connection, domains, now, folder)
         connection.execute(_statement("lift_suppressions"), given)
         connection.execute(_statement("rejoin_categories"), given)
     connection.execute(_statement("suppress_addresses"), {"ids": list(new)})

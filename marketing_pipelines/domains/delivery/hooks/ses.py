@@ -5,7 +5,6 @@ from typing import Any
 
 from marketing_pipelines.domains.delivery.hooks import sns, verdicts
 from marketing_pipelines.domains.delivery.hooks.calls import (
-    ForgedCallError,
     HookCall,
     UnreadableCallError,
     read_json,
@@ -40,9 +39,7 @@ def read(call: HookCall, settings: Settings) -> list[HookEvent]:
     notification = call.json()
     if not isinstance(notification, dict):
         raise UnreadableCallError("The body is no JSON object.")
-    sns.require_signature(call, notification)
-    if text(notification, "TopicArn") not in topics:
-        raise ForgedCallError("The topic is not one of MARKETING_HOOK_SES_TOPICS.")
+    sns.require_signature(call, notification, topics)
     match text(notification, "Type"):
         case "SubscriptionConfirmation":
             sns.confirm(call, notification)

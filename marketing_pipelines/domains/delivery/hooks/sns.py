@@ -8,7 +8,7 @@ import binascii
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -41,11 +41,16 @@ _certificates: OrderedDict[str, rsa.RSAPublicKey] = OrderedDict()
 _lock = threading.Lock()
 
 
-def require_signature(call: HookCall, notification: Mapping[str, Any]) -> None:
-    """Refuses a notification that SNS did not sign.
+def require_signature(
+    call: HookCall, notification: Mapping[str, Any], topics: Collection[str]
+) -> None:
+    """Refuses a notification of another topic, or that SNS did not sign.
+
+    The topic is read first: only a caller that knows one of ours makes us fetch a certificate.
 
     Raises:
-        ForgedCallError: it has no valid signature, or its certificate lies elsewhere.
+        ForgedCallError: its topic is none of these, it has no valid signature, or its certificate
+            lies elsewhere.
         RetryableError: the certificate cannot be fetched now.
     """
     names = _SIGNED.get(text(notification, "Type") or "")
@@ -55,6 +60,8 @@ def require_signature(call: HookCall, notification: Mapping[str, Any]) -> None:
         raise ForgedCallError(
             "The body is no signed notification of SNS: switch raw message delivery off."
         )
+    if text(notification, "TopicArn") not in topics:
+        raise ForgedCallError("The topic is not one of MARKETING_HOOK_SES_TOPICS.")
     signed = "".join(
         f"{name}\n{notification[name]}\n" for name in names if notification.get(name) is not None
     )

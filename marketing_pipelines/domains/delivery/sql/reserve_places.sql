@@ -32,6 +32,7 @@ reserved as (
     from judged
     where has_place
     group by domain_id
+    order by domain_id
     on conflict (domain_id, day) do update set reserved = reservation.reserved + excluded.reserved
     returning domain_id, reserved
 ),

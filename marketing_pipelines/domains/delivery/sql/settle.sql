@@ -8,21 +8,37 @@ with ends as materialized (
         bounce text
     )
 ),
--- The places of warm-up that messages which were not handed over give back.
-given_back as (
-    select message.domain_id, message.reserved_on, count(*) as places
+-- Locked, as claims do it: messages first, then days, each in order.
+held as materialized (
+    select message.id, message.domain_id, message.reserved_on
     from delivery.messages as message
     join ends on ends.id = message.id and ends.claim = message.claim
-    where message.reserved_on is not null and message.state = any(:states)
-        and ends.sent_at is null and ends.state <> 'unknown'
-    group by message.domain_id, message.reserved_on
+    where message.state = any(:states)
+    order by message.id
+    for update of message
+),
+-- The places of warm-up that messages which were not handed over give back.
+given_back as materialized (
+    select held.domain_id, held.reserved_on, count(*) as places
+    from held
+    join ends on ends.id = held.id
+    where held.reserved_on is not null and ends.sent_at is null and ends.state <> 'unknown'
+    group by held.domain_id, held.reserved_on
+),
+days as materialized (
+    select reservation.domain_id, reservation.day, given_back.places
+    from delivery.warmup_reservations as reservation
+    join given_back
+        on given_back.domain_id = reservation.domain_id
+        and given_back.reserved_on = reservation.day
+    order by reservation.domain_id, reservation.day
+    for update of reservation
 ),
 places as (
     update delivery.warmup_reservations as reservation
-    set reserved = reservation.reserved - given_back.places
-    from given_back
-    where reservation.domain_id = given_back.domain_id
-        and reservation.day = given_back.reserved_on
+    set reserved = reservation.reserved - days.places
+    from days
+    where reservation.domain_id = days.domain_id and reservation.day = days.day
 ),
 settled as (
     update delivery.messages as message
@@ -40,8 +56,8 @@ settled as (
             when ends.sent_at is not null or ends.state = 'unknown' then message.reserved_on
         end
     from ends
-    where message.id = ends.id and message.claim = ends.claim
-        and message.state = any(:states)
+    join held on held.id = ends.id
+    where message.id = ends.id
     returning message.id, message.organization_id, message.contact_id, message.channel,
         message.program_kind, message.program_id, message.step_id, message.sent_at,
         message.reason, message.bounce
@@ -73,6 +89,12 @@ events as (
            sent_at, sent_at, properties
     from handed_over
     where contact_id is not null
+        -- A file may have brought an event of this id, and a message sent again has its first ones.
+        and not exists (
+            select from analytics.event_keys as known
+            where known.organization_id = handed_over.organization_id
+                and known.event_id = 'message:' || handed_over.id || ':' || handed_over.event_type
+        )
     order by id, event_type desc
 )
 select id from settled

@@ -35,5 +35,5 @@ language sql as $$
     order by 1, 2, 3, 4
     on conflict (organization_id, address, channel, reason)
         do update set until = greatest(known.until, excluded.until)
-        where known.reason = 'soft_bounce'
+        where known.reason = 'soft_bounce' and known.until is not null
 $$;

@@ -39,13 +39,19 @@ found as (
     join delivery.messages as message on message.id = candidates.id
     join crm.organizations as organization on organization.id = message.organization_id
     left join crm.contacts as contact on contact.id = message.contact_id
+    -- The address that it went to; a message of a former release has none.
+    cross join lateral (
+        select coalesce(message.address, delivery.address_of(message.channel, delivery.address_given(
+            message.channel, contact.email, contact.phone, contact.attributes
+        ))) as address
+    ) as recipient
     where message.channel = told.channel
         and (told.organization is null or told.organization = organization.external_id)
         and case
             when told.recipient is null then true
             when told.channel = 'sms'
-                then told.digits = regexp_replace(contact.phone, '[^0-9]', '', 'g')
-            else told.recipient = lower(trim(contact.email))
+                then told.digits = regexp_replace(recipient.address, '[^0-9]', '', 'g')
+            else told.recipient = recipient.address
         end
     order by told.id, candidates.place, message.id
 )
