@@ -246,7 +246,7 @@ def test_an_event_raises_the_state_and_never_lowers_it(
 
 
 def test_an_unknown_outcome_is_final_once_its_time_is_over(hooks: Hooks) -> None:
-    message = hooks.message("unknown", reason="before", claimed_at=QUEUED)
+    message = hooks.message("unknown", reason="before", claimed_at=QUEUED - dt.timedelta(hours=49))
     assert hooks.new(hooks.signer.sendgrid([told("delivered", message)])) == 1
     assert hooks.state(message) == ("unknown", "before")
 
