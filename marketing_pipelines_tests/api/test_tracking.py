@@ -11,10 +11,10 @@ from starlette.testclient import TestClient
 
 from marketing_pipelines.api.app import build_app
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
-from marketing_pipelines.domains.delivery.hooks.recording import record
+from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
 from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
 from marketing_pipelines.domains.delivery.links import ClickedLink, Links
-from marketing_pipelines.domains.delivery.tracking import counted
+from marketing_pipelines.domains.delivery.tracking import count_open, counted
 from marketing_pipelines_tests.api.conftest import NOW
 from marketing_pipelines_tests.installation import Installation
 
@@ -123,6 +123,17 @@ def test_the_first_hit_counts_and_each_minute_of_repeats(tracked: Tracked) -> No
     ]
     [(state,)] = tracked.installation.rows("select state from delivery.messages")
     assert state == "delivered"
+
+
+def test_a_further_hit_of_a_minute_waits_for_no_other_event(tracked: Tracked) -> None:
+    message, engine = tracked.message(), tracked.installation.engine
+    for _ in range(2):
+        tracked.get(tracked.links.open(message))
+    with engine.begin() as holder, engine.begin() as connection:
+        lock_events(holder)
+        connection.exec_driver_sql("set local lock_timeout = '1s'")
+        count_open(connection, message, by=FIREFOX, now=NOW)
+    assert len(tracked.activity()) == 2
 
 
 @pytest.mark.parametrize(

@@ -90,25 +90,33 @@ def _count(
     by: str,
     now: dt.datetime,
 ) -> None:
+    first, repeat = f"{key}:first", f"{key}:{now.astimezone(dt.UTC):%Y-%m-%d %H:%M}"
+    # Without the lock: a link that is asked for all the time holds up no other event.
+    if _is_known(connection, repeat):
+        return
     sent_at = connection.execute(
         sa.select(messages.c.sent_at).where(messages.c.id == message_id)
     ).scalar()
     is_early = sent_at is None or (now - sent_at).total_seconds() < MACHINE_SECONDS
     lock_events(connection)
-    first = f"{key}:first"
-    is_repeat = connection.execute(
-        sa.select(sa.literal(1)).where(
-            message_events.c.provider == OWN, message_events.c.provider_event_id == first
-        )
-    ).first()
+    own_id = repeat if _is_known(connection, first) else first
     event = HookEvent(
         provider=OWN,
         verdict=verdict,
         payload={"by": by[:200].replace("\0", "")},
         message_id=message_id,
         occurred_at=now,
-        own_id=f"{key}:{now.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if is_repeat else first,
+        own_id=own_id,
         url=url,
         is_machine=is_early or by == "HEAD" or bool(_SCANNERS.search(by)),
     )
     record(connection, [event], now=now)
+
+
+def _is_known(connection: sa.Connection, own_id: str) -> bool:
+    found = connection.execute(
+        sa.select(sa.literal(1)).where(
+            message_events.c.provider == OWN, message_events.c.provider_event_id == own_id
+        )
+    )
+    return found.first() is not None
