@@ -29,6 +29,9 @@ CHECKS = [
     "zones",
     "definitions",
     "alerts",
+    "channel email",
+    "channel sms",
+    "channel push",
 ]
 
 

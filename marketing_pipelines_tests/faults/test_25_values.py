@@ -122,13 +122,14 @@ def test_a_rule_that_takes_too_long_is_stopped_where_somebody_asks_for_it(
     assert refusal_here(capsys, "why", "--contact", "ann", "--segment", "slow") == stopped
 
 
+DROP = "'; drop table crm.contacts; --"
 HOSTILE = [
     "'",
     "''",
     '"',
     "\\",
     "\\'",
-    "'; drop table crm.contacts; --",
+    DROP,
     "' or '1'='1",
     "') or true) --",
     "/* */",
@@ -254,7 +255,7 @@ def test_pieces_of_sql_in_a_rule_are_compared_like_any_text(installation: Instal
 
 
 def test_segments_named_like_sql_are_evaluated_confirmed_and_explained(crowd: Crowd) -> None:
-    short = HOSTILE[:-1] if SOAK else HOSTILE[:-1:4]
+    short = HOSTILE[:-1] if SOAK else [*HOSTILE[:-1:6], DROP]
     crowd.contacts(*({"external_id": f"c{text}", f"k{text}": text} for text in short))
     for text in short:
         crowd.rule(f"s{text}", compared(f"k{text}", "=", text))

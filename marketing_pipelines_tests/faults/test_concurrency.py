@@ -18,7 +18,7 @@ pytestmark = pytest.mark.fault
 EXPORT = "analytics/contact_activity"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SINGLES = 4 if SOAK else 2
-HOURS_OF_A_RANGE, EVENTS = (146 * 24, 2_000) if SOAK else (36, 60)
+HOURS_OF_A_RANGE, EVENTS = (146 * 24, 2_000) if SOAK else (48, 60)
 
 
 @pytest.mark.parametrize(

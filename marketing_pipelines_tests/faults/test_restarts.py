@@ -124,7 +124,10 @@ def cannot_start_for_a_while(embedded: EmbeddedPostgres, running: Running) -> No
 
 def quiet(installation: Installation) -> bool:
     """Whether nothing is marked any more and no session works."""
-    return not installation.rows(
-        "select 1 from analytics.stale_partitions union all"
-        " select 1 from ops.job_sessions where status = 'RUNNING'"
-    )
+    try:
+        return not installation.rows(
+            "select 1 from analytics.stale_partitions union all"
+            " select 1 from ops.job_sessions where status = 'RUNNING'"
+        )
+    except sa.exc.OperationalError:  # the last restart is still under way
+        return False

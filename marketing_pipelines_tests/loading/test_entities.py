@@ -61,7 +61,7 @@ FULL = {
     ],
     "campaigns": [
         "external_id,organization_id,name,status,started_at,audience,goal",
-        "k,o,Spring,active,2024-01-01T00:00:00+02:00,open,mql",
+        'k,o,Spring,active,2024-01-01T00:00:00+02:00,open,"{""event"": ""purchase""}"',
     ],
     "sequences": [
         "external_id,organization_id,name,status,started_at,paused_at,cancelled_at,created_at,team",
@@ -95,6 +95,18 @@ FULL = {
     "journey_triggers": [
         "journey_id,external_id,organization_id,type,segment,event_type,config,policy,created_at",
         'j,t,o,date,,,"{""attribute"": ""born"", ""yearly"": true}",,2024-01-01T00:00:00Z',
+    ],
+    "categories": [
+        "external_id,organization_id,name,mode,is_default",
+        "news,o,News,opt_in,true",
+    ],
+    "subscriptions": [
+        "contact_id,category,organization_id,state,source,changed_at",
+        "c,news,o,subscribed,form,2024-01-01T00:00:00Z",
+    ],
+    "sending_domains": [
+        "domain,organization_id,from_address,from_name,is_default,warmup,per_second",
+        "news.example.org,o,hello@news.example.org,Acme,true,auto,5",
     ],
     "suppressions": [
         "contact_id,organization_id,channel,reason,since,address,action",
@@ -351,7 +363,7 @@ def test_a_bad_step_is_refused_and_the_others_are_stored(loader: Loader) -> None
         "4,config,The step has no 'text'",
         "6,config,is not valid JSON",
         "7,type,\"'jump' is not one of send_email, send_sms, send_push, wait, branch, wait_for, "
-        'update_contact, create_task, webhook, exit"',
+        'split, update_contact, create_task, webhook, exit"',
     ]
     assert [row[2] for row in steps_of(loader)] == ["a", "d"]
 

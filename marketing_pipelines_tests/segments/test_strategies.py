@@ -12,7 +12,7 @@ from marketing_pipelines_tests.segments.worlds import from_json, to_json
 
 # Shrinking is for failures; here many worlds are counted.
 MANY = settings(
-    max_examples=300,
+    max_examples=500,
     deadline=None,
     database=None,
     derandomize=True,
@@ -59,7 +59,9 @@ def _count(
     answer = holds(rule, contact, world)
     if top:
         said["whole", answer] += 1
-    [kind] = [k for k in ("all", "any", "not", "attribute", "event", "segment") if k in rule]
+    [kind] = [
+        k for k in ("all", "any", "not", "attribute", "event", "segment", "random") if k in rule
+    ]
     if kind == "attribute":
         said[rule["op"], answer] += 1
     elif kind == "event":
