@@ -164,7 +164,7 @@ def test_sentry_is_told_of_tasks_and_requests_that_failed_for_good(
 def test_sentry_is_told_of_every_task_before_its_worker_ends(
     planted: dict[str, str], queue: sa.Engine, sentry: Endpoint
 ) -> None:
-    sentry.seconds = 0.5
+    sentry.seconds = 0.1
     failed = put(queue, "fail_none", 3)
     drain("--queue", "none")
     told = events_of(sentry, len(failed))

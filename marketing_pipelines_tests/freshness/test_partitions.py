@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.freshness.partitions import (
     Grain,
     PartitionedAsset,
+    registered,
     window,
     window_at,
     windows_between,
@@ -97,12 +99,23 @@ def test_an_hour_across_a_half_hour_midnight_belongs_to_both_days() -> None:
     assert [day.key for day in days] == ["2026-03-01", "2026-03-02"]
 
 
+@pytest.fixture
+def undeclared() -> Iterator[None]:
+    """Takes back the assets that a test declares: other tests run every declared one."""
+    before = dict(registered())
+    yield
+    for key in registered().keys() - before.keys():
+        registered().pop(key)
+
+
+@pytest.mark.usefixtures("undeclared")
 def test_hourly_clocks_strike_with_the_utc_hours_in_half_hour_zones() -> None:
     asset = PartitionedAsset("tests/hourly_clock", "day", cron="0 * * * *", running=True)
     now = dt.datetime(2026, 3, 1, 14, 45, tzinfo=dt.UTC)
     assert asset.last_tick(now, ZoneInfo("Asia/Kolkata")) == now.replace(minute=0)
 
 
+@pytest.mark.usefixtures("undeclared")
 def test_daily_clocks_strike_in_the_reporting_zone() -> None:
     asset = PartitionedAsset("tests/daily_clock", "day", cron="0 2 * * *")
     now = dt.datetime(2026, 3, 1, 7, 0, tzinfo=dt.UTC)
