@@ -14,6 +14,7 @@ from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
+from marketing_pipelines.api.pages import delivery as delivery_pages
 from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
@@ -35,6 +36,7 @@ ROUTERS = (
     door.router,
     pages.router,
     queue_pages.router,
+    delivery_pages.router,
 )
 
 

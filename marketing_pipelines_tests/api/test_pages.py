@@ -20,7 +20,13 @@ from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.installed import TABLE, install, put
 
 HOME, PAGES = "/admin", "/admin/pages"
-ALL = [HOME, *(f"{PAGES}/{page}" for page in ("calendar", "sessions", "queues", "dead-letters"))]
+ALL = [
+    HOME,
+    *(
+        f"{PAGES}/{page}"
+        for page in ("calendar", "sessions", "queues", "dead-letters", "delivery", "messages")
+    ),
+]
 WAREHOUSE = "analytics/warehouse"
 
 
@@ -301,6 +307,13 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         says(page, "Dead letter 1 is back in its queue.")
         page.get_by_role("button", name="Discard 2").click()
         says(page, "Dead letter 2 is discarded.")
+        page.get_by_role("link", name="Delivery").click()
+        page.get_by_text("load sending_domains FILE").wait_for()
+        page.get_by_role("link", name="Messages of a contact").click()
+        page.get_by_label("Organization").fill("nowhere")
+        page.get_by_label("Contact or address").fill("ann@example.org")
+        page.get_by_role("button", name="Show messages").click()
+        says(page, "There is no organization 'nowhere': give its external id or its number.")
         page.get_by_role("link", name="Calendar").click()
         page.locator(".calendar .tick").first.wait_for()
         page.get_by_role("button", name="Sign out").click()

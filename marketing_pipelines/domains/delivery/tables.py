@@ -315,6 +315,12 @@ message_events = sa.Table(
         "message_id",
         postgresql_where=sa.text("applied_at is null and message_id is not null"),
     ),
+    sa.Index(
+        "ix_message_events_complained",
+        "received_at",
+        "message_id",
+        postgresql_where=sa.text("type = 'complained'"),
+    ),
     sa.Index("ix_message_events_unread", "provider", postgresql_where=sa.text("type = 'unread'")),
     info=owned(
         keep=FOR_EVER,
