@@ -44,11 +44,11 @@ def cancel(kind: KindArgument, name: NameArgument, organization: OrganizationOpt
 
 
 def _switch(verb: str, kind: str, name: str, organization: str) -> "Switched":
-    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains import load_tasks
     from marketing_pipelines.domains.lifecycle.program_kinds import declared
     from marketing_pipelines.domains.lifecycle.switching import switch
 
-    load_tables()
+    load_tasks()
     if kind not in declared():
         raise WrongUsageError(f"'{kind}' is no kind of program: name {', '.join(declared())}.")
     with connected() as (_, engine), engine.begin() as connection:

@@ -145,9 +145,7 @@ def address(host: str, port: int) -> str:
 def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     workspace = str(configuration_file(WORKSPACE_FILE))
-    # As this project's own logs: colours on a terminal alone.
-    style = "colored" if sys.stderr.isatty() else "json"
-    quiet = ["-w", workspace, "--code-server-log-level", "error", "--log-format", style]
+    quiet = ["-w", workspace, "--code-server-log-level", "error"]
     return [
         Part(
             "web server",

@@ -251,6 +251,33 @@ def test_who_left_everything_comes_back_by_choosing(people: Recipients) -> None:
     assert people.suppressed() == []
 
 
+def test_coming_back_to_mail_leaves_the_other_channels_as_they_are(people: Recipients) -> None:
+    news = people.category("news", is_default=True)
+    for name in ("ann", "bob"):
+        people.installation.execute(
+            "insert into delivery.suppressions (organization_id, contact_id, channel, reason,"
+            " since, source) select organization_id, id, 'all', 'unsubscribed', :now, 'file'"
+            " from crm.contacts where external_id = :name",
+            name=name,
+            now=NOW - dt.timedelta(days=9),
+        )
+    people.post(people.links.preferences(people.message()), **{f"c{news}": "on"})
+    assert people.installation.rows(
+        "select external_id, channel, reason, since, source from delivery.suppressions"
+        " join crm.contacts on contacts.id = contact_id order by 1, 2"
+    ) == [
+        (name, channel, "unsubscribed", NOW - dt.timedelta(days=9), "file")
+        for name in ("ann", "bob")
+        for channel in ("push", "sms")
+    ]
+    assert (
+        people.installation.rows(
+            "select channel from delivery.suppressions where address is not null"
+        )
+        == []
+    ), "their only address is that of mail"
+
+
 def test_who_left_with_another_contact_comes_back_by_the_address(people: Recipients) -> None:
     news = people.category("news", is_default=True)
     people.post(people.links.unsubscribe(people.message("bob")))

@@ -102,6 +102,14 @@ def test_a_scheduled_campaign_that_is_activated_starts_now(world: ProgramWorld) 
         "select started_at > now() - interval '10 minutes' from campaigns.campaigns where id = :id",
         id=number,
     )
+    program(world, "activate")
+    program(world, "pause")
+    program(world, "resume")
+    assert world.rows(
+        "select payload ->> 'campaign' from ops.bus_events"
+        " where type = 'campaign.started' and organization_id = :organization",
+        organization=world.organization_id,
+    ) == [("welcome",)]
 
 
 def test_an_unknown_program_and_an_unknown_kind_are_refused(world: ProgramWorld) -> None:

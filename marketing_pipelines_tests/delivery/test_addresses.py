@@ -38,9 +38,11 @@ def test_sql_and_python_normalise_an_address_alike(world: World) -> None:
 def test_the_indexes_answer_for_an_address(world: World) -> None:
     world.contacts(2000)
     world.execute("analyze crm.contacts")
-    for channel, column in (("email", "email"), ("sms", "phone")):
+    columns = {"email": "email", "sms": "phone", "push": "(attributes ->> 'push_token')"}
+    for channel, column in columns.items():
         plan = world.rows(
             f"explain select from crm.contacts where organization_id = {world.organization}"
+            f" and {column} is not null"
             f" and delivery.address_of('{channel}', {column}) = '+41700000001'"
         )
         assert f"ix_contacts_{channel}_address" in str(plan)
@@ -161,6 +163,22 @@ def test_a_file_adds_and_lifts_suppressions_of_contacts_and_addresses(
     assert load(installation, tmp_path, "acme,b,,,unsubscribed,lift") == (0, 1, 0)
     assert held(installation) == []
     assert installation.rows(stored) == []
+
+
+def test_a_push_token_of_another_suppressed_contact_stays_suppressed(world: World) -> None:
+    shared, other = {"push_token": "tablet"}, {"push_token": "phone"}
+    [one], [two] = world.contacts(1, attributes=shared), world.contacts(1, attributes=shared)
+    [third] = world.contacts(1, attributes=other)
+    for contact in (one, two, third):
+        world.suppress(contact, "push")
+    held = "select address from delivery.suppressions where address is not null order by address"
+    lift = "delete from delivery.suppressions where contact_id = :contact"
+    world.execute(lift, contact=one)
+    assert world.rows(held) == [("phone",), ("tablet",)]
+    world.execute(lift, contact=third)
+    assert world.rows(held) == [("tablet",)]
+    world.execute(lift, contact=two)
+    assert world.rows(held) == []
 
 
 def test_a_bounce_of_a_file_is_the_address_of_its_contact(

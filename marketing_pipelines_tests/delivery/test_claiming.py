@@ -202,6 +202,50 @@ def test_a_message_goes_to_the_present_address_unless_another_has_it(world: Worl
     ]
 
 
+def exchange(world: World, addresses: dict[int, str]) -> None:
+    """Gives contacts other addresses, after their messages were queued."""
+    world.execute(
+        "update delivery.messages set address = contacts.email from crm.contacts"
+        " where contacts.id = contact_id"
+    )
+    for contact, address in addresses.items():
+        world.execute(
+            "update crm.contacts set email = :email where id = :id", email=address, id=contact
+        )
+
+
+def test_two_contacts_that_exchange_their_addresses_get_both_messages(world: World) -> None:
+    one, two = world.contacts(2)
+    numbers = world.messages([one, two])
+    exchange(world, {one: "ann2@example.org", two: "ann1@example.org"})
+    assert world.send() == SendingReport(claimed=2, postponed=2)
+    assert world.send() == SendingReport(claimed=2, sent=2)
+    assert world.send() == SendingReport()
+    assert world.rows("select id, state, address from delivery.messages order by id") == [
+        (numbers[0], "sent", "ann2@example.org"),
+        (numbers[1], "sent", "ann1@example.org"),
+    ]
+
+
+def test_an_address_that_a_message_no_longer_needs_is_free(world: World) -> None:
+    """Its contact has another one, and the message waits for its day or was suppressed."""
+    heir, later, suppressed, second_heir = world.contacts(4)
+    world.messages([later], due_at=NOW + DAY)
+    world.messages([heir, suppressed, second_heir])
+    exchange(world, {
+        heir: "ann2@example.org", later: "new@example.org",
+        second_heir: "ann3@example.org", suppressed: "left@example.org",
+    })  # fmt: skip
+    world.suppress(suppressed, "email")
+    assert world.send() == SendingReport(claimed=3, suppressed=1, postponed=2)
+    assert world.send() == SendingReport(claimed=2, sent=1, postponed=1)
+    assert world.send().sent == 1
+    assert world.send(now=NOW + DAY).sent == 1
+    assert world.rows(
+        "select address from delivery.messages where state = 'sent' order by address"
+    ) == [("ann2@example.org",), ("ann3@example.org",), ("new@example.org",)]
+
+
 # Columns of the user, a suppression of its address, and how the message ends.
 USERS: list[tuple[dict[str, Any], str | None, tuple[str, str | None]]] = [
     ({"email": "Rep@example.org"}, None, ("sent", None)),

@@ -20,6 +20,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     AttemptError,
     BouncedError,
     LineError,
+    ListedError,
     UnknownOutcomeError,
 )
 from marketing_pipelines.domains.delivery.transports.push import SCOPE, PushTransport
@@ -27,7 +28,7 @@ from marketing_pipelines.domains.delivery.transports.sms import SmsTransport
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines_tests.delivery.http_sink import HttpSink, Reply, Request, http_sink
-from marketing_pipelines_tests.delivery.world import NOW
+from marketing_pipelines_tests.delivery.world import NOW, World
 
 SMS = Rendered(
     id=42,
@@ -91,7 +92,7 @@ def test_a_messaging_service_takes_the_place_of_the_number(sink: HttpSink) -> No
 SMS_ANSWERS: list[tuple[Reply | None, type[Exception], str]] = [
     (Reply(400, {"code": 21211, "message": "not valid"}), MessageError, "invalid_number"),
     (Reply(400, {"code": 21614, "message": "no mobile"}), MessageError, "invalid_number"),
-    (Reply(400, {"code": 21610, "message": "STOP"}), MessageError, "unsubscribed"),
+    (Reply(400, {"code": 21610, "message": "STOP"}), ListedError, "unsubscribed"),
     (Reply(400, {"code": 21617, "message": "too long"}), MessageError, "400: too long"),
     (Reply(404), MessageError, "404: Not Found"),
     (Reply(422), MessageError, "422"),
@@ -103,6 +104,26 @@ SMS_ANSWERS: list[tuple[Reply | None, type[Exception], str]] = [
     (Reply(503), AttemptError, "503"),
     (None, UnknownOutcomeError, "did not answer"),
 ]
+
+
+def test_a_recipient_on_the_list_of_the_service_is_suppressed_here(
+    world: World, sink: HttpSink, sms: SmsTransport
+) -> None:
+    codes = {"+41700000001": 21610, "+41700000002": 21211, "+41700000003": 21614}
+    sink.answer = lambda request: Reply(400, {"code": codes[request.form["To"]]})
+    contacts = world.contacts(3)
+    world.messages(contacts, "sms")
+    assert world.send("sms", transport=sms).failed == 3
+    assert [reason for _, reason in world.states()] == [
+        "unsubscribed", "invalid_number", "invalid_number"
+    ]  # fmt: skip
+    assert world.rows(
+        "select contact_id, address, channel, reason, since, source from delivery.suppressions"
+        " order by id"
+    ) == [
+        (contacts[0], None, "sms", "unsubscribed", NOW, "event"),
+        (None, "+41700000001", "sms", "unsubscribed", NOW, "contact"),
+    ]
 
 
 def test_each_answer_of_the_sms_service_has_its_outcome(sink: HttpSink, sms: SmsTransport) -> None:

@@ -5,9 +5,13 @@ import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from marketing_pipelines.domains.delivery import settling
+from marketing_pipelines.domains.delivery.claiming import claim
+from marketing_pipelines.domains.delivery.sending import LEASE
 from marketing_pipelines.domains.lifecycle import endings
 from marketing_pipelines.domains.lifecycle.checking import problems
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
@@ -91,6 +95,44 @@ def test_a_sent_message_stays_as_it_is(world: ProgramWorld) -> None:
     assert world.left(program) == [("exited", "exit", 1)]
     assert states(world)[-1] == ("sent", None, 1)
     assert goals(world) == []
+
+
+@pytest.mark.parametrize("column", ["exit", "goal"])
+def test_a_claimed_message_is_judged_again_when_it_is_sent(
+    world: ProgramWorld, column: str
+) -> None:
+    program = world.program([MAIL, MONTH])
+    world.set_endings(program, **{column: PURCHASE})
+    buyer, other = world.contacts(2)
+    world.enrol(program, [buyer, other], ENTERED)
+    world.move(TICK)
+    with world.engine.begin() as connection:
+        claimed = claim(
+            connection, "email", limit=10, lease=LEASE, now=TICK, zone=ZoneInfo("UTC")
+        ).messages
+    world.event([buyer], "purchase", at("03-02 10:06"))
+    world.move(at("03-02 10:10"))
+    assert world.left(program) == [("exited", column, 1)]
+    with world.engine.begin() as connection:
+        found = {
+            message.contact_id: settling.begin(
+                connection, message, lease=LEASE, now=at("03-02 10:10")
+            )
+            for message in claimed
+        }
+    assert found == {buyer: column, other: None}
+
+
+def test_an_exit_step_of_that_reason_stops_no_message(world: ProgramWorld) -> None:
+    program = world.program([MAIL, ("out", "exit", {"reason": "goal"})])
+    world.enrol(program, world.contacts(1), ENTERED)
+    world.move(TICK)
+    assert world.left(program) == [("exited", "goal", 1)]
+    with world.engine.begin() as connection:
+        [message] = claim(
+            connection, "email", limit=10, lease=LEASE, now=TICK, zone=ZoneInfo("UTC")
+        ).messages
+        assert settling.begin(connection, message, lease=LEASE, now=TICK) is None
 
 
 def test_events_count_from_the_entry_until_before_the_tick(world: ProgramWorld) -> None:
@@ -302,16 +344,23 @@ def test_a_file_sets_clears_and_refuses_endings(world: ProgramWorld, tmp_path: P
         {**base, "external_id": "a", "exit": [VIP, PURCHASE], "goal": PURCHASE, "goal_days": 30},
         {**base, "external_id": "b", "goal": {"event": "x*"}},
         {**base, "external_id": "c", "goal_days": 0},
+        {**base, "external_id": "d", "goal": "More sales"},
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = world.load("campaigns", file)
-    assert result.rejected == 2
+    assert result.rejected == 3
     assert result.rejects is not None
     with result.rejects.open(encoding="utf-8") as refused:
         found = [(row["line"], row["column"], row["reason"]) for row in csv.DictReader(refused)]
     assert found == [
         ("2", "goal", "event: names one event type exactly: prefixes are for rules"),
         ("3", "goal_days", "is more than 3650 days, or not positive"),
+        (
+            "4",
+            "goal",
+            '\'More sales\' is text, and goal holds a condition such as {"event": "purchase"}:'
+            " to keep the texts as an attribute, rename the column, e.g. to goal_text",
+        ),
     ]
     stored = "select exit, goal, goal_days from campaigns.campaigns where external_id = 'a'"
     assert world.rows(stored) == [([VIP, PURCHASE], PURCHASE, 30)]

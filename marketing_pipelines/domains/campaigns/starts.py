@@ -10,12 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.campaigns.events import CampaignStarted
+from marketing_pipelines.domains.campaigns.events import publish_start
 from marketing_pipelines.domains.campaigns.tables import campaigns
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.queueing import bus
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines.stores.tables import item_failures
 
@@ -91,14 +90,14 @@ def _start(connection: sa.Connection, campaign: Any, tick: dt.datetime) -> int:
         .values(status="active")
     ).rowcount
     if started:
-        event = CampaignStarted(
-            organization_id=campaign.organization_id,
-            campaign_id=campaign.id,
-            campaign=campaign.external_id,
-            started_at=campaign.started_at,
-            tick=tick,
+        publish_start(
+            connection,
+            campaign.organization_id,
+            campaign.id,
+            campaign.external_id,
+            campaign.started_at,
+            tick,
         )
-        bus.publish(connection, [event])
     return started
 
 

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.campaigns.events import publish_start
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declare
 from marketing_pipelines.domains.lifecycle.programs import ending_columns, program_table
 from marketing_pipelines.stores.ownership import FOR_EVER, owned
@@ -79,7 +80,13 @@ sequences = program_table(
 )
 
 CAMPAIGN = declare(
-    ProgramKind("campaign", campaigns, moved_by="campaigns/step_progress", has_own_events=True)
+    ProgramKind(
+        "campaign",
+        campaigns,
+        moved_by="campaigns/step_progress",
+        has_own_events=True,
+        publish_start=publish_start,
+    )
 )
 SEQUENCE = declare(
     ProgramKind(

@@ -125,6 +125,12 @@ contacts = sa.Table(
         )
         for channel, column in (("email", "email"), ("sms", "phone"))
     ),
+    sa.Index(
+        "ix_contacts_push_address",
+        "organization_id",
+        sa.text("delivery.address_of('push', attributes ->> 'push_token')"),
+        postgresql_where=sa.text("(attributes ->> 'push_token') is not null"),
+    ),
     info=owned(
         keep=FOR_EVER,
         person=Person(

@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
-from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
 from marketing_pipelines.domains.delivery.claiming import Claimed, claim
 from marketing_pipelines.domains.delivery.composing import composed
 from marketing_pipelines.domains.delivery.lanes import PAUSED
@@ -33,13 +32,13 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     BouncedError,
     DeferredError,
     LineError,
+    ListedError,
     NotReadyError,
     Transport,
     UnknownOutcomeError,
 )
 from marketing_pipelines.domains.delivery.warmup_mirror import mirror_at
 from marketing_pipelines.queueing.tasks import Clock
-from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
@@ -201,7 +200,8 @@ class _Batch:
                 return
             number = self._hand_over(message, rendered)
         except MessageError as error:
-            self.end(settling.ended(message, "failed", str(error)))
+            suppression = error.suppression if isinstance(error, ListedError) else None
+            self.end(settling.ended(message, "failed", str(error), suppression=suppression))
         except NotReadyError as error:
             self.end(settling.postponed(message, str(error), self._clock()))
         except DeferredError as error:
@@ -324,12 +324,10 @@ class _Batch:
 def _rendered(message: Any, order: Any) -> Rendered:
     if not isinstance(order.content, dict):
         raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
-    sender = _sender(message, order) if message.channel == "email" else None
-    if sender is None and message.channel == "email" and not _is_development():
-        or_set = ", or set MARKETING_MAIL_FROM" if order.user_id is not None else ""
+    if order.from_address is None and message.channel == "email" and not _is_development():
         raise MessageError(
             f"Organization {order.organization_name} has no sending domain: load one with "
-            f"`marketing-pipelines load sending_domains FILE`{or_set}."
+            "`marketing-pipelines load sending_domains FILE`."
         )
     return Rendered(
         id=message.id,
@@ -340,7 +338,7 @@ def _rendered(message: Any, order: Any) -> Rendered:
         recipient=order.recipient,
         name=order.name,
         **composed(message, order),
-        sender=sender,
+        sender=_sender(order),
     )
 
 
@@ -348,22 +346,14 @@ def _is_development() -> bool:
     return get_settings().env == "development"
 
 
-def _sender(message: Any, order: Any) -> Sender | None:
-    settings = get_settings()
-    bounces_to = None
-    if order.bounce_address is not None:
-        key = signing_keys(settings)[-1]
-        bounces_to = bounce_address(order.bounce_address, message.id, key)
+def _sender(order: Any) -> Sender | None:
     if order.from_address is None:
-        if order.user_id is None or settings.mail_from is None:
-            return None
-        return Sender(settings.mail_from, order.organization, bounces_to=bounces_to)
+        return None
     return Sender(
         address=order.from_address,
         name=order.from_name or order.organization,
         reply_to=order.reply_to,
         headers=order.headers,
-        bounces_to=bounces_to,
     )
 
 

@@ -32,6 +32,7 @@ class End:
 
     Attributes:
         bounce: Kind of the bounce; None: it did not bounce.
+        suppression: Reason for which its contact gets no more of the channel; None: there is none.
         will_be_tried: True if it was tried and waits for another try.
     """
 
@@ -46,6 +47,7 @@ class End:
     refused_at: dt.datetime | None
     refusals: int
     bounce: Bounce | None
+    suppression: str | None = None
     will_be_tried: bool = False
 
     @property
@@ -60,6 +62,7 @@ def ended(
     reason: str | None = None,
     *,
     bounce: Bounce | None = None,
+    suppression: str | None = None,
     sent_at: dt.datetime | None = None,
     provider_message_id: str | None = None,
 ) -> End:
@@ -76,6 +79,7 @@ def ended(
         refused_at=message.refused_at,
         refusals=message.refusals,
         bounce=bounce,
+        suppression=suppression,
     )
 
 
@@ -161,7 +165,7 @@ def begin(
 def settle(
     connection: sa.Connection, ends: Sequence[End], states: Sequence[str] = intents.HELD
 ) -> set[int]:
-    """Writes ends and events, and suppresses the addresses that bounced for good or repeatedly.
+    """Writes ends and events; suppresses bounced addresses, and contacts on a list of the service.
 
     Args:
         states: The states from which messages are settled.
@@ -178,10 +182,17 @@ def settle(
         at = max(end.sent_at for end in bounced if end.sent_at is not None)
         suppress = sa.func.delivery.suppress_bounced([end.id for end in bounced], at)
         connection.execute(sa.select(suppress))
+    listed = [end for end in ends if end.suppression is not None and end.id in settled]
+    if listed:
+        given = {"ids": [end.id for end in listed], "reasons": [end.suppression for end in listed]}
+        connection.execute(_SUPPRESS_LISTED, given)
     return settled
 
 
 _BEGIN = sa.text(resources.files(__package__).joinpath("sql", "begin.sql").read_text())
+_SUPPRESS_LISTED = sa.text(
+    resources.files(__package__).joinpath("sql", "suppress_listed.sql").read_text()
+)
 _SETTLE = sa.text(
     resources.files(__package__).joinpath("sql", "settle.sql").read_text()
 ).bindparams(sa.bindparam("ends", type_=sa.Text))

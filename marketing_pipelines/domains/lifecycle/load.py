@@ -124,7 +124,15 @@ def trigger_files(kind: ProgramKind, reference: Reference) -> Kind:
 
 def _ending_problem(row: FileRow, column: str) -> str | None:
     value = row.get(column)
-    return endings.problem_of(value) if value else None
+    if not value:
+        return None
+    if value.lstrip()[0] not in "{[":
+        return (
+            f"'{value[:60]}' is text, and {column} holds a condition such as"
+            ' {"event": "purchase"}: to keep the texts as an attribute, rename the column, e.g. to'
+            f" {column}_text"
+        )
+    return endings.problem_of(value)
 
 
 def _goal_days_problem(row: FileRow) -> str | None:

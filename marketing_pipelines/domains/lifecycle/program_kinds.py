@@ -3,11 +3,14 @@
 A declaration is all that the step engine knows of a kind.
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import sqlalchemy as sa
+
+PublishStart = Callable[[sa.Connection, int, int, str, dt.datetime, dt.datetime], None]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class ProgramKind:
             it passes the steps that send.
         has_own_events: True if events name its programs as their source, and are counted by program
             and day.
+        publish_start: Called when a program is activated by hand, with its organization's number,
+            its own number and external id, its start and the present time; None: no event says so.
     """
 
     name: str
@@ -29,6 +34,7 @@ class ProgramKind:
     moved_by: str
     exits_unreachable: bool = False
     has_own_events: bool = False
+    publish_start: PublishStart | None = None
 
     def __str__(self) -> str:
         return self.name

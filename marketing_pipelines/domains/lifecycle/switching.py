@@ -99,7 +99,16 @@ def switch(
         if change.status == "active" and (stored.status == "scheduled" or is_ahead):
             # It starts now, whatever was planned: triggers and reports go by it.
             values["started_at"] = now
-        connection.execute(sa.update(table).where(table.c.id == program.id).values(values))
+        started_at = connection.execute(
+            sa.update(table)
+            .where(table.c.id == program.id)
+            .values(values)
+            .returning(table.c.started_at)
+        ).scalar_one()
+        if verb == "activate" and kind.publish_start is not None:
+            kind.publish_start(
+                connection, organization_id, program.id, program.external_id, started_at, now
+            )
     asked = {"kind": kind.name, "program": program.id}
     channels = sorted({CHANNELS[one.type] for one in planned if one.type in CHANNELS})
     return Switched(

@@ -79,6 +79,31 @@ placed as materialized (
            ) as place_at_address
     from addressed
 ),
+-- The message of the step and rotation that has the address already. It gives the address back if
+-- it did not go there and its contact has another one by now.
+holders as materialized (
+    select placed.id, holder.id as holder_id,
+           holder.state in ('queued', 'suppressed')
+               and holder.address is distinct from delivery.address_of(
+                   :channel, delivery.address_given(
+                       :channel, contact.email, contact.phone, contact.attributes
+                   )
+               ) as gives_way
+    from placed
+    join delivery.messages as holder
+        on holder.step_id = placed.step_id and holder.rotation = placed.rotation
+        and holder.address = placed.present_address and holder.id <> placed.id
+    left join crm.contacts as contact on contact.id = holder.contact_id
+    where placed.address is distinct from placed.present_address
+),
+given_back as (
+    update delivery.messages as message
+    set address = null
+    from holders
+    where message.id = holders.holder_id and holders.gives_way
+        and message.id not in (select placed.id from placed)
+        and message.state in ('queued', 'suppressed')
+),
 judged as materialized (
     select placed.*,
            coalesce(
@@ -102,20 +127,14 @@ judged as materialized (
                    when placed.present_address is null then 'no_address'
                    when placed.step_id is not null
                        and placed.address is distinct from placed.present_address
-                       and (
-                           placed.place_at_address > 1
-                           or exists (
-                               select from delivery.messages as other
-                               where other.step_id = placed.step_id
-                                   and other.rotation = placed.rotation
-                                   and other.address = placed.present_address
-                                   and other.id <> placed.id
-                           )
-                       ) then 'same_address'
+                       and (placed.place_at_address > 1 or not holders.gives_way)
+                       then 'same_address'
                end
            ) as problem,
+           coalesce(holders.gives_way, false) as waits_for_address,
            quiet.until as quiet_until
     from placed
+    left join holders using (id)
     left join lifecycle.programs as program
         on program.kind = placed.program_kind and program.id = placed.program_id
     left join lateral delivery.suppression_for(
@@ -140,7 +159,8 @@ capped as materialized (
         select id, contact_id, cap_day, cap_week, cap_month,
                row_number() over (partition by contact_id order by turn) as place
         from judged
-        where problem is null and quiet_until is null and kind = 'marketing'
+        where problem is null and quiet_until is null and not waits_for_address
+            and kind = 'marketing'
             and :channel <> 'webhook' and greatest(cap_day, cap_week, cap_month) > 0
     ) as candidate
     cross join lateral (
@@ -164,14 +184,16 @@ capped as materialized (
 ),
 verdicts as (
     select judged.id, judged.problem, judged.turn,
-           case when :channel <> 'webhook' then judged.present_address end as address,
+           case when :channel <> 'webhook' and not judged.waits_for_address
+               then judged.present_address end as address,
+           judged.waits_for_address,
            coalesce(judged.quiet_until, capped.at) as waits_until
     from judged
     left join capped using (id)
 )
 update delivery.messages as message
 set state = case when problem is not null then 'suppressed'
-        when waits_until is not null then 'queued' else 'claimed' end,
+        when not is_claimed then 'queued' else 'claimed' end,
     reason = coalesce(problem, message.reason),
     due_at = coalesce(case when problem is null then waits_until end, message.due_at),
     address = case when problem is null then verdicts.address else message.address end,
@@ -180,6 +202,8 @@ set state = case when problem is not null then 'suppressed'
     claimed_at = case when is_claimed then cast(:now as timestamptz) else message.claimed_at end,
     leased_until = case when is_claimed then cast(:leased_until as timestamptz) end
 from verdicts
-cross join lateral (select problem is null and waits_until is null as is_claimed) as claimed
+cross join lateral (
+    select problem is null and waits_until is null and not waits_for_address as is_claimed
+) as claimed
 where message.id = verdicts.id and message.state = 'queued'
 returning message.*, verdicts.turn

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Literal, Protocol
 
-from marketing_pipelines.domains.delivery.rendering import Rendered
+from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.failures import RetryableError
 
 Bounce = Literal["hard", "soft"]
@@ -39,6 +39,18 @@ class BouncedError(RetryableError):
     def __init__(self, text: str, bounce: Bounce) -> None:
         super().__init__(text)
         self.bounce: Bounce = bounce
+
+
+class ListedError(MessageError):
+    """The service keeps a list of its own, and the recipient is on it.
+
+    Attributes:
+        suppression: The reason of the suppression that stands for the list here.
+    """
+
+    def __init__(self, text: str, suppression: str) -> None:
+        super().__init__(text)
+        self.suppression = suppression
 
 
 class AttemptError(RetryableError):

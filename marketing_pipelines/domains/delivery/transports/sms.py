@@ -3,9 +3,11 @@
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.transports.http import HttpLine, object_of, refusal
 from marketing_pipelines.domains.delivery.transports.http_services import SmsService
+from marketing_pipelines.domains.delivery.transports.outcomes import ListedError
 
-# Codes of answers about the recipient, and the reason that the message gets.
-_REASONS = {21211: "invalid_number", 21614: "invalid_number", 21610: "unsubscribed"}
+# Codes of answers about the recipient: no number of a mobile phone, and left by STOP.
+_INVALID = (21211, 21614)
+_LEFT = 21610
 
 
 class SmsTransport:
@@ -40,8 +42,11 @@ class SmsTransport:
         body = object_of(answer)
         if answer.is_success:
             return str(body["sid"]) if "sid" in body else None
-        reason = _REASONS.get(body.get("code", 0))
-        raise MessageError(reason) if reason else refusal(self.line, answer)
+        if body.get("code") in _INVALID:
+            raise MessageError("invalid_number")
+        if body.get("code") == _LEFT:
+            raise ListedError("unsubscribed", suppression="unsubscribed")
+        raise refusal(self.line, answer)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -31,6 +31,10 @@ begin
                         and delivery.address_of('email', other.email) = spread.address
                     or channel.name = 'sms'
                         and delivery.address_of('sms', other.phone) = spread.address
+                    or channel.name = 'push'
+                        and other.attributes ->> 'push_token' is not null
+                        and delivery.address_of('push', other.attributes ->> 'push_token')
+                            = spread.address
                 )
         );
     return null;
