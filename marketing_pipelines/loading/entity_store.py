@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts
+from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts, Reject
 from marketing_pipelines.loading.stubs import Stubs
 from marketing_pipelines.stores.kinds import Column, Kind
 from marketing_pipelines.stores.postgres import copy_arrow
@@ -40,13 +40,15 @@ class EntityStore:
             self._ids.insert(0, "organization_id")
         self._set = [c for c in kind.columns if c.name not in kind.key]
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Stores the rows of one batch, in which every entity stands once, in one transaction."""
         with connection.begin():
             connection.exec_driver_sql(self._create_stage())
             connection.exec_driver_sql(f"truncate {self._stage}")
             copy_arrow(connection, self._stage, batch.to_reader())
             connection.exec_driver_sql(f"analyze {self._stage}")
+            refused = self._refuse(connection)
+            staged = batch.num_rows - len(refused)
             stubs = Stubs()
             if not self._kind.tenants:
                 stubs.add("organizations", connection.exec_driver_sql(self._add_organizations()))
@@ -64,12 +66,23 @@ class EntityStore:
                 for table in self._tables():
                     connection.exec_driver_sql(f"analyze {table.fullname}")
             changed = 0
-            if inserted < batch.num_rows:
+            if inserted < staged:
                 change = self._update() if own is None else own.change
                 changed = connection.exec_driver_sql(change).rowcount
-        return Counts(
-            inserted, changed, batch.num_rows - inserted - changed, stubs.numbers, stubs.names
-        )
+        counts = Counts(inserted, changed, staged - inserted - changed, stubs.numbers, stubs.names)
+        return counts, refused
+
+    def _refuse(self, connection: sa.Connection) -> list[Reject]:
+        """Takes the rows out of the stage that the stored ones rule out."""
+        if self._kind.refused is None:
+            return []
+        refused = [Reject(*row) for row in self._kind.refused(connection)]
+        if refused:
+            connection.execute(
+                sa.text(f"delete from {self._stage} where line = any(:lines)"),
+                {"lines": [row.line for row in refused]},
+            )
+        return refused
 
     def _tables(self) -> list[sa.Table]:
         referenced = [c.reference.table for c in self._kind.references if c.reference is not None]
@@ -118,7 +131,7 @@ class EntityStore:
             names.append("attributes")
             values.append(_attributes("'{}'::jsonb"))
         return (
-            f"insert into {self._kind.table.fullname} ({', '.join(names)})"
+            f"insert into {self._kind.table.fullname} ({', '.join(map(_quoted, names))})"
             f" select {', '.join(values)} from {self._joined()}"
             f" where not exists (select from {self._kind.table.fullname} as known"
             f" where {self._same('known')})"
@@ -134,7 +147,7 @@ class EntityStore:
         # Evaluated on the locked row, which another transaction may just have changed.
         guards = {column.stored: column.only_if for column in self._set if column.only_if}
         values = {name: _guarded(name, guards.get(name)) for name, _ in columns}
-        assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
+        assignments = ", ".join(f"{_quoted(name)} = {value}" for name, value in values.items())
         before = ", ".join(f"stored.{name}" for name in values)
         after = ", ".join(values.values())
         table = self._kind.table.fullname
@@ -196,6 +209,11 @@ class EntityStore:
             f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
             f" else known.{column.stored} end"
         )
+
+
+def _quoted(name: str) -> str:
+    """A column's name where SQL allows no reserved word, such as `from`."""
+    return f'"{name}"'
 
 
 def _counted(insert: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import read_sql
-from marketing_pipelines.loading.results import Counts
+from marketing_pipelines.loading.results import Counts, Reject
 from marketing_pipelines.loading.stubs import Stubs
 from marketing_pipelines.stores.postgres import copy_arrow
 
@@ -23,7 +23,7 @@ _SEPARATOR = "\x1f"
 class EventStore:
     """Writes batches on one connection."""
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Stores checked events: the stubs they need first, then all of them in one transaction.
 
         The stubs are committed before, so that two writers never wait for each other's events.
@@ -38,7 +38,7 @@ class EventStore:
                 connection.exec_driver_sql(read_sql("events/take_corrections"))
                 connection.exec_driver_sql(read_sql("events/add_events"))
         loaded, repeated = batch.num_rows - repeats, repeats - corrections
-        return Counts(loaded, corrections, repeated, stubs.numbers, stubs.names)
+        return Counts(loaded, corrections, repeated, stubs.numbers, stubs.names), []
 
 
 def _stage(connection: sa.Connection, batch: "pa.Table") -> Stubs:

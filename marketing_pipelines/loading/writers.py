@@ -29,8 +29,10 @@ _BAD_ROW_CLASSES = ("22", "54")
 class Store(Protocol):
     """Writes batches of one kind of row, on one connection and in one thread."""
 
-    def write(self, connection: sa.Connection, batch: "pa.Table") -> Counts:
+    def write(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Stores a batch, whose column `line` says where each row stood in the file.
+
+        Returns its counts, and the rows that the stored ones rule out.
 
         The transactions are its own; the last one makes the rows visible. Doing it again changes
         nothing.
@@ -75,7 +77,7 @@ class Writer:
     def _write(self, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Writes a batch whole, or without the rows that PostgreSQL refuses."""
         try:
-            return self._write_whole(batch), []
+            return self._write_whole(batch)
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if sql_state(error)[:2] not in _BAD_ROW_CLASSES:
                 raise
@@ -86,7 +88,7 @@ class Writer:
         second, second_rejects = self._write(batch.slice(half))
         return first + second, first_rejects + second_rejects
 
-    def _write_whole(self, batch: "pa.Table") -> Counts:
+    def _write_whole(self, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Writes a batch; again if another loader stored the same rows at the same moment."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:

@@ -4,9 +4,9 @@ The `load.py` of a domain lists its `KINDS`. Identifiers in the SQL of a load co
 declarations and from nowhere else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -85,6 +85,14 @@ class Statements:
     change: str
 
 
+class RefusedRow(NamedTuple):
+    """A staged row that is not stored: its line, its wrong column, the rest of the sentence."""
+
+    line: int
+    column: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of entity.
@@ -96,6 +104,8 @@ class Kind:
         tenants: the rows are organizations themselves.
         statements: SQL in place of the statements that the declaration gives, for rows that are not
             one row of the table each.
+        refused: finds the staged rows, in the table `loaded_<kind>`, that must not be stored, for
+            example since they name an unknown category; runs in the transaction that stores others.
     """
 
     name: str
@@ -106,6 +116,7 @@ class Kind:
     attributes: bool = True
     tenants: bool = False
     statements: "Statements | None" = None
+    refused: Callable[[sa.Connection], Iterable[RefusedRow]] | None = None
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import pytest
 
 from marketing_pipelines.domains.delivery.inlining import inline_css
 from marketing_pipelines.domains.delivery.rendering import fill_in
+from marketing_pipelines.domains.delivery.text_parts import with_text
 
 
 def test_css_becomes_attributes_and_media_queries_stay() -> None:
@@ -42,3 +43,17 @@ def test_a_loop_between_rows_of_a_table_stays_there() -> None:
 )
 def test_html_that_cannot_be_inlined_stays_as_it_is(html: str) -> None:
     assert inline_css(html) == html
+
+
+def test_a_mail_with_html_alone_gets_the_text_of_its_template() -> None:
+    html = (
+        "<style>p {color: red}</style><h1>{{ title }}</h1>\n<p>Dear {{ name | default('<you>') }},"
+        ' see <a href="{{ url | default("x") }}">the &amp; offer</a>.</p><ul><li>a</li></ul>'
+    )
+    content = {"subject": "s", "html": html}
+    assert with_text(content)["text"] == (
+        "{{ title }}\n\nDear {{ name | default('<you>') }}, see"
+        ' [the & offer]({{ url | default("x") }}).\n\n* a\n'
+    )
+    given = {**content, "text": "Mine"}
+    assert with_text(given) == given

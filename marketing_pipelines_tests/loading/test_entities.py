@@ -104,6 +104,10 @@ FULL = {
         "contact_id,category,organization_id,state,source,changed_at",
         "c,news,o,subscribed,form,2024-01-01T00:00:00Z",
     ],
+    "templates": [
+        "external_id,organization_id,channel,kind,subject,text,html,priority,valid_for",
+        "hello,o,email,transactional,Hello,Dear,<p>Dear</p>,5,2d",
+    ],
     "sending_domains": [
         "domain,organization_id,from_address,from_name,is_default,warmup,per_second",
         "news.example.org,o,hello@news.example.org,Acme,true,auto,5",

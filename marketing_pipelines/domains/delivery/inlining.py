@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import css_inline
 
-_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _MARK = re.compile(r"<!--xpr(\d+)x-->|xpr(\d+)x")
 _HAS_STYLE = re.compile(r"<style[\s>]", re.IGNORECASE)
 # A tag with its attributes, a whole `<style>` or `<title>`: comments have no place in them.
@@ -39,10 +39,10 @@ def inline_css(source: str) -> str:
     pieces, end = [], 0
     for closed in _CLOSED.finditer(source):
         between = source[end : closed.start()]
-        pieces.append(_EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), between))
-        pieces.append(_EXPRESSION.sub(lambda match: hide(match, "xpr{}x"), closed[0]))
+        pieces.append(EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), between))
+        pieces.append(EXPRESSION.sub(lambda match: hide(match, "xpr{}x"), closed[0]))
         end = closed.end()
-    pieces.append(_EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), source[end:]))
+    pieces.append(EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), source[end:]))
     try:
         inlined: str = _inliner.inline("".join(pieces))
     except css_inline.InlineError:

@@ -1,4 +1,4 @@
-"""The files of suppressions and sending domains."""
+"""The files of suppressions, sending domains and templates, and those of consent."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from importlib import resources
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.consent.load import CONSENT_KINDS
+from marketing_pipelines.domains.delivery.named_templates.load import TEMPLATES
 from marketing_pipelines.domains.delivery.tables import (
     CHANNELS,
     REASONS,
@@ -92,6 +93,7 @@ def _read(name: str) -> str:
 
 KINDS = (
     *CONSENT_KINDS,
+    TEMPLATES,
     Kind(
         "suppressions",
         suppressions,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marketing_pipelines.domains.delivery.inlining import inline_css
+from marketing_pipelines.domains.delivery.tables import TEXTS
 from marketing_pipelines.domains.delivery.templates import MAX_NESTING, BoundError, Bounds, read
 from marketing_pipelines.failures import PermanentError
 
@@ -102,35 +103,37 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
         except (BoundError, RecursionError) as error:
             raise _failure("body", error) from error
         return {"url": content["url"], "body": filled}
-    return {
-        part: fill(part, source)
-        for part in ("subject", "title", "text", "html")
-        if (source := content.get(part)) is not None
-    }
+    return {part: fill(part, source) for part in TEXTS if (source := content.get(part)) is not None}
 
 
 def problem_of(content: Mapping[str, Any]) -> str | None:
     """The fault of a step's object that no contact could change; None: there is none."""
     part = "body"
     try:
-        for part, source in _sources("", content):
+        for part, source in _sources(content):
             read(source, is_html=part == "html")
     # The library raises errors of its own, of Python's compiler, and of the stack.
     except Exception as error:
-        return f"{part}: {_reason(error)}"
+        line = getattr(error, "lineno", None)
+        return f"{part}: {_reason(error)}" + (f" (line {line})" if line else "")
     return None
 
 
-def _sources(part: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _sources(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in (*TEXTS, "body"):
+        yield from _sources_below(part, content.get(part))
+
+
+def _sources_below(part: str, value: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
     _check_depth(depth)
-    if isinstance(value, str) and part not in ("url", "next"):
+    if isinstance(value, str):
         yield part, value
     elif isinstance(value, dict):
         for key, below in value.items():
-            yield from _sources(f"{part}.{key}" if part else key, below, depth + 1)
+            yield from _sources_below(f"{part}.{key}", below, depth + 1)
     elif isinstance(value, list):
         for below in value:
-            yield from _sources(part, below, depth + 1)
+            yield from _sources_below(part, below, depth + 1)
 
 
 def _deep(part: str, value: Any, fill: Callable[[str, str], str], depth: int = 0) -> Any:

@@ -17,6 +17,8 @@ from marketing_pipelines.stores.tables import (
 CHANNELS = ("email", "sms", "push", "webhook")
 WARMUPS = ("auto", "off")
 MESSAGE_KINDS = ("marketing", "transactional")
+# The parts of a content that are templates; a webhook has a body of them.
+TEXTS = ("subject", "title", "text", "html")
 BOUNCES = ("hard", "soft")
 REASONS = (
     "unsubscribed",
@@ -172,6 +174,7 @@ messages = sa.Table(
     sa.Column("rotation", sa.Integer, comment="Rotation of the contact in the program"),
     sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
     sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
+    sa.Column("variables", pg.JSONB, comment="Fields of its templates that the caller gave"),
     sa.Column(
         "category_id", sa.BigInteger, comment="Category; null = the organization's default one"
     ),
@@ -263,7 +266,9 @@ messages = sa.Table(
         "sent_at",
         postgresql_where=sa.text("sent_at is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("address",))),
+    info=owned(
+        keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("address", "variables"))
+    ),
     schema="delivery",
     comment="Messages: the intent to send each, and its result",
 )

@@ -5,9 +5,11 @@ from importlib import resources
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.composing import fields_of
 from marketing_pipelines.domains.delivery.footers import link_fields, with_footer
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, fill_in
+from marketing_pipelines.domains.delivery.text_parts import with_text
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ def viewed(connection: sa.Connection, message_id: int, links: Links) -> ViewedMa
     row = connection.execute(statement, {"message_id": message_id}).first()
     if row is None or row.channel != "email" or not isinstance(row.content, dict):
         return None
-    fields = {**(row.fields or {}), **link_fields(message_id, links)}
+    fields = fields_of(row, row.variables) | link_fields(message_id, links)
     try:
-        content = fill_in("email", with_footer(row.content), fields)
+        content = fill_in("email", with_footer(with_text(row.content)), fields)
     except MessageError:
         return None
     return ViewedMail(content["subject"], content["text"], content.get("html"))

@@ -18,6 +18,7 @@ from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import StepError, WaitFor
+from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.stores.postgres import Begin
 
 PAGE = 10_000
@@ -98,7 +99,7 @@ def _renewal(edited: Any) -> Mapping[str, Any]:
         with contextlib.suppress(StepError):
             step = steps.parse(edited.type, steps.read_stored(edited.config))
             assert isinstance(step, WaitFor)
-            timeout = steps.length(step.timeout) / dt.timedelta(seconds=1)
+            timeout = dates.length_or_zero(step.timeout) / dt.timedelta(seconds=1)
     return {
         "step_id": edited.id,
         "program_id": edited.program_id,

@@ -24,6 +24,7 @@ from marketing_pipelines.domains.lifecycle.steps import (
     WaitFor,
 )
 from marketing_pipelines.domains.lifecycle.ways import names_of, starts_of, way_outcome
+from marketing_pipelines.domains.segments import dates
 
 ENTRANCE = "enter"
 SWITCHED_OFF = "off"
@@ -244,4 +245,4 @@ def named_campaigns(
 
 
 def _seconds(length: str | None) -> float | None:
-    return None if length is None else steps.length(length) / dt.timedelta(seconds=1)
+    return None if length is None else dates.length_or_zero(length) / dt.timedelta(seconds=1)

@@ -4,7 +4,6 @@ A step leads to the one after it unless it names another; only later steps of th
 named, so every way through a program ends. `end` leads out of it, as completed.
 """
 
-import datetime as dt
 import json
 import re
 from collections.abc import Mapping
@@ -52,17 +51,6 @@ class StepError(BadInputError):
     """A step that cannot be done as it is written."""
 
 
-def length(text: str) -> dt.timedelta:
-    """A length of time, which may be none: `0d`.
-
-    Raises:
-        ValueError: it is no length.
-    """
-    if re.fullmatch(r"0(s|min|h|d|w)", text):
-        return dt.timedelta()
-    return dates.length(text)
-
-
 def event_problem(event: str) -> str | None:
     """Returns the problem of an event type to wait for; None: it is usable."""
     if event.endswith("*"):
@@ -71,7 +59,7 @@ def event_problem(event: str) -> str | None:
 
 
 def _check_length(text: str) -> str:
-    length(text)
+    dates.length_or_zero(text)
     return text
 
 

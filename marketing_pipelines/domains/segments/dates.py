@@ -22,6 +22,7 @@ _UNITS = {
     "w": dt.timedelta(weeks=1),
 }
 _LENGTH = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(s|min|h|d|w)")
+_ZERO = re.compile(r"0(s|min|h|d|w)?")
 _SHIFT = re.compile(r"([+-])([0-9]{1,6})(d|w|mo|y)")
 _SHIFTED_AT_MOST = {"d": 200 * 366, "w": 200 * 52, "mo": 200 * 12, "y": 200}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -58,6 +59,15 @@ def length(text: str) -> dt.timedelta:
     if not 0 < microseconds <= LONGEST // INSTANT:
         raise ValueError(f"'{text}' is no length between an instant and 200 years")
     return int(microseconds) * INSTANT
+
+
+def length_or_zero(text: str) -> dt.timedelta:
+    """A span of time, which may be none: `0` or `0d`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return dt.timedelta() if _ZERO.fullmatch(text) else length(text)
 
 
 def require_date(text: str) -> None:

@@ -1,5 +1,5 @@
 -- The content of a message and what its templates are filled in with.
-select message.channel, content.content,
+select message.channel, message.variables, content.content,
        coalesce(organization.name, organization.external_id) as organization,
        jsonb_strip_nulls(
            contact.attributes

@@ -1,0 +1,61 @@
+"""A template of messages, and the built-in ones, which are files of this package."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+# The texts of a template, by channel.
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"email": ("subject", "text", "html"), "sms": ("text",), "push": ("title", "text")}
+)
+
+
+@dataclass(frozen=True)
+class NamedTemplate:
+    """A template.
+
+    Attributes:
+        content: Its texts, by part: subject, title, text, html.
+        category: External id; None: the organization's default category.
+        sender: Sending domain, or an address of one; None: the organization's default domain.
+        valid_for: Length of time; None: as the organization's settings say.
+    """
+
+    external_id: str
+    channel: str
+    kind: str
+    content: Mapping[str, str]
+    category: str | None = None
+    sender: str | None = None
+    priority: int = 0
+    valid_for: str | None = None
+
+
+@cache
+def built_in() -> Mapping[str, NamedTemplate]:
+    """Returns the built-in templates, all of them mails, by their ids."""
+    files = resources.files(__package__).joinpath("built_in").iterdir()
+    found = {}
+    for file in sorted(files, key=lambda file: file.name):
+        name = file.name.removesuffix(".toml")
+        parts = tomllib.loads(file.read_text(encoding="utf-8"))
+        kind = parts.pop("kind")
+        found[name] = NamedTemplate(name, "email", kind, MappingProxyType(parts))
+    return MappingProxyType(found)
+
+
+def problem_of_parts(channel: str, parts: Mapping[str, str | None]) -> tuple[str, str] | None:
+    """Returns the wrong part of a template and the reason; None: its parts make a message."""
+    own = PARTS[channel]
+    for part, text in parts.items():
+        if text is not None and part not in own:
+            return part, f"has no place in a message of the channel {channel}: leave it empty"
+    missing = next((part for part in own if part != "html" and not parts.get(part)), None)
+    if missing == "text" and channel == "email":
+        missing = None if parts.get("html") else "text"
+    if missing is not None:
+        return missing, "is missing"
+    return None
