@@ -51,16 +51,19 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
-    """Returns notes on the first day, on blocked steps and on rules about unknown events. Later
-    files may correct the last two.
-    """
+    """Returns notes that later files may correct: on the first day, steps, rules and warm-up."""
     from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.delivery.warmup_outlook import notes_on_warmup
     from marketing_pipelines.domains.lifecycle.checking import problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
     from marketing_pipelines.freshness import first_day
 
     load_tables()
-    of_kind = {"steps": problems, "segments": notes_on_segments}
+    of_kind = {
+        "steps": problems,
+        "segments": notes_on_segments,
+        "sending_domains": notes_on_warmup,
+    }
     with engine.connect() as connection:
         found = first_day.notes(connection, settings)
         if kind in of_kind:

@@ -1,7 +1,7 @@
 """`program`: campaigns, sequences and journeys activated, paused, resumed and cancelled by hand."""
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import WrongUsageError
 
 if TYPE_CHECKING:
+    from marketing_pipelines.domains.delivery.warmup_outlook import Outlook
     from marketing_pipelines.domains.lifecycle.switching import Switched
 
 app = typer.Typer(no_args_is_help=True)
@@ -20,7 +21,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="External id, 
 @app.command()
 def activate(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
     """Start a program and print its audience; one with a step that cannot be done is refused."""
-    _tell_audience(_switch("activate", kind, name, organization))
+    _tell_audience(*_switch("activate", kind, name, organization))
 
 
 @app.command()
@@ -32,19 +33,22 @@ def pause(kind: KindArgument, name: NameArgument, organization: OrganizationOpti
 @app.command()
 def resume(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
     """Let the contacts of a paused program go on, and print its audience."""
-    _tell_audience(_switch("resume", kind, name, organization))
+    _tell_audience(*_switch("resume", kind, name, organization))
 
 
 @app.command()
 def cancel(kind: KindArgument, name: NameArgument, organization: OrganizationOption) -> None:
     """End a program; the next pass ends the enrolments of its contacts."""
-    done = _switch("cancel", kind, name, organization)
+    done, _ = _switch("cancel", kind, name, organization)
     if done.enrolled:
         print(f"The next pass ends {_counted(done.enrolled, 'enrolment')}.")
 
 
-def _switch(verb: str, kind: str, name: str, organization: str) -> "Switched":
+def _switch(
+    verb: str, kind: str, name: str, organization: str
+) -> "tuple[Switched, Outlook | None]":
     from marketing_pipelines.domains import load_tasks
+    from marketing_pipelines.domains.delivery.warmup_outlook import outlook_of_audience
     from marketing_pipelines.domains.lifecycle.program_kinds import declared
     from marketing_pipelines.domains.lifecycle.switching import switch
 
@@ -53,23 +57,31 @@ def _switch(verb: str, kind: str, name: str, organization: str) -> "Switched":
         raise WrongUsageError(f"'{kind}' is no kind of program: name {', '.join(declared())}.")
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
-        done = switch(connection, number, declared()[kind], name, verb, now=dt.datetime.now(dt.UTC))
+        now = dt.datetime.now(dt.UTC)
+        done = switch(connection, number, declared()[kind], name, verb, now=now)
+        mails = sum(_reached(row) for row in done.audience if row.channel == "email")
+        outlook = outlook_of_audience(connection, number, mails, now) if mails else None
     already = "" if done.has_changed else " already"
     print(f"{done.program.name} is {done.status}{already}.")
-    return done
+    return done, outlook
 
 
-def _tell_audience(done: "Switched") -> None:
+def _reached(row: Any) -> int:
+    return int(row.enrolled - row.suppressed - row.without_address)
+
+
+def _tell_audience(done: "Switched", outlook: "Outlook | None") -> None:
     enrolled = _counted(done.enrolled, "contact")
     print(f"{enrolled} {'is' if done.enrolled == 1 else 'are'} enrolled.")
     if not done.has_steps:
         print("It has no steps, so nothing moves.")
     for row in done.audience:
-        reached = row.enrolled - row.suppressed - row.without_address
         print(
-            f"{row.channel}: {reached:,} of {row.enrolled:,} can be written to; "
+            f"{row.channel}: {_reached(row):,} of {row.enrolled:,} can be written to; "
             f"{row.suppressed:,} suppressed, {row.without_address:,} without address."
         )
+    if outlook is not None:
+        print(outlook)
 
 
 def _counted(number: int, what: str) -> str:

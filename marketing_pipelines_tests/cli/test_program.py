@@ -60,6 +60,12 @@ def test_activation_prints_the_audience_by_channel(world: ProgramWorld) -> None:
         "sms: 4 of 5 can be written to; 1 suppressed, 0 without address.\n"
     )
     assert status(world, number) == "active"
+    world.execute(
+        "insert into delivery.sending_domains (organization_id, domain, from_address)"
+        " values (:organization, 'a.org', 'news@a.org')",
+        organization=world.organization_id,
+    )
+    assert "Under warm-up a.org sends 2 of 2 mails today" in program(world, "activate")
     assert program(world, "activate").startswith("campaign welcome is active already.\n5 contacts")
 
 
