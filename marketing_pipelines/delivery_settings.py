@@ -34,12 +34,24 @@ class DeliverySettings(BaseSettings):
         description="Addresses that get messages in staging: patterns, comma separated, as "
         "`*@example.org,+4930*`. Unset: none.",
     )
+    mail_from: str | None = Field(
+        default=None,
+        description="Sender of mails to users, such as `crm@example.org`, where their organization "
+        "has no sending domain. Unset: these mails fail.",
+    )
     redis_url: str | None = Field(
         default=None,
         repr=False,
         description="Redis or Valkey that gets the day's mail counts of domains under warm-up, for "
         "other services: `redis://` or `rediss://user:password@host:port/0`. Unset: none.",
     )
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", value):
+            raise ValueError("it does not look like crm@example.org")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -4,6 +4,7 @@ The timetable shows them, so that a reader goes from the time of a job to its st
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,8 @@ from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.registry import Job
 
 _DOMAINS = "marketing_pipelines.domains."
+_DRAWS = "_to_draw"
+_WRITES = re.compile(r"\b(insert into|update|delete from|merge into)\s+\w+\.\w+")
 _TESTS = PACKAGE.parent / "marketing_pipelines_tests"
 
 
@@ -22,8 +25,9 @@ class JobFiles:
 
     Attributes:
         logic: The first module that its declaration calls, or its own.
-        sql: The SQL files that it reads, those nearest to its declaration first; none: its
-            statements are built in Python.
+        sql: The SQL files that it reads, those of its own domain first, of these the ones that
+            write tables, else the ones nearest to its declaration; none: its statements are built
+            in Python. Statements that only draw a chart are left out.
     """
 
     logic: Path
@@ -51,7 +55,10 @@ def files_of(job: Job) -> JobFiles:
                 if reached not in seen:
                     seen.add(reached)
                     waiting.append(reached)
-    return JobFiles(_path(modules[min(1, len(modules) - 1)]), list(found))
+    sql = [path for path in found if not path.stem.endswith(_DRAWS)]
+    domain = job.key.partition("/")[0]
+    sql.sort(key=lambda path: (path.parent.parent.name != domain, not _writes(path)))
+    return JobFiles(_path(modules[min(1, len(modules) - 1)]), sql)
 
 
 def purpose(job: Job) -> str:
@@ -141,6 +148,10 @@ def _names(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.AnnAssign):
         targets = [node.target]
     return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _writes(path: Path) -> bool:
+    return _WRITES.search(path.read_text(encoding="utf-8")) is not None
 
 
 def _sql_named_in(node: ast.AST, folder: Path) -> Iterator[Path]:

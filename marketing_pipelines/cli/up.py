@@ -145,7 +145,9 @@ def address(host: str, port: int) -> str:
 def _parts(host: str, port: int, api_port: int) -> list[Part]:
     python = [sys.executable, "-W", "ignore", "-m"]
     workspace = str(configuration_file(WORKSPACE_FILE))
-    quiet = ["-w", workspace, "--code-server-log-level", "error"]
+    # As this project's own logs: colours on a terminal alone.
+    style = "colored" if sys.stderr.isatty() else "json"
+    quiet = ["-w", workspace, "--code-server-log-level", "error", "--log-format", style]
     return [
         Part(
             "web server",

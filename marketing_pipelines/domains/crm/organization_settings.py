@@ -22,6 +22,8 @@ _Length = Annotated[str, Field(pattern=r"^\d{1,5}(min|h|d|w)$")]
 Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
+# Room is left for the number and the signature: 64 characters before the @ are allowed.
+_BARE_ADDRESS = r"^[A-Za-z0-9._-]{1,26}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 _SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -92,6 +94,12 @@ class Delivery(_Group):
     unknown_hours: Days = Field(
         default=48,
         description="Hours for which a message of unknown outcome waits for its provider's event",
+    )
+    bounce_address: Annotated[str, Field(pattern=_BARE_ADDRESS)] | None = Field(
+        default=None,
+        description="Mailbox that bounces come back to, such as `bounces@example.org`: each mail's "
+        "envelope sender is this address with the number of its message and a signature behind a "
+        "`+`; none = the sender's own address",
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
+from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
 from marketing_pipelines.domains.delivery.claiming import Claimed, claim
 from marketing_pipelines.domains.delivery.composing import composed
 from marketing_pipelines.domains.delivery.lanes import PAUSED
@@ -39,6 +40,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
 )
 from marketing_pipelines.domains.delivery.warmup_mirror import mirror_at
 from marketing_pipelines.queueing.tasks import Clock
+from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
@@ -324,10 +326,12 @@ class _Batch:
 def _rendered(message: Any, order: Any) -> Rendered:
     if not isinstance(order.content, dict):
         raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
-    if order.from_address is None and message.channel == "email" and not _is_development():
+    sender = _sender(message, order) if message.channel == "email" else None
+    if sender is None and message.channel == "email" and not _is_development():
+        or_set = ", or set MARKETING_MAIL_FROM" if order.user_id is not None else ""
         raise MessageError(
             f"Organization {order.organization_name} has no sending domain: load one with "
-            "`marketing-pipelines load sending_domains FILE`."
+            f"`marketing-pipelines load sending_domains FILE`{or_set}."
         )
     return Rendered(
         id=message.id,
@@ -338,7 +342,7 @@ def _rendered(message: Any, order: Any) -> Rendered:
         recipient=order.recipient,
         name=order.name,
         **composed(message, order),
-        sender=_sender(order),
+        sender=sender,
     )
 
 
@@ -346,14 +350,22 @@ def _is_development() -> bool:
     return get_settings().env == "development"
 
 
-def _sender(order: Any) -> Sender | None:
+def _sender(message: Any, order: Any) -> Sender | None:
+    settings = get_settings()
+    bounces_to = None
+    if order.bounce_address is not None:
+        key = signing_keys(settings)[-1]
+        bounces_to = bounce_address(order.bounce_address, message.id, key)
     if order.from_address is None:
-        return None
+        if order.user_id is None or settings.mail_from is None:
+            return None
+        return Sender(settings.mail_from, order.organization, bounces_to=bounces_to)
     return Sender(
         address=order.from_address,
         name=order.from_name or order.organization,
         reply_to=order.reply_to,
         headers=order.headers,
+        bounces_to=bounces_to,
     )
 
 

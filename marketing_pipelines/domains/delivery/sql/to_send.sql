@@ -3,10 +3,12 @@
 select
     message.id,
     message.program_kind,
+    message.user_id,
     program.status as program_status,
     content.content,
     coalesce(organization.name, organization.external_id) as organization,
     organization.settings -> 'tracking' as tracking,
+    organization.settings #>> '{delivery,bounce_address}' as bounce_address,
     case message.channel
         when 'email' then btrim(coalesce(contact.email, users.email), E' \t\r\n')
         when 'webhook' then content.content ->> 'url'
