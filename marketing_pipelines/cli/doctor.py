@@ -83,12 +83,14 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "alerts", lambda: _alerts(settings)
     yield "marks", lambda: _marks(settings)
     # The clients of the services are for the commands that use them.
-    from marketing_pipelines.cli.doctor_of_channels import CHANNELS, check_channel, check_redis
+    from marketing_pipelines.cli import doctor_of_channels as of_channels
 
-    for channel in CHANNELS:
-        yield f"channel {channel}", functools.partial(check_channel, settings, channel)
+    for channel in of_channels.CHANNELS:
+        yield f"channel {channel}", functools.partial(of_channels.check_channel, settings, channel)
+    if settings.env != "development" and settings.smtp_url is not None:
+        yield "mail domains", of_channels.check_mail_domains
     if settings.redis_url is not None:
-        yield "redis", lambda: check_redis(str(settings.redis_url))
+        yield "redis", lambda: of_channels.check_redis(str(settings.redis_url))
 
 
 def _sentence(error: Exception) -> str:

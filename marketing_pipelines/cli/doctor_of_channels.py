@@ -2,11 +2,17 @@
 
 import datetime as dt
 
+import dns.resolver
 import sqlalchemy as sa
 
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.delivery import lines
 from marketing_pipelines.domains.delivery.composing import NEEDS_HTTPS
+from marketing_pipelines.domains.delivery.mail_records import (
+    NoDnsError,
+    mail_records,
+    own_resolver,
+)
 from marketing_pipelines.domains.delivery.tables import sending_domains
 from marketing_pipelines.domains.delivery.transports.choice import (
     SETTINGS,
@@ -21,6 +27,18 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 
 CHANNELS = tuple(SETTINGS)
+_SENDERS = sa.text("""
+    select distinct domain.domain,
+        split_part(
+            coalesce(
+                organization.settings #>> '{delivery,bounce_address}', domain.from_address
+            ),
+            '@', 2
+        )
+    from delivery.sending_domains as domain
+    join crm.organizations as organization on organization.id = domain.organization_id
+    order by 1, 2
+""")
 
 
 def check_channel(settings: Settings, channel: str) -> str:
@@ -74,6 +92,33 @@ def _problems(settings: Settings, channel: str, line: str) -> list[str]:
                     "load sending_domains FILE`."
                 )
     return found
+
+
+def check_mail_domains(resolver: dns.resolver.Resolver | None = None) -> str:
+    """The SPF and DMARC records of the sending domains.
+
+    Args:
+        resolver: None: the machine's own.
+
+    Raises:
+        ConfigurationError: a record is missing or does not fit; the sentences name the domains.
+    """
+    with connected() as (_, engine), engine.connect() as connection:
+        domains = connection.execute(_SENDERS).all()
+    if not domains:
+        return "none"
+    problems, known = [], []
+    try:
+        resolver = resolver or own_resolver()
+        for name, envelope in domains:
+            found = mail_records(resolver, name, envelope)
+            problems += found.problems
+            known.append(name)
+    except NoDnsError:
+        return f"DNS does not answer, so the records of {len(domains)} domains are not known"
+    if problems:
+        raise ConfigurationError(" ".join(problems))
+    return f"SPF and DMARC of {', '.join(known)}"
 
 
 def check_redis(url: str) -> str:
