@@ -16,7 +16,7 @@ from marketing_pipelines.domains.delivery.named_templates.template import built_
 from marketing_pipelines.domains.delivery.rendering import fill_in, problem_of
 from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines_tests.delivery.world import World, files
+from marketing_pipelines_tests.delivery.world import CONTENTS, World, files, mail
 
 MAIL = {
     "external_id": "hello",
@@ -152,6 +152,20 @@ def test_a_template_fills_in_what_a_step_leaves_open(world: World, tmp_path: Pat
     assert (changed.kind, changed.priority, changed.valid_for) == ("marketing", 0, "1d")
     with pytest.raises(UnknownNameError, match="'hello' is a template of the channel email, not s"):
         catalog.outgoing(world.organization, Wanted("sms", "hello"))
+
+
+def test_a_mail_comes_from_the_address_of_its_content(world: World) -> None:
+    add_domain(world, "acme.example")
+    contacts = world.contacts(2)
+    [one] = world.messages(contacts[:1])
+    [other] = world.messages(
+        contacts[1:], content={**CONTENTS["email"], "from": "ann@acme.example"}
+    )
+    assert world.send().sent == 2
+    assert [mail(number)["From"] for number in (one, other)] == [
+        "Acme <hello@acme.example>",
+        "Acme <ann@acme.example>",
+    ]
 
 
 def test_without_categories_the_one_category_is_general(world: World) -> None:

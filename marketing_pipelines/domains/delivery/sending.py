@@ -361,7 +361,7 @@ def _sender(message: Any, order: Any) -> Sender | None:
             return None
         return Sender(settings.mail_from, order.organization, bounces_to=bounces_to)
     return Sender(
-        address=order.from_address,
+        address=order.content.get("from") or order.from_address,
         name=order.from_name or order.organization,
         reply_to=order.reply_to,
         headers=order.headers,

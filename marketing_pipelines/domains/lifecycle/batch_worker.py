@@ -133,7 +133,8 @@ class BatchWorker:
 
     def _prepare(self, connection: sa.Connection) -> None:
         connection.execute(read_sql("create_workspace"))
-        plan.write(connection, self.work.planned, self.work.contents, self.work.campaigns)
+        work = self.work
+        plan.write(connection, work.planned, work.messages, work.contents, work.campaigns)
         if self.work.endings:
             endings.write(connection, self.work.endings)
 

@@ -11,6 +11,7 @@ from marketing_pipelines.domains.lifecycle import endings, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declared
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.step_messages import messages_of
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError
@@ -30,19 +31,26 @@ def problems_of(
     connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
 ) -> Iterator[str]:
     """Yields a sentence for each step of these programs that cannot be done. The step cannot be
-    read, or names a step, campaign, segment, attribute or event property that does not exist."""
+    read, or names a step, campaign, segment, attribute, event property, template, category or
+    sending domain that does not exist."""
     planned = plan.read(connection, kind, programs)
     campaigns = plan.named_campaigns(connection, planned)
     found = connection.execute(
         read_sql("unknown_segments"), {"steps": [one.id for one, _ in plan.branches(planned)]}
     )
     segments = {row.step_id: row.segment for row in found}
+    _, unknown = messages_of(connection, planned)
     branches = plan.branches(planned)
     rules = _wrong_rules(
         connection, [(one.id, one.program.organization_id, "rule", rule) for one, rule in branches]
     )
     for one in planned:
-        reason = one.problem or _unknown(one, campaigns, segments) or rules.get(one.id)
+        reason = (
+            one.problem
+            or unknown.get(one.id)
+            or _unknown(one, campaigns, segments)
+            or rules.get(one.id)
+        )
         if reason is not None:
             yield f"{one.program}, {one}: {reason}"
     yield from _of_endings(connection, kind, programs)

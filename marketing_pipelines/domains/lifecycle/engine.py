@@ -23,7 +23,7 @@ from marketing_pipelines.domains.lifecycle.pass_plan import BATCH, Moved, PassPl
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
-from marketing_pipelines.domains.lifecycle.steps import CHANNELS
+from marketing_pipelines.domains.lifecycle.step_messages import messages_of
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.stores.postgres import Begin
 
@@ -144,10 +144,13 @@ class StepPass:
         ends, problems = endings.read(connection, self.kind, programs)
         for one in planned:
             one.problem = one.problem or problems.get(one.program.id)
+        messages, unknown = messages_of(connection, planned)
+        for one in planned:
+            one.problem = one.problem or unknown.get(one.id)
         wanted = {
-            one.id: (one.program.organization_id, one.config)
+            one.id: (one.program.organization_id, messages[one.id].content)
             for one in planned
-            if one.type in CHANNELS and one.problem is None
+            if one.id in messages
         }
         return PassPlan(
             kind=self.kind,
@@ -156,6 +159,7 @@ class StepPass:
             batch=self.batch,
             programs=[program.id for program in programs],
             planned=planned,
+            messages=messages,
             contents=contents.store(connection, wanted),
             campaigns=plan.named_campaigns(connection, planned),
             endings=ends,

@@ -1,7 +1,7 @@
 """The files of steps, and the common parts of the files of all kinds of program."""
 
 from marketing_pipelines.domains.crm.tables import contacts
-from marketing_pipelines.domains.lifecycle import endings, steps, trigger_configs
+from marketing_pipelines.domains.lifecycle import endings, step_messages, steps, trigger_configs
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import programs
@@ -212,5 +212,6 @@ KINDS = (
             ENABLED,
         ),
         attributes=False,
+        refused=step_messages.refused,
     ),
 )

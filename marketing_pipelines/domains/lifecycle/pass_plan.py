@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from marketing_pipelines.domains.delivery.named_templates.catalog import Outgoing
 from marketing_pipelines.domains.lifecycle.endings import Ending
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
@@ -26,6 +27,7 @@ class PassPlan:
         programs: Ids of programs with due contacts, ascending.
         planned: Their steps; an error that one worker finds in a step applies to the others at
             their next batch.
+        messages: Messages of the steps that send, by step.
         contents: Content of a step's messages, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.
         endings: The conditions of the programs' exits and goals.
@@ -39,6 +41,7 @@ class PassPlan:
     batch: int
     programs: Sequence[int]
     planned: Sequence[PlannedStep]
+    messages: Mapping[int, Outgoing]
     contents: Mapping[int, int]
     campaigns: Mapping[tuple[int, str], int]
     endings: Sequence[Ending] = ()

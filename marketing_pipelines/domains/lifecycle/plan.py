@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.named_templates.catalog import Outgoing
 from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
@@ -16,7 +17,6 @@ from marketing_pipelines.domains.lifecycle.steps import (
     WEEKDAYS,
     Branch,
     CreateTask,
-    Send,
     Split,
     Step,
     StepError,
@@ -134,12 +134,14 @@ def _target(name: str, place: int, places: Mapping[str, int], rows: Sequence[Any
 def write(
     connection: sa.Connection,
     planned: Iterable[PlannedStep],
+    messages: Mapping[int, Outgoing],
     contents: Mapping[int, int],
     campaigns: Mapping[tuple[int, str], int],
 ) -> None:
     """Fills the temporary table `planned_steps`.
 
     Args:
+        messages: Messages of the steps that send, by step.
         contents: Content of a step's messages, by step.
         campaigns: Numbers of campaigns by organization and external id.
     """
@@ -156,6 +158,7 @@ def write(
             "content_id": contents.get(one.id),
             "config": one.config,
             **_options(one, campaigns),
+            **_message(messages.get(one.id)),
             **_ways(one),
         }
         for one in planned
@@ -175,12 +178,6 @@ def _options(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
         }
     if isinstance(step, CreateTask):
         return {"wait_seconds": _seconds(step.due_in)}
-    if isinstance(step, Send):
-        return {
-            "message_kind": step.kind,
-            "priority": step.priority,
-            "valid_seconds": _seconds(step.valid_for),
-        }
     if isinstance(step, WaitFor):
         return {
             "awaits": step.event,
@@ -188,6 +185,18 @@ def _options(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
             "source_ids": source_ids(one, step, campaigns),
         }
     return {}
+
+
+def _message(message: Outgoing | None) -> dict[str, Any]:
+    if message is None:
+        return {}
+    return {
+        "message_kind": message.kind,
+        "priority": message.priority,
+        "valid_seconds": _seconds(message.valid_for),
+        "category_id": message.category_id,
+        "domain_id": message.domain_id,
+    }
 
 
 def _ways(one: PlannedStep) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marketing_pipelines.domains.lifecycle.steps import TYPES, Step, problem_of
+from marketing_pipelines.domains.lifecycle.steps import TYPES, SendTexts, Step, problem_of
 
 
 def json_schema() -> dict[str, Any]:
@@ -22,5 +22,14 @@ def json_schema() -> dict[str, Any]:
 def _schema_of(kind: str, model: type[Step]) -> dict[str, Any]:
     config = model.model_json_schema(by_alias=True)
     config["description"] = config["description"].partition("\n\n")[0]
+    if issubclass(model, SendTexts):
+        config["anyOf"] = [{"required": form} for form in _forms(model.parts)]
     required = ["type"] if problem_of(kind, "{}") is None else ["type", "config"]
     return {"properties": {"type": {"const": kind}, "config": config}, "required": required}
+
+
+def _forms(parts: tuple[str, ...]) -> list[list[str]]:
+    """The keys of which a message needs all of one list."""
+    if "html" in parts:
+        return [["template"], ["subject", "text"], ["subject", "html"]]
+    return [["template"], list(parts)]

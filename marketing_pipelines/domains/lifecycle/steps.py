@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -22,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS
+from marketing_pipelines.domains.delivery.named_templates.template import PARTS, missing_part
+from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS, TEXTS
 from marketing_pipelines.domains.lifecycle.model_errors import sentence
 from marketing_pipelines.domains.lifecycle.ways import Ways, names_of, way_outcome
 from marketing_pipelines.domains.segments import dates, rules
@@ -103,39 +104,83 @@ class Fork(Step):
 
 
 class Send(Step):
-    """The fields that all steps with a message share.
+    """The fields that all steps with a message share; a template fills in what is None.
 
     Attributes:
-        kind: Transactional messages ignore caps and quiet hours and go out before all others.
-        priority: Higher first among the messages of one sending domain.
-        valid_for: A message that is not sent by then is not sent at all; `0d` = for ever, None: as
+        kind: Transactional messages ignore caps and quiet hours and go out before all others; the
+            default is marketing.
+        priority: Higher first among the messages of one sending domain; the default is 0.
+        valid_for: A message that is not sent by then is not sent at all; `0` = for ever, None: as
             the organization's setting `delivery.valid_for` says.
     """
 
-    kind: Literal[MESSAGE_KINDS] = "marketing"  # type: ignore[valid-type]
-    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    kind: Literal[MESSAGE_KINDS] | None = None  # type: ignore[valid-type]
+    priority: Annotated[int, Field(ge=-100, le=100)] | None = None
     valid_for: Length | None = None
 
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """The content of its messages, as long as no template gives it."""
+        parts = {part: getattr(self, part, None) for part in (*TEXTS, "url", "body")}
+        return {part: value for part, value in parts.items() if value is not None}
 
-class SendEmail(Send):
-    """A mail; `{{ first_name }}` and other fields of the contact may stand in it."""
 
-    subject: Text
-    text: Text
+class SendTexts(Send):
+    """The fields that steps to contacts share; their texts are their own or those of a template.
+
+    Attributes:
+        template: Id of a template of the organization, or of a built-in one.
+        category: Category of messages; None: the template's, else the organization's default.
+    """
+
+    parts: ClassVar[tuple[str, ...]]
+
+    template: Text | None = None
+    category: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "SendTexts":
+        if self.template is None:
+            missing = missing_part(self.parts, self.content)
+            if missing is not None:
+                raise ValueError(f"The step has no '{missing}' and no 'template'")
+        elif self.content:
+            given = ", ".join(self.content)
+            raise ValueError(f"a step with a template has no texts of its own: leave out {given}")
+        return self
+
+
+class SendEmail(SendTexts):
+    """A mail; `{{ first_name }}` and other fields of the contact may stand in it.
+
+    Attributes:
+        sender: Sending domain, or an address of one; None: the template's, else the organization's
+            default domain.
+    """
+
+    parts = PARTS["email"]
+
+    subject: Text | None = None
+    text: Text | None = None
     html: Text | None = None
+    sender: Text | None = Field(default=None, alias="from")
 
 
-class SendSms(Send):
+class SendSms(SendTexts):
     """A text message."""
 
-    text: Text
+    parts = PARTS["sms"]
+
+    text: Text | None = None
 
 
-class SendPush(Send):
+class SendPush(SendTexts):
     """A notification of an app."""
 
-    title: Text
-    text: Text
+    parts = PARTS["push"]
+
+    title: Text | None = None
+    text: Text | None = None
 
 
 class Wait(Step):

@@ -96,6 +96,8 @@ class Catalog:
     ) -> "Catalog":
         """Reads the names of organizations, and the templates of theirs that are `wanted`."""
         own = list(set(organizations))
+        if not own:
+            return cls({}, {}, {}, {})
         stored = connection.execute(
             sa.select(templates).where(
                 templates.c.organization_id.in_(own), templates.c.external_id.in_(list(wanted))

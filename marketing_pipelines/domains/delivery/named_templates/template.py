@@ -1,7 +1,7 @@
 """A template of messages, and the built-in ones, which are files of this package."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -53,9 +53,18 @@ def problem_of_parts(channel: str, parts: Mapping[str, str | None]) -> tuple[str
     for part, text in parts.items():
         if text is not None and part not in own:
             return part, f"has no place in a message of the channel {channel}: leave it empty"
-    missing = next((part for part in own if part != "html" and not parts.get(part)), None)
-    if missing == "text" and channel == "email":
-        missing = None if parts.get("html") else "text"
-    if missing is not None:
-        return missing, "is missing"
+    missing = missing_part(own, parts)
+    return None if missing is None else (missing, "is missing")
+
+
+def missing_part(own: Collection[str], given: Mapping[str, str | None]) -> str | None:
+    """Returns the first part that a message lacks; a mail has text, HTML or both.
+
+    Args:
+        own: Parts of the messages of its channel.
+    """
+    for part in own:
+        is_there = given.get(part) or (part == "text" and "html" in own and given.get("html"))
+        if part != "html" and not is_there:
+            return part
     return None

@@ -19,6 +19,8 @@ create temporary table if not exists planned_steps (
     message_kind text,
     priority integer,
     valid_seconds double precision,
+    category_id bigint,
+    domain_id bigint,
     config jsonb not null,
     salt text,
     way_names text[],

@@ -3,6 +3,7 @@
 -- and rotation; the others pass.
 with addressed as materialized (
     select batch.*, step.content_id, step.message_kind, step.priority, step.valid_seconds,
+           step.category_id, step.domain_id,
            delivery.address_given(
                :channel, contact.email, contact.phone, contact.attributes
            ) as given,
@@ -35,10 +36,11 @@ judged as materialized (
     ) as suppression on :channel <> 'webhook'
 ),
 written as (
-    insert into delivery.messages (organization_id, channel, contact_id, address, kind, priority,
-                                   expires_at, program_kind, program_id, step_id, rotation,
-                                   content_id, due_at, queued_at)
-    select organization_id, :channel, contact_id, address, message_kind, priority,
+    insert into delivery.messages (organization_id, channel, contact_id, address, kind, category_id,
+                                   domain_id, priority, expires_at, program_kind, program_id,
+                                   step_id, rotation, content_id, due_at, queued_at)
+    select organization_id, :channel, contact_id, address, message_kind, category_id, domain_id,
+           priority,
            case when valid_seconds = 0 then timestamptz '9999-12-31 00:00:00+00'
                else cast(:tick as timestamptz) + make_interval(secs => valid_seconds) end,
            :kind, program_id, step_id, rotation, content_id, :tick, :tick

@@ -1,0 +1,83 @@
+"""The messages of steps: the templates, categories and sending domains that they name."""
+
+from collections.abc import Iterable, Iterator
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.delivery.named_templates.catalog import (
+    Catalog,
+    Outgoing,
+    UnknownNameError,
+    Wanted,
+)
+from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle.plan import PlannedStep
+from marketing_pipelines.domains.lifecycle.programs import read_sql
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Send, SendEmail, SendTexts
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.kinds import RefusedRow
+
+
+def wanted_of(step_type: str, step: Send) -> Wanted:
+    """Returns a step's message with the names that the step gives."""
+    texts = step if isinstance(step, SendTexts) else None
+    return Wanted(
+        channel=CHANNELS[step_type],
+        template=texts.template if texts else None,
+        content=step.content,
+        category=texts.category if texts else None,
+        sender=step.sender if isinstance(step, SendEmail) else None,
+        kind=step.kind,
+        priority=step.priority,
+        valid_for=step.valid_for,
+    )
+
+
+def messages_of(
+    connection: sa.Connection, planned: Iterable[PlannedStep]
+) -> tuple[dict[int, Outgoing], dict[int, str]]:
+    """Returns the messages of the steps that send, and why some cannot be sent, by step."""
+    wanted = {
+        one.id: (one.program.organization_id, wanted_of(one.type, one.step))
+        for one in planned
+        if isinstance(one.step, Send) and one.problem is None
+    }
+    catalog = _catalog(connection, wanted.values())
+    messages, problems = {}, {}
+    for step_id, (organization_id, message) in wanted.items():
+        try:
+            messages[step_id] = catalog.outgoing(organization_id, message)
+        except UnknownNameError as error:
+            problems[step_id] = str(error)
+    return messages, problems
+
+
+def refused(connection: sa.Connection) -> Iterator[RefusedRow]:
+    """Yields the staged steps that name an unknown template, category or sending domain."""
+    wanted = {}
+    for row in connection.execute(read_sql("staged_messages")):
+        try:
+            step = steps.parse(row.type, steps.read_stored(row.config))
+        except BadInputError:
+            continue
+        if isinstance(step, Send):
+            wanted[row.line] = row.organization_id, wanted_of(row.type, step)
+    catalog = _catalog(connection, wanted.values())
+    for line, (organization_id, message) in wanted.items():
+        try:
+            catalog.outgoing(organization_id, message)
+        except UnknownNameError as error:
+            yield RefusedRow(line, "config", f"{error.key}: {error.reason}")
+
+
+def _catalog(connection: sa.Connection, wanted: Iterable[tuple[int | None, Wanted]]) -> Catalog:
+    """The names of the organizations whose messages give any."""
+    naming = [
+        (organization_id, message)
+        for organization_id, message in wanted
+        if message.template or message.category or message.sender
+    ]
+    templates = {message.template for _, message in naming if message.template}
+    return Catalog.read(
+        connection, {number for number, _ in naming if number is not None}, templates
+    )
