@@ -23,8 +23,9 @@ from marketing_pipelines.api.rendering import SIGN_IN, is_page
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.api.strangers import Strangers
 
-GUARDED = ("/admin", "/cron")
+GUARDED = ("/admin", "/cron", "/v1")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
+OF_ONE_ORGANIZATION = "This token is good for one organization only: use one of the installation."
 _bearer = HTTPBearer(auto_error=False, description="A token made by `token create`")
 _cron_bearer = HTTPBearer(
     auto_error=False, scheme_name="CronSecret", description="`MARKETING_CRON_SECRET`"
@@ -117,6 +118,7 @@ class Admission:
                 at=now,
                 actor=token.name if token else "cron secret" if is_cron else "unknown",
                 token_id=token.id if token else None,
+                organization_id=token.organization_id if token else None,
                 address=address or None,
                 method=scope["method"],
                 path=path,
@@ -160,8 +162,12 @@ def is_guarded(path: str) -> bool:
     return any(_is_below(path, guarded) for guarded in GUARDED)
 
 
-def require(scope: tokens.Scope) -> Any:
-    """The dependency of an address that asks for a token with this scope."""
+def require(scope: tokens.Scope, *, in_organization: bool = False) -> Any:
+    """The dependency of an address that asks for a token with this scope.
+
+    Args:
+        in_organization: A token of one organization is enough; the address keeps to it.
+    """
 
     def check(
         request: Request,
@@ -174,15 +180,25 @@ def require(scope: tokens.Scope) -> Any:
                 "A valid token is needed: send it as bearer token in the header Authorization.",
                 CHALLENGE,
             )
-        refuse_without(visit, scope)
+        if in_organization:
+            refuse_without_scope(visit.token, scope)
+        else:
+            refuse_without(visit.token, scope)
         return visit
 
     return Security(check)
 
 
-def refuse_without(visit: Visit, scope: tokens.Scope) -> None:
+def refuse_without(token: tokens.Token | None, scope: tokens.Scope) -> None:
+    """Refuses a token that has not this scope for the whole installation."""
+    refuse_without_scope(token, scope)
+    if token is None or not token.allows(scope):
+        raise Refusal(403, OF_ONE_ORGANIZATION)
+
+
+def refuse_without_scope(token: tokens.Token | None, scope: tokens.Scope) -> None:
     """Refuses a token that has not this scope."""
-    if visit.token is None or not visit.token.allows(scope):
+    if token is None or not token.has(scope):
         raise Refusal(403, f"This token does not allow it: one with scope {scope} does.")
 
 
@@ -209,7 +225,7 @@ def signed_in(scope: tokens.Scope | None = None) -> Callable[[Request], Visit]:
         if visit.token is None:
             raise Refusal(303, "Sign in first.", {"Location": SIGN_IN})
         if scope is not None:
-            refuse_without(visit, scope)
+            refuse_without(visit.token, scope)
         return visit
 
     return check

@@ -77,8 +77,7 @@ def _status_and_sentence(error: Exception) -> tuple[int, str]:
     if isinstance(error, HTTPException):
         return error.status_code, _SENTENCES.get(error.status_code, f"{error.detail}.")
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        return 422, f"{first['loc'][-1]} cannot be used: {first['msg']}."
+        return 422, _fault(error.errors()[0])
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return status, str(error)
@@ -87,6 +86,18 @@ def _status_and_sentence(error: Exception) -> tuple[int, str]:
     if isinstance(error, MarketingPipelinesError):
         return 500, str(error)
     return 500, "Something failed that should not: the log of `api` says what."
+
+
+def _fault(error: dict[str, Any]) -> str:
+    """The first fault of a call: a parameter, or the path of a field of the body."""
+    place, *path = error["loc"]
+    reason = error["msg"].removeprefix("Value error, ")
+    if place != "body":
+        return f"{path[-1]} cannot be used: {reason}."
+    if error["type"] == "json_invalid" or not path:
+        return f"The body cannot be used: {reason}."
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"{''.join(parts).removeprefix('.')}: {reason}."
 
 
 def _is_database_down(error: BaseException | None) -> bool:

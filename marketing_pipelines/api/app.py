@@ -9,7 +9,17 @@ import dagster as dg
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from marketing_pipelines.api import answers, health, hooks, jobs, queues, recipients, tracking
+from marketing_pipelines.api import (
+    answers,
+    events,
+    health,
+    hooks,
+    jobs,
+    messages,
+    queues,
+    recipients,
+    tracking,
+)
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
@@ -31,6 +41,8 @@ ROUTERS = (
     jobs.router,
     queues.router,
     hooks.router,
+    messages.router,
+    events.router,
     recipients.router,
     tracking.router,
     door.router,
@@ -75,7 +87,8 @@ def build_app(
     for router in ROUTERS:
         app.include_router(router)
     answers.install(app)
-    app.add_middleware(Limits, longer={f"{hooks.HOOKS}/": hooks.MAX_BODY_BYTES})
+    longer = {f"{hooks.HOOKS}/": hooks.MAX_BODY_BYTES, events.EVENTS: events.MAX_BODY_BYTES}
+    app.add_middleware(Limits, longer=longer)
     app.add_middleware(Admission, site=site)
     if host is not None and is_loopback(host):
         app.add_middleware(OwnHosts, hosts=KnownHosts(host, settings.public_urls))

@@ -15,6 +15,7 @@ def note(
     at: dt.datetime,
     actor: str,
     token_id: int | None,
+    organization_id: int | None,
     address: str | None,
     method: str,
     path: str,
@@ -26,6 +27,7 @@ def note(
             asked_at=at,
             actor=actor,
             token_id=token_id,
+            organization_id=organization_id,
             address=address,
             method=method,
             path=_storable(path),
@@ -66,6 +68,13 @@ def identified(connection: sa.Connection, number: int, *, actor: str, token_id: 
     """Completes the entry with the caller, once it is known."""
     connection.execute(
         sa.update(audit_log).where(audit_log.c.id == number).values(actor=actor, token_id=token_id)
+    )
+
+
+def concerns(connection: sa.Connection, number: int, organization_id: int) -> None:
+    """Completes the entry with the organization of the call, once it is known."""
+    connection.execute(
+        sa.update(audit_log).where(audit_log.c.id == number).values(organization_id=organization_id)
     )
 
 

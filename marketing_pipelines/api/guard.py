@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketing_pipelines.api import graphql_requests, tokens
-from marketing_pipelines.api.admission import CHALLENGE, bearer_of, signed_in_as
+from marketing_pipelines.api.admission import CHALLENGE, bearer_of, refuse_without, signed_in_as
 from marketing_pipelines.api.answers import Refusal, answer
 from marketing_pipelines.api.hosts import KnownHosts, unknown_host
 from marketing_pipelines.api.limits import read_body, replay
@@ -138,8 +138,7 @@ class UiGuard:
         token = await run_in_threadpool(self._token, Headers(scope=scope))
         if token is None:
             raise Refusal(401, f"Sign in first, at {SIGN_IN}.", CHALLENGE)
-        if not token.allows(wanted):
-            raise Refusal(403, f"This token does not allow it: one with scope {wanted} does.")
+        refuse_without(token, wanted)
 
     def _token(self, headers: Headers) -> tokens.Token | None:
         with self.site.engine.begin() as connection:

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Collection
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -26,7 +26,7 @@ def of_dataclass(shown: type, *, without: Collection[str] = ()) -> type[BaseMode
     described = {name: _sentence(text) for name, text in _ATTRIBUTE.findall(details)}
     types = get_type_hints(shown)
     fields: dict[str, Any] = {
-        field.name: (types[field.name], Field(description=described.get(field.name)))
+        field.name: (_shown(types[field.name]), Field(description=described.get(field.name)))
         for field in dataclasses.fields(shown)
         if field.name not in without
     }
@@ -50,6 +50,15 @@ def of_table(
         if column.name not in without
     }
     return create_model(name, __config__=_FROM_ATTRIBUTES, __doc__=described, **fields)
+
+
+def _shown(type_: Any) -> Any:
+    """The type of a field; dataclasses in it, and in a list, become models too."""
+    if dataclasses.is_dataclass(type_) and isinstance(type_, type):
+        return of_dataclass(type_)
+    if get_origin(type_) is list:
+        return list[_shown(get_args(type_)[0])]  # type: ignore[misc]
+    return type_
 
 
 def _type_of(column: sa.Column[Any]) -> Any:

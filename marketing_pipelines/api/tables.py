@@ -20,6 +20,12 @@ tokens = sa.Table(
     sa.Column(
         "secret_hash", pg.BYTEA, nullable=False, comment="SHA-256 of the secret, which is not kept"
     ),
+    sa.Column(
+        "organization_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.organizations.id"),
+        comment="The one organization that it is good for; null = the whole installation",
+    ),
     instant("created_at", "When it was made", nullable=False, server_default=sa.func.now()),
     instant("revoked_at", "From when on it is refused"),
     sa.CheckConstraint(
@@ -67,6 +73,12 @@ audit_log = sa.Table(
     sa.Column("method", sa.Text, nullable=False, comment="HTTP method"),
     sa.Column("path", sa.Text, nullable=False, comment="Path of the call, without query"),
     sa.Column(
+        "organization_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.organizations.id"),
+        comment="Organization of a call below /v1; null = none, or several",
+    ),
+    sa.Column(
         "status",
         sa.SmallInteger,
         comment="HTTP status of the answer; null: the process ended before it answered",
@@ -82,5 +94,6 @@ audit_log = sa.Table(
     sa.Index("ix_audit_log_asked_at", "asked_at"),
     info=owned(keep=FOR_EVER),
     schema="ops",
-    comment="Every call of the API's admin, page and cron addresses, refused ones included",
+    comment="Every call of the API's addresses for applications, operators and schedulers, refused "
+    "ones included",
 )

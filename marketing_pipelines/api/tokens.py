@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.api import user_sessions
 from marketing_pipelines.api.tables import tokens
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
 
 Scope = Literal["read", "write", "trigger", "admin"]
@@ -27,23 +28,46 @@ _NO_HASH = hashlib.sha256(b"").digest()
 
 @dataclass(frozen=True)
 class Token:
-    """A token that is valid."""
+    """A token that is valid.
+
+    Attributes:
+        organization_id: The one organization that it is good for; None: the whole installation.
+    """
 
     id: int
     name: str
     scopes: frozenset[str]
+    organization_id: int | None = None
 
     def allows(self, scope: Scope) -> bool:
-        """Each scope is for itself; only admin stands for all."""
+        """Returns true if it has the scope for the whole installation."""
+        return self.organization_id is None and self.has(scope)
+
+    def has(self, scope: Scope) -> bool:
+        """Returns true if it has the scope; each is for itself, only admin stands for all."""
         return scope in self.scopes or "admin" in self.scopes
 
 
-def create(connection: sa.Connection, name: str, scopes: Sequence[Scope]) -> str:
-    """Makes a token; returns its text, which is stored nowhere."""
+def create(
+    connection: sa.Connection,
+    name: str,
+    scopes: Sequence[Scope],
+    organization_id: int | None = None,
+) -> str:
+    """Makes a token; returns its text, which is stored nowhere.
+
+    Args:
+        organization_id: The one organization that it is good for; None: the whole installation.
+    """
     secret = secrets.token_urlsafe(32)
     number = connection.execute(
         sa.insert(tokens)
-        .values(name=name, scopes=sorted(set(scopes)), secret_hash=_hash(secret))
+        .values(
+            name=name,
+            scopes=sorted(set(scopes)),
+            secret_hash=_hash(secret),
+            organization_id=organization_id,
+        )
         .returning(tokens.c.id)
     ).scalar_one()
     return f"mp_{number}_{secret}"
@@ -72,8 +96,10 @@ def any_valid(connection: sa.Connection) -> bool:
 
 def all_tokens(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     """Every token ever made, without its hash."""
-    columns = [c for c in tokens.c if c.name != "secret_hash"]
-    return connection.execute(sa.select(*columns).order_by(tokens.c.id)).all()
+    columns: list[sa.ColumnElement[Any]] = [c for c in tokens.c if c.name != "secret_hash"]
+    columns.append(organizations.c.external_id.label("organization"))
+    listed = sa.select(*columns).outerjoin_from(tokens, organizations).order_by(tokens.c.id)
+    return connection.execute(listed).all()
 
 
 def revoke(connection: sa.Connection, number: int) -> None:
@@ -101,7 +127,7 @@ def _valid(connection: sa.Connection, number: int) -> sa.Row[Any] | None:
 
 
 def _token(row: sa.Row[Any]) -> Token:
-    return Token(row.id, row.name, frozenset(row.scopes))
+    return Token(row.id, row.name, frozenset(row.scopes), row.organization_id)
 
 
 def _hash(secret: str) -> bytes:

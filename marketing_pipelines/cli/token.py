@@ -19,16 +19,23 @@ def create(
     name: Annotated[str, typer.Option(help="Its user or purpose, for lists and the audit log.")] = (
         "operator"
     ),
+    organization: Annotated[
+        str | None,
+        typer.Option(help="The one organization that it is good for: external id, or number."),
+    ] = None,
 ) -> None:
     """Make a token. It is printed once, alone on the last line, and stored nowhere."""
     from marketing_pipelines.api import tokens
+    from marketing_pipelines.domains.crm.names import organization_number
 
     unknown = sorted(set(scope).difference(tokens.SCOPES))
     if unknown:
         known = ", ".join(tokens.SCOPES)
         raise typer.BadParameter(f"'{unknown[0]}' is not one of {known}.", param_hint="--scope")
+    scopes = [s for s in tokens.SCOPES if s in scope]
     with connected() as (_, engine), engine.begin() as connection:
-        print(tokens.create(connection, name, [s for s in tokens.SCOPES if s in scope]))
+        number = None if organization is None else organization_number(connection, organization)
+        print(tokens.create(connection, name, scopes, number))
 
 
 @app.command("list")
@@ -38,10 +45,10 @@ def list_() -> None:
 
     with connected() as (_, engine), engine.begin() as connection:
         rows = [
-            [t.id, t.name, ", ".join(t.scopes), t.created_at, t.revoked_at]
+            [t.id, t.name, ", ".join(t.scopes), t.organization, t.created_at, t.revoked_at]
             for t in all_tokens(connection)
         ]
-    print_table(["token", "name", "scopes", "made", "revoked"], rows)
+    print_table(["token", "name", "scopes", "organization", "made", "revoked"], rows)
 
 
 @app.command()

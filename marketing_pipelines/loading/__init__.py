@@ -6,17 +6,19 @@ tables of several domains and therefore stands above them; jobs do not use it.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.pipeline import Progress
-from marketing_pipelines.loading.results import LoadResult
+from marketing_pipelines.loading.results import LoadResult, Reject
 from marketing_pipelines.settings import Settings
 
-__all__ = ["LoadResult", "Progress", "load_file", "loadable"]
+__all__ = ["LoadResult", "Progress", "load_file", "load_rows", "loadable"]
 
 EVENTS = "events"
 
@@ -80,3 +82,37 @@ def load_file(
             return run_load(engine, reader, target, rejected, on_progress)
     finally:
         checker.close()
+
+
+def load_rows(
+    engine: sa.Engine, rows: Sequence[Any], *, settings: Settings, now: dt.datetime
+) -> tuple[LoadResult, list[Reject]]:
+    """Loads events that an application sent, with the checks of a file of them.
+
+    Instants without a zone are refused.
+
+    Args:
+        rows: values of JSON; each should be an object with the columns of an events file.
+        now: `received_at` of events that do not say it.
+
+    Returns:
+        The result, and the refused rows, whose lines are those of `rows`, from 1.
+
+    Raises:
+        StoreUnavailableError: PostgreSQL does not answer; stored rows stay stored.
+    """
+    from marketing_pipelines.loading.checker import Checker
+    from marketing_pipelines.loading.events import EventsTarget
+    from marketing_pipelines.loading.pipeline import run_load
+    from marketing_pipelines.loading.rejects import RejectsList
+    from marketing_pipelines.loading.rows import RowsReader
+
+    reader, checker, rejects = RowsReader(rows), Checker(), RejectsList()
+    try:
+        target = EventsTarget(
+            engine, reader, checker, settings=settings, timezone=None, started_at=now
+        )
+        result = run_load(engine, reader, target, rejects, None)
+    finally:
+        checker.close()
+    return result, sorted(rejects.rows)

@@ -141,6 +141,7 @@ class EntityStore:
     def _update(self) -> str:
         """Rows that exist and differ; an equal row is not touched, so no trigger sees it."""
         columns = [(column.stored, self._value_for_known(column)) for column in self._set]
+        columns += self._kind.named
         if self._kind.attributes:
             columns.append(("attributes", _attributes("known.attributes")))
         listed = ", ".join(f"{value} as {name}" for name, value in columns)

@@ -40,7 +40,7 @@ class JsonLinesReader:
         with opened(self._source) as (stream, raw):
             lines = LineSource(stream)
             while (chunk := lines.next_chunk()) is not None:
-                yield from _cut(chunk, raw.tell())
+                yield from cut_lines(chunk, raw.tell())
 
 
 def _not_lines(chunk: Chunk) -> str | None:
@@ -75,7 +75,8 @@ def _is_json(text: str) -> bool:
     return False
 
 
-def _cut(chunk: Chunk, position: int) -> Iterator[Batch]:
+def cut_lines(chunk: Chunk, position: int) -> Iterator[Batch]:
+    """The lines of a chunk that are text, `BATCH_ROWS` at a time; the first has the rejects."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.batches import Batch, Reader
-from marketing_pipelines.loading.rejects import RejectsFile
+from marketing_pipelines.loading.rejects import Rejects
 from marketing_pipelines.loading.remarks import Remark, Tally
 from marketing_pipelines.loading.results import MAX_NAMES, Counts, LoadResult, Reject
 from marketing_pipelines.loading.writers import Store, Writer
@@ -80,7 +80,7 @@ def run_load(
     engine: sa.Engine,
     reader: Reader,
     target: Target,
-    rejects: RejectsFile,
+    rejects: Rejects,
     on_progress: Progress | None,
 ) -> LoadResult:
     """Reads, checks and writes a file; checking overlaps with PostgreSQL's work.
@@ -133,7 +133,7 @@ def _other_keys(reader: Reader, missing: list[str], further: list[str]) -> str:
 
 
 def _settle(
-    counts: Counts, outcomes: Iterable[tuple[Counts, list[Reject]]], rejects: RejectsFile
+    counts: Counts, outcomes: Iterable[tuple[Counts, list[Reject]]], rejects: Rejects
 ) -> Counts:
     for stored, refused in outcomes:
         counts = counts + stored

@@ -1,10 +1,10 @@
-"""The rejects file: `line,column,reason` of every row that a load refused."""
+"""The rows that a load refused: `line,column,reason` of each, in a file or in memory."""
 
 import csv
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading.remarks import Tally
@@ -12,6 +12,41 @@ from marketing_pipelines.loading.results import Reject
 
 HEADER = ("line", "column", "reason")
 MAX_REASON_LENGTH = 500
+
+
+class Rejects(Protocol):
+    """A place for the rows that a load refuses.
+
+    Attributes:
+        path: The file that holds them; None: they are in memory.
+        count: How many there are.
+        causes: Their reasons.
+    """
+
+    path: Path | None
+    count: int
+    causes: Tally
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Appends rows."""
+        ...
+
+
+class RejectsList:
+    """Collects rejects in memory."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.rows: list[Reject] = []
+        self.causes = Tally()
+        self.count = 0
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Appends the rejects."""
+        rejects = [one._replace(reason=one.reason[:MAX_REASON_LENGTH]) for one in rejects]
+        self.causes.add_rejects(rejects)
+        self.count += len(rejects)
+        self.rows += rejects
 
 
 class RejectsFile:
@@ -24,7 +59,8 @@ class RejectsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path: Path | None = path
+        self._path = path
         self.count = 0
         self.causes = Tally()
         self._file: TextIO | None = None
@@ -42,7 +78,7 @@ class RejectsFile:
         if self._file is not None:
             self._file.close()
         elif error is None:
-            self.path.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Appends the rejects."""
@@ -58,10 +94,10 @@ class RejectsFile:
 
     def _create(self) -> TextIO:
         try:
-            file = self.path.open("w", encoding="utf-8", newline="")
+            file = self._path.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise BadInputError(
-                f"The rejects file {self.path} cannot be written ({error.strerror}): "
+                f"The rejects file {self._path} cannot be written ({error.strerror}): "
                 "name another one with --rejects."
             ) from error
         csv.writer(file, lineterminator="\n").writerow(HEADER)

@@ -100,6 +100,8 @@ class Kind:
     Args:
         key: columns that identify a row, besides the organization.
         fixed: columns, with values as SQL, that every row of the kind has besides its key.
+        named: columns that no file has, with their values, as SQL of the existing row `known`, once
+            a file names it.
         attributes: the table keeps unknown columns; otherwise they are refused.
         tenants: the rows are organizations themselves.
         statements: SQL in place of the statements that the declaration gives, for rows that are not
@@ -113,6 +115,7 @@ class Kind:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     fixed: tuple[tuple[str, str], ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
     attributes: bool = True
     tenants: bool = False
     statements: "Statements | None" = None

@@ -76,13 +76,13 @@ def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> 
     for operation in operations(api):
         answers_as_described(operation, credentials(api, operation.path))
         seen += 1
-    assert seen == 13
+    assert seen == 16
 
 
 def test_whatever_is_sent_nothing_is_done_without_a_token_or_without_its_scope(api: Api) -> None:
     weakest = api.bearer("write")
     guarded = [operation for operation in operations(api) if is_guarded(operation.path)]
-    assert len(guarded) == 8
+    assert len(guarded) == 11
     for operation in guarded:
         refuses(operation, {}, {400, 401, 404})
         refuses(operation, weakest, {400, 401, 403, 404})

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from marketing_pipelines.api import audit, tokens, user_sessions
-from marketing_pipelines.api.admission import Visit
+from marketing_pipelines.api.admission import OF_ONE_ORGANIZATION, Visit
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form, refuse_foreign_origin
 from marketing_pipelines.api.pages.responses import HEADERS, Anyone, page
 from marketing_pipelines.api.rendering import SIGN_IN, SIGN_OUT, STYLE, render
@@ -35,7 +35,8 @@ def sign_in(request: Request, site: Here, fields: Fields) -> Response:
     refuse_foreign_origin(request, site)
     with site.engine.begin() as connection:
         token = tokens.verify(connection, fields.get("token", "").strip())
-        if token is not None:
+        may_enter = token is not None and token.organization_id is None
+        if token is not None and may_enter:
             visit: Visit = request.state.visit
             entry = visit.entry
             if visit.is_one_of_many:
@@ -43,8 +44,9 @@ def sign_in(request: Request, site: Here, fields: Fields) -> Response:
             audit.identified(connection, entry, actor=token.name, token_id=token.id)
             number = user_sessions.begin(connection, token.id, site.now())
             cookie = site.signer.write(number, token.id, site.now())
-    if token is None:
-        page = render("sign_in.html", problem="This is no valid token.")
+    if not may_enter:
+        problem = "This is no valid token." if token is None else OF_ONE_ORGANIZATION
+        page = render("sign_in.html", problem=problem)
         return HTMLResponse(page, 401, HEADERS)
     response = RedirectResponse(site.front.home, 303)
     response.set_cookie(

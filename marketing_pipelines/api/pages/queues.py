@@ -116,7 +116,7 @@ def _administer(
 ) -> Response:
     """One change by a user with scope admin, and its result."""
     refuse_foreign_form(request, site, visit, fields)
-    refuse_without(visit, "admin")
+    refuse_without(visit.token, "admin")
     try:
         with site.engine.begin() as connection:
             said = work(connection)

@@ -126,7 +126,7 @@ def show_sessions(
 def trigger(request: Request, site: Here, visit: Anyone, fields: Fields) -> Response:
     """Puts a run of the job into the queue."""
     refuse_foreign_form(request, site, visit, fields)
-    refuse_without(visit, "trigger")
+    refuse_without(visit.token, "trigger")
     try:
         launched = launch(
             fields.get("job", ""),

@@ -9,6 +9,8 @@ from marketing_pipelines.stores.kinds import (
     Reference,
 )
 
+# A contact that a file of another kind names.
+CONTACT = Reference(contacts, stub=(("source", "'stub'"),))
 KINDS = (
     Kind(
         "organizations",
@@ -59,6 +61,12 @@ KINDS = (
             Column("intent_score", "integer"),
             Column("timezone", "zone"),
             CREATED_AT,
+        ),
+        named=(
+            (
+                "source",
+                "case when known.source in ('api', 'stub') then 'import' else known.source end",
+            ),
         ),
     ),
 )

@@ -8,8 +8,11 @@ from marketing_pipelines.stores.tables import (
     instant,
     json_object,
     metadata,
+    one_of,
     organization_id,
 )
+
+SOURCES = ("import", "manual", "form", "api", "stub")
 
 
 def _external_id() -> sa.Column[str]:
@@ -114,8 +117,17 @@ contacts = sa.Table(
     sa.Column("lead_grade", sa.Text, comment="A to F, from the lead score"),
     sa.Column("intent_score", sa.Integer, comment="Sum of the contact's signals after their decay"),
     sa.Column("timezone", sa.Text, comment="IANA zone; null = the organization's"),
+    sa.Column(
+        "source",
+        sa.Text,
+        nullable=False,
+        server_default="import",
+        comment="import, manual, form, api (only messages of an application named it) or stub "
+        "(only rows about it did)",
+    ),
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
+    sa.CheckConstraint(one_of("source", SOURCES), name="source"),
     sa.UniqueConstraint("organization_id", "external_id"),
     *(
         sa.Index(

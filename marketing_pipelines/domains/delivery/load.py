@@ -4,7 +4,7 @@ import json
 import re
 from importlib import resources
 
-from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.crm.load import CONTACT
 from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.consent.load import CONSENT_KINDS
 from marketing_pipelines.domains.delivery.named_templates.load import TEMPLATES
@@ -19,7 +19,6 @@ from marketing_pipelines.stores.kinds import (
     Column,
     FileRow,
     Kind,
-    Reference,
     Statements,
 )
 
@@ -99,7 +98,7 @@ KINDS = (
         suppressions,
         key=("contact_id", "address", "channel", "reason"),
         columns=(
-            Column("contact_id", reference=Reference(contacts), problem=_contact_problem),
+            Column("contact_id", reference=CONTACT, problem=_contact_problem),
             Column("address", problem=_address_problem),
             Column("channel", choices=(*CHANNELS, "all"), empty="'email'"),
             Column(

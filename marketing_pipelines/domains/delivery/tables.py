@@ -172,7 +172,7 @@ messages = sa.Table(
     sa.Column("program_id", sa.BigInteger, comment="Number of the program within its kind"),
     sa.Column("step_id", sa.BigInteger, comment="Step that sends it"),
     sa.Column("rotation", sa.Integer, comment="Rotation of the contact in the program"),
-    sa.Column("idempotency_key", sa.Text, comment="The application's own key"),
+    sa.Column("idempotency_key", sa.Text, comment="Key of the request that wrote it"),
     sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
     sa.Column("variables", pg.JSONB, comment="Fields of its templates that the caller gave"),
     sa.Column(
@@ -213,10 +213,9 @@ messages = sa.Table(
     sa.CheckConstraint("priority between -100 and 100", name="priority"),
     sa.CheckConstraint(one_of("bounce", BOUNCES), name="bounce"),
     sa.Index(
-        "uq_messages_idempotency_key",
+        "ix_messages_idempotency_key",
         "organization_id",
         "idempotency_key",
-        unique=True,
         postgresql_where=sa.text("idempotency_key is not null"),
     ),
     sa.Index(

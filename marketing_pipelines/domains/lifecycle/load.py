@@ -1,6 +1,6 @@
 """The files of steps, and the common parts of the files of all kinds of program."""
 
-from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.crm.load import CONTACT
 from marketing_pipelines.domains.lifecycle import endings, step_messages, steps, trigger_configs
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
@@ -75,7 +75,7 @@ def enrolment_files(name: str, kind: ProgramKind, reference: Reference) -> Kind:
         fixed=(("program_kind", f"'{kind.name}'"), ("rotation", "1")),
         columns=(
             Column(f"{kind.name}_id", required=True, reference=reference, column="program_id"),
-            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column("contact_id", required=True, reference=CONTACT),
             Column(
                 "status",
                 choices=("active", "completed", "exited", "failed"),

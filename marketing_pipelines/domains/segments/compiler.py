@@ -33,6 +33,7 @@ from marketing_pipelines.domains.segments.rules import (
     walk,
 )
 from marketing_pipelines.domains.segments.values import (
+    NOT_FIELDS,
     Condition,
     Document,
     at,
@@ -169,7 +170,7 @@ class Compiler:
         return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
 
     def _similar(self, attribute: str) -> str:
-        names = {*contacts.c.keys(), *self.frame.fields} - {"attributes", "organization_id"}
+        names = {*contacts.c.keys(), *self.frame.fields} - NOT_FIELDS
         alike = difflib.get_close_matches(attribute, sorted(names))
         return f"; similar: {', '.join(alike)}" if alike else ""
 

@@ -1,6 +1,6 @@
 """The files of segments and of their manual members."""
 
-from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.crm.load import CONTACT
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.tables import manual_members, segments
 from marketing_pipelines.stores.kinds import (
@@ -37,7 +37,7 @@ KINDS = (
         key=("segment", "contact_id"),
         columns=(
             Column("segment", required=True, reference=Reference(segments), column="segment_id"),
-            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column("contact_id", required=True, reference=CONTACT),
             Column("action", choices=("add", "remove", "clear"), required=True),
         ),
         attributes=False,

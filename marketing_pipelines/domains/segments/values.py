@@ -22,6 +22,8 @@ from marketing_pipelines.stores.tables import zones
 
 Condition = sa.ColumnElement[bool]
 _AS_WRITTEN = "C"
+# Columns of contacts that no rule means: an attribute may have the name.
+NOT_FIELDS = {"attributes", "organization_id", "source"}
 
 
 class Stored(Protocol):
@@ -145,7 +147,7 @@ def _of_zone(zone: ZoneInfo, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
 
 def column_of(name: str) -> sa.Column[Any] | None:
     """The column of contacts that a rule means by a name."""
-    return None if name in ("attributes", "organization_id") else contacts.c.get(name)
+    return None if name in NOT_FIELDS else contacts.c.get(name)
 
 
 def stored(contact: sa.FromClause, name: str) -> Stored:

@@ -51,5 +51,6 @@ comment on column crm.contacts.lifecycle_stage is 'lead, mql, sql, opportunity, 
 comment on column crm.contacts.lead_grade is 'A to F, from the lead score';
 comment on column crm.contacts.intent_score is 'Sum of the contact''s signals after their decay';
 comment on column crm.contacts.timezone is 'IANA zone; null = the organization''s';
+comment on column crm.contacts.source is 'import, manual, form, api (only messages of an application named it) or stub (only rows about it did)';
 comment on column crm.contacts.attributes is 'Columns of loaded files that have no column here';
 comment on column crm.contacts.created_at is 'When the row came to be';

@@ -57,7 +57,7 @@ comment on column delivery.messages.program_kind is 'campaign, sequence or journ
 comment on column delivery.messages.program_id is 'Number of the program within its kind';
 comment on column delivery.messages.step_id is 'Step that sends it';
 comment on column delivery.messages.rotation is 'Rotation of the contact in the program';
-comment on column delivery.messages.idempotency_key is 'The application''s own key';
+comment on column delivery.messages.idempotency_key is 'Key of the request that wrote it';
 comment on column delivery.messages.content_id is 'Its content';
 comment on column delivery.messages.variables is 'Fields of its templates that the caller gave';
 comment on column delivery.messages.category_id is 'Category; null = the organization''s default one';
@@ -76,6 +76,13 @@ comment on column delivery.messages.provider_message_id is 'Id that the server g
 comment on column delivery.messages.refused_at is 'When its recipient was first refused for now';
 comment on column delivery.messages.refusals is 'Number of refusals of its recipient for now';
 comment on column delivery.messages.is_bulk is 'True if it is one of many, of a newsletter or request: two attempts, not three';
+comment on table delivery.requests is 'Requests of applications that named a key, each done once';
+comment on column delivery.requests.id is 'Request number';
+comment on column delivery.requests.organization_id is 'Organization (tenant) that owns the row';
+comment on column delivery.requests.idempotency_key is 'The application''s own key';
+comment on column delivery.requests.body_digest is 'Hash of the body, its keys in order';
+comment on column delivery.requests.message_ids is 'The message of each recipient, in the order of the body';
+comment on column delivery.requests.created_at is 'When it arrived';
 comment on table delivery.sending_domains is 'Domains that organizations send mail from';
 comment on column delivery.sending_domains.id is 'Domain number';
 comment on column delivery.sending_domains.organization_id is 'Organization (tenant) that owns the row';

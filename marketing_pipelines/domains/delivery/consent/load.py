@@ -2,7 +2,7 @@
 
 import json
 
-from marketing_pipelines.domains.crm.tables import contacts
+from marketing_pipelines.domains.crm.load import CONTACT
 from marketing_pipelines.domains.delivery.consent.tables import (
     MODES,
     SUBSCRIPTION_STATES,
@@ -42,7 +42,7 @@ CONSENT_KINDS = (
         subscriptions,
         key=("contact_id", "category"),
         columns=(
-            Column("contact_id", required=True, reference=Reference(contacts)),
+            Column("contact_id", required=True, reference=CONTACT),
             Column(
                 "category", required=True, reference=Reference(categories), column="category_id"
             ),

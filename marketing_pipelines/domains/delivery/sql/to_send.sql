@@ -20,7 +20,9 @@ select
         as name,
     jsonb_strip_nulls(
         contact.attributes
-        || jsonb_strip_nulls(to_jsonb(contact) - array['id', 'organization_id', 'attributes'])
+        || jsonb_strip_nulls(
+            to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
+        )
     ) as fields
 from delivery.messages as message
 left join delivery.contents as content on content.id = message.content_id

@@ -13,8 +13,8 @@ with found as materialized (
         offset 0
     ) as known on true
 ), added as (
-    insert into crm.contacts (organization_id, external_id)
-    select organization_id, external_id
+    insert into crm.contacts (organization_id, external_id, source)
+    select organization_id, external_id, 'stub'
     from found
     where id is null
     order by organization_id, external_id

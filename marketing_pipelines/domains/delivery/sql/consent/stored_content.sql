@@ -3,7 +3,9 @@ select message.channel, message.variables, content.content,
        coalesce(organization.name, organization.external_id) as organization,
        jsonb_strip_nulls(
            contact.attributes
-           || jsonb_strip_nulls(to_jsonb(contact) - array['id', 'organization_id', 'attributes'])
+           || jsonb_strip_nulls(
+               to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
+           )
        ) as fields
 from delivery.messages as message
 join delivery.contents as content on content.id = message.content_id

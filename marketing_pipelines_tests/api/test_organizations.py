@@ -1,0 +1,149 @@
+"""Tokens of one organization: nothing of another one can be reached with them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from starlette.routing import Route
+
+from marketing_pipelines.api import tokens
+from marketing_pipelines.api.app import ROUTERS
+from marketing_pipelines.api.rendering import SIGN_IN
+from marketing_pipelines_tests.api.applications import EVENTS, MESSAGES, Application
+from marketing_pipelines_tests.cli.console import call_here
+from marketing_pipelines_tests.installation import Installation
+
+
+def event(organization: str) -> dict[str, Any]:
+    return {
+        "event_id": f"e-{organization}",
+        "organization_id": organization,
+        "contact_id": "c1",
+        "event_type": "opened",
+        "occurred_at": "2026-03-01T10:00:00Z",
+    }
+
+
+# For each address below /v1, calls with the names and ids of another organization.
+Call = Callable[[Application, Application], Response]
+FOREIGN: dict[tuple[str, str], list[Call]] = {
+    ("POST", MESSAGES): [
+        lambda app, other: app.ask("a@example.org", organization=other.name),
+        lambda app, other: app.ask("a@example.org", organization=str(other.organization)),
+        lambda app, _: app.ask(to=[{"contact": "theirs"}]),
+    ],
+    ("GET", f"{MESSAGES}/{{number}}"): [
+        lambda app, other: app.get(
+            f"{MESSAGES}/{other.ids(other.ask(to=[{'contact': 'theirs'}], idempotency_key='k'))[0]}"
+        ),
+    ],
+    ("POST", EVENTS): [
+        lambda app, other: app.post(EVENTS, {"events": [event(app.name), event(other.name)]}),
+        lambda app, _: app.post(EVENTS, {"events": [event("an organization that is not there")]}),
+    ],
+}
+
+
+@pytest.fixture
+def app(shared_installation: Installation) -> Application:
+    """An application of an organization of its own."""
+    return Application(shared_installation)
+
+
+@pytest.fixture
+def other(shared_installation: Installation) -> Application:
+    """Another organization, with a contact and a message."""
+    made = Application(shared_installation)
+    made.contact("theirs", email="theirs@example.org")
+    made.ask(to=[{"contact": "theirs"}], idempotency_key="k")
+    return made
+
+
+def test_every_address_below_v1_is_tried_with_another_organization() -> None:
+    routes = [r for router in ROUTERS for r in router.routes if isinstance(r, Route)]
+    below = {
+        (method, route.path)
+        for route in routes
+        if route.path.startswith("/v1")
+        for method in route.methods or ()
+    }
+    assert below == set(FOREIGN)
+
+
+@pytest.mark.parametrize("address", sorted(FOREIGN), ids=" ".join)
+def test_another_organization_answers_404_and_nothing_is_written(
+    app: Application, other: Application, address: tuple[str, str]
+) -> None:
+    before = app.written()
+    for call in FOREIGN[address]:
+        answer = call(app, other)
+        assert answer.status_code == 404
+        assert answer.json()["error"].endswith(".")
+    assert app.written() == before
+
+
+def test_a_token_of_one_organization_opens_nothing_of_the_whole_installation(
+    app: Application, shared_installation: Installation
+) -> None:
+    with shared_installation.engine.begin() as connection:
+        token = tokens.create(connection, "bound", ["admin"], app.organization)
+    header = {"Authorization": f"Bearer {token}"}
+    sentence = "This token is good for one organization only: use one of the installation."
+    for method, path in (
+        ("GET", "/admin/sessions"),
+        ("GET", "/admin/queues"),
+        ("POST", "/admin/dead-letters/1/redrive"),
+        ("POST", "/admin/jobs/analytics/warehouse/trigger"),
+    ):
+        answer = app.client.request(method, path, headers=header)
+        assert (answer.status_code, answer.json()) == (403, {"error": sentence}), path
+    signing_in = app.client.post(SIGN_IN, data={"token": token}, follow_redirects=False)
+    assert signing_in.status_code == 401
+    assert sentence in signing_in.text
+    assert app.client.post(MESSAGES, json=app.body("a@example.org"), headers=header).is_success
+
+
+def test_a_token_of_the_installation_is_good_for_every_organization(
+    app: Application, other: Application, shared_installation: Installation
+) -> None:
+    with shared_installation.engine.begin() as connection:
+        app.bearer = {"Authorization": f"Bearer {tokens.create(connection, 'all', ['write'])}"}
+        reader = {"Authorization": f"Bearer {tokens.create(connection, 'r', ['read'])}"}
+    [number] = app.ids(app.ask("a@example.org", organization=str(other.organization)))
+    assert app.get(f"{MESSAGES}/{number}").json()["organization"] == other.name
+    assert app.post(EVENTS, {"events": [event(other.name)]}).status_code == 200
+    assert app.client.get(f"{MESSAGES}/{number}", headers=reader).status_code == 403
+    assert app.client.get(f"{MESSAGES}/{number}").status_code == 401
+    logged = app.rows(
+        "select method, path, organization_id, status from ops.audit_log order by id desc limit 5"
+    )
+    assert logged == [
+        ("GET", f"{MESSAGES}/{number}", None, 401),
+        ("GET", f"{MESSAGES}/{number}", None, 403),
+        ("POST", EVENTS, other.organization, 200),
+        ("GET", f"{MESSAGES}/{number}", other.organization, 200),
+        ("POST", MESSAGES, other.organization, 202),
+    ]
+
+
+def test_a_refused_call_is_logged_with_the_organization_of_its_token(
+    app: Application, other: Application
+) -> None:
+    app.ask("a@example.org", organization=other.name)
+    app.ask("nobody")
+    assert app.rows(
+        "select actor, organization_id, status from ops.audit_log order by id desc limit 2"
+    ) == [(f"app of {app.name}", app.organization, status) for status in (422, 404)]
+
+
+def test_the_command_makes_and_lists_tokens_of_an_organization(app: Application) -> None:
+    made = call_here("token", "create", "--scope", "write", "--organization", app.name)
+    app.bearer = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    assert app.ask("a@example.org").status_code == 202
+    assert app.ask("a@example.org", organization="nobody").status_code == 404
+    listed = call_here("token", "list").stdout
+    assert any(app.name in line for line in listed.splitlines())
+    unknown = call_here("token", "create", "--scope", "write", "--organization", "nobody")
+    assert unknown.returncode == 1
+    assert "There is no organization 'nobody'" in unknown.stderr
