@@ -37,7 +37,7 @@ _ROW = {
 }
 
 
-class Events(Body):
+class EventsBody(Body):
     """Events, each with the columns of an events file."""
 
     events: Annotated[
@@ -65,7 +65,7 @@ class LoadedEvents:
 
     Attributes:
         loaded: Stored events: new ones, and those that took the place of one received later.
-        repeated: Events whose ids are stored already.
+        repeated: EventsBody whose ids are stored already.
         rejected: Refused events; all others are kept.
     """
 
@@ -101,7 +101,7 @@ _NO_GOOD_EVENT = models.of_dataclass(NoGoodEvent)
 def load_events(
     site: Here,
     visit: Annotated[Visit, require("write", in_organization=True)],
-    body: Events,
+    body: EventsBody,
 ) -> LoadedEvents | JSONResponse:
     """Stores events, each id once; good ones are kept where others are refused."""
     # DuckDB and Arrow are for these calls only.

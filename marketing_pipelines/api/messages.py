@@ -38,8 +38,8 @@ MAX_ADDRESS_LENGTH = 320
 # Variables are stored with each message.
 MAX_VARIABLES_BYTES = 50_000_000
 _ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
-Part = Annotated[str, Field(min_length=1)]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+_Part = Annotated[str, Field(min_length=1)]
 
 
 def _instant(text: str) -> str:
@@ -62,19 +62,19 @@ _INSTANT = re.compile(
 )
 
 
-class Recipient(Body):
+class MessageRecipient(Body):
     """A contact, or an address."""
 
-    contact: Name | None = Field(default=None, description="External id")
+    contact: _Name | None = Field(default=None, description="External id")
     address: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS_LENGTH)] | None = Field(
         default=None,
         description="It belongs to the contact with the smallest number that has it; one that "
         "nobody has becomes a contact",
     )
-    name: Name | None = Field(default=None, description="Name of the person, for a new contact")
+    name: _Name | None = Field(default=None, description="Name of the person, for a new contact")
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Recipient":
+    def _one_of_both(self) -> "MessageRecipient":
         if (self.contact is None) == (self.address is None):
             raise ValueError("a recipient has either a contact or an address")
         return self
@@ -83,10 +83,10 @@ class Recipient(Body):
 class Content(Body):
     """Parts of a message; fields such as `{{ message.code }}` are filled in."""
 
-    subject: Part | None = None
-    title: Part | None = None
-    text: Part | None = None
-    html: Part | None = None
+    subject: _Part | None = None
+    title: _Part | None = None
+    text: _Part | None = None
+    html: _Part | None = None
 
     @property
     def parts(self) -> dict[str, str]:
@@ -97,16 +97,16 @@ class Content(Body):
 class MessageOrder(StorableBody):
     """Messages with one content, to one or many recipients."""
 
-    organization: Name = Field(description="External id, or number")
+    organization: _Name = Field(description="External id, or number")
     channel: Literal["email", "sms", "push"]
     kind: Literal[MESSAGE_KINDS] = "transactional"  # type: ignore[valid-type]
-    to: list[Recipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
-    template: Name | None = Field(default=None, description="Id of a template")
+    to: list[MessageRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
+    template: _Name | None = Field(default=None, description="Id of a template")
     content: Content | None = Field(default=None, description="In place of a template")
     variables: dict[str, Any] | None = Field(
         default=None, description="Fields of the template or content, by name and in `message`"
     )
-    idempotency_key: Name | None = Field(
+    idempotency_key: _Name | None = Field(
         default=None, description="The request is done once for each; repeat it with the same body"
     )
     send_at: Annotated[str, AfterValidator(_instant)] | None = Field(
@@ -153,7 +153,7 @@ class Requested:
 
 
 _REQUESTED = models.of_dataclass(Requested)
-Writer = Annotated[Visit, require("write", in_organization=True)]
+_Writer = Annotated[Visit, require("write", in_organization=True)]
 
 
 @router.post(
@@ -167,7 +167,7 @@ Writer = Annotated[Visit, require("write", in_organization=True)]
     },
 )
 def ask_for_messages(
-    site: Here, visit: Writer, order: MessageOrder, raw: RawBody, response: Response
+    site: Here, visit: _Writer, order: MessageOrder, raw: RawBody, response: Response
 ) -> Requested:
     """Writes messages, which leave as soon as a worker takes them; with a key, once."""
     now = site.now()
@@ -206,7 +206,7 @@ def ask_for_messages(
     responses=refusals(400, 401, 403, 404, 413, 422, 503),
 )
 def show_message(
-    site: Here, visit: Writer, number: Annotated[int, Path(ge=1, le=MAX_ID)]
+    site: Here, visit: _Writer, number: Annotated[int, Path(ge=1, le=MAX_ID)]
 ) -> MessageStatus:
     """One message: state, attempts, reason, events."""
     with site.engine.begin() as connection:
@@ -217,7 +217,7 @@ def show_message(
         return found
 
 
-def _asked(place: int, one: Recipient, channel: str) -> Asked:
+def _asked(place: int, one: MessageRecipient, channel: str) -> Asked:
     if one.address is None:
         return Asked(contact=one.contact, name=one.name)
     path = f"to[{place}].address"

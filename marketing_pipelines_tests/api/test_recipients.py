@@ -263,7 +263,7 @@ def test_coming_back_to_mail_leaves_the_other_channels_as_they_are(people: Recip
         )
     people.post(people.links.preferences(people.message()), **{f"c{news}": "on"})
     assert people.installation.rows(
-        "select external_id, channel, reason, since, source from delivery.suppressions"
+        "select external_id, channel, reason, since, suppressions.source from delivery.suppressions"
         " join crm.contacts on contacts.id = contact_id order by 1, 2"
     ) == [
         (name, channel, "unsubscribed", NOW - dt.timedelta(days=9), "file")

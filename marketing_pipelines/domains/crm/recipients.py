@@ -12,7 +12,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-Source = Literal["form", "api"]
+ContactSource = Literal["form", "api"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def contacts_of(
     channel: str,
     asked: Sequence[Asked],
     *,
-    source: Source,
+    source: ContactSource,
 ) -> list[int | None]:
     """The contact of each; adds contacts for addresses that no contact of the organization has.
 
