@@ -14,6 +14,7 @@ from marketing_pipelines.cli import (
     demo,
     doctor,
     load,
+    message,
     messages,
     missed,
     organization,
@@ -59,6 +60,7 @@ app.command()(why.why)
 app.command()(timetable.timetable)
 app.command()(missed.missed)
 app.command()(sessions.sessions)
+app.add_typer(message.app, name="message", help="Preview a message, or send a test copy of it.")
 app.add_typer(
     messages.app, name="messages", help="List messages; resolve those of unknown outcome."
 )

@@ -1,15 +1,18 @@
-"""The content of a message as it goes out: filled in, with the links that every mail has."""
+"""A message as it goes out: filled in, with its sender and the links that every mail has."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
 from marketing_pipelines.domains.delivery.footers import link_fields, with_footer
 from marketing_pipelines.domains.delivery.links import Links
-from marketing_pipelines.domains.delivery.rendering import fill_in
+from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, Sender, fill_in
 from marketing_pipelines.domains.delivery.text_parts import with_text
 from marketing_pipelines.domains.delivery.tracking import counted
 from marketing_pipelines.domains.delivery.transports.outcomes import NotReadyError
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import get_settings
 
 NEEDS_HTTPS = (
@@ -32,7 +35,63 @@ def fields_of(order: Any, variables: Mapping[str, Any] | None) -> dict[str, Any]
     return {**(order.fields or {}), **given, **own}
 
 
-def composed(message: Any, order: Any) -> dict[str, Any]:
+def rendered(message: Any, order: Any) -> Rendered:
+    """A message as it goes out.
+
+    Args:
+        message: Its row.
+        order: What `to_send.sql` adds to it.
+
+    Raises:
+        MessageError: it cannot be written, now or later.
+        NotReadyError: the installation cannot write it yet.
+    """
+    if not isinstance(order.content, dict):
+        raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
+    sender = _sender(message, order) if message.channel == "email" else None
+    if sender is None and message.channel == "email" and not _is_development():
+        or_set = ", or set MARKETING_MAIL_FROM" if order.user_id is not None else ""
+        raise MessageError(
+            f"Organization {order.organization_name} has no sending domain: load one with "
+            f"`marketing-pipelines load sending_domains FILE`{or_set}."
+        )
+    return Rendered(
+        id=message.id,
+        organization_id=message.organization_id,
+        organization=order.organization,
+        channel=message.channel,
+        queued_at=message.queued_at.astimezone(dt.UTC),
+        recipient=order.recipient,
+        name=order.name,
+        **_composed(message, order),
+        sender=sender,
+    )
+
+
+def _is_development() -> bool:
+    return get_settings().env == "development"
+
+
+def _sender(message: Any, order: Any) -> Sender | None:
+    settings = get_settings()
+    bounces_to = None
+    if order.bounce_address is not None:
+        key = signing_keys(settings)[-1]
+        bounces_to = bounce_address(order.bounce_address, message.id, key)
+    if order.from_address is None:
+        if order.user_id is None or settings.mail_from is None:
+            return None
+        return Sender(settings.mail_from, order.organization, bounces_to=bounces_to)
+    return Sender(
+        address=order.content.get("from") or order.from_address,
+        name=order.from_name or order.organization,
+        reply_to=order.reply_to,
+        headers=order.headers,
+        bounces_to=bounces_to,
+    )
+
+
+def _composed(message: Any, order: Any) -> dict[str, Any]:
     """The fields `content` and, of a marketing mail, `unsubscribe_url` of what goes out.
 
     Raises:

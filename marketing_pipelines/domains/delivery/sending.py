@@ -16,14 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
-from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
 from marketing_pipelines.domains.delivery.claiming import Claimed, claim
-from marketing_pipelines.domains.delivery.composing import composed
+from marketing_pipelines.domains.delivery.composing import rendered
 from marketing_pipelines.domains.delivery.lanes import PAUSED
 from marketing_pipelines.domains.delivery.rendering import (
     MessageError,
     Rendered,
-    Sender,
 )
 from marketing_pipelines.domains.delivery.settling import End
 from marketing_pipelines.domains.delivery.tables import messages
@@ -40,7 +38,6 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
 )
 from marketing_pipelines.domains.delivery.warmup_mirror import mirror_at
 from marketing_pipelines.queueing.tasks import Clock
-from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import Begin
@@ -191,7 +188,7 @@ class _Batch:
             self.end(settling.ended(message, "suppressed", reason))
             return
         try:
-            rendered = _rendered(message, order)
+            outgoing = rendered(message, order)
             if not self._transport.repeatable:
                 problem = self._note_beginning(message)
                 if problem is not None:
@@ -200,7 +197,7 @@ class _Batch:
             if not self._starts(order):
                 self.end(settling.untouched(message))
                 return
-            number = self._hand_over(message, rendered)
+            number = self._hand_over(message, outgoing)
         except MessageError as error:
             suppression = error.suppression if isinstance(error, ListedError) else None
             self.end(settling.ended(message, "failed", str(error), suppression=suppression))
@@ -321,52 +318,6 @@ class _Batch:
         for end in self.ends.values():
             self._counts[end.counted_as if end.id in settled else "lost"] += 1
         self.ends.clear()
-
-
-def _rendered(message: Any, order: Any) -> Rendered:
-    if not isinstance(order.content, dict):
-        raise MessageError(f"Row {message.content_id} of delivery.contents holds no content.")
-    sender = _sender(message, order) if message.channel == "email" else None
-    if sender is None and message.channel == "email" and not _is_development():
-        or_set = ", or set MARKETING_MAIL_FROM" if order.user_id is not None else ""
-        raise MessageError(
-            f"Organization {order.organization_name} has no sending domain: load one with "
-            f"`marketing-pipelines load sending_domains FILE`{or_set}."
-        )
-    return Rendered(
-        id=message.id,
-        organization_id=message.organization_id,
-        organization=order.organization,
-        channel=message.channel,
-        queued_at=message.queued_at.astimezone(dt.UTC),
-        recipient=order.recipient,
-        name=order.name,
-        **composed(message, order),
-        sender=sender,
-    )
-
-
-def _is_development() -> bool:
-    return get_settings().env == "development"
-
-
-def _sender(message: Any, order: Any) -> Sender | None:
-    settings = get_settings()
-    bounces_to = None
-    if order.bounce_address is not None:
-        key = signing_keys(settings)[-1]
-        bounces_to = bounce_address(order.bounce_address, message.id, key)
-    if order.from_address is None:
-        if order.user_id is None or settings.mail_from is None:
-            return None
-        return Sender(settings.mail_from, order.organization, bounces_to=bounces_to)
-    return Sender(
-        address=order.content.get("from") or order.from_address,
-        name=order.from_name or order.organization,
-        reply_to=order.reply_to,
-        headers=order.headers,
-        bounces_to=bounces_to,
-    )
 
 
 def _why_not(message: Any, order: Any, settings: Settings) -> str | None:

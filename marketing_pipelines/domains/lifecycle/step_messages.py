@@ -10,9 +10,9 @@ from marketing_pipelines.domains.delivery.named_templates.catalog import (
     UnknownNameError,
     Wanted,
 )
-from marketing_pipelines.domains.lifecycle import steps
+from marketing_pipelines.domains.lifecycle import plan, steps
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
-from marketing_pipelines.domains.lifecycle.programs import read_sql
+from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS, Send, SendEmail, SendTexts
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.kinds import RefusedRow
@@ -81,3 +81,21 @@ def _catalog(connection: sa.Connection, wanted: Iterable[tuple[int | None, Wante
     return Catalog.read(
         connection, {number for number, _ in naming if number is not None}, templates
     )
+
+
+def message_of_step(connection: sa.Connection, program: Program, name: str) -> Wanted:
+    """Returns the message of one step of a program.
+
+    Raises:
+        BadInputError: there is no such step, it cannot be read, or it sends nothing.
+    """
+    for one in plan.read(connection, program.kind, [program]):
+        if one.name != name or one.type == plan.ENTRANCE:
+            continue
+        if one.problem is not None:
+            raise BadInputError(f"{program}, {one}: {one.problem}")
+        if isinstance(one.step, Send):
+            return wanted_of(one.type, one.step)
+        reason = "is switched off" if one.type == plan.SWITCHED_OFF else f"is of type {one.type}"
+        raise BadInputError(f"{program}, {one} sends nothing: it {reason}.")
+    raise BadInputError(f"{program} has no step '{name}'.")
