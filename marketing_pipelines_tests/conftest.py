@@ -123,8 +123,19 @@ def set_environment(new_database: Any, folder: Path, patch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def engine(environment: dict[str, str]) -> sa.Engine:
-    """An engine on a fresh, migrated database."""
+    """An engine on a fresh, migrated database, with a connection for each use as in a command."""
     return create_engine(database_url(get_settings()))
+
+
+@pytest.fixture
+def pooled_engine(environment: dict[str, str]) -> Iterator[sa.Engine]:
+    """An engine on a fresh, migrated database that keeps its connections, as in a worker.
+
+    To connect is what most statements of tests would cost.
+    """
+    engine = create_engine(database_url(get_settings()), pool_size=4)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -156,12 +167,12 @@ def programs(shared_installation: Installation) -> Programs:
 
 
 @pytest.fixture
-def queue(engine: sa.Engine) -> sa.Engine:
+def queue(pooled_engine: sa.Engine) -> sa.Engine:
     """A fresh database with the table in which the domain for tests records its calls."""
     install()
-    with engine.begin() as connection:
+    with pooled_engine.begin() as connection:
         connection.exec_driver_sql(TABLE)
-    return engine
+    return pooled_engine
 
 
 @pytest.fixture
@@ -178,7 +189,10 @@ def _make_templates(server: EmbeddedPostgres) -> None:
         if DAGSTER_TEMPLATE in known:
             return
         # Tests kill clients, never the machine: waiting for the disk would prove nothing.
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        settings = ["fsync", "synchronous_commit", "full_page_writes"]
+        # Databases that last for seconds need no housekeeping; that of hundreds would take long.
+        settings += [] if SOAK else ["autovacuum"]
+        for setting in settings:
             connection.execute(f"alter system set {setting} = off")
         connection.execute("select pg_reload_conf()")
         tablespace = _make_tablespace(connection, _memory_folder(server))

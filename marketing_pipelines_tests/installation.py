@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.running import Outcome, Request, run_job, run_marked
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.postgres import create_engine
 
 AGGREGATES = ("hourly_events", "event_aggregates", "campaign_daily_stats")
 
@@ -33,16 +34,23 @@ class Installation:
         """Keeps Dagster's storage in memory, made only for tests that use it."""
         with contextlib.ExitStack() as stack:
             quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
-            yield cls(
+            opened = cls(
                 settings,
                 engine,
                 lambda: stack.enter_context(dg.DagsterInstance.ephemeral(settings=quiet)),
             )
+            yield opened
+            opened.beside.dispose()
 
     @functools.cached_property
     def instance(self) -> dg.DagsterInstance:
         """The Dagster instance."""
         return self.open_instance()
+
+    @functools.cached_property
+    def beside(self) -> sa.Engine:
+        """The engine of `rows` and `execute`, which keeps its connection."""
+        return create_engine(self.engine.url, pool_size=1)
 
     def load(self, kind: str, path: Path, **options: Any) -> LoadResult:
         """Loads a file."""
@@ -70,12 +78,12 @@ class Installation:
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with self.engine.connect() as connection:
+        with self.beside.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(statement), parameters)]
 
     def execute(self, statement: str, **parameters: Any) -> None:
         """Changes something in one transaction."""
-        with self.engine.begin() as connection:
+        with self.beside.begin() as connection:
             connection.execute(sa.text(statement), parameters)
 
     def fingerprint(self, table: str) -> str:

@@ -18,8 +18,11 @@ def until(seen: Callable[[], T], *, seconds: float = 300.0, what: str = "it") ->
     """
     deadline = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         value = seen()
         if value:
             return value
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < deadline, f"waited {seconds:.0f} s for {what}"
+        # Looks that take long would take the processor from what they wait for.
+        time.sleep(min(max(0.02, 5 * (now - began)), 0.25))

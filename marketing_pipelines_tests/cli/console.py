@@ -13,20 +13,16 @@ import pytest
 
 from marketing_pipelines.cli.main import main
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.forking import Forked
 
 COMMAND = Path(sys.executable).with_name("marketing-pipelines")
 
 
 def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs `marketing-pipelines`; `variables` come on top of the environment."""
-    return subprocess.run(
-        [str(COMMAND), *arguments],
-        env=environment(variables),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    with start(*arguments, **variables) as process:
+        out, err = process.communicate(timeout=240)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 def call_here(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -56,13 +52,13 @@ def call_here(*arguments: str, **variables: str) -> subprocess.CompletedProcess[
 @contextlib.contextmanager
 def start(*arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
     """Starts it, as leader of a group of its own; killed at the end if it still runs."""
-    with subprocess.Popen(
-        [str(COMMAND), *arguments],
+    with Forked(
+        "marketing_pipelines",
+        *arguments,
         env=environment(variables),
+        quiet=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
     ) as process:
         try:
             yield process

@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -24,14 +23,13 @@ from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.forking import Forked
 
 
 def run(point: str, number: int, now: dt.datetime, transport: str = "outbox") -> int:
     """Runs the worker; returns how it ended."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__]
-    return subprocess.run(
-        [*command, point, str(number), now.isoformat(), transport], check=False, timeout=120
-    ).returncode
+    with Forked(__name__, point, str(number), now.isoformat(), transport) as process:
+        return process.wait(120)
 
 
 def log() -> Path:

@@ -7,6 +7,6 @@ from marketing_pipelines_tests.delivery.world import World
 
 
 @pytest.fixture
-def world(engine: sa.Engine) -> World:
+def world(pooled_engine: sa.Engine) -> World:
     """An organization with an active campaign and nobody in it."""
-    return World(engine)
+    return World(pooled_engine)

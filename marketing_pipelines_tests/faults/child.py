@@ -16,6 +16,7 @@ from typing import Any
 from marketing_pipelines.querying import ask
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
 
 DAYS = (
@@ -27,10 +28,7 @@ LAKE = "select dt, event_type, count(*) from lake.contact_activity group by all"
 @contextmanager
 def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """The process; killed at the end if it still runs."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, *arguments]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with Forked(__name__, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             yield process
         finally:

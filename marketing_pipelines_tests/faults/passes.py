@@ -3,7 +3,6 @@
 It prints `ready`, begins at the next line that it is sent, and ends. TICK as `world.at` reads it.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,19 +10,20 @@ from contextlib import contextmanager
 
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.lifecycle.world import at, move
 
 
 @contextmanager
 def passing(tick: str, batch: int) -> Iterator["subprocess.Popen[str]"]:
     """The process, which moves contacts as soon as it is told to; killed at the end."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", __name__, tick, str(batch)],
+    with Forked(
+        __name__,
+        tick,
+        str(batch),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ,
     ) as process:
         try:
             yield process

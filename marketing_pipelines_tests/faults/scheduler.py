@@ -22,6 +22,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
 )
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import instant
 
 SMALL_JOBS = "marketing_pipelines_tests.faults.location"
@@ -40,13 +41,14 @@ def start(
     *instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str
 ) -> "subprocess.Popen[str]":
     """The same without waiting for its end; `more` are variables of its environment."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", __name__, location, crash, *instants],
+    return Forked(
+        __name__,
+        location,
+        crash,
+        *instants,
         env=os.environ | more,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
     )
 
 

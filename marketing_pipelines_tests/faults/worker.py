@@ -20,6 +20,7 @@ from marketing_pipelines.runs.tags import MAX_RUNTIME_TAG
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.probe import delays_of, run_probe
 
 
@@ -83,15 +84,15 @@ def working(
     work: Callable[..., None], seconds: float, *arguments: str, **variables: str
 ) -> Iterator["subprocess.Popen[str]"]:
     """The process; killed at the end if it still runs."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, work.__name__, str(seconds)]
-    with subprocess.Popen(
-        [*command, *arguments],
+    with Forked(
+        __name__,
+        work.__name__,
+        str(seconds),
+        *arguments,
+        env=os.environ | variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | variables,
-        start_new_session=True,
     ) as process:
         try:
             yield process

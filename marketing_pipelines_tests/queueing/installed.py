@@ -6,7 +6,6 @@ with it.
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.queueing import tasks
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.tasks import Task
+from marketing_pipelines_tests.forking import Forked
 
 FOLDER = str(Path(__file__).parent / "domains")
 TABLE = """
@@ -67,16 +67,16 @@ def scalar(engine: sa.Engine, statement: str) -> Any:
 @contextmanager
 def workers(count: int, *arguments: str) -> Iterator[list["subprocess.Popen[str]"]]:
     """Worker processes; those that are left are killed at the end."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, "worker", *arguments]
     with ExitStack() as stack:
-        processes = [
+        processes: list[subprocess.Popen[str]] = [
             stack.enter_context(
-                subprocess.Popen(
-                    command,
+                Forked(
+                    __name__,
+                    "worker",
+                    *arguments,
+                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    text=True,
-                    env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 )
             )
             for _ in range(count)
