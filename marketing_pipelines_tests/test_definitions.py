@@ -29,6 +29,7 @@ CLOCKS = {
     "campaigns/reports": "30 2 * * *",
     "campaigns/sequence_progress": "*/5 * * * *",
     "campaigns/step_progress": "*/5 * * * *",
+    "delivery/newsletter": "0 9 * * 1",
     "delivery/warmup_counters": "0 0 * * *",
     "development/sample_job": "0 */4 * * *",
     "journeys/segment_entries": "5 * * * *",

@@ -314,6 +314,32 @@ def test_a_confirmation_brings_nobody_back_who_left_since(people: Recipients) ->
     assert people.problem("ann", tips) == "unsubscribed"
 
 
+def test_confirming_brings_back_to_that_category_and_to_no_other(people: Recipients) -> None:
+    news, tips = people.category("news", is_default=True), people.category("tips", "double_opt_in")
+    people.post(people.links.unsubscribe(people.message("bob")), leave="all")
+    people.subscribe("bob", tips, "unsubscribed")
+    people.subscribe("ann", tips, "unconfirmed")
+    written = people.activity()
+    ends = NOW + dt.timedelta(days=7)
+    url = people.links.confirm(Confirmation(people.contact("ann"), tips, ends))
+    assert "Your subscription is confirmed." in people.post(url)
+    assert people.suppressed() == []
+    assert [people.problem(name, tips) for name in ("ann", "bob")] == [None, None]
+    assert [people.problem(name, news) for name in ("ann", "bob")] == ["unsubscribed"] * 2
+    assert people.activity() == written
+
+
+def test_a_file_of_unconfirmed_subscriptions_mails_nobody(
+    people: Recipients, tmp_path: Path
+) -> None:
+    people.category("tips", "double_opt_in")
+    row = {"contact_id": "ann", "category": "tips"}
+    assert load(people, tmp_path, "subscriptions", {**row, "state": "unconfirmed"}).loaded == 1
+    again = load(people, tmp_path, "subscriptions", {**row, "state": "subscribed"})
+    assert again.rejected == 0
+    assert people.value("select count(*) from delivery.messages") == 0
+
+
 @pytest.mark.parametrize("page", ["unsubscribe", "preferences", "view", "confirm"])
 def test_a_forged_link_is_not_found(people: Recipients, page: str) -> None:
     ends = NOW + dt.timedelta(days=7)

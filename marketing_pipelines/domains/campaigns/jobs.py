@@ -1,10 +1,15 @@
 """The jobs of this domain."""
 
+import datetime as dt
+
 from marketing_pipelines.domains.analytics import sources as analytics
 from marketing_pipelines.domains.analytics.jobs import campaign_daily_stats
 from marketing_pipelines.domains.campaigns import completions as completing
 from marketing_pipelines.domains.campaigns import report_files, sources, tables
+from marketing_pipelines.domains.campaigns.newsletter import all_organizations, fill_issue
 from marketing_pipelines.domains.campaigns.starts import start_scheduled
+from marketing_pipelines.domains.delivery import sources as delivery
+from marketing_pipelines.domains.delivery.jobs import DELIVERY
 from marketing_pipelines.domains.lifecycle import sources as lifecycle
 from marketing_pipelines.domains.lifecycle.progress import make_progress
 from marketing_pipelines.domains.segments.jobs import memberships
@@ -13,6 +18,7 @@ from marketing_pipelines.jobs.metadata import table_of
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
 
+MAX_ISSUES_SHOWN = 100
 CAMPAIGNS = Domain("campaigns", owner=Team.LIFECYCLE)
 
 
@@ -67,3 +73,30 @@ def completions(tick: Tick) -> None:
 def reports(tick: Tick) -> None:
     """Writes an HTML report for each campaign: progress by step, reasons, days."""
     report_files.write_all(tick, tick.settings.reports_folder / "campaigns")
+
+
+@DELIVERY.job(
+    cron="0 9 * * 1",
+    deps=[memberships, delivery.subscriptions, delivery.templates],
+    table=tables.campaigns,
+    items=True,
+    catch_up="skip",
+    skip_after=dt.timedelta(hours=6),
+)
+def newsletter(tick: Tick) -> None:
+    """Makes the week's newsletter of each organization: a campaign for its subscribers."""
+    issues = []
+    with tick.begin(isolation="read committed") as connection:
+        found = all_organizations(connection)
+        for item in tick.items(connection, found, lambda one: f"newsletter of {one.external_id}"):
+            with item as organization:
+                issues.append(fill_issue(connection, organization, tick.date, tick.instant))
+    tick.rows = sum(issue.added for issue in issues)
+    shown = sorted(issues, key=lambda issue: (issue.campaign is None, issue.organization))
+    tick.metadata["issues"] = table_of(
+        ("organization", "campaign", "contacts added", "status"),
+        [
+            (one.organization, one.campaign or "", one.added, one.status)
+            for one in shown[:MAX_ISSUES_SHOWN]
+        ],
+    )

@@ -19,6 +19,7 @@ Count = Annotated[int, Field(ge=0)]
 Days = Annotated[int, Field(ge=1)]
 Points = Annotated[float, Field(ge=0)]
 _Length = Annotated[str, Field(pattern=r"^\d{1,5}(min|h|d|w)$")]
+_Name = Annotated[str, Field(min_length=1)]
 Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -171,6 +172,20 @@ class Tracking(_Group):
     )
 
 
+class Newsletter(_Group):
+    """The weekly issue that `delivery/newsletter` sends."""
+
+    template: _Name | None = Field(
+        default=None, description="Template of the issues, a mail; none = there is no newsletter"
+    )
+    category: _Name = Field(
+        default="newsletter", description="Category whose subscribers get the issues"
+    )
+    segment: _Name | None = Field(
+        default=None, description="Segment of which they must be members; none = of no segment"
+    )
+
+
 # These are kept and checked, and nothing reads them in this release.
 UNUSED = frozenset({"intent", "deals"})
 
@@ -189,6 +204,7 @@ class OrganizationSettings(_Group):
     triggers: Triggers = Triggers()
     segments: Segmentation = Segmentation()
     tracking: Tracking = Tracking()
+    newsletter: Newsletter = Newsletter()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

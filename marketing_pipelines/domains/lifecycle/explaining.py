@@ -25,6 +25,8 @@ MAX_ENROLMENTS = 10
 REASONS = {
     "no_address": "it has no address for that",
     "unsubscribed": "the contact unsubscribed",
+    "not_subscribed": "the contact did not subscribe to the category of the message",
+    "unconfirmed": "the contact has not confirmed its subscription",
     "hard_bounce": "messages to the contact bounce for good",
     "bounced": "a mail to the contact bounced",
     "complaint": "the contact complained",

@@ -17,6 +17,7 @@ from marketing_pipelines.domains.lifecycle.steps import (
     WEEKDAYS,
     Branch,
     CreateTask,
+    Send,
     Split,
     Step,
     StepError,
@@ -176,6 +177,8 @@ def _options(one: PlannedStep, campaigns: Mapping[tuple[int, str], int]) -> dict
             "wait_until": step.until,
             "wait_weekday": WEEKDAYS.index(step.weekday) + 1 if step.weekday else None,
         }
+    if isinstance(step, Send):
+        return {"is_bulk": step.bulk}
     if isinstance(step, CreateTask):
         return {"wait_seconds": _seconds(step.due_in)}
     if isinstance(step, WaitFor):

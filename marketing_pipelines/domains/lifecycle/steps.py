@@ -112,11 +112,13 @@ class Send(Step):
         priority: Higher first among the messages of one sending domain; the default is 0.
         valid_for: A message that is not sent by then is not sent at all; `0` = for ever, None: as
             the organization's setting `delivery.valid_for` says.
+        bulk: A message has two attempts, five seconds apart, instead of three.
     """
 
     kind: Literal[MESSAGE_KINDS] | None = None  # type: ignore[valid-type]
     priority: Annotated[int, Field(ge=-100, le=100)] | None = None
     valid_for: Length | None = None
+    bulk: bool = False
 
     @property
     def content(self) -> Mapping[str, Any]:

@@ -140,6 +140,7 @@ comment on column delivery.subscriptions.contact_id is 'Contact';
 comment on column delivery.subscriptions.category_id is 'Category';
 comment on column delivery.subscriptions.state is 'subscribed, unconfirmed, unsubscribed';
 comment on column delivery.subscriptions.address is 'Address of the contact at the latest change';
-comment on column delivery.subscriptions.source is 'Where it comes from: link, file, form or event';
+comment on column delivery.subscriptions.source is 'Where it comes from: link, file, api, form or event';
 comment on column delivery.subscriptions.evidence is 'Proof of the consent: confirmed_at, ip, user_agent, form, at';
 comment on column delivery.subscriptions.changed_at is 'Latest change';
+comment on column delivery.subscriptions.asked_at is 'When a mail last asked for its confirmation';

@@ -8,12 +8,11 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.consent.statements import consent_sql
 from marketing_pipelines.domains.delivery.hooks.recording import lock_events
 from marketing_pipelines.domains.delivery.links import Confirmation
 
@@ -21,7 +20,16 @@ Evidence = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Recipient:
+class Addressee:
+    """A contact by one channel."""
+
+    organization_id: int
+    contact_id: int
+    channel: str
+
+
+@dataclass(frozen=True)
+class Recipient(Addressee):
     """The recipient of a message.
 
     Attributes:
@@ -31,9 +39,6 @@ class Recipient:
     """
 
     message_id: int
-    organization_id: int
-    contact_id: int
-    channel: str
     organization: str
     category_id: int | None
     address: str | None
@@ -71,19 +76,21 @@ class AskedConfirmation:
 
 def recipient_of(connection: sa.Connection, message_id: int) -> Recipient | None:
     """The recipient of a message; None: it is gone, or went to no contact."""
-    row = connection.execute(_sql("recipient_of_message"), {"message_id": message_id}).first()
+    row = connection.execute(
+        consent_sql("recipient_of_message"), {"message_id": message_id}
+    ).first()
     return None if row is None else Recipient(**row._mapping)
 
 
-def choices_of(connection: sa.Connection, recipient: Recipient) -> list[Choice]:
+def choices_of(connection: sa.Connection, recipient: Addressee) -> list[Choice]:
     """The categories that the recipient can choose, the default one first."""
     given = {"is_suppressed": has_left(connection, recipient), **_of(recipient)}
-    return [Choice(**row._mapping) for row in connection.execute(_sql("choices"), given)]
+    return [Choice(**row._mapping) for row in connection.execute(consent_sql("choices"), given)]
 
 
-def has_left(connection: sa.Connection, recipient: Recipient) -> bool:
+def has_left(connection: sa.Connection, recipient: Addressee) -> bool:
     """Returns true if the recipient left the channel as a whole."""
-    return bool(connection.execute(_sql("is_suppressed"), _of(recipient)).scalar_one())
+    return bool(connection.execute(consent_sql("is_suppressed"), _of(recipient)).scalar_one())
 
 
 def leave_category(
@@ -92,7 +99,7 @@ def leave_category(
     """Takes the recipient out of the message's category."""
     lock_events(connection)
     if recipient.category_id is None:
-        connection.execute(_sql("make_default_category"), _of(recipient))
+        connection.execute(consent_sql("make_default_category"), _of(recipient))
         recipient = recipient_of(connection, recipient.message_id) or recipient
     for choice in choices_of(connection, recipient):
         if choice.id == recipient.category_id:
@@ -103,7 +110,7 @@ def leave_everything(connection: sa.Connection, recipient: Recipient, *, now: dt
     """Suppresses the channel for the recipient."""
     lock_events(connection)
     given = {**_of(recipient), "now": now}
-    if connection.execute(_sql("suppress_channel"), given).first() is not None:
+    if connection.execute(consent_sql("suppress_channel"), given).first() is not None:
         _write_way_out(connection, recipient, None, now)
 
 
@@ -118,14 +125,15 @@ def choose(
     """Subscribes the recipient to these categories and to no other; writes only what changes."""
     lock_events(connection)
     if wanted and has_left(connection, recipient):
-        connection.execute(_sql("lift_channel"), _of(recipient))
+        connection.execute(consent_sql("lift_channel"), _of(recipient))
     for choice in choices_of(connection, recipient):
         if choice.id in wanted and not choice.is_on:
             # The link was sent to the address.
             proof = {**evidence, "confirmed_at": now.isoformat()}
             _set(connection, recipient, choice.id, "subscribed", now, proof)
             connection.execute(
-                _sql("return_address"), _change(recipient, choice.id, "subscribed", now, proof)
+                consent_sql("return_address"),
+                _change(recipient, choice.id, "subscribed", now, proof),
             )
         elif choice.id not in wanted and choice.is_on:
             _leave(connection, recipient, choice, now, evidence)
@@ -133,7 +141,7 @@ def choose(
 
 def asked(connection: sa.Connection, confirmation: Confirmation) -> AskedConfirmation | None:
     """The subscription that a confirmation is about; None: its category or contact is gone."""
-    row = connection.execute(_sql("confirmable"), _of_confirmation(confirmation)).first()
+    row = connection.execute(consent_sql("confirmable"), _of_confirmation(confirmation)).first()
     return None if row is None else AskedConfirmation(**row._mapping)
 
 
@@ -144,10 +152,27 @@ def confirm(
     now: dt.datetime,
     evidence: Evidence,
 ) -> None:
-    """Confirms a subscription, if it waits for that."""
-    proof = json.dumps({**evidence, "confirmed_at": now.isoformat()})
-    given = {**_of_confirmation(confirmation), "now": now, "evidence": proof}
-    connection.execute(_sql("confirm"), given)
+    """Confirms a subscription, if it waits for that.
+
+    A contact that had left everything comes back to this category and to no other. The link was
+    sent to the address, so the contacts with it come back, too.
+    """
+    lock_events(connection)
+    proof = {**evidence, "confirmed_at": now.isoformat()}
+    given = {**_of_confirmation(confirmation), "now": now, "evidence": json.dumps(proof)}
+    confirmed = connection.execute(consent_sql("confirm"), given).first()
+    if confirmed is None:
+        return
+    contact = Addressee(confirmed.organization_id, confirmation.contact_id, "email")
+    category_id = confirmation.category_id
+    if has_left(connection, contact):
+        connection.execute(consent_sql("lift_channel"), _of(contact))
+        for choice in choices_of(connection, contact):
+            if choice.is_on and choice.id != category_id:
+                _set(connection, contact, choice.id, "unsubscribed", now, evidence)
+    connection.execute(
+        consent_sql("return_address"), _change(contact, category_id, "subscribed", now, proof)
+    )
 
 
 def _leave(
@@ -163,18 +188,18 @@ def _leave(
 
 def _set(
     connection: sa.Connection,
-    recipient: Recipient,
+    recipient: Addressee,
     category_id: int,
     state: str,
     now: dt.datetime,
     evidence: Evidence,
 ) -> bool:
     given = _change(recipient, category_id, state, now, evidence)
-    return connection.execute(_sql("set_subscription"), given).first() is not None
+    return connection.execute(consent_sql("set_subscription"), given).first() is not None
 
 
 def _change(
-    recipient: Recipient, category_id: int, state: str, now: dt.datetime, evidence: Evidence
+    recipient: Addressee, category_id: int, state: str, now: dt.datetime, evidence: Evidence
 ) -> dict[str, Any]:
     given = {**_of(recipient), "category_id": category_id, "state": state, "source": "link"}
     return given | {"evidence": json.dumps(dict(evidence)), "now": now}
@@ -186,10 +211,10 @@ def _write_way_out(
     month = now.astimezone(dt.UTC).date()
     connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
     given = {"message_id": recipient.message_id, "category": category, "now": now}
-    connection.execute(_sql("write_way_out"), given)
+    connection.execute(consent_sql("write_way_out"), given)
 
 
-def _of(recipient: Recipient) -> dict[str, Any]:
+def _of(recipient: Addressee) -> dict[str, Any]:
     return {
         "organization_id": recipient.organization_id,
         "contact_id": recipient.contact_id,
@@ -199,9 +224,3 @@ def _of(recipient: Recipient) -> dict[str, Any]:
 
 def _of_confirmation(confirmation: Confirmation) -> dict[str, Any]:
     return {"contact_id": confirmation.contact_id, "category_id": confirmation.category_id}
-
-
-@cache
-def _sql(name: str) -> sa.TextClause:
-    folder = resources.files("marketing_pipelines.domains.delivery") / "sql" / "consent"
-    return sa.text((folder / f"{name}.sql").read_text(encoding="utf-8"))

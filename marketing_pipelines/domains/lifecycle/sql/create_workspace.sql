@@ -21,6 +21,7 @@ create temporary table if not exists planned_steps (
     valid_seconds double precision,
     category_id bigint,
     domain_id bigint,
+    is_bulk boolean,
     config jsonb not null,
     salt text,
     way_names text[],

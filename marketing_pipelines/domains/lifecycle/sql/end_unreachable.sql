@@ -1,6 +1,6 @@
--- Ends enrolments of contacts that unsubscribed, complained or bounced, also while they wait, and
--- forgets the changes: of the next so many; returns how many enrolments ended, how many changes, and
--- the last of them. A change stays while another transaction has locked an enrolment of its
+-- Ends enrolments of contacts that unsubscribed, from the channel or the category of their next
+-- message, complained or bounced, also while they wait, and forgets the changes: of the next so
+-- many; returns how many enrolments ended, how many changes, and the last of them. A change stays while another transaction has locked an enrolment of its
 -- contact, and while a program of the contact is not active.
 with changed as materialized (
     select id, organization_id, contact_id
@@ -20,8 +20,18 @@ leaving as materialized (
         on enrolment.program_kind = :kind
         and enrolment.program_id = program.id
         and enrolment.contact_id = changed.contact_id
-    cross join lateral lifecycle.reason_to_leave(
-        enrolment.contact_id, enrolment.entered_at, :tick
+    cross join lateral (
+        select coalesce(
+            (
+                select found.reason
+                from lifecycle.reason_to_leave(
+                    enrolment.contact_id, enrolment.entered_at, :tick
+                ) as found
+            ),
+            case when lifecycle.has_left_next_category(
+                :kind, program.id, enrolment.step_id, enrolment.contact_id
+            ) then 'unsubscribed' end
+        ) as reason
     ) as left_for
     where enrolment.status = 'active' and enrolment.entered_at <= :tick
         and left_for.reason is not null

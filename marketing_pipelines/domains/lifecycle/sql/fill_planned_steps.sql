@@ -5,6 +5,6 @@ select * from jsonb_to_recordset(:rows) as planned (
     next_id bigint, yes_id bigint, no_id bigint, wait_seconds double precision, wait_until time,
     wait_weekday integer, awaits text, timeout_seconds double precision, source_ids bigint[],
     content_id bigint, message_kind text, priority integer, valid_seconds double precision,
-    category_id bigint, domain_id bigint, config jsonb, salt text, way_names text[],
+    category_id bigint, domain_id bigint, is_bulk boolean, config jsonb, salt text, way_names text[],
     way_starts integer[], way_ids bigint[]
 )

@@ -28,7 +28,15 @@ cross join lateral (
 join segments.segments as segment
     on segment.organization_id = program.organization_id
     and (segment.external_id = named #>> '{}' or segment.id::text = named #>> '{}')
-where program.status = 'active';
+where program.status = 'active'
+union
+select segment.id
+from crm.organizations as organization
+join segments.segments as segment
+    on segment.organization_id = organization.id
+    and (segment.external_id = organization.settings #>> '{newsletter,segment}'
+         or segment.id::text = organization.settings #>> '{newsletter,segment}')
+where organization.settings -> 'newsletter' ? 'template';
 comment on view lifecycle.used_segments is
-    'Segments that triggers, branches, exits or goals of active programs name; always evaluated';
+    'Segments that newsletters, or triggers, branches, exits or goals of active programs name; always evaluated';
 comment on column lifecycle.used_segments.segment_id is 'Segment';
