@@ -1,6 +1,7 @@
 """One real PostgreSQL for the whole test run, a fresh database for every test that asks for one."""
 
 import contextlib
+import gc
 import importlib
 import os
 import shutil
@@ -246,6 +247,11 @@ def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
     with _maintenance(server) as connection:
         connection.execute("select pg_advisory_lock(1)")
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the collector from walking through the modules and tests, which stay to the end."""
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
