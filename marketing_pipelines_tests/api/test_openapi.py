@@ -42,10 +42,12 @@ def credentials(api: Api, path: str) -> dict[str, str]:
     return api.bearer("admin")
 
 
-def for_each_case(operation: Any, check: Callable[[Any], None]) -> None:
+def for_each_case(
+    operation: Any, check: Callable[[Any], None], examples: settings = EXAMPLES
+) -> None:
     """Checks what schemathesis makes up for the operation."""
 
-    @EXAMPLES
+    @examples
     @given(case=operation.as_strategy())
     def each(case: Any) -> None:
         check(case)
@@ -68,7 +70,8 @@ def refuses(operation: Any, header: dict[str, str], statuses: set[int]) -> None:
     def check(case: Any) -> None:
         assert case.call(headers=header).status_code in statuses
 
-    for_each_case(operation, check)
+    # Little of a call is read before its token.
+    for_each_case(operation, check, settings(EXAMPLES, max_examples=6))
 
 
 def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> None:
@@ -80,15 +83,16 @@ def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> 
 
 
 def test_whatever_is_sent_nothing_is_done_without_a_token_or_without_its_scope(api: Api) -> None:
+    reads, writes = api.bearer("read"), api.bearer("write")
     guarded = [operation for operation in operations(api) if is_guarded(operation.path)]
     assert len(guarded) == 11
     for operation in guarded:
         refuses(operation, {}, {400, 401, 404})
-        others = api.bearer("read" if operation.path.startswith("/v1") else "write")
-        refuses(operation, others, {400, 401, 403, 404})
+        weakest = reads if operation.path.startswith("/v1") else writes
+        refuses(operation, weakest, {400, 401, 403, 404})
     assert api.installation.rows("select 1 from ops.job_sessions") == []
     [(entries, unanswered)] = api.installation.rows(
         "select count(*), count(*) filter (where status is null) from ops.audit_log"
     )
-    assert entries > 100
+    assert entries > 60
     assert unanswered == 0
