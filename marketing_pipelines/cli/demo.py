@@ -191,12 +191,17 @@ def _send(engine: sa.Engine, settings: Settings) -> int:
     from marketing_pipelines.domains.delivery.sending import send_batch
     from marketing_pipelines.domains.delivery.tasks import SENDERS
     from marketing_pipelines.domains.delivery.transports.outbox import Outbox
+    from marketing_pipelines.stores.postgres import committing_each
 
     outbox, sent = Outbox(settings.outbox_folder), 0
     for channel in SENDERS:
         while True:
             report = send_batch(
-                engine.begin, channel, outbox, clock=lambda: dt.datetime.now(dt.UTC)
+                engine.begin,
+                channel,
+                outbox,
+                open_marking=lambda: committing_each(engine),
+                clock=lambda: dt.datetime.now(dt.UTC),
             )
             sent += report.sent
             if not report.claimed:

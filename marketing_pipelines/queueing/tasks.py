@@ -14,6 +14,7 @@ from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing import outcomes
 from marketing_pipelines.queueing.outcomes import Claim
 from marketing_pipelines.queueing.queues import Queue
+from marketing_pipelines.stores.postgres import committing_each
 
 DEFAULT_TIMEOUT = dt.timedelta(minutes=5)
 
@@ -91,9 +92,20 @@ class TaskContext:
         """A transaction whose statements end with the task's time."""
         with self.engine.begin() as connection:
             left = max(self.deadline - time.monotonic(), 0.001)
-            limit = sa.func.set_config("statement_timeout", f"{left * 1000:.0f}", True)
-            connection.execute(sa.select(limit))
+            connection.execute(_set_timeout(f"{left * 1000:.0f}", is_local=True))
             yield connection
+
+    @contextlib.contextmanager
+    def committing_each(self) -> Iterator[sa.Connection]:
+        """A connection each of whose statements commits by itself and ends with the task's time."""
+        with committing_each(self.engine) as connection:
+            left = max(self.deadline - time.monotonic(), 0.001)
+            connection.execute(_set_timeout(f"{left * 1000:.0f}", is_local=False))
+            try:
+                yield connection
+            finally:
+                with contextlib.suppress(sa.exc.DBAPIError):
+                    connection.execute(sa.text("reset statement_timeout"))
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[sa.Connection]:
@@ -103,6 +115,10 @@ class TaskContext:
             yield connection
             outcomes.finish(connection, self.claim)
         self.finished = True
+
+
+def _set_timeout(milliseconds: str, *, is_local: bool) -> sa.Select[Any]:
+    return sa.select(sa.func.set_config("statement_timeout", milliseconds, is_local))
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,13 @@ def create_engine(
 
 
 @contextlib.contextmanager
+def committing_each(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection each of whose statements is a transaction of its own."""
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextlib.contextmanager
 def fast_reader(url: URL) -> Iterator[Any]:
     """A connection of ADBC, which hands rows over as Arrow, with our settings.
 

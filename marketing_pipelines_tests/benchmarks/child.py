@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from marketing_pipelines_tests.benchmarks import mail_work
+
 MEGABYTE = 1024 * 1024
 
 
@@ -201,6 +203,11 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "bare_export": bare_export,
     "esp_events": esp_events,
     "tasks": tasks,
+    "send_mails": mail_work.send_mails,
+    "send_bare": mail_work.send_bare,
+    "judge": mail_work.judge,
+    "judge_and_settle": mail_work.judge_and_settle,
+    "look": mail_work.look,
 }
 
 

@@ -22,7 +22,7 @@ from marketing_pipelines.domains.delivery.sending import send_batch
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines.stores.postgres import committing_each, create_engine, database_url
 from marketing_pipelines_tests.forking import Forked
 
 
@@ -87,4 +87,10 @@ if __name__ == "__main__":
     transport = Outbox(get_settings().outbox_folder) if kind == "outbox" else Log()
     dying = Dying(engine, transport, point, int(number))
     instant = dt.datetime.fromisoformat(now)
-    send_batch(dying.begin, "email", dying, clock=lambda: instant)
+    send_batch(
+        dying.begin,
+        "email",
+        dying,
+        open_marking=lambda: committing_each(engine),
+        clock=lambda: instant,
+    )

@@ -1,13 +1,19 @@
 """Messages of unknown outcome: listed, and resolved by hand once."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.resolving import resolve
 from marketing_pipelines_tests.cli.console import printed_here, refusal_here
 from marketing_pipelines_tests.delivery.world import NOW, World
+
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+LATER = NOW + 30 * DAY
+FOR_EVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
 def unknown(world: World, count: int) -> list[int]:
@@ -62,7 +68,36 @@ def test_a_person_decides_how_an_unknown_message_ended(
     assert world.rows("select task_name from procrastinate_jobs where status = 'todo'") == [
         ("delivery/send_email",)
     ]
-    assert world.send(now=dt.datetime.now(dt.UTC)).claimed == 1
+    assert world.send(now=dt.datetime.now(dt.UTC)).sent == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "expires_at", "renewed"),
+    [
+        ({}, None, 7 * DAY),
+        ({"marketing": "3h"}, None, 3 * HOUR),
+        ({"marketing": "0d"}, None, None),
+        ({"marketing": "3h"}, NOW + HOUR, HOUR),
+        ({}, FOR_EVER, FOR_EVER - LATER),
+    ],
+)
+def test_a_message_to_be_sent_again_is_valid_as_long_as_it_was_at_first(
+    world: World,
+    setting: dict[str, str],
+    expires_at: dt.datetime | None,
+    renewed: dt.timedelta | None,
+) -> None:
+    [number] = unknown(world, 1)
+    world.execute("update delivery.messages set expires_at = :at", at=expires_at)
+    world.execute(
+        "update crm.organizations set settings = cast(:settings as jsonb)",
+        settings=json.dumps({"delivery": {"valid_for": setting}}),
+    )
+    with world.begin() as connection:
+        assert resolve(connection, [number], "resend", now=LATER) == 1
+    expected = None if renewed is None else LATER + renewed
+    assert world.value("select expires_at from delivery.messages") == expected
+    assert world.send(now=LATER).sent == 1
 
 
 def test_a_message_settles_although_an_event_of_its_id_is_stored(world: World) -> None:

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery import handovers
 from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport, send_batch
 from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
+from marketing_pipelines.domains.delivery.transports.outcomes import BouncedError
 from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
+from marketing_pipelines.stores.postgres import committing_each
 from marketing_pipelines_tests.delivery.world import (
     CONTENTS,
     NOW,
@@ -329,6 +332,7 @@ def test_a_stopping_worker_finishes_one_message_and_queues_the_rest_again(
         world.engine.begin,
         "email",
         transport,
+        open_marking=lambda: committing_each(world.engine),
         clock=lambda: NOW,
         should_return=lambda: len(transport.taken) == 2,
     )
@@ -387,16 +391,21 @@ def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_se
 
 def test_what_cannot_be_repeated_is_noted_before_it_is_sent(world: World) -> None:
     world.messages(world.contacts(2))
-    seen: list[list[str]] = []
+    seen: list[list[Any]] = []
 
     class Looking(Recorder):
         def send(self, message: Rendered) -> None:
             """Sees what others see meanwhile."""
-            seen.append([state for state, _ in world.states()])
+            seen.append(
+                world.rows(
+                    "select message_id, ended ->> 'state' from delivery.handovers order by 1"
+                )
+            )
             super().send(message)
 
     assert world.send(transport=Looking()) == SendingReport(claimed=2, sent=2)
-    assert seen == [["sending", "claimed"], ["sent", "sending"]]
+    assert seen == [[(1, None)], [(1, "sent"), (2, None)]]
+    assert world.rows("select * from delivery.handovers") == []
 
 
 def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World) -> None:
@@ -416,7 +425,7 @@ def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World
 
 
 def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(world: World) -> None:
-    """Each message has the whole lease from when it is begun, not from when it was claimed."""
+    """Each message has the whole lease from when it is begun; those that are not go to others."""
     world.messages(world.contacts(3))
     times = [NOW]
 
@@ -425,15 +434,15 @@ def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(worl
             """Takes most of a lease, and another worker looks in meanwhile."""
             times.append(times[-1] + LEASE * 0.9)
             with world.begin() as connection:
-                assert intents.give_up(connection, messages, now=times[-1]) == 0
+                handovers.recover(connection, "email", times[-1])
             super().send(message)
 
     transport = Slow()
     report = world.send(transport=transport, clock=lambda: times[-1])
-    assert report == SendingReport(claimed=3, sent=3)
-    assert world.rows("select sent_at from delivery.messages order by id") == [
-        (at,) for at in times[1:]
-    ]
+    assert report == SendingReport(claimed=3, sent=1, lost=2), "another settled the first"
+    assert world.rows("select state, sent_at from delivery.messages order by id") == [
+        ("sent", times[1]), ("sent", times[2]), ("queued", None),
+    ]  # fmt: skip
 
 
 def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
@@ -534,3 +543,53 @@ def test_every_content_of_these_tests_is_what_a_step_may_say() -> None:
     for channel, content in CONTENTS.items():
         kind = "webhook" if channel == "webhook" else f"send_{channel}"
         steps.parse(kind, content)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_an_unforeseen_error_of_one_message_is_the_failure_of_its_attempts_alone(
+    world: World, repeatable: bool
+) -> None:
+    contacts = world.contacts(2)
+    [broken] = world.messages(contacts[:1], content={"subject": "s", "text": 5})
+    world.messages(contacts[1:])
+    transport, now = Recorder(repeatable=repeatable), NOW
+    assert world.send(transport=transport) == SendingReport(claimed=2, sent=1, deferred=1)
+    for wait in (2, 4):
+        now += dt.timedelta(seconds=wait)
+        world.send(transport=transport, now=now)
+    state, reason = world.state(broken)
+    assert state == "failed"
+    assert str(reason).startswith("It cannot be prepared (TypeError: ")
+    assert world.rows("select * from delivery.handovers") == []
+
+
+def test_what_postgresql_cannot_store_of_an_answer_does_not_keep_a_batch_from_settling(
+    world: World,
+) -> None:
+    numbers = world.messages(world.contacts(3))
+
+    class Odd(Recorder):
+        def send(self, message: Rendered) -> str | None:  # type: ignore[override]
+            """Answers with a zero byte and half a character."""
+            super().send(message)
+            if message.id == numbers[0]:
+                raise BouncedError("550 \0 \ud800", "hard")
+            return "a\0b"
+
+    assert world.send(transport=Odd()) == SendingReport(claimed=3, sent=2, bounced=1)
+    assert world.rows("select reason, provider_message_id from delivery.messages order by id") == [
+        ("550 \ufffd ?", None), (None, "a\ufffdb"), (None, "a\ufffdb"),
+    ]  # fmt: skip
+
+
+def test_a_bounce_holds_for_the_next_message_of_the_same_batch(world: World) -> None:
+    first, *_ = world.contacts(2, email="ann@example.org")
+    world.messages([first], step=1)
+    world.messages([first], step=2)
+
+    class Bouncing(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Refuses everybody for good."""
+            raise BouncedError("550 5.1.1 unknown", "hard")
+
+    assert world.send(transport=Bouncing()) == SendingReport(claimed=2, bounced=1, suppressed=1)

@@ -20,6 +20,7 @@ from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import committing_each
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 TABLES = {
@@ -184,6 +185,7 @@ class World:
             self.engine.begin,
             channel,
             transport or Outbox(outbox()),
+            open_marking=lambda: committing_each(self.engine),
             clock=clock or (lambda: now),
             limit=limit,
         )

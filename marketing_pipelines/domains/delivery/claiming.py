@@ -57,7 +57,6 @@ def claim(
     function = sa.func.pg_advisory_xact_lock
     lock = function(lock_class("delivery/claim"), CHANNELS.index(channel))
     connection.execute(sa.select(lock))
-    connection.execute(_RETURN_EXPIRED, {"channel": channel, "now": now})
     due = [one for one in lanes.streams(connection, channel, now, zone) if one.opens_at <= now]
     if not due:
         return Claimed()
@@ -83,9 +82,6 @@ def claim(
     return Claimed(going, suppressed, len(rows) - len(going) - suppressed)
 
 
-_RETURN_EXPIRED = sa.text(
-    resources.files(__package__).joinpath("sql", "return_expired.sql").read_text()
-)
 _CLAIM = sa.text(resources.files(__package__).joinpath("sql", "claim.sql").read_text()).bindparams(
     sa.bindparam("channel", type_=sa.Text),
     sa.bindparam("size", type_=sa.Integer),

@@ -9,17 +9,22 @@ import datetime as dt
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import lanes
-from marketing_pipelines.domains.delivery.tables import CHANNELS, messages
+from marketing_pipelines.domains.delivery.tables import CHANNELS, handovers, messages
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 
 
 def next_at(connection: sa.Connection, channel: str, now: dt.datetime) -> dt.datetime | None:
     """Returns the next instant at which a message is due or a lease ends; None: nothing waits."""
+    ends = sa.func.greatest(messages.c.leased_until, handovers.c.leased_until)
+    marked = messages.outerjoin(
+        handovers,
+        sa.and_(handovers.c.message_id == messages.c.id, handovers.c.claim == messages.c.claim),
+    )
     lease_ends = connection.execute(
-        sa.select(sa.func.min(messages.c.leased_until)).where(
-            messages.c.channel == channel, intents.is_in(messages, *intents.HELD)
-        )
+        sa.select(sa.func.min(ends))
+        .select_from(marked)
+        .where(messages.c.channel == channel, intents.is_in(messages, *intents.HELD))
     ).scalar()
     zone = get_settings().zone
     opens = [stream.opens_at for stream in lanes.streams(connection, channel, now, zone)]

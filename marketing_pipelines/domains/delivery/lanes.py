@@ -76,7 +76,7 @@ def streams(
         "tomorrow": midnight(today + dt.timedelta(days=1), zone),
     }
     rows = connection.execute(_read_sql("streams"), values).all()
-    rules = {row.organization_id: _rules(row) for row in rows}
+    rules = {row.organization_id: usable(row.settings, row.organization) for row in rows}
     lanes: dict[tuple[Any, ...], int] = {}
     found = []
     for row in rows:
@@ -113,9 +113,10 @@ def hours_of(found: Iterable[Stream]) -> Sequence[str]:
     return sorted({stream.quiet_hours for stream in found if stream.quiet_hours is not None})
 
 
-def _rules(row: Any) -> OrganizationSettings | None:
+def usable(settings: Any, organization: str) -> OrganizationSettings | None:
+    """The settings of an organization; None: they cannot be used."""
     try:
-        return validated(row.settings, row.organization)
+        return validated(settings, organization)
     except BadInputError as error:
         _logger.warning("%s Its marketing messages wait.", error)
         return None

@@ -1,15 +1,19 @@
 """Messages of unknown outcome, listed and resolved by hand."""
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.organization_settings import OrganizationSettings
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery import settling
+from marketing_pipelines.domains.delivery.lanes import usable
 from marketing_pipelines.domains.delivery.notify import notify_workers
-from marketing_pipelines.domains.delivery.tables import messages
+from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS, messages
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores import intents
 
@@ -45,6 +49,8 @@ def resolve(
 ) -> int:
     """Ends messages of unknown outcome as a person says, or queues them again; returns how many.
 
+    A message that is queued again is valid as long as it was when it was written.
+
     Raises:
         BadInputError: there is no such message, or its outcome is known; nothing changes.
     """
@@ -66,7 +72,7 @@ def resolve(
     for message in found:
         if resolution == "sent":
             sent_at = message.claimed_at or now
-            settling.prepare(connection, sent_at)
+            settling.prepare(connection, sent_at.astimezone(dt.UTC).date())
             ends.append(settling.ended(message, "sent", sent_at=sent_at))
         elif resolution == "failed":
             ends.append(settling.ended(message, "failed", BY_HAND))
@@ -74,5 +80,37 @@ def resolve(
             ends.append(settling.queued_again(message, now))
     settling.settle(connection, ends, states=(intents.UNKNOWN,))
     if resolution == "resend":
+        _renew(connection, numbers, now)
         notify_workers(connection, {message.channel for message in found})
     return len(found)
+
+
+def _renew(connection: sa.Connection, numbers: Sequence[int], now: dt.datetime) -> None:
+    """Begins the validity of messages anew; one that is valid for ever stays so."""
+    settings = connection.execute(
+        sa.select(organizations.c.id, organizations.c.external_id, organizations.c.settings).where(
+            organizations.c.id.in_(
+                sa.select(messages.c.organization_id).where(messages.c.id.in_(numbers))
+            )
+        )
+    )
+    seconds = [
+        {"organization": row.id, "kind": kind, "seconds": rules.delivery.valid_for.seconds(kind)}
+        for row in settings
+        for rules in [usable(row.settings, row.external_id) or OrganizationSettings()]
+        for kind in MESSAGE_KINDS
+    ]
+    connection.execute(_RENEW, {"ids": list(numbers), "now": now, "seconds": json.dumps(seconds)})
+
+
+_RENEW = sa.text("""
+    update delivery.messages as message
+    set expires_at = cast(:now as timestamptz) + coalesce(
+        message.expires_at - message.queued_at, make_interval(secs => nullif(rule.seconds, 0))
+    )
+    from jsonb_to_recordset(cast(:seconds as jsonb)) as rule (
+        organization bigint, kind text, seconds float
+    )
+    where message.id = any(:ids) and message.expires_at is distinct from '9999-12-31Z'
+        and rule.organization = message.organization_id and rule.kind = message.kind
+""")

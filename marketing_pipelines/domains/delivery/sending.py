@@ -2,20 +2,22 @@
 
 A message that does not go out ends with its reason and stops no other. With a repeatable transport,
 a killed worker's messages go to the next worker when the lease ends. With any other, each message
-is stored as `sending` before it is sent, and becomes `unknown` if its worker dies then.
+is marked before it is sent (`handovers`), and becomes `unknown` if its worker dies then.
 """
 
+import contextlib
 import datetime as dt
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery import bounce_guard, lines, settling, warmup
+from marketing_pipelines.domains.delivery import bounce_guard, handovers, lines, settling, warmup
 from marketing_pipelines.domains.delivery.claiming import Claimed, claim
 from marketing_pipelines.domains.delivery.composing import rendered
 from marketing_pipelines.domains.delivery.lanes import PAUSED
@@ -24,7 +26,6 @@ from marketing_pipelines.domains.delivery.rendering import (
     Rendered,
 )
 from marketing_pipelines.domains.delivery.settling import End
-from marketing_pipelines.domains.delivery.tables import messages
 from marketing_pipelines.domains.delivery.transports.choice import may_reach
 from marketing_pipelines.domains.delivery.transports.outcomes import (
     AttemptError,
@@ -44,6 +45,10 @@ from marketing_pipelines.stores.postgres import Begin
 
 LEASE = dt.timedelta(minutes=2)
 BATCH = 500
+# A batch is settled in parts, so that states and events are at most this late.
+SETTLED_AT_ONCE = 100
+SECONDS_UNSETTLED = 1.0
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def send_batch(
     channel: str,
     transport: Transport,
     *,
+    open_marking: Begin,
     clock: Clock,
     limit: int = BATCH,
     should_return: Callable[[], bool] = lambda: False,
@@ -94,6 +100,8 @@ def send_batch(
 
     Args:
         begin: Opens a transaction; the messages go out between two.
+        open_marking: Opens a connection whose statements commit by themselves, for the marks of a
+            transport that cannot repeat.
         clock: Returns the time of sending, which passes while a batch is sent.
         limit: Most messages to take.
         should_return: Called before each message; once true, the rest is queued again and its
@@ -105,7 +113,7 @@ def send_batch(
     """
     now, settings = clock(), get_settings()
     with begin() as connection:
-        intents.give_up(connection, messages, now=now, where=messages.c.channel == channel)
+        handovers.recover(connection, channel, now)
         admission = lines.admit(connection, transport.line, limit, now)
         if not admission.limit:
             return SendingReport(again_at=admission.again_at)
@@ -116,10 +124,10 @@ def send_batch(
         held, counters = warmup.reserve(connection, ids, now)
         orders = _orders(connection, ids)
         if ids:
-            settling.prepare(connection, now)
+            settling.prepare(connection, now.astimezone(dt.UTC).date())
     if counters and settings.redis_url is not None:
         mirror_at(settings.redis_url).write(counters)
-    batch = _Batch(begin, channel, transport, admission, clock, claimed)
+    batch = _Batch(begin, open_marking, channel, transport, admission, clock, claimed)
     trouble: Exception | None = None
     for message in claimed.messages:
         if message.id in held:
@@ -143,6 +151,17 @@ def _orders(connection: sa.Connection, ids: list[int]) -> Mapping[int, Any]:
     return {order.id: order for order in connection.execute(statement, {"ids": ids})}
 
 
+@dataclass
+class _Begun:
+    """The mark of a message.
+
+    Attributes:
+        problem: The reason not to send it, which came up since the claim; None: there is none.
+    """
+
+    problem: str | None = None
+
+
 class _Batch:
     """The messages of one claim and their ends.
 
@@ -153,6 +172,7 @@ class _Batch:
     def __init__(
         self,
         begin: Begin,
+        open_marking: Begin,
         channel: str,
         transport: Transport,
         admission: lines.LineAdmission,
@@ -161,6 +181,8 @@ class _Batch:
     ) -> None:
         self.ends: dict[int, End] = {}
         self._begin = begin
+        self._marks = handovers.Marks(open_marking, LEASE)
+        self._settled_at = time.monotonic()
         self._channel = channel
         self._transport = transport
         self._admission = admission
@@ -183,17 +205,14 @@ class _Batch:
             return
         if order.paused_until is not None:
             self._judged.add(order.domain_id)
-        reason = _why_not(message, order, get_settings())
-        if reason is not None:
-            self.end(settling.ended(message, "suppressed", reason))
-            return
         try:
-            outgoing = rendered(message, order)
-            if not self._transport.repeatable:
-                problem = self._note_beginning(message)
-                if problem is not None:
-                    self.end(settling.ended(message, "suppressed", problem))
-                    return
+            with self._beginning(message) as begun, _preparing(message):
+                reason = _why_not(message, order, get_settings())
+                outgoing = None if reason is not None else rendered(message, order)
+            reason = reason or begun.problem
+            if outgoing is None or reason is not None:
+                self.end(settling.ended(message, "suppressed", reason))
+                return
             if not self._starts(order):
                 self.end(settling.untouched(message))
                 return
@@ -221,19 +240,34 @@ class _Batch:
                 settling.ended(message, "sent", sent_at=self._clock(), provider_message_id=number)
             )
 
-    def _note_beginning(self, message: Any) -> str | None:
-        """Settles the messages done so far and notes that this one begins.
+    @contextlib.contextmanager
+    def _beginning(self, message: Any) -> Iterator["_Begun"]:
+        """Marks that this message begins, while the caller prepares it.
 
-        If the worker dies now, this message alone is `unknown`.
-
-        Returns:
-            The reason not to send it, which came up since the claim; None: there is none.
+        It alone is `unknown` if the worker dies. A repeatable transport needs no mark.
         """
-        with self._begin() as connection:
-            problem = settling.begin(connection, message, lease=LEASE, now=self._clock())
-            settled = self._settle(connection)
-        self._count(settled)
-        return problem
+        begun = _Begun()
+        if self._transport.repeatable:
+            yield begun
+            return
+        if self._is_time_to_settle():
+            self._marks.close()
+            with self._begin() as connection:
+                settled = self._settle(connection)
+            self._count(settled)
+        self._marks.begin(message, self.ends, self._clock())
+        try:
+            yield begun
+        finally:
+            begun.problem = self._marks.judged(message)
+
+    def _is_time_to_settle(self) -> bool:
+        """Returns true if ends have waited long enough, or suppress what may follow."""
+        return (
+            len(self.ends) >= SETTLED_AT_ONCE
+            or time.monotonic() - self._settled_at >= SECONDS_UNSETTLED
+            or any(end.bounce or end.suppression for end in self.ends.values())
+        )
 
     def _starts(self, order: Any) -> bool:
         """Waits for the message's start where its rate is limited; false if it is too far away."""
@@ -273,6 +307,7 @@ class _Batch:
         """Settles what is not settled yet; says what became of all, `held` ones included."""
         name, again_at = self._transport.line, None
         self._counts[intents.QUEUED] += held
+        self._marks.close()
         with self._begin() as connection:
             settled = self._settle(connection)
             self._count(settled)
@@ -318,6 +353,19 @@ class _Batch:
         for end in self.ends.values():
             self._counts[end.counted_as if end.id in settled else "lost"] += 1
         self.ends.clear()
+        self._settled_at = time.monotonic()
+
+
+@contextlib.contextmanager
+def _preparing(message: Any) -> Iterator[None]:
+    """Makes an unforeseen error of one message the failure of its attempt."""
+    try:
+        yield
+    except (MessageError, NotReadyError):
+        raise
+    except Exception as error:
+        _logger.exception("Message %d cannot be prepared.", message.id)
+        raise AttemptError(f"It cannot be prepared ({type(error).__name__}: {error}).") from error
 
 
 def _why_not(message: Any, order: Any, settings: Settings) -> str | None:

@@ -8,11 +8,13 @@ settles, and each message once.
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from marketing_pipelines.domains.delivery.transports.outcomes import Bounce
 from marketing_pipelines.stores import intents
@@ -133,33 +135,31 @@ def queued_again(message: Any, now: dt.datetime) -> End:
     return _queued(message, now, None, attempts=message.attempts)
 
 
-def prepare(connection: sa.Connection, now: dt.datetime) -> None:
-    """Makes the month of the activity events that a batch will write."""
-    month = now.astimezone(dt.UTC).date()
-    connection.execute(sa.select(sa.func.analytics.ensure_activity_month(month)))
+def prepare(connection: sa.Connection, day: dt.date) -> None:
+    """Makes the month of the activity events that a batch will write on a UTC day."""
+    connection.execute(sa.select(sa.func.analytics.ensure_activity_month(day)))
 
 
-def begin(
-    connection: sa.Connection, message: Any, *, lease: dt.timedelta, now: dt.datetime
-) -> str | None:
-    """Notes that the handing-over of a message begins, and judges its recipient once more.
+def as_row(end: End) -> dict[str, Any]:
+    """An end as JSON has it; texts of servers lose what PostgreSQL cannot store."""
+    return {
+        name: value.isoformat()
+        if isinstance(value, dt.datetime)
+        else value.replace("\0", "\ufffd").encode(errors="replace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in vars(end).items()
+    }
 
-    Returns:
-        The reason not to send it; None: there is none.
 
-    Raises:
-        ClaimLostError: the lease ran out.
-    """
-    row = connection.execute(
-        _BEGIN,
-        {"id": message.id, "claim": message.claim, "leased_until": now + lease, "now": now},
-    ).one_or_none()
-    if row is None:
-        raise intents.ClaimLostError(
-            f"Claim {message.claim} of message {message.id} is no longer ours: its lease ran out."
-        )
-    problem: str | None = row.problem
-    return problem
+def from_row(row: Any) -> End:
+    """The end that `as_row` wrote."""
+    return _ends().validate_python(row)
+
+
+@cache
+def _ends() -> TypeAdapter[End]:
+    return TypeAdapter(End)
 
 
 def settle(
@@ -175,7 +175,7 @@ def settle(
     """
     if not ends:
         return set()
-    rows = json.dumps([asdict(end) for end in ends], default=dt.datetime.isoformat)
+    rows = json.dumps([as_row(end) for end in ends])
     settled = set(connection.execute(_SETTLE, {"ends": rows, "states": list(states)}).scalars())
     bounced = [end for end in ends if end.bounce is not None and end.id in settled]
     if bounced:
@@ -189,7 +189,6 @@ def settle(
     return settled
 
 
-_BEGIN = sa.text(resources.files(__package__).joinpath("sql", "begin.sql").read_text())
 _SUPPRESS_LISTED = sa.text(
     resources.files(__package__).joinpath("sql", "suppress_listed.sql").read_text()
 )

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import intents
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -270,6 +270,28 @@ messages = sa.Table(
     ),
     schema="delivery",
     comment="Messages: the intent to send each, and its result",
+)
+
+handovers = sa.Table(
+    "handovers",
+    metadata,
+    sa.Column(
+        "message_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="Message"
+    ),
+    sa.Column(
+        "claim",
+        sa.BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="Its claim, `messages.claim`",
+    ),
+    instant("leased_until", "When it counts as given up, if it has not ended", nullable=False),
+    sa.Column(
+        "ended", pg.JSONB, comment="How it ended, to be settled; null = that is not known yet"
+    ),
+    info=owned(keep=EMPTIED, person=Person(by="message_id", erase="keep", export=False)),
+    schema="delivery",
+    comment="Claimed messages whose handing-over began and that are not settled yet",
 )
 
 message_events = sa.Table(

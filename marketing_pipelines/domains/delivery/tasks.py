@@ -93,11 +93,13 @@ def _send(channel: str, context: TaskContext) -> None:
         return time.monotonic() >= end or context.should_return()
 
     while fault is None and not should_return():
-        size, started = _pace.size(channel), time.monotonic()
+        started = time.monotonic()
+        size = _pace.size(channel, end - started)
         report = send_batch(
             context.begin,
             channel,
             transport,
+            open_marking=context.committing_each,
             clock=context.clock,
             limit=size,
             should_return=should_return,

@@ -141,9 +141,9 @@ judged as materialized (
         placed.organization_id, placed.contact_id, :channel, placed.present_address, placed.kind,
         :now
     ) as suppression on true
-    left join lateral delivery.consent_problem(
+    left join lateral delivery.consent_for(
         placed.organization_id, placed.contact_id, placed.category_id, placed.mail_address
-    ) as consent (reason) on placed.kind = 'marketing' and :channel <> 'webhook'
+    ) as consent on placed.kind = 'marketing' and :channel <> 'webhook'
     left join quiet
         on placed.kind = 'marketing' and :channel <> 'webhook'
         and quiet.hours = placed.quiet_hours

@@ -3,9 +3,7 @@
 with expired as materialized (
     select id, domain_id, reserved_on
     from delivery.messages
-    where channel = :channel and state = 'claimed' and leased_until <= :now
-    order by id
-    for update
+    where id = any(:ids)
 ),
 days as materialized (
     select reservation.domain_id, reservation.day, given_back.places

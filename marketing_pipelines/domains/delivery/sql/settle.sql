@@ -8,14 +8,19 @@ with ends as materialized (
         bounce text
     )
 ),
--- Locked, as claims do it: messages first, then days, each in order.
-held as materialized (
-    select message.id, message.domain_id, message.reserved_on
+-- Locked, as claims do it: messages first, then days, each in order. The state is judged afterwards,
+-- so that they are found by their key and not among all that are claimed.
+locked as materialized (
+    select message.id, message.state, message.domain_id, message.reserved_on
     from delivery.messages as message
     join ends on ends.id = message.id and ends.claim = message.claim
-    where message.state = any(:states)
     order by message.id
     for update of message
+),
+held as materialized (
+    select id, domain_id, reserved_on
+    from locked
+    where state = any(:states)
 ),
 -- The places of warm-up that messages which were not handed over give back.
 given_back as materialized (
@@ -61,6 +66,11 @@ settled as (
     returning message.id, message.organization_id, message.contact_id, message.channel,
         message.program_kind, message.program_id, message.step_id, message.sent_at,
         message.reason, message.bounce
+),
+unmarked as (
+    delete from delivery.handovers as mark
+    using held
+    where mark.message_id = held.id
 ),
 handed_over as (
     select settled.*, kind.event_type,
