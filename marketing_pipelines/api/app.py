@@ -18,6 +18,7 @@ from marketing_pipelines.api import (
     messages,
     queues,
     recipients,
+    subscriptions,
     tracking,
 )
 from marketing_pipelines.api.admission import Admission
@@ -43,6 +44,7 @@ ROUTERS = (
     hooks.router,
     messages.router,
     events.router,
+    subscriptions.router,
     recipients.router,
     tracking.router,
     door.router,

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,11 +12,10 @@ from marketing_pipelines.api import models
 from marketing_pipelines.api.admission import Visit, require
 from marketing_pipelines.api.answers import Refusal, refusals
 from marketing_pipelines.api.bodies import Body, RawBody, StorableBody, digest
+from marketing_pipelines.api.fields import ContactOrAddress, ShortName, ZonedInstant, asked_of
 from marketing_pipelines.api.organizations import organization_of, own_organization
 from marketing_pipelines.api.queues import MAX_ID
 from marketing_pipelines.api.site import Here
-from marketing_pipelines.domains.crm.recipients import Asked
-from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.named_templates.catalog import UnknownNameError, Wanted
 from marketing_pipelines.domains.delivery.named_templates.template import problem_of_parts
 from marketing_pipelines.domains.delivery.requests.reading import MessageStatus, message_status
@@ -33,23 +31,9 @@ from marketing_pipelines.domains.segments.dates import length_or_zero
 router = APIRouter(prefix="/v1", tags=["applications"])
 MAX_RECIPIENTS = 1_000
 MAX_DAYS_AHEAD = 90
-MAX_NAME_LENGTH = 200
-MAX_ADDRESS_LENGTH = 320
 # Variables are stored with each message.
 MAX_VARIABLES_BYTES = 50_000_000
-_ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
-_Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 _Part = Annotated[str, Field(min_length=1)]
-
-
-def _instant(text: str) -> str:
-    if not _INSTANT.fullmatch(text):
-        raise ValueError("write an instant with its zone, such as 2026-03-01T09:00:00Z")
-    try:
-        dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("it is no instant of the calendar") from None
-    return text
 
 
 def _length(text: str) -> str:
@@ -57,27 +41,12 @@ def _length(text: str) -> str:
     return text
 
 
-_INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII
-)
+class MessageRecipient(ContactOrAddress):
+    """A contact or an address, and the name of the person."""
 
-
-class MessageRecipient(Body):
-    """A contact, or an address."""
-
-    contact: _Name | None = Field(default=None, description="External id")
-    address: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS_LENGTH)] | None = Field(
-        default=None,
-        description="It belongs to the contact with the smallest number that has it; one that "
-        "nobody has becomes a contact",
+    name: ShortName | None = Field(
+        default=None, description="Name of the person, for a new contact"
     )
-    name: _Name | None = Field(default=None, description="Name of the person, for a new contact")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "MessageRecipient":
-        if (self.contact is None) == (self.address is None):
-            raise ValueError("a recipient has either a contact or an address")
-        return self
 
 
 class Content(Body):
@@ -97,19 +66,19 @@ class Content(Body):
 class MessageOrder(StorableBody):
     """Messages with one content, to one or many recipients."""
 
-    organization: _Name = Field(description="External id, or number")
+    organization: ShortName = Field(description="External id, or number")
     channel: Literal["email", "sms", "push"]
     kind: Literal[MESSAGE_KINDS] = "transactional"  # type: ignore[valid-type]
     to: list[MessageRecipient] = Field(min_length=1, max_length=MAX_RECIPIENTS)
-    template: _Name | None = Field(default=None, description="Id of a template")
+    template: ShortName | None = Field(default=None, description="Id of a template")
     content: Content | None = Field(default=None, description="In place of a template")
     variables: dict[str, Any] | None = Field(
         default=None, description="Fields of the template or content, by name and in `message`"
     )
-    idempotency_key: _Name | None = Field(
+    idempotency_key: ShortName | None = Field(
         default=None, description="The request is done once for each; repeat it with the same body"
     )
-    send_at: Annotated[str, AfterValidator(_instant)] | None = Field(
+    send_at: ZonedInstant | None = Field(
         default=None,
         description=f"Not before this instant, at most {MAX_DAYS_AHEAD} days ahead",
         examples=["2026-03-01T09:00:00Z"],
@@ -171,7 +140,10 @@ def ask_for_messages(
 ) -> Requested:
     """Writes messages, which leave as soon as a worker takes them; with a key, once."""
     now = site.now()
-    to = [_asked(place, one, order.channel) for place, one in enumerate(order.to)]
+    to = [
+        asked_of(one, order.channel, f"to[{place}].address", one.name)
+        for place, one in enumerate(order.to)
+    ]
     send_at = _send_at(order.send_at, now)
     _refuse_content(order)
     _refuse_large_variables(order)
@@ -215,21 +187,6 @@ def show_message(
             raise Refusal(404, f"There is no message {number} that this token may see.")
         organization_of(connection, visit, found.organization)
         return found
-
-
-def _asked(place: int, one: MessageRecipient, channel: str) -> Asked:
-    if one.address is None:
-        return Asked(contact=one.contact, name=one.name)
-    path = f"to[{place}].address"
-    if channel == "email" and not _ADDRESS.fullmatch(one.address.strip()):
-        raise Refusal(422, f"{path}: '{one.address[:60]}' is no e-mail address.")
-    address = address_of(channel, one.address)
-    if address is None:
-        reason = (
-            "is no phone number: write + and 7 to 15 digits" if channel == "sms" else "is empty"
-        )
-        raise Refusal(422, f"{path}: '{one.address[:60]}' {reason}.")
-    return Asked(address=address, given=one.address.strip(), name=one.name)
 
 
 def _send_at(text: str | None, now: dt.datetime) -> dt.datetime | None:

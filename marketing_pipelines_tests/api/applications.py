@@ -18,6 +18,7 @@ from marketing_pipelines_tests.installation import Installation
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 MESSAGES = "/v1/messages"
 EVENTS = "/v1/events"
+SUBSCRIPTIONS = "/v1/subscriptions"
 CONTENT = {"subject": "Your code", "text": "Code {{ message.code }} for {{ first_name }}"}
 _numbers = itertools.count(1)
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from marketing_pipelines.api import tokens
 from marketing_pipelines.api.app import ROUTERS
 from marketing_pipelines.api.rendering import SIGN_IN
-from marketing_pipelines_tests.api.applications import EVENTS, MESSAGES, Application
+from marketing_pipelines_tests.api.applications import EVENTS, MESSAGES, SUBSCRIPTIONS, Application
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 
@@ -25,6 +25,7 @@ def event(organization: str) -> dict[str, Any]:
     }
 
 
+SUBSCRIBED = {"contact": "theirs", "category": "newsletter", "state": "subscribed"}
 # For each address below /v1, calls with the names and ids of another organization.
 Call = Callable[[Application, Application], Response]
 FOREIGN: dict[tuple[str, str], list[Call]] = {
@@ -37,6 +38,13 @@ FOREIGN: dict[tuple[str, str], list[Call]] = {
         lambda app, other: app.get(
             f"{MESSAGES}/{other.ids(other.ask(to=[{'contact': 'theirs'}], idempotency_key='k'))[0]}"
         ),
+    ],
+    ("POST", SUBSCRIPTIONS): [
+        lambda app, other: app.post(SUBSCRIPTIONS, SUBSCRIBED | {"organization": other.name}),
+        lambda app, other: app.post(
+            SUBSCRIPTIONS, SUBSCRIBED | {"organization": str(other.organization)}
+        ),
+        lambda app, _: app.post(SUBSCRIPTIONS, SUBSCRIBED | {"organization": app.name}),
     ],
     ("POST", EVENTS): [
         lambda app, other: app.post(EVENTS, {"events": [event(app.name), event(other.name)]}),
