@@ -13,6 +13,7 @@ from marketing_pipelines.api import tokens
 from marketing_pipelines.api.app import build_app
 from marketing_pipelines.domains.delivery.sending import SendingReport, send_batch
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
+from marketing_pipelines.stores.postgres import committing_each
 from marketing_pipelines_tests.installation import Installation
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -132,6 +133,11 @@ class Application:
 
     def send(self, transport: Transport, channel: str = "email") -> SendingReport:
         """Sends one batch at the application's time."""
+        engine = self.installation.engine
         return send_batch(
-            self.installation.engine.begin, channel, transport, clock=lambda: self.now
+            engine.begin,
+            channel,
+            transport,
+            open_marking=lambda: committing_each(engine),
+            clock=lambda: self.now,
         )
