@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,8 @@ from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
 from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
 from marketing_pipelines.domains.delivery.links import ClickedLink, Links
-from marketing_pipelines.domains.delivery.tracking import count_open, counted
+from marketing_pipelines.domains.delivery.rendering import fill_in
+from marketing_pipelines.domains.delivery.tracking import count_open, counted, numbered
 from marketing_pipelines_tests.api.conftest import NOW
 from marketing_pipelines_tests.installation import Installation
 
@@ -216,9 +218,10 @@ def test_links_of_a_mail_are_counted_as_the_settings_say() -> None:
     )
     content = {"text": "https://shop.example.org", "html": page}
     assert counted(content, 7, links, {}) == content
-    both = counted(content, 7, links, {"opens": True, "clicks": True})
+    marked = content | {"html": numbered(page)}
+    both = counted(marked, 7, links, {"opens": True, "clicks": True})
     first = links.click(ClickedLink(7, 1, SHOP))
-    second = links.click(ClickedLink(7, 2, "http://b.example.org"))
+    second = links.click(ClickedLink(7, 4, "http://b.example.org"))
     assert both["text"] == content["text"]
     assert both["html"] == (
         f"<html><body><a class=x href='{first}'>shop</a>"
@@ -226,3 +229,19 @@ def test_links_of_a_mail_are_counted_as_the_settings_say() -> None:
         f' <a href="{second}">b</a><img src="https://c.example.org/x.png">'
         f'<img src="{links.open(7)}" width="1" height="1" alt="" style="border:0"></body></html>'
     )
+
+
+def test_a_link_has_its_number_in_every_mail_of_a_content() -> None:
+    links = Links("https://m.example.org", [KEY])
+    page = (
+        "<style>a {color: red}</style>{% if plan == '<a b>' %}<a href='https://a.example'>a</a>"
+        '{% endif %}<a class="x" href="{{ url }}">b</a>'
+    )
+    content = {"subject": "s", "text": "t", "html": numbered(page)}
+    for plan, numbers in (("<a b>", [1, 2]), ("", [2])):
+        fields = {"plan": plan, "url": "https://b.example/?a=1&b=2"}
+        filled = counted(fill_in("email", content, fields), 7, links, {"clicks": True})
+        found = re.findall(r'/c/([^"]+)"', filled["html"])
+        assert [one.number for one in map(links.clicked, found) if one] == numbers
+        assert links.clicked(found[-1]) == ClickedLink(7, 2, "https://b.example/?a=1&b=2")
+        assert "data-link" not in filled["html"]

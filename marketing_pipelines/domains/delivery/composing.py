@@ -9,7 +9,7 @@ from marketing_pipelines.domains.delivery.footers import link_fields, with_foote
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, Sender, fill_in
 from marketing_pipelines.domains.delivery.text_parts import with_text
-from marketing_pipelines.domains.delivery.tracking import counted
+from marketing_pipelines.domains.delivery.tracking import counted, numbered
 from marketing_pipelines.domains.delivery.transports.outcomes import NotReadyError
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.secret_keys import signing_keys
@@ -112,7 +112,10 @@ def _composed(message: Any, order: Any) -> dict[str, Any]:
         raise NotReadyError(str(error)) from None
     if settings.env == "production" and not str(settings.public_url).startswith("https://"):
         raise NotReadyError(NEEDS_HTTPS)
-    urls = link_fields(message.id, links)
-    content = fill_in("email", with_footer(mail), {**fields, **urls})
-    content = counted(content, message.id, links, order.tracking or {})
+    urls, tracking = link_fields(message.id, links), order.tracking or {}
+    mail = with_footer(mail)
+    if mail.get("html") is not None and tracking.get("clicks"):
+        mail["html"] = numbered(mail["html"])
+    content = fill_in("email", mail, {**fields, **urls})
+    content = counted(content, message.id, links, tracking)
     return {"content": content, "unsubscribe_url": urls["unsubscribe_url"]}

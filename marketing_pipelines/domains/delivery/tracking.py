@@ -6,8 +6,10 @@ the redirect looks nothing up and leads nowhere else. A hit is an event of the p
 
 import datetime as dt
 import html
+import itertools
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from marketing_pipelines.domains.delivery.footers import LINK_FIELDS, before_end
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
 from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
+from marketing_pipelines.domains.delivery.inlining import EXPRESSION
 from marketing_pipelines.domains.delivery.links import ClickedLink, Links
 from marketing_pipelines.domains.delivery.tables import message_events, messages
 
@@ -27,10 +30,26 @@ _SCANNERS = re.compile(
     r"|fireeye|trendmicro|sophos|python|curl|wget|go-http-client|java/|okhttp",
     re.IGNORECASE,
 )
-_LINK = re.compile(
-    r"""(<a\b[^>]*?\bhref\s*=\s*)(["'])(https?://.*?)\2""", re.IGNORECASE | re.DOTALL
-)
+_BEGIN = re.compile(rf"{EXPRESSION.pattern}|<a(?=\s)", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(r"""(<a) data-link="(\d+)"([^>]*>)""", re.IGNORECASE)
+_TARGET = re.compile(r"""(\bhref\s*=\s*)(["'])(https?://.*?)\2""", re.IGNORECASE | re.DOTALL)
 _PIXEL = '<img src="{url}" width="1" height="1" alt="" style="border:0">'
+
+
+@lru_cache(maxsize=500)
+def numbered(page: str) -> str:
+    """The template of a mail's HTML, each of whose links bears its number.
+
+    A link has the same number in every mail of the content, whatever conditions leave out; the
+    links that a loop makes of one have its number.
+    """
+    numbers = itertools.count(1)
+
+    def mark(found: re.Match[str]) -> str:
+        is_link = found[0][:2].lower() == "<a"
+        return f'{found[0]} data-link="{next(numbers)}"' if is_link else found[0]
+
+    return _BEGIN.sub(mark, page)
 
 
 def counted(
@@ -39,6 +58,7 @@ def counted(
     """A mail's content whose links and opening are counted, as the organization's settings say.
 
     Args:
+        content: Filled in; its links are `numbered` if clicks are counted.
         tracking: The settings `tracking` as stored.
     """
     parts = dict(content)
@@ -67,18 +87,20 @@ def count_click(connection: sa.Connection, link: ClickedLink, *, by: str, now: d
 
 def _with_counted_links(page: str, message_id: int, links: Links) -> str:
     own = {getattr(links, name)(message_id) for name in LINK_FIELDS.values()}
-    number = 0
 
-    def replaced(found: re.Match[str]) -> str:
-        nonlocal number
+    def counting(number: int, found: re.Match[str]) -> str:
         target = html.unescape(found[3])
         if target in own:
             return found[0]
-        number += 1
         url = links.click(ClickedLink(message_id, number, target))
         return f"{found[1]}{found[2]}{html.escape(url)}{found[2]}"
 
-    return _LINK.sub(replaced, page)
+    def without_mark(found: re.Match[str]) -> str:
+        number = int(found[2])
+        rest = _TARGET.sub(lambda target: counting(number, target), found[3], count=1)
+        return found[1] + rest
+
+    return _NUMBERED.sub(without_mark, page)
 
 
 def _count(
