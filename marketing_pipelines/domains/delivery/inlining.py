@@ -13,9 +13,12 @@ import css_inline
 EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _MARK = re.compile(r"<!--xpr(\d+)x-->|xpr(\d+)x")
 _HAS_STYLE = re.compile(r"<style[\s>]", re.IGNORECASE)
-# A tag with its attributes, a whole `<style>` or `<title>`: comments have no place in them.
-_CLOSED = re.compile(
-    r"<(style|title|textarea)\b.*?</\1\s*>|<!--.*?-->|<[a-z!/](?:\"[^\"]*\"|'[^']*'|[^'\">])*>",
+# An expression between tags, or a place without comments: a tag with its attributes, a whole
+# `<style>` or `<title>`.
+_PIECE = re.compile(
+    rf"(?P<expression>{EXPRESSION.pattern})"
+    r"|<(?P<name>style|title|textarea)\b.*?</(?P=name)\s*>|<!--.*?-->"
+    r"|<[a-z!/](?:\"[^\"]*\"|'[^']*'|[^'\">])*>",
     re.DOTALL | re.IGNORECASE,
 )
 _inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
@@ -36,15 +39,14 @@ def inline_css(source: str) -> str:
         expressions.append(match[0])
         return mark.format(len(expressions) - 1)
 
-    pieces, end = [], 0
-    for closed in _CLOSED.finditer(source):
-        between = source[end : closed.start()]
-        pieces.append(EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), between))
-        pieces.append(EXPRESSION.sub(lambda match: hide(match, "xpr{}x"), closed[0]))
-        end = closed.end()
-    pieces.append(EXPRESSION.sub(lambda match: hide(match, "<!--xpr{}x-->"), source[end:]))
+    def hide_in(piece: re.Match[str]) -> str:
+        if piece["expression"] is not None:
+            return hide(piece, "<!--xpr{}x-->")
+        return EXPRESSION.sub(lambda match: hide(match, "xpr{}x"), piece[0])
+
+    hidden = _PIECE.sub(hide_in, source)
     try:
-        inlined: str = _inliner.inline("".join(pieces))
+        inlined: str = _inliner.inline(hidden)
     except css_inline.InlineError:
         return source
     found = [int(match[1] or match[2]) for match in _MARK.finditer(inlined)]

@@ -31,7 +31,7 @@ _SCANNERS = re.compile(
     re.IGNORECASE,
 )
 _BEGIN = re.compile(rf"{EXPRESSION.pattern}|<a(?=\s)", re.IGNORECASE | re.DOTALL)
-_NUMBERED = re.compile(r"""(<a) data-link="(\d+)"([^>]*>)""", re.IGNORECASE)
+_NUMBERED = re.compile(r"""(<a\b[^>]*?) data-link="(\d+)"([^>]*>)""", re.IGNORECASE)
 _TARGET = re.compile(r"""(\bhref\s*=\s*)(["'])(https?://.*?)\2""", re.IGNORECASE | re.DOTALL)
 _PIXEL = '<img src="{url}" width="1" height="1" alt="" style="border:0">'
 
@@ -96,9 +96,8 @@ def _with_counted_links(page: str, message_id: int, links: Links) -> str:
         return f"{found[1]}{found[2]}{html.escape(url)}{found[2]}"
 
     def without_mark(found: re.Match[str]) -> str:
-        number = int(found[2])
-        rest = _TARGET.sub(lambda target: counting(number, target), found[3], count=1)
-        return found[1] + rest
+        number, tag = int(found[2]), found[1] + found[3]
+        return _TARGET.sub(lambda target: counting(number, target), tag, count=1)
 
     return _NUMBERED.sub(without_mark, page)
 
