@@ -1,8 +1,6 @@
 """Metadata of assets in the Dagster UI: columns, previews, charts, code references, checks."""
 
 import base64
-import datetime as dt
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,12 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
+from marketing_pipelines import charts
 from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.runs.checks import Check, CheckOutcome, merged
 from marketing_pipelines.runs.tick import Tick
 
 PREVIEW_ROWS = 8
-MAX_TICKS = 10
-MAX_BARS = 25
 EVERY_ITEM_DONE = Check(
     "every_item_done", "No item fails, in this run or since an earlier one", blocking=False
 )
@@ -60,64 +57,23 @@ def path_of(path: Path) -> Any:
     return dg.MetadataValue.path(str(path))
 
 
-def line_chart(lines: Iterable[tuple[str, Sequence[dt.date], Sequence[int]]], measure: str) -> Any:
+def line_chart(lines: Iterable[charts.NamedLine], measure: str) -> Any:
     """One line per name over days, as an image.
 
     Args:
-        lines: Name, days, and a number for each day.
         measure: Name of the numbers.
     """
-    from matplotlib.figure import Figure
-
-    lines = list(lines)
-    figure = Figure(figsize=(7, 2.2 + 0.2 * len(lines)), layout="constrained")
-    axes = figure.subplots()
-    shown = sorted({day for _, days, _ in lines for day in days})
-    for name, days, numbers in lines:
-        # One day is a point, which a line alone would not show.
-        x: Any = list(days)
-        axes.plot(x, list(numbers), label=name, marker="." if len(days) == 1 else None)
-    axes.set_ylabel(measure)
-    axes.set_ylim(bottom=0)
-    # Days at most, and so few that their names do not touch.
-    ticks: Any = shown[:: len(shown) // MAX_TICKS + 1]
-    axes.set_xticks(ticks, [f"{day:%Y-%m-%d}" for day in ticks], rotation=30)
-    if lines:
-        figure.legend(loc="outside upper left", ncols=2, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    return _as_image(figure, measure)
+    return _as_image(charts.line_image(charts.line_chart(measure, lines)), measure)
 
 
 def bar_chart(bars: Sequence[tuple[str, int]], title: str) -> Any:
     """One bar per name, the first on top, as an image."""
-    from matplotlib.figure import Figure
-
-    bars = bars[:MAX_BARS]
-    figure = Figure(figsize=(7, 1 + 0.32 * len(bars)), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(bars))
-    drawn = axes.barh(places, [number for _, number in bars], color="#2f6fde")
-    axes.bar_label(drawn, [f"{number:,}" for _, number in bars], padding=3)
-    # Names are what people wrote: no formulas.
-    axes.set_yticks(places, [_shorten(name) for name, _ in bars], parse_math=False)
-    axes.set_title(_shorten(title, 70), loc="left", parse_math=False)
-    axes.invert_yaxis()
-    axes.margins(x=0.16)
-    axes.set_xticks([])
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    return _as_image(figure, "funnel")
+    return _as_image(charts.bar_image(title, bars), "funnel")
 
 
-def _shorten(text: str, most: int = 32) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _as_image(figure: Any, name: str) -> Any:
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=80)
-    encoded = base64.b64encode(image.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+def _as_image(svg: str, name: str) -> Any:
+    encoded = base64.b64encode(svg.encode()).decode()
+    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{encoded})")
 
 
 def code_reference(file: str, line: int) -> dict[str, Any]:

@@ -243,8 +243,6 @@ def _import_what_runs_import() -> None:
     """The product imports these inside functions; here they count as idle, not as the work's."""
     import adbc_driver_postgresql.dbapi  # noqa: F401
     import duckdb
-    import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401
     import pyarrow.csv
     import pyarrow.parquet  # noqa: F401
 

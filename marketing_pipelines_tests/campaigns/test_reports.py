@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from marketing_pipelines.charts import line_chart
 from marketing_pipelines.domains.analytics.tables import campaign_daily_stats
 from marketing_pipelines.domains.campaigns.reports import (
     CampaignReport,
     Day,
-    line_chart,
     read,
     safe_name,
 )
@@ -382,7 +382,7 @@ def test_the_asset_shows_the_campaigns_the_index_and_the_largest_funnel(
         "| small | 1 | 1 | 0 | 0 | 0 | active | acme |",
     ]
     assert shown["index"].value == str(folder / "index.html")
-    assert shown["funnel"].value.startswith("![funnel](data:image/png;base64,")
+    assert shown["funnel"].value.startswith("![funnel](data:image/svg+xml;base64,")
 
 
 def test_without_campaigns_the_index_says_so(installation: Installation, folder: Path) -> None:
@@ -402,8 +402,7 @@ def test_without_campaigns_the_index_says_so(installation: Installation, folder:
     ],
 )
 def test_the_axis_of_a_chart_has_round_numbers(largest: int, labels: list[str]) -> None:
-    day = Day(at("03-02 00:00").date(), sent=largest)
-    chart = line_chart("Messages", [day], ["sent"])
+    chart = line_chart("Messages", [("sent", [at("03-02 00:00").date()], [largest])])
     assert [label for _, label in chart.rules] == labels
     assert [point[2] for point in chart.lines[0].points] == [f"2026-03-02: {largest:,} sent"]
 

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from marketing_pipelines.charts import Chart, line_chart
 from marketing_pipelines.domains.campaigns import split_results
 from marketing_pipelines.domains.campaigns.split_results import SplitResults, WayResults
 from marketing_pipelines.domains.delivery.tables import STATES
@@ -256,8 +257,8 @@ def render(report: CampaignReport, *, tick: dt.datetime, zone: ZoneInfo) -> str:
         tick=tick,
         states=[s for s in STATES if any(by_state[s] for by_state in report.messages.values())],
         charts=[
-            line_chart("Messages", report.days, ("sent", "opened", "clicked")),
-            line_chart("Contacts", report.days, ("entered", "finished")),
+            _chart("Messages", report.days, ("sent", "opened", "clicked")),
+            _chart("Contacts", report.days, ("entered", "finished")),
         ],
     )
 
@@ -310,70 +311,6 @@ def _minute(value: dt.datetime | None, zone: ZoneInfo) -> str:
     return "–" if value is None else f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
-@dataclass(frozen=True)
-class ChartLine:
-    """One line of a chart: its points, each with its text."""
-
-    name: str
-    total: int
-    points: list[tuple[str, str, str]]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Lines over days, in units of the drawing: `WIDTH` by `HEIGHT`.
-
-    Attributes:
-        rules: Horizontal rules with their values.
-        dates: Places of the names of days.
-    """
-
-    title: str
-    rules: list[tuple[str, str]]
-    dates: list[tuple[str, str]]
-    lines: list[ChartLine]
-
-
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 220, 56, 12, 28
-MAX_DATES = 10
-
-
-def line_chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
-    """Some numbers of days as lines."""
-    step = _round_step(max((getattr(day, name) for day in days for name in names), default=0))
-    top = step * 4
-    across = (WIDTH - LEFT - 24) / max(len(days) - 1, 1)
-
-    def x(place: int) -> str:
-        return f"{LEFT + place * across:.1f}"
-
-    def y(number: int) -> str:
-        return f"{HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * number / top:.1f}"
-
-    every = len(days) // MAX_DATES + 1
-    return Chart(
-        title=title,
-        rules=[(y(step * n), f"{step * n:,}") for n in range(5)],
-        dates=[(x(n), f"{day.date:%m-%d}") for n, day in enumerate(days) if n % every == 0],
-        lines=[
-            ChartLine(
-                name,
-                sum(getattr(day, name) for day in days),
-                [
-                    (x(n), y(getattr(day, name)), f"{day.date}: {getattr(day, name):,} {name}")
-                    for n, day in enumerate(days)
-                ],
-            )
-            for name in names
-        ],
-    )
-
-
-def _round_step(largest: int) -> int:
-    """A fourth of the axis: 1, 2, 2.5 or 5 times a power of ten, where it is a whole number."""
-    power = 1
-    while True:
-        for tenths in (10, 20, 25, 50):
-            if tenths * power % 10 == 0 and tenths * power // 10 * 4 >= largest:
-                return tenths * power // 10
-        power *= 10
+def _chart(title: str, days: Sequence[Day], names: Sequence[str]) -> Chart:
+    dates = [day.date for day in days]
+    return line_chart(title, [(n, dates, [getattr(day, n) for day in days]) for n in names])
