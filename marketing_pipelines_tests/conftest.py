@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import importlib
 import os
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_home import unprivileged_account
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
+from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.phases import Phases
 from marketing_pipelines_tests.programs import Programs, empty
@@ -32,23 +32,6 @@ from marketing_pipelines_tests.scale import SOAK
 TEMPLATE = "marketing_template"
 DAGSTER_TEMPLATE = "dagster_template"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def _import_definitions() -> None:
-    """Imports the definitions of all tests, with the partitions of a few years.
-
-    Each run of a job without partitions lists those of the assets that it reads: since 2015, the
-    default, these are 100,000 hours and a second. `make soak` keeps the default.
-    """
-    if not SOAK:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MARKETING_FIRST_DAY", "2024-01-01")
-            get_settings.cache_clear()
-            importlib.import_module("marketing_pipelines.definitions")
-            get_settings.cache_clear()
-
-
-_import_definitions()
 
 
 @pytest.fixture(scope="session")
@@ -252,6 +235,11 @@ def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
 def pytest_collection_finish() -> None:
     """Keeps the collector from walking through the modules and tests, which stay to the end."""
     gc.freeze()
+
+
+def pytest_report_header() -> str:
+    """Says which partitions the definitions have."""
+    return f"partitions since {FIRST_DAY}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

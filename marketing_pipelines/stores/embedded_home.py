@@ -286,7 +286,7 @@ def size_bytes(folder: Path) -> int:
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):  # files come and go while it runs
-                total += Path(root, name).lstat().st_size
+                total += os.lstat(f"{root}/{name}").st_size
     return total
 
 

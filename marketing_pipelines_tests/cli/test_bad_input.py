@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
+from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 from marketing_pipelines_tests.scale import soak_only
@@ -31,7 +32,7 @@ HOURS = "analytics/contact_activity"
         ([DAYS, "--partition", "2026-02-30"], "'2026-02-30' is not a partition: days look like"),
         ([DAYS, "--partition", "2026-3-1"], "'2026-3-1' is not a partition"),
         ([DAYS, "--partition", "2999-01-01"], "2999-01-01 is not a partition of"),
-        ([DAYS, "--partition", "2014-12-31"], "they run from 2015-01-01 to"),
+        ([DAYS, "--partition", "2014-12-31"], f"they run from {FIRST_DAY} to"),
         ([HOURS, "--partition", "2026-03-01-25:00"], "'2026-03-01-25:00' is not a partition"),
         ([HOURS, "--partition", "2026-03-01"], "hours look like 2026-03-01-13:00 (UTC)"),
         ([HOURS, "--partition", "2014-12-30-23:00"], "is not a partition of"),

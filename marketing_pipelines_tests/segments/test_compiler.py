@@ -14,6 +14,7 @@ from marketing_pipelines.domains.segments import preview, segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
 from marketing_pipelines.stores.temporary import create_temporary
+from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import PATIENCE, SOAK
 from marketing_pipelines_tests.segments import naive, strategies
 from marketing_pipelines_tests.segments.cases import Case, by_world, error_world, every_case
@@ -28,8 +29,9 @@ EXAMPLES = (50_000 if SOAK else 120) // PARTS
 
 
 @pytest.fixture
-def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
-    with engine.connect() as opened:
+def connection(shared_installation: Installation) -> Iterator[sa.Connection]:
+    """Nothing of it is kept."""
+    with shared_installation.engine.connect() as opened:
         yield opened
 
 
