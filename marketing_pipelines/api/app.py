@@ -29,6 +29,7 @@ from marketing_pipelines.api.pages import delivery as delivery_pages
 from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
+from marketing_pipelines.api.rates import Rates
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.secret_keys import secret_key
@@ -91,6 +92,7 @@ def build_app(
     answers.install(app)
     longer = {f"{hooks.HOOKS}/": hooks.MAX_BODY_BYTES, events.EVENTS: events.MAX_BODY_BYTES}
     app.add_middleware(Limits, longer=longer)
+    app.add_middleware(Rates, now=now)
     app.add_middleware(Admission, site=site)
     if host is not None and is_loopback(host):
         app.add_middleware(OwnHosts, hosts=KnownHosts(host, settings.public_urls))

@@ -36,7 +36,7 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-@router.post("/{provider}", responses=refusals(400, 401, 404, 408, 413, 503))
+@router.post("/{provider}", responses=refusals(400, 401, 404, 408, 413, 429, 503))
 def receive(
     provider: ProviderName,
     request: Request,

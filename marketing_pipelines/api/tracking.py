@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.background import BackgroundTask
 
+from marketing_pipelines.api.rates import OVER_RATE
 from marketing_pipelines.api.recipients import gone, links_of
 from marketing_pipelines.api.site import Here, Site
 
@@ -35,7 +36,9 @@ def opened(token: str, request: Request, site: Here) -> Response:
     if message_id is None:
         return gone()
     by, now = _by(request), site.now()
-    task = _later(site, lambda connection: count_open(connection, message_id, by=by, now=now))
+    task = _later(
+        request, site, lambda connection: count_open(connection, message_id, by=by, now=now)
+    )
     return Response(_PIXEL, media_type="image/gif", headers=_HEADERS, background=task)
 
 
@@ -48,7 +51,7 @@ def clicked(token: str, request: Request, site: Here) -> Response:
     if link is None:
         return gone()
     by, now = _by(request), site.now()
-    task = _later(site, lambda connection: count_click(connection, link, by=by, now=now))
+    task = _later(request, site, lambda connection: count_click(connection, link, by=by, now=now))
     return RedirectResponse(link.target, 302, headers=_HEADERS, background=task)
 
 
@@ -56,7 +59,13 @@ def _by(request: Request) -> str:
     return "HEAD" if request.method == "HEAD" else request.headers.get("user-agent", "")
 
 
-def _later(site: Site, count: Callable[[sa.Connection], None]) -> BackgroundTask:
+def _later(
+    request: Request, site: Site, count: Callable[[sa.Connection], None]
+) -> BackgroundTask | None:
+    """The count of a hit; None: its link is called too often."""
+    if getattr(request.state, OVER_RATE):
+        return None
+
     def counting() -> None:
         try:
             with site.engine.begin() as connection:

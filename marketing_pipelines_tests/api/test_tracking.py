@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from marketing_pipelines.api.app import build_app
+from marketing_pipelines.api.rates import CALLS_OF_LINK
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
 from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
@@ -125,6 +126,19 @@ def test_the_first_hit_counts_and_each_minute_of_repeats(tracked: Tracked) -> No
     ]
     [(state,)] = tracked.installation.rows("select state from delivery.messages")
     assert state == "delivered"
+
+
+def test_a_link_that_is_called_too_often_leads_on_and_is_not_counted(tracked: Tracked) -> None:
+    url = tracked.links.click(ClickedLink(tracked.message(), 1, SHOP))
+    tracked.set("{}")
+    for _ in range(CALLS_OF_LINK):
+        assert tracked.get(url).status_code == 302
+    tracked.set('{"tracking": {"clicks": true}}')
+    assert tracked.get(url).headers["location"] == SHOP
+    assert tracked.activity() == []
+    tracked.now += dt.timedelta(minutes=1)
+    tracked.get(url)
+    assert len(tracked.activity()) == 1
 
 
 def test_a_further_hit_of_a_minute_waits_for_no_other_event(tracked: Tracked) -> None:
