@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, model_validator
 
+MAX_DEPTH = 100
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -23,6 +24,8 @@ class StorableBody(Body):
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, body: Any) -> Any:
+        if _is_deeper(body, MAX_DEPTH):
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         try:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False)
             text.encode()
@@ -33,6 +36,20 @@ class StorableBody(Body):
         if _NUL.search(text):
             raise ValueError("a text in it contains the character NUL") from None
         return body
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Returns true if lists and objects stand in each other beyond a depth."""
+    level = [value]
+    for _ in range(depth + 1):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        level = below
+    return bool(level)
 
 
 async def _raw(request: Request) -> bytes:

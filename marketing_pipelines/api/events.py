@@ -109,11 +109,12 @@ def load_events(
 
     _refuse_others(site.engine, visit, body.events)
     result, refused = load_rows(site.engine, body.events, settings=site.settings, now=site.now())
-    _note_organization(site.engine, visit, body.events)
+    is_loaded = len(refused) < len(body.events)
+    _note_organization(site.engine, visit, body.events, loaded=is_loaded)
     rejected = [
         RejectedEvent(row, column, reason.removesuffix(_HINT)) for row, column, reason in refused
     ]
-    if len(rejected) == len(body.events):
+    if not is_loaded:
         first = rejected[0]
         sentence = f"No event is good; row {first.row}: {first.column} {first.reason}."
         return JSONResponse(asdict(NoGoodEvent(sentence, rejected)), 422)
@@ -134,10 +135,12 @@ def _refuse_others(engine: sa.Engine, visit: Visit, rows: Sequence[Any]) -> None
             raise unknown_organization(other)
 
 
-def _note_organization(engine: sa.Engine, visit: Visit, rows: Sequence[Any]) -> None:
-    """Notes the organization of the events in the audit log, where it is one."""
+def _note_organization(
+    engine: sa.Engine, visit: Visit, rows: Sequence[Any], *, loaded: bool
+) -> None:
+    """Notes the organization of loaded events in the audit log, where it is one."""
     names = _organizations(rows)
-    if own_organization(visit) is not None or len(names) != 1:
+    if own_organization(visit) is not None or len(names) != 1 or not loaded:
         return
     with engine.begin() as connection:
         number = connection.execute(
@@ -148,10 +151,13 @@ def _note_organization(engine: sa.Engine, visit: Visit, rows: Sequence[Any]) -> 
 
 
 def _organizations(rows: Sequence[Any]) -> set[str]:
-    """The names of organizations that events have, as the load reads them."""
+    """The names of organizations that events have, as the load reads them.
+
+    Lists and objects are none: the load refuses their rows.
+    """
     values = (row.get("organization_id") for row in rows if isinstance(row, dict))
     return {
         value if isinstance(value, str) else json.dumps(value)
         for value in values
-        if value not in (None, "")
+        if value not in (None, "") and not isinstance(value, dict | list)
     }

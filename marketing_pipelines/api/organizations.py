@@ -37,4 +37,5 @@ def own_organization(visit: Visit) -> int | None:
 
 def unknown_organization(name: str) -> Refusal:
     """The answer to the name of an organization that is not there, or not the token's."""
-    return Refusal(404, f"There is no organization '{name[:60]}' that this token is good for.")
+    shown = name[:60].encode(errors="replace").decode()
+    return Refusal(404, f"There is no organization '{shown}' that this token is good for.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketing_pipelines.loading.batches import Batch
-from marketing_pipelines.loading.json_files import cut_lines
+from marketing_pipelines.loading.json_files import MAX_DEPTH, cut_lines
 from marketing_pipelines.loading.lines import Chunk
 
 
@@ -17,7 +17,7 @@ class RowsReader:
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self.path = Path("events")
-        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        lines = [_line(row) for row in rows]
         # Half a character is found and refused with its line.
         self._data = "\n".join(lines).encode("utf-8", "surrogatepass")
         self.size = len(self._data)
@@ -25,3 +25,11 @@ class RowsReader:
     def batches(self) -> Iterator[Batch]:
         """All rows."""
         yield from cut_lines(Chunk(self._data, 1, True), self.size)
+
+
+def _line(row: Any) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False)
+    except RecursionError:
+        # Refused as what it is: a row that is nested too deep.
+        return "[" * (MAX_DEPTH + 1)

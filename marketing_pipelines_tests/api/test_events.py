@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from marketing_pipelines.api import tokens
 from marketing_pipelines_tests.api.applications import EVENTS, Application
 from marketing_pipelines_tests.installation import Installation
 
@@ -88,7 +89,6 @@ def test_a_call_without_a_good_event_is_422_with_every_reason(app: Application) 
 
 
 def test_half_a_character_and_deep_nesting_refuse_their_row_alone(app: Application) -> None:
-    deep = "[" * 1_100 + "]" * 1_100
     events = [
         row(app, 1),
         row(app, 2, event_type="\ud800"),
@@ -101,10 +101,26 @@ def test_half_a_character_and_deep_nesting_refuse_their_row_alone(app: Applicati
         (2, "the line is not valid UTF-8"),
         (3, "the line is not valid UTF-8"),
     ]
-    text = json.dumps({"events": [row(app, 4, properties={"a": 0})]}).replace("0}", deep + "}")
-    answer = app.client.post(EVENTS, content=text, headers=headers)
-    assert answer.status_code in (400, 422)
-    assert len(stored(app)) == 1
+    text = json.dumps({"events": [row(app, 4), row(app, 5, properties={"a": 0})]})
+    for depth, statuses in ((100, {200}), (900, {200}), (980, {200, 400}), (1_100, {400})):
+        deep = "[" * depth + "]" * depth
+        answer = app.client.post(EVENTS, content=text.replace("0}", deep + "}"), headers=headers)
+        assert answer.status_code in statuses, depth
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", 17, True, ["a"], {"a": 1}])
+def test_a_name_that_is_no_organization_is_refused_whatever_it_is(
+    app: Application, shared_installation: Installation, name: Any
+) -> None:
+    with shared_installation.engine.begin() as connection:
+        token = tokens.create(connection, "all", ["write"])
+    content = json.dumps({"events": [row(app, 1, organization_id=name)]})
+    statuses = []
+    for bearer in (app.bearer, {"Authorization": f"Bearer {token}"}):
+        headers = bearer | {"Content-Type": "application/json"}
+        statuses.append(app.client.post(EVENTS, content=content, headers=headers).status_code)
+    is_nested, is_name = isinstance(name, dict | list), isinstance(name, int)
+    assert statuses == [422 if is_nested else 404, 200 if is_name else 422]
 
 
 def test_five_thousand_events_are_one_call_and_one_more_is_refused(app: Application) -> None:

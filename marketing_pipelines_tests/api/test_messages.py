@@ -364,7 +364,16 @@ def test_a_wrong_field_is_422_with_its_path_and_writes_nothing(
     assert app.written() == before
 
 
-@pytest.mark.parametrize("text", ['{"variables": {"a": NaN}}', '{"variables": {"a": "\\ud800"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"variables": {"a": NaN}}',
+        '{"variables": {"a": "\\ud800"}}',
+        '{"variables": {"a": 1e999}}',
+        '{"variables": {"a": %s}}' % ("[" * 500 + "]" * 500),
+    ],
+    ids=["nan", "surrogate", "number", "deep"],
+)
 def test_a_value_that_postgresql_cannot_store_is_422(app: Application, text: str) -> None:
     body = json.dumps(app.body("a@example.org"))[:-1] + ", " + text[1:]
     headers = app.bearer | {"Content-Type": "application/json"}
