@@ -10,6 +10,9 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import WrongUsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from marketing_pipelines.domains.delivery.named_templates.catalog import Outgoing
     from marketing_pipelines.domains.delivery.warmup_outlook import Outlook
     from marketing_pipelines.domains.lifecycle.switching import Switched
 
@@ -46,7 +49,7 @@ def cancel(kind: KindArgument, name: NameArgument, organization: OrganizationOpt
 
 def _switch(
     verb: str, kind: str, name: str, organization: str
-) -> "tuple[Switched, Outlook | None]":
+) -> "tuple[Switched, Sequence[Outlook]]":
     from marketing_pipelines.domains import load_tasks
     from marketing_pipelines.domains.delivery.warmup_outlook import outlook_of_audience
     from marketing_pipelines.domains.lifecycle.program_kinds import declared
@@ -60,17 +63,28 @@ def _switch(
         now = dt.datetime.now(dt.UTC)
         done = switch(connection, number, declared()[kind], name, verb, now=now)
         mails = sum(_reached(row) for row in done.audience if row.channel == "email")
-        outlook = outlook_of_audience(connection, number, mails, now) if mails else None
+        outlooks = {
+            domain_id: outlook_of_audience(
+                connection, number, mails, now, domain_id=domain_id, valid_for=valid_for
+            )
+            for domain_id, valid_for in _valid_by_domain(done.mails).items()
+            if mails
+        }
     already = "" if done.has_changed else " already"
     print(f"{done.program.name} is {done.status}{already}.")
-    return done, outlook
+    return done, [one for one in outlooks.values() if one is not None]
+
+
+def _valid_by_domain(mails: "Sequence[Outgoing]") -> dict[int | None, str | None]:
+    """The expiry of the first mail from each domain."""
+    return {mail.domain_id: mail.valid_for for mail in reversed(mails)}
 
 
 def _reached(row: Any) -> int:
     return int(row.enrolled - row.suppressed - row.without_address)
 
 
-def _tell_audience(done: "Switched", outlook: "Outlook | None") -> None:
+def _tell_audience(done: "Switched", outlooks: "Sequence[Outlook]") -> None:
     enrolled = _counted(done.enrolled, "contact")
     print(f"{enrolled} {'is' if done.enrolled == 1 else 'are'} enrolled.")
     if not done.has_steps:
@@ -80,7 +94,7 @@ def _tell_audience(done: "Switched", outlook: "Outlook | None") -> None:
             f"{row.channel}: {_reached(row):,} of {row.enrolled:,} can be written to; "
             f"{row.suppressed:,} suppressed, {row.without_address:,} without address."
         )
-    if outlook is not None:
+    for outlook in outlooks:
         print(outlook)
 
 

@@ -98,6 +98,27 @@ def test_a_program_with_a_step_that_cannot_be_done_stays_as_it_is(world: Program
     assert status(world, number) == "draft"
 
 
+def test_activation_says_what_the_warm_up_of_the_domains_of_its_steps_does(
+    world: ProgramWorld,
+) -> None:
+    world.execute(
+        "insert into delivery.sending_domains (organization_id, domain, from_address, warmup)"
+        " values (:id, 'a.example', 'a@a.example', 'off'), (:id, 'b.example', 'b@b.example',"
+        " 'auto')",
+        id=world.organization_id,
+    )
+    world.execute(
+        """update crm.organizations set settings = '{"warmup": {"ramp": [2]}}' where id = :id""",
+        id=world.organization_id,
+    )
+    step = {"subject": "s", "text": "t", "from": "b.example", "valid_for": "1h"}
+    number = world.program([MAIL, ("b", "send_email", step)], status="draft")
+    world.enrol(number, world.contacts(3), at("03-02 10:00"))
+    [line] = [line for line in program(world, "activate").splitlines() if "warm-up" in line]
+    assert line.startswith("Under warm-up b.example sends 2 of 3 mails today and the last on ")
+    assert line.endswith(". 1 of them expires before, by their `valid_for`.")
+
+
 def test_a_scheduled_campaign_that_is_activated_starts_now(world: ProgramWorld) -> None:
     number = world.program([], status="scheduled", started_at=at("03-02 09:00"))
     assert program(world, "activate") == (

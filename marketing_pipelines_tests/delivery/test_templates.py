@@ -77,7 +77,10 @@ def test_a_file_sets_the_columns_that_it_has(world: World, tmp_path: Path) -> No
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"text": "a\nb\n{% if x %}"}, "text,cannot be read: Unexpected end of template"),
-    ({"html": "<p>\n{{ x | nope }}</p>"}, "html,cannot be read: No filter named 'nope' (line 2)"),
+    (
+        {"html": "<p>\n{{ x | nope }}</p>"},
+        "html,cannot be read: No filter named 'nope' (its line 2)",
+    ),
     ({"subject": None}, "subject,is missing"),
     ({"text": None}, "text,is missing"),
     ({"title": "x"}, "title,has no place in a message of the channel email: leave it empty"),

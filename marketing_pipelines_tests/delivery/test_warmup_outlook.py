@@ -76,6 +76,6 @@ def test_loading_domains_notes_the_mails_that_wait_and_those_that_expire(world: 
     now = dt.datetime.now(dt.UTC).date()
     assert note == (
         f"Under warm-up a.org sends 10 of 71 mails today and the last on"
-        f" {now + dt.timedelta(days=7)}. 1 of them expires before, by `delivery.valid_for`."
+        f" {now + dt.timedelta(days=7)}. 1 of them expires before, by their `valid_for`."
         " Today's cap is 10, 0 of it taken."
     )

@@ -115,7 +115,7 @@ def problem_of(content: Mapping[str, Any]) -> str | None:
     # The library raises errors of its own, of Python's compiler, and of the stack.
     except Exception as error:
         line = getattr(error, "lineno", None)
-        return f"{part}: {_reason(error)}" + (f" (line {line})" if line else "")
+        return f"{part}: {_reason(error)}" + (f" (its line {line})" if line else "")
     return None
 
 

@@ -8,6 +8,7 @@ from importlib import resources
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import validated
+from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.settings import get_settings
 
@@ -20,7 +21,7 @@ class Outlook:
         mails: Marketing mails that wait, or would be added to those that wait.
         today: Those of them that leave today.
         last_on: Day on which the last of them leaves.
-        expired: Those that the organization's `delivery.valid_for` ends before their day.
+        expired: Those that expire before their day.
     """
 
     organization: str
@@ -39,20 +40,31 @@ class Outlook:
         if not self.expired:
             return said
         are = "expires" if self.expired == 1 else "expire"
-        return f"{said} {self.expired:,} of them {are} before, by `delivery.valid_for`."
+        return f"{said} {self.expired:,} of them {are} before, by their `valid_for`."
 
 
 def outlook_of_audience(
-    connection: sa.Connection, organization_id: int, mails: int, now: dt.datetime
+    connection: sa.Connection,
+    organization_id: int,
+    mails: int,
+    now: dt.datetime,
+    *,
+    domain_id: int | None = None,
+    valid_for: str | None = None,
 ) -> Outlook | None:
-    """The days on which further mails of an organization's default domain would leave.
+    """The days on which further mails of an organization's domain would leave.
 
     None: the domain is not under warm-up, or the organization's settings cannot be used.
+
+    Args:
+        domain_id: None: the organization's default domain.
+        valid_for: Length of time after which they expire; None: the organization's
+            `delivery.valid_for`.
     """
     today = now.astimezone(get_settings().zone).date()
     for row in _domains(connection, organization_id, today):
-        if row.is_default:
-            return _outlook(row, mails, row.waiting, today)
+        if row.is_default if domain_id is None else row.id == domain_id:
+            return _outlook(row, mails, row.waiting, today, valid_for)
     return None
 
 
@@ -77,14 +89,21 @@ def _domains(
 
 
 def _outlook(
-    row: sa.Row[tuple[object, ...]], mails: int, ahead: int, today: dt.date
+    row: sa.Row[tuple[object, ...]],
+    mails: int,
+    ahead: int,
+    today: dt.date,
+    valid_for: str | None = None,
 ) -> Outlook | None:
     """Fills the places of one day after the other, with the mails ahead first."""
     try:
         settings = validated(row.settings, row.organization)
     except BadInputError:
         return None
-    seconds = settings.delivery.valid_for.seconds("marketing")
+    if valid_for is None:
+        seconds = settings.delivery.valid_for.seconds("marketing")
+    else:
+        seconds = dates.length_or_zero(valid_for).total_seconds()
     valid_days = seconds / 86_400 if seconds else float("inf")
     remaining, leave_today, expired, number = mails, 0, 0, 0
     for number, cap in enumerate(row.caps):

@@ -8,10 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.named_templates.catalog import Outgoing
 from marketing_pipelines.domains.lifecycle import plan
 from marketing_pipelines.domains.lifecycle.checking import problems_of
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, find_program, read_sql
+from marketing_pipelines.domains.lifecycle.step_messages import messages_of
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import BadInputError
 
@@ -49,6 +51,7 @@ class Switched:
         has_steps: False: nothing moves them.
         audience: By channel of its steps: how many contacts are enrolled, suppressed and
             without address.
+        mails: The marketing mails of its steps, in their order.
     """
 
     program: Program
@@ -57,6 +60,7 @@ class Switched:
     enrolled: int
     has_steps: bool = True
     audience: Sequence[Any] = field(default_factory=list)
+    mails: Sequence[Outgoing] = ()
 
 
 def switch(
@@ -110,6 +114,7 @@ def switch(
                 connection, organization_id, program.id, program.external_id, started_at, now
             )
     asked = {"kind": kind.name, "program": program.id}
+    messages, _ = messages_of(connection, planned)
     channels = sorted({CHANNELS[one.type] for one in planned if one.type in CHANNELS})
     return Switched(
         program,
@@ -120,6 +125,13 @@ def switch(
         audience=connection.execute(
             read_sql("audience"), asked | {"channels": channels, "now": now}
         ).all(),
+        mails=[
+            messages[one.id]
+            for one in planned
+            if one.id in messages
+            and CHANNELS[one.type] == "email"
+            and messages[one.id].kind == "marketing"
+        ],
     )
 
 
