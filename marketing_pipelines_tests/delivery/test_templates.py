@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.named_templates.catalog import (
     Catalog,
     UnknownNameError,
@@ -14,6 +15,7 @@ from marketing_pipelines.domains.delivery.named_templates.catalog import (
 )
 from marketing_pipelines.domains.delivery.named_templates.template import built_in
 from marketing_pipelines.domains.delivery.rendering import fill_in, problem_of
+from marketing_pipelines.domains.delivery.viewing import viewed
 from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.delivery.world import CONTENTS, World, files, mail
@@ -189,6 +191,19 @@ def test_the_callers_variables_and_the_organization_win_over_the_contact(world: 
     assert world.send("sms").sent == 1
     [file] = files()
     assert file.read_text().splitlines()[1:] == ["Acme new new gold"]
+
+
+def test_a_mail_is_shown_again_with_the_variables_it_was_sent_with(world: World) -> None:
+    [ann] = world.contacts(1)
+    content = {"subject": "For {{ code }}", "html": "<p>{{ first_name }}: {{ message.code }}</p>"}
+    [number] = world.messages([ann], content=content)
+    world.execute("""update delivery.messages set variables = '{"code": "a<b"}'""")
+    with world.begin() as connection:
+        shown = viewed(connection, number, Links("https://m.example.org", ["k" * 32]))
+    assert shown is not None
+    assert (shown.subject, shown.text.splitlines()[0]) == ("For a<b", "Ann: a<b")
+    assert shown.html is not None
+    assert shown.html.startswith("<p>Ann: a&lt;b</p>")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
