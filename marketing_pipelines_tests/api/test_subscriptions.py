@@ -172,6 +172,22 @@ def test_the_newsletter_can_be_subscribed_to_before_there_is_one(app: Applicatio
     ) == [("newsletter", "opt_in", False)]
 
 
+@pytest.mark.parametrize("category", ["newsletter", "general"])
+def test_an_organization_without_categories_keeps_the_one_it_has(
+    shared_installation: Installation, category: str
+) -> None:
+    app = Application(shared_installation)
+    app.contact("c1", email="ann@example.org")
+    assert state(choose(app, category, "unsubscribed")) == "unsubscribed"
+    found = app.rows(
+        "select external_id, mode, is_default from delivery.categories"
+        " where organization_id = :own order by 1"
+    )
+    assert found == [("general", "opt_out", True), ("newsletter", "opt_in", False)][: len(found)]
+    assert len(found) == (2 if category == "newsletter" else 1)
+    assert problem(app, "c1", category) == "unsubscribed"
+
+
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"contact": "none"}, 404, "There is no contact 'none'."),
     (

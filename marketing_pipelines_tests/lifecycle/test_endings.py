@@ -3,17 +3,19 @@
 import csv
 import datetime as dt
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from marketing_pipelines.domains.delivery import settling
-from marketing_pipelines.domains.delivery.claiming import claim
-from marketing_pipelines.domains.delivery.sending import LEASE
+from marketing_pipelines.domains.delivery.rendering import Rendered
+from marketing_pipelines.domains.delivery.sending import SendingReport, send_batch
 from marketing_pipelines.domains.lifecycle import endings
 from marketing_pipelines.domains.lifecycle.checking import problems
+from marketing_pipelines.stores.postgres import committing_each
+from marketing_pipelines_tests.delivery.world import Recorder
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 from marketing_pipelines_tests.waiting import until
 
@@ -97,30 +99,45 @@ def test_a_sent_message_stays_as_it_is(world: ProgramWorld) -> None:
     assert goals(world) == []
 
 
+@dataclass
+class Interrupted(Recorder):
+    """A transport during whose first message something happens."""
+
+    happens: Callable[[], None] = lambda: None
+
+    def send(self, message: Rendered) -> None:
+        super().send(message)
+        if len(self.taken) == 1:
+            self.happens()
+
+
+def send(world: ProgramWorld, transport: Recorder) -> SendingReport:
+    return send_batch(
+        world.engine.begin,
+        "email",
+        transport,
+        open_marking=lambda: committing_each(world.engine),
+        clock=lambda: TICK,
+    )
+
+
 @pytest.mark.parametrize("column", ["exit", "goal"])
 def test_a_claimed_message_is_judged_again_when_it_is_sent(
     world: ProgramWorld, column: str
 ) -> None:
     program = world.program([MAIL, MONTH])
     world.set_endings(program, **{column: PURCHASE})
-    buyer, other = world.contacts(2)
-    world.enrol(program, [buyer, other], ENTERED)
+    first, buyer, third = world.contacts(3)
+    world.enrol(program, [first, buyer, third], ENTERED)
     world.move(TICK)
-    with world.engine.begin() as connection:
-        claimed = claim(
-            connection, "email", limit=10, lease=LEASE, now=TICK, zone=ZoneInfo("UTC")
-        ).messages
-    world.event([buyer], "purchase", at("03-02 10:06"))
-    world.move(at("03-02 10:10"))
+
+    def buy() -> None:
+        world.event([buyer], "purchase", at("03-02 10:06"))
+        world.move(at("03-02 10:10"))
+
+    assert send(world, Interrupted(happens=buy)) == SendingReport(claimed=3, sent=2, suppressed=1)
     assert world.left(program) == [("exited", column, 1)]
-    with world.engine.begin() as connection:
-        found = {
-            message.contact_id: settling.begin(
-                connection, message, lease=LEASE, now=at("03-02 10:10")
-            )
-            for message in claimed
-        }
-    assert found == {buyer: column, other: None}
+    assert states(world) == [("sent", None, 2), ("suppressed", column, 1)]
 
 
 def test_an_exit_step_of_that_reason_stops_no_message(world: ProgramWorld) -> None:
@@ -128,11 +145,7 @@ def test_an_exit_step_of_that_reason_stops_no_message(world: ProgramWorld) -> No
     world.enrol(program, world.contacts(1), ENTERED)
     world.move(TICK)
     assert world.left(program) == [("exited", "goal", 1)]
-    with world.engine.begin() as connection:
-        [message] = claim(
-            connection, "email", limit=10, lease=LEASE, now=TICK, zone=ZoneInfo("UTC")
-        ).messages
-        assert settling.begin(connection, message, lease=LEASE, now=TICK) is None
+    assert send(world, Recorder()).sent == 1
 
 
 def test_events_count_from_the_entry_until_before_the_tick(world: ProgramWorld) -> None:

@@ -33,6 +33,8 @@ GONE = ("exited", "canceled", "failed")
 _REASONS = {
     "no_address": "no address",
     "unsubscribed": "unsubscribed",
+    "not_subscribed": "not subscribed",
+    "unconfirmed": "not confirmed",
     "hard_bounce": "hard bounce",
     "complaint": "complaint",
     "do_not_contact": "not to be written to",

@@ -17,9 +17,10 @@ select :organization_id, 'campaign', :campaign_id, contact.id, :tick, :tick
 from subscribers
 join crm.contacts as contact
     on contact.id = subscribers.contact_id and contact.organization_id = :organization_id
-where delivery.consent_problem(
-        :organization_id, contact.id, :category_id, delivery.address_of('email', contact.email)
-    ) is null
+left join lateral delivery.consent_for(
+    :organization_id, contact.id, :category_id, delivery.address_of('email', contact.email)
+) as consent on true
+where consent.reason is null
     and (
         cast(:segment_id as bigint) is null
         or exists (

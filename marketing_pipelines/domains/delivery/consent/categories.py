@@ -1,18 +1,23 @@
-"""Categories by name; those that every organization can use are made when they are first named."""
+"""Categories by name; those that every organization can use are made when they are first named.
+
+An organization without categories has one, `general`; so that it keeps it, it is made with any
+other.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
+from marketing_pipelines.domains.delivery.consent.statements import consent_sql
 from marketing_pipelines.domains.delivery.consent.tables import categories
 from marketing_pipelines.failures import BadInputError
 
 MAX_NAMED = 20
 # Their modes.
-BUILT_IN: Mapping[str, str] = MappingProxyType({"newsletter": "opt_in"})
+BUILT_IN: Mapping[str, str] = MappingProxyType({"general": "opt_out", "newsletter": "opt_in"})
 
 
 class UnknownCategoryError(BadInputError):
@@ -36,16 +41,9 @@ def find_category(connection: sa.Connection, organization_id: int, external_id: 
         UnknownCategoryError: there is none; the sentence names the known ones.
     """
     if external_id in BUILT_IN:
-        connection.execute(
-            pg.insert(categories)
-            .values(
-                organization_id=organization_id,
-                external_id=external_id,
-                name=external_id.capitalize(),
-                mode=BUILT_IN[external_id],
-            )
-            .on_conflict_do_nothing()
-        )
+        made: dict[str, Any] = {"organization_id": organization_id, "external_id": external_id}
+        made["mode"] = BUILT_IN[external_id]
+        connection.execute(consent_sql("make_built_in_category"), made)
     known = connection.execute(
         sa.select(
             categories.c.id,
@@ -58,7 +56,7 @@ def find_category(connection: sa.Connection, organization_id: int, external_id: 
     ).all()
     found = next((Category(*row) for row in known if row.external_id == external_id), None)
     if found is None:
-        names = sorted({row.external_id for row in known} | set(BUILT_IN))
+        names = sorted({row.external_id for row in known} | {"newsletter"})
         more = ", …" if names[MAX_NAMED:] else ""
         raise UnknownCategoryError(
             f"There is no category '{external_id[:60]}': the known ones are "

@@ -44,10 +44,10 @@ judged as materialized (
         addressed.organization_id, addressed.contact_id, :channel, addressed.address,
         addressed.message_kind, :tick
     ) as suppression on :channel <> 'webhook'
-    left join lateral delivery.consent_problem(
+    left join lateral delivery.consent_for(
         addressed.organization_id, addressed.contact_id, addressed.asked_category_id,
         addressed.mail_address
-    ) as consent (reason) on addressed.asked_category_id is not null
+    ) as consent on addressed.asked_category_id is not null
 ),
 written as (
     insert into delivery.messages (organization_id, channel, contact_id, address, kind, category_id,
