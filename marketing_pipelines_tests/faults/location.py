@@ -1,6 +1,7 @@
 """A code location of small jobs with clocks, for the faults of the clock.
 
-FAULTS_CRON is the clock of `faults/once` and `faults/skip`; empty, the jobs are not on the clock.
+FAULTS_CRON is the clock of `faults/once`; empty, no job is on the clock. Where FAULTS_SKIP is set,
+it is the clock of `faults/skip`, too.
 """
 
 import datetime as dt
@@ -24,7 +25,7 @@ def once(tick: Tick) -> None:
     """Does nothing; missed ticks are caught up by one run."""
 
 
-@FAULTS.job(cron=_CRON, catch_up="skip", skip_after=LATE)
+@FAULTS.job(cron=_CRON if os.environ.get("FAULTS_SKIP") else None, catch_up="skip", skip_after=LATE)
 def skip(tick: Tick) -> None:
     """Does nothing; missed ticks are left out."""
 

@@ -66,11 +66,12 @@ def test_fault_1_a_scheduler_killed_anywhere_makes_one_run_per_job_and_instant(
 
 def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installation) -> None:
     strike(at("09:30"))
-    both = [start(at("10:00"), at("11:00")) for _ in range(2)]
+    looks = ["10:00", "11:00"] if SOAK else ["10:00"]
+    both = [start(*map(at, looks)) for _ in range(2)]
     for process in both:
         finish(process)
     done = [row for row in worked(installation, "once") if row[1] == "COMPLETED"]
-    assert done == completed(["10:00", "11:00"])
+    assert done == completed(looks)
     others = {status for _, status in worked(installation, "once")} - {"COMPLETED"}
     assert others <= {"SKIPPED_OVERLAP"}
 
@@ -90,7 +91,8 @@ def test_fault_18_after_the_daemon_was_off_a_job_catches_up_once_or_not_at_all(
     now = dt.datetime.now(dt.UTC)
     latest = (now - dt.timedelta(minutes=30)).replace(second=0, microsecond=0)
     cron = f"{latest.minute} * * * *"
-    strike((now - off).isoformat(), now.isoformat(), now.isoformat(), FAULTS_CRON=cron)
+    looks = [(now - off).isoformat(), now.isoformat(), now.isoformat()]
+    strike(*looks, FAULTS_CRON=cron, FAULTS_SKIP="yes")
     assert worked(installation, "once") == [(latest, "COMPLETED")]
     assert worked(installation, "skip") == []
 

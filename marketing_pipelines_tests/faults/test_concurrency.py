@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines_tests.faults.child import result_of, started
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.naive import assert_counted, count, event
+from marketing_pipelines_tests.naive import assert_counted, count, event, stored
 from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
@@ -33,7 +33,7 @@ def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
     rows = [event(1, "2026-03-01T10:00:00Z")]
     installation.load_events(tmp_path, rows)
     if exported_before:
-        installation.run_marked()
+        installation.run(EXPORT, hour)
         rows.append(event(2, "2026-03-01T10:59:00Z"))
         installation.load_events(tmp_path, rows)
     with installation.engine.connect() as blocker:
@@ -53,9 +53,9 @@ def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
             ]
             blocker.rollback()
             assert {o["status"] for o in result_of(first)} == {"COMPLETED"}
-    installation.run_marked()
-    assert_counted(installation, rows)
-    assert installation.rows("select * from analytics.stale_partitions") == []
+    assert stored(installation, "hour") == count(rows, "hour")
+    marks = "select 1 from analytics.stale_partitions where (asset, partition) = (:job, :hour)"
+    assert installation.rows(marks, job=EXPORT, hour=hour) == []
 
 
 def waits_inside(installation: Installation) -> bool:

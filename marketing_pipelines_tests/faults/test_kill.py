@@ -11,13 +11,19 @@ import pytest
 from marketing_pipelines.runs import sessions
 from marketing_pipelines_tests.cli.console import call, start
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.naive import assert_counted, event
-from marketing_pipelines_tests.scale import soak_only
+from marketing_pipelines_tests.naive import assert_counted, count, event, stored
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
-RANGE = ("run", "analytics/monthly_usage", "--from", "2026-01-01", "--to", "2026-02-01")
+# In full months with the days and hours they read; in short some days of hours.
+JOB, FIRST, LAST = (
+    ("analytics/monthly_usage", "2026-01-01", "2026-02-01")
+    if SOAK
+    else ("analytics/contact_activity", "2026-01-18-00:00", "2026-01-23-23:00")
+)
+RANGE = ("run", JOB, "--from", FIRST, "--to", LAST)
 START = dt.datetime(2026, 1, 18, tzinfo=dt.UTC)
 ROWS = [
     event(
@@ -26,8 +32,9 @@ ROWS = [
         contact_id=f"c{number % 17}",
         event_type=["sent", "opened", "clicked"][number % 3],
     )
-    for number in range(1_000)
+    for number in range(1_000 if SOAK else 270)
 ]
+HOURS = {row["occurred_at"][:13] for row in ROWS}
 
 
 def finished(job: str) -> Callable[[Installation], bool]:
@@ -75,7 +82,9 @@ def test_a_killed_run_is_abandoned_and_the_next_one_completes_it(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
-    assert not finished("analytics/monthly_usage")(installation)
+    if SOAK:
+        assert not finished(JOB)(installation)
+    assert len(lake_files(installation)) < len(HOURS)
     [(number, working)] = installation.rows(
         "select id, job from ops.job_sessions where status = 'RUNNING'"
     )
@@ -89,14 +98,18 @@ def test_a_killed_run_is_abandoned_and_the_next_one_completes_it(
 
     done = call(*RANGE)
     assert (done.returncode, done.stderr) == (0, "")
-    assert_counted(installation, ROWS)
+    assert stored(installation, "hour") == count(ROWS, "hour")
+    if SOAK:
+        assert_counted(installation, ROWS)
     assert not writing(installation)
-    lake = Path(installation.settings.effective_lake_url)
-    hours = {row["occurred_at"][:13] for row in ROWS}
-    assert len(list(lake.rglob("*.parquet"))) == len(hours)
+    assert len(lake_files(installation)) == len(HOURS)
     assert installation.rows("select count(*) from analytics.lake_hours where rows > 0") == [
-        (len(hours),)
+        (len(HOURS),)
     ]
+
+
+def lake_files(installation: Installation) -> list[Path]:
+    return list(Path(installation.settings.effective_lake_url).rglob("*.parquet"))
 
 
 def locks_held(installation: Installation) -> int:

@@ -21,7 +21,7 @@ from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
-from marketing_pipelines_tests.scale import soak_only
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -56,20 +56,23 @@ def load(installation: Installation, folder: Path, *rows: dict[str, Any]) -> Any
 def test_events_that_come_late_restate_their_hour_day_and_month(
     installation: Installation, tmp_path: Path
 ) -> None:
-    rows = [event(0, "2026-03-31T23:10:00Z")]
-    load(installation, tmp_path, *rows)
-    for number, late in enumerate(LATENESS.values(), start=1):
-        happened = dt.datetime.fromisoformat("2026-03-31T23:30:00+00:00")
-        rows.append(
-            event(
-                number,
-                happened.isoformat(),
-                received_at=(happened + late).isoformat(),
-                contact_id=f"c{number % 2}",
-            )
+    """In full, each of them after the one before it was counted; in short, all four at once."""
+    first = event(0, "2026-03-31T23:10:00Z")
+    load(installation, tmp_path, first)
+    happened = dt.datetime.fromisoformat("2026-03-31T23:30:00+00:00")
+    late = [
+        event(
+            number,
+            happened.isoformat(),
+            received_at=(happened + lateness).isoformat(),
+            contact_id=f"c{number % 2}",
         )
-        load(installation, tmp_path, rows[-1])
-        assert_counted(installation, rows)
+        for number, lateness in enumerate(LATENESS.values(), start=1)
+    ]
+    for place in range(0, len(late), 1 if SOAK else len(late)):
+        until_now = late if not SOAK else late[: place + 1]
+        load(installation, tmp_path, *until_now[place:])
+        assert_counted(installation, [first, *until_now])
     assert stored(installation, "month") == {("acme", "opened", "2026-03"): (5, 2)}
 
 
@@ -147,13 +150,15 @@ def test_an_hour_that_loses_its_only_event_loses_its_rows_and_its_file(
 def test_a_transaction_that_commits_after_a_later_one_was_exported_is_not_missed(
     installation: Installation, tmp_path: Path
 ) -> None:
-    load(installation, tmp_path, event(0, "2026-03-01T10:00:00Z"))
+    hour = ("analytics/contact_activity", "2026-03-01-10:00")
+    installation.load_events(tmp_path, [event(0, "2026-03-01T10:00:00Z")])
+    installation.run(*hour)
     [(contact,)] = installation.rows("select id from analytics.contacts")
     with installation.engine.connect() as first, installation.engine.connect() as second:
         insert_event(first, "first", contact, "2026-03-01T10:10:00Z")
         insert_event(second, "second", contact, "2026-03-01T10:20:00Z")
         second.commit()
-        installation.run_marked()
+        installation.run(*hour)
         assert stored(installation, "hour") == {("acme", "opened", "2026-03-01 10"): (2, 1)}
         first.commit()
     installation.run_marked()

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,15 @@ print(peak() - before)
 """
 
 
-@pytest.mark.parametrize("quote", [b"", b'"'])
-@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize(
+    ("quote", "compressed"),
+    [
+        (b'"', True),
+        pytest.param(b"", True, marks=[pytest.mark.soak, soak_only]),
+        pytest.param(b"", False, marks=[pytest.mark.soak, soak_only]),
+        pytest.param(b'"', False, marks=[pytest.mark.soak, soak_only]),
+    ],
+)
 def test_memory_stays_flat_on_a_line_that_never_ends(
     tmp_path: Path, quote: bytes, compressed: bool
 ) -> None:
@@ -214,7 +222,7 @@ def packed(rows: int, text: int) -> dict[str, pa.Table]:
     "shape",
     [
         "a dictionary",
-        "lists",
+        pytest.param("lists", marks=[pytest.mark.soak, soak_only]),
         pytest.param("many such columns", marks=[pytest.mark.soak, soak_only]),
         pytest.param("few long texts behind short ones", marks=[pytest.mark.soak, soak_only]),
     ],
@@ -231,16 +239,20 @@ def test_memory_is_bound_by_unpacked_rows(tmp_path: Path, shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "sentence"),
+    ("column", "sentence"),
     [
-        ({"b": ["x" * (17 << 20)]}, "one row of row group 1 can take 17 MiB of memory"),
-        ({"b": [[0] * (40 << 20)]}, "the lists of row group 1 can take 640 MiB of memory"),
+        (lambda: ["x" * (17 << 20)], "one row of row group 1 can take 17 MiB of memory"),
+        (
+            lambda: pa.ListArray.from_arrays([0, 40 << 20], pa.repeat(0, 40 << 20)),
+            "the lists of row group 1 can take 640 MiB of memory",
+        ),
     ],
+    ids=["a text", "a list"],
 )
 def test_a_parquet_file_with_a_row_beyond_memory_is_refused(
-    tmp_path: Path, table: dict[str, Any], sentence: str
+    tmp_path: Path, column: Callable[[], Any], sentence: str
 ) -> None:
-    pq.write_table(pa.table(table), tmp_path / "f.parquet", compression="zstd")
+    pq.write_table(pa.table({"b": column()}), tmp_path / "f.parquet", compression="zstd")
     with pytest.raises(BadInputError, match=sentence):
         open_reader(tmp_path / "f.parquet", ())
 
@@ -274,7 +286,11 @@ def test_pages_of_every_kind_are_read(
     [
         ({f"k{number}": number for number in range(50_000)}, "has 50000 keys, more than 2000"),
         ('{"a": ' + "[" * 500_000 + "]" * 500_000 + "}", "is nested more than 1,000 deep"),
-        ('{"a": ' + '{"b":' * 150_000 + "1" + "}" * 150_001, "is nested more than 1,000 deep"),
+        pytest.param(
+            '{"a": ' + '{"b":' * 150_000 + "1" + "}" * 150_001,
+            "is nested more than 1,000 deep",
+            marks=[pytest.mark.soak, soak_only],
+        ),
     ],
     ids=["keys", "lists", "objects"],
 )
@@ -287,6 +303,8 @@ def test_json_beyond_all_measure_is_refused_alone(tmp_path: Path, line: Any, rea
     assert memory < 150
 
 
+@pytest.mark.soak
+@soak_only
 def test_many_keys_beside_long_texts_cost_no_more_than_the_line(tmp_path: Path) -> None:
     small = write(tmp_path / "small.jsonl", '{"a": "1"}\n')
     row = json.dumps({f"k{number}": "x" * 100 for number in range(200)})
@@ -296,6 +314,8 @@ def test_many_keys_beside_long_texts_cost_no_more_than_the_line(tmp_path: Path) 
     assert memory < 350
 
 
+@pytest.mark.soak
+@soak_only
 def test_long_names_of_empty_columns_are_no_memory(tmp_path: Path) -> None:
     small = write(tmp_path / "small.csv", "a,b\n1,2\n")
     names = ",".join(f"{number:0500}" for number in range(1_900))

@@ -375,7 +375,9 @@ def test_a_very_long_data_folder_still_has_a_short_socket_path(
         assert query(used_once, "SELECT 1") == [(1,)]
 
 
-@pytest.mark.parametrize("whole_group", [True, False])
+@pytest.mark.parametrize(
+    "whole_group", [True, pytest.param(False, marks=[pytest.mark.soak, soak_only])]
+)
 def test_a_first_start_killed_while_it_initialises_blocks_nothing(
     server: EmbeddedPostgres, whole_group: bool
 ) -> None:

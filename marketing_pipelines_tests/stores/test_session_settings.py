@@ -19,6 +19,7 @@ from marketing_pipelines.stores.session_settings import SETTINGS, prepare_async
 from marketing_pipelines_tests.analytics import esp
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.naive import count, event, stored
 from marketing_pipelines_tests.pooler import IN_TURN, SESSION, TRANSACTION, pooled
 from marketing_pipelines_tests.scale import soak_only
 
@@ -96,7 +97,7 @@ async def _seen_by_a_worker(engine: sa.Engine, query: Any) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     "through",
     [
-        "the server itself",
+        pytest.param("the server itself", marks=[pytest.mark.soak, soak_only]),
         pytest.param("PgBouncer in session mode", marks=[pytest.mark.soak, soak_only]),
     ],
 )
@@ -123,6 +124,24 @@ def _load_and_compare(settings: Settings, installation: Installation, shared_dat
     assert (result.loaded, result.rejected) == (747, 0)
     through.run_marked()
     esp.assert_equal_to_expected(installation, shared_data)
+
+
+@pytest.mark.usefixtures("german")
+def test_a_role_with_german_settings_counts_some_events_the_same(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rows = [
+        event(n, f"2026-03-01T{n % 24:02}:30:00.{n:06}+01:00", contact_id=f"c{n % 5}")
+        for n in range(30)
+    ]
+    through = Installation(
+        installation.settings, create_engine(installation.engine.url), lambda: installation.instance
+    )
+    result = through.load_events(tmp_path, rows)
+    assert (result.loaded, result.rejected) == (30, 0)
+    through.run("analytics/event_aggregates", "2026-02-28", "2026-03-01")
+    for grain in ("hour", "day"):
+        assert stored(installation, grain) == count(rows, grain)
 
 
 @pytest.mark.parametrize("settings", [TRANSACTION, IN_TURN], ids=["last used first", "in turn"])
