@@ -39,6 +39,12 @@ class DeliverySettings(BaseSettings):
         description="Sender of mails to users, such as `crm@example.org`, where their organization "
         "has no sending domain. Unset: these mails fail.",
     )
+    breaker_failures: int = Field(
+        default=20,
+        ge=1,
+        description="Faults in a row, of all workers, after which a server of messages gets none "
+        "for five minutes.",
+    )
     redis_url: str | None = Field(
         default=None,
         repr=False,

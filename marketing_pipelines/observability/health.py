@@ -29,11 +29,7 @@ WAITED = dt.timedelta(hours=1)
 _WAITING = sa.text("""
     select name
     from unnest(cast(:channels as text[])) as unset (name)
-    where exists (
-        select from delivery.messages as message
-        where message.channel = unset.name and message.state = 'queued'
-            and coalesce(message.leased_until, message.due_at) < :before
-    )
+    where delivery.waiting_since(name) < :before
     order by name
 """)
 

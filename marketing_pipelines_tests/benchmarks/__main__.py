@@ -14,6 +14,9 @@ from marketing_pipelines_tests.benchmarks.sites import Server
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000, help="size of the history")
+    parser.add_argument(
+        "--messages", type=int, default=200_000, help="queued messages, and as many settled ones"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
     parser.add_argument(
         "--only",
@@ -31,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="marketing-benchmark-files-") as temporary:
         folder = options.folder or Path(temporary)
         with Server.running() as server:
-            bench = Bench(server, report, folder, options.events, options.repeat)
+            bench = Bench(server, report, folder, options.events, options.repeat, options.messages)
             for name in options.only:
                 report.say(f"{name}: {MEASURES[name].__doc__ or ''}".rstrip())
                 MEASURES[name](bench)

@@ -204,6 +204,7 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "esp_events": esp_events,
     "tasks": tasks,
     "send_mails": mail_work.send_mails,
+    "urgent": mail_work.urgent,
     "send_bare": mail_work.send_bare,
     "judge": mail_work.judge,
     "judge_and_settle": mail_work.judge_and_settle,

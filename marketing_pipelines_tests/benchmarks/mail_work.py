@@ -4,10 +4,12 @@ import contextlib
 import datetime as dt
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,20 +19,82 @@ BATCH = 500
 LEASE = dt.timedelta(minutes=2)
 
 
-def send_mails(connections: str) -> dict[str, Any]:
-    """The mails that are due, by one worker process that drains its queue."""
+def send_mails(connections: str, until: str = "") -> dict[str, Any]:
+    """The mails that are due, by one worker process that drains its queue.
+
+    Args:
+        until: A query; the process stops once it returns true.
+    """
+    with _sink() as taken, _engine(int(connections) + 2) as engine:
+        meanwhile = None if not until else lambda: _wait_for(engine, until)
+        _work(engine, int(connections), meanwhile)
+    return _spans(taken)
+
+
+def urgent(connections: str) -> dict[str, Any]:
+    """A transactional mail that is queued while a worker sends marketing mails; when it is sent,
+    the worker stops."""
+    from marketing_pipelines.domains.delivery.notify import notify_workers
+
+    seconds = []
+
+    def queue() -> None:
+        _wait_for(
+            engine,
+            "select count(*) > 100 from delivery.messages where sent_at > now() - interval '1 h'",
+        )
+        started = time.monotonic()
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_URGENT)
+            notify_workers(connection, ["email"])
+        _wait_for(
+            engine,
+            "select bool_and(state = 'sent') from delivery.messages where kind = 'transactional'",
+        )
+        seconds.append(time.monotonic() - started)
+
+    with _sink(), _engine(int(connections) + 2) as engine:
+        _work(engine, int(connections), queue)
+    return {"seconds": seconds[0]}
+
+
+_URGENT = """
+    insert into delivery.messages (organization_id, channel, contact_id, kind, content_id, due_at,
+                                   queued_at)
+    select organization_id, channel, contact_id, 'transactional', content_id, now(), now()
+    from delivery.messages
+    where state = 'queued'
+    limit 1
+"""
+
+
+def _work(engine: sa.Engine, connections: int, meanwhile: Callable[[], None] | None) -> None:
+    """Drains the queue, or stops after `meanwhile`, which runs in a thread."""
     from marketing_pipelines.domains import load_tasks
     from marketing_pipelines.domains.delivery.notify import notify_workers
     from marketing_pipelines.domains.delivery.tasks import SEND_EMAIL
     from marketing_pipelines.queueing.workers import Process, Share
 
-    number = int(connections)
+    def stop_afterwards(work: Callable[[], None]) -> None:
+        work()
+        os.kill(os.getpid(), signal.SIGTERM)
+
     load_tasks()
-    with _sink() as taken, _engine(number + 2) as engine:
+    with engine.begin() as connection:
+        notify_workers(connection, ["email"])
+    if meanwhile is not None:
+        threading.Thread(target=stop_afterwards, args=(meanwhile,), daemon=True).start()
+    Process(engine, [Share(SEND_EMAIL, connections, None)], drain=True).run()
+
+
+def _wait_for(engine: sa.Engine, condition: str) -> None:
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
         with engine.begin() as connection:
-            notify_workers(connection, ["email"])
-        Process(engine, [Share(SEND_EMAIL, number, None)], drain=True).run()
-    return _spans(taken)
+            if connection.exec_driver_sql(condition).scalar():
+                return
+        time.sleep(0.05)
+    raise TimeoutError(condition)
 
 
 def send_bare(connections: str) -> dict[str, Any]:
@@ -132,12 +196,12 @@ def _claimed(most: int, *, settles: bool) -> dict[str, Any]:
 
 
 def _spans(taken: dict[str, list[float]]) -> dict[str, Any]:
-    """Number of mails, and seconds from the first to the last, by recipient's domain and in all."""
+    """Number of mails by recipient's domain and in all, and seconds from the very first to the last
+    of them."""
     every = [at for instants in taken.values() for at in instants]
-    groups = {**taken, "all": every}
     return {
-        name: {"mails": len(instants), "seconds": max(instants) - min(instants)}
-        for name, instants in groups.items()
+        name: {"mails": len(instants), "seconds": max(instants) - min(every)}
+        for name, instants in {**taken, "all": every}.items()
     }
 
 

@@ -35,6 +35,7 @@ class Bench:
     folder: Path
     events: int
     repeat: int
+    messages: int = 200_000
     loads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -327,6 +328,13 @@ def daemon(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.repeat)
 
 
+def mails(bench: Bench) -> None:
+    """Mails over SMTP compared with a bare loop; the gate with --messages queued and settled."""
+    from marketing_pipelines_tests.benchmarks.mails import measure
+
+    measure(bench.server, bench.report, bench.repeat, bench.messages)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -337,5 +345,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "queues": queues,
     "segments": segments,
     "steps": steps,
+    "mails": mails,
     "daemon": daemon,
 }

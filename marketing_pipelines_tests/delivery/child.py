@@ -1,9 +1,10 @@
 """A worker that kills itself: `python -m …delivery.child POINT NUMBER NOW TRANSPORT`.
 
-It sends one batch of mails as of NOW and dies, by SIGKILL, the NUMBERth time it comes to POINT:
-`begin` (before a transaction), `commit` (with everything written, before the commit), `send`,
-`rename` (a file is written, but beside its place) or `sent`. TRANSPORT is `outbox`, or `log`: a
-file that gets a line for each message and cannot be asked what it holds.
+It sends mails as of NOW, one batch or with `smtp` all that are due. It dies, by SIGKILL, the
+NUMBERth time it comes to POINT: `begin` (before a transaction), `commit` (with everything written,
+before the commit), `send`, `rename` (a file is written, but beside its place) or `sent`. TRANSPORT
+is `outbox`; `log`, a file that gets a line for each message and cannot be asked what it holds; or
+`smtp`, the server of the settings.
 """
 
 import contextlib
@@ -19,11 +20,17 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.sending import send_batch
+from marketing_pipelines.domains.delivery.transports.choice import transport_of
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import committing_each, create_engine, database_url
 from marketing_pipelines_tests.forking import Forked
+
+
+def started(now: dt.datetime) -> Forked:
+    """A worker that sends over SMTP and lives until somebody ends it."""
+    return Forked(__name__, "never", "0", now.isoformat(), "smtp")
 
 
 def run(point: str, number: int, now: dt.datetime, transport: str = "outbox") -> int:
@@ -74,23 +81,35 @@ class Dying:
             yield connection
             self._at("commit")
 
-    def send(self, message: Rendered) -> None:
+    def send(self, message: Rendered) -> str | None:
         """Sends, unless it dies before."""
         self._at("send")
-        self._transport.send(message)
+        number = self._transport.send(message)
         self._at("sent")
+        return number
+
+
+def transport_named(name: str) -> Transport:
+    """The transport of this name."""
+    if name == "smtp":
+        transport = transport_of(get_settings(), "email")
+        assert transport is not None
+        return transport
+    return Outbox(get_settings().outbox_folder) if name == "outbox" else Log()
 
 
 if __name__ == "__main__":
-    point, number, now, kind = sys.argv[1:]
-    engine = create_engine(database_url(get_settings()))
-    transport = Outbox(get_settings().outbox_folder) if kind == "outbox" else Log()
-    dying = Dying(engine, transport, point, int(number))
+    point, number, now, name = sys.argv[1:]
+    engine = create_engine(database_url(get_settings()), pool_size=2)
+    dying = Dying(engine, transport_named(name), point, int(number))
     instant = dt.datetime.fromisoformat(now)
-    send_batch(
-        dying.begin,
-        "email",
-        dying,
-        open_marking=lambda: committing_each(engine),
-        clock=lambda: instant,
-    )
+    claimed = 1
+    while claimed:
+        report = send_batch(
+            dying.begin,
+            "email",
+            dying,
+            open_marking=lambda: committing_each(engine),
+            clock=lambda: instant,
+        )
+        claimed = report.claimed if name == "smtp" else 0

@@ -1,14 +1,26 @@
 """Workers killed at every point: nothing is lost, and nothing goes out twice."""
 
+import contextlib
+import datetime as dt
+import os
+import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
 
 from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.sending import LEASE
-from marketing_pipelines_tests.delivery.child import Log, log, run
+from marketing_pipelines.domains.delivery.transports.choice import transport_of
+from marketing_pipelines.domains.delivery.transports.smtp import SmtpTransport
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.delivery.child import Log, log, run, started
+from marketing_pipelines_tests.delivery.smtp_sink import Answer, Sink, Taken, smtp_sink
 from marketing_pipelines_tests.delivery.world import NOW, World, files
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.scale import SOAK
 
 pytestmark = pytest.mark.fault
@@ -93,3 +105,92 @@ def test_a_transport_that_cannot_repeat_never_takes_a_message_twice(world: World
     assert world.audience() == {
         "email": Audience(sent=total - unknown, skipped=0, failed=0, remaining=unknown)
     }
+
+
+KILLS, MAILS = (20, 1_000) if SOAK else (2, 30)
+
+
+@pytest.fixture
+def sink(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+    """A mail server on loopback, which workers know."""
+    with smtp_sink() as served:
+        monkeypatch.setenv("MARKETING_SMTP_URL", served.url)
+        get_settings.cache_clear()
+        yield served
+
+
+def send_all(world: World, now: dt.datetime) -> None:
+    """Sends what is due over SMTP, in this process."""
+    transport = transport_of(get_settings(), "email")
+    assert isinstance(transport, SmtpTransport)
+    with contextlib.closing(transport):
+        while world.send(now=now, transport=transport).claimed:
+            pass
+
+
+def settled(world: World) -> Counter[str]:
+    """States of all messages, which are as many as were queued."""
+    states = Counter(state for state, _ in world.states())
+    assert sum(states.values()) == MAILS
+    return states
+
+
+# 19
+def test_workers_killed_while_mails_go_out_lose_none_and_send_none_twice(
+    world: World, sink: Sink
+) -> None:
+    world.messages(world.contacts(MAILS))
+    rest, now = Random(19), NOW
+    workers: list[Forked] = []
+    for kill_at in sorted(rest.sample(range(1, MAILS), KILLS)):
+        last: Answer = rest.choice(["250 Ok", None])
+
+        def answer(_: Taken, at: int = kill_at, last: Answer = last) -> Answer:
+            """Kills the worker in the middle of a mail, whether the server keeps it or not."""
+            if len(sink.taken) < at - 1:
+                return "250 Ok: queued as A1B2"
+            os.kill(workers[-1].pid, signal.SIGKILL)
+            return last
+
+        sink.on_data = answer
+        workers.append(started(now))
+        assert workers[-1].wait(120) == KILLED
+        assert set(settled(world)) <= {"sent", "claimed", "queued", "unknown"}
+        now += LEASE
+    sink.on_data = lambda _: "250 Ok"
+    send_all(world, now)
+    states = settled(world)
+    assert states["sent"] + states["unknown"] == MAILS
+    assert 1 <= states["unknown"] <= KILLS
+    assert len(set(sink.recipients)) == len(sink.recipients), "no mail went out twice"
+    known = world.rows(
+        "select email from crm.contacts join delivery.messages on contacts.id = contact_id"
+        " where state = 'sent'"
+    )
+    assert {email for (email,) in known} <= set(sink.recipients), "what is sent has arrived"
+    assert world.rows("select count(*) from analytics.contact_activity") == [(states["sent"],)]
+    assert world.rows("select * from delivery.handovers") == []
+
+
+def test_a_worker_that_was_frozen_beyond_its_lease_sends_nothing_twice(
+    world: World, sink: Sink
+) -> None:
+    world.messages(world.contacts(MAILS))
+    frozen = threading.Event()
+
+    def answer(_: Taken) -> Answer:
+        """Freezes the worker while it waits for the answer to its third mail."""
+        if len(sink.taken) == 2 and not frozen.is_set():
+            os.kill(worker.pid, signal.SIGSTOP)
+            frozen.set()
+        return "250 Ok"
+
+    sink.on_data = answer
+    with started(NOW) as worker:
+        assert frozen.wait(60)
+        send_all(world, NOW + LEASE)
+        assert settled(world) == {"sent": MAILS - 1, "unknown": 1}
+        os.kill(worker.pid, signal.SIGCONT)
+        assert worker.wait(60) == 0
+    assert settled(world) == {"sent": MAILS - 1, "unknown": 1}
+    assert len(sink.recipients) == len(set(sink.recipients)) == MAILS

@@ -12,6 +12,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     LineError,
     UnknownOutcomeError,
 )
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.delivery.world import NOW, Recorder, World
 
 LINE = "smtp://mail:587"
@@ -173,3 +174,45 @@ def test_a_ceiling_is_at_least_one_a_second(world: World, count: int) -> None:
     )
     world.send(transport=Scripted(fault=LineError("421", is_slow_down=True)))
     assert world.value("select ceiling from delivery.lines") == 1.0
+
+
+def test_the_setting_says_how_many_faults_open_the_breaker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETING_BREAKER_FAILURES", "2")
+    get_settings.cache_clear()
+    world.messages(world.contacts(1))
+    transport = Scripted(fault=LineError("no route"))
+    openings = [world.send(transport=transport).again_at for _ in range(2)]
+    assert openings == [NOW + 2 * SECOND, NOW + 5 * MINUTE]
+
+
+def test_thirty_domains_of_one_line_open_and_close_its_breaker_once(world: World) -> None:
+    numbers = world.messages(world.contacts(30))
+    for place, number in enumerate(numbers):
+        domain = world.value(
+            "insert into delivery.sending_domains (organization_id, domain, from_address, warmup)"
+            " values (:organization, :domain, 'x@' || :domain, 'off') returning id",
+            organization=world.organization,
+            domain=f"d{place}.org",
+        )
+        world.execute(
+            "update delivery.messages set domain_id = :domain where id = :id",
+            domain=domain,
+            id=number,
+        )
+    transport = Scripted(fault=LineError("no route"))
+    now = NOW
+    for _ in range(40):
+        report = world.send(transport=transport, now=now, limit=1)
+        if report.claimed:
+            now += SECOND
+    assert row(world)[:2] == (20, NOW + 19 * SECOND)
+    assert alerts(world) == [(f"line {LINE}", "first")]
+    transport.fault, now = None, now + 5 * MINUTE
+    assert world.send(transport=transport, now=now).sent == 1
+    assert world.send(transport=transport, now=now).sent == 29
+    assert alerts(world) == [(f"line {LINE}", "first"), (f"line {LINE}", "recovery")]
+    assert {message.sender.address for message in transport.taken if message.sender} == {
+        f"x@d{place}.org" for place in range(30)
+    }

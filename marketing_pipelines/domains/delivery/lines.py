@@ -1,8 +1,8 @@
 """Lines: the servers that take messages, whose faults all workers count together.
 
-A line is a row once it had a fault. After 20 faults in a row its breaker is open: nothing goes for
-5 minutes, then one message tries; after each failed try it is open longer. A server that asks for
-fewer messages gets half as many as before for ten minutes.
+A line is a row once it had a fault. After some faults in a row its breaker is open: nothing goes
+for 5 minutes, then one message tries; after each failed try it is open longer. A server that asks
+for fewer messages gets half as many as before for ten minutes.
 """
 
 import datetime as dt
@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.transports.outcomes import LineError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import incidents
+from marketing_pipelines.settings import get_settings
 
-BREAKER_FAILURES = 20
 OPEN_MINUTES = (5, 10, 20, 40, 60)
 # A try holds the line for as long as it may take, also if its worker dies.
 TRIAL = dt.timedelta(minutes=2)
@@ -141,7 +141,7 @@ def note_fault(
     *,
     is_trial: bool,
 ) -> dt.datetime:
-    """Counts a fault; the twentieth in a row opens the breaker and alerts once.
+    """Counts a fault; the last of `breaker_failures` in a row opens the breaker and alerts once.
 
     Returns:
         When the line may be tried again.
@@ -151,7 +151,7 @@ def note_fault(
         "channel": channel,
         "error": redact(str(error)),
         "now": now,
-        "limit": BREAKER_FAILURES,
+        "limit": get_settings().breaker_failures,
         "minutes": list(OPEN_MINUTES),
         "is_trial": is_trial,
         "is_slow_down": error.is_slow_down,

@@ -172,6 +172,8 @@ capped as materialized (
                 and earlier.kind = 'marketing'
                 and earlier.state in ('claimed', 'sending', 'sent', 'delivered', 'bounced', 'unknown')
         ) as claims
+        -- Else each cap would count them anew.
+        offset 0
     ) as counted
     cross join lateral (
         select greatest(

@@ -1,0 +1,37 @@
+-- The first due instant of a channel's queued messages; null: none is queued. Each group of messages
+-- in the order of the index costs one look, however many messages it has.
+create or replace function delivery.waiting_since(channel text) returns timestamptz
+language sql stable parallel safe as $$
+    with recursive streams as (
+        (
+            select organization_id, coalesce(domain_id, 0) as domain_id, kind,
+                   coalesce(program_kind, '') as program_kind,
+                   coalesce(program_id, 0) as program_id, -priority as rank, due_at
+            from delivery.messages as message
+            where state = 'queued' and message.channel = waiting_since.channel
+            order by organization_id, coalesce(domain_id, 0), kind, coalesce(program_kind, ''),
+                     coalesce(program_id, 0), -priority, due_at
+            limit 1
+        )
+        union all
+        select following.*
+        from streams
+        cross join lateral (
+            select message.organization_id, coalesce(message.domain_id, 0), message.kind,
+                   coalesce(message.program_kind, ''), coalesce(message.program_id, 0),
+                   -message.priority, message.due_at
+            from delivery.messages as message
+            where message.state = 'queued' and message.channel = waiting_since.channel
+                and (message.organization_id, coalesce(message.domain_id, 0), message.kind,
+                     coalesce(message.program_kind, ''), coalesce(message.program_id, 0),
+                     -message.priority)
+                    > (streams.organization_id, streams.domain_id, streams.kind,
+                       streams.program_kind, streams.program_id, streams.rank)
+            order by message.organization_id, coalesce(message.domain_id, 0), message.kind,
+                     coalesce(message.program_kind, ''), coalesce(message.program_id, 0),
+                     -message.priority, message.due_at
+            limit 1
+        ) as following
+    )
+    select min(due_at) from streams
+$$;

@@ -1,0 +1,123 @@
+"""Mails out of the queue: compared with a bare loop, through the gate, and past others."""
+
+from marketing_pipelines_tests.benchmarks.mail_world import MailWorld
+from marketing_pipelines_tests.benchmarks.report import Measured, Report
+from marketing_pipelines_tests.benchmarks.sites import Server
+
+# Mails that are sent for each number; what is judged for each.
+SENT, JUDGED = 3_000, 20_000
+FEW = 1_000
+
+
+def measure(server: Server, report: Report, repeat: int, messages: int) -> None:
+    """Everything about mails.
+
+    Args:
+        messages: Queued ones behind which others wait, and as many settled ones.
+    """
+    _send(server, report, repeat)
+    _judge(server, report, repeat, messages)
+    _look(server, report, repeat, messages)
+    _go_past(server, report, messages)
+
+
+def _send(server: Server, report: Report, repeat: int) -> None:
+    """Mails a second with one connection and with four, in turn with the bare loop."""
+    world = MailWorld(server.new_site("mails"))
+    organization = world.organization("acme", SENT)
+
+    def rate(work: str, connections: int) -> float:
+        world.messages(organization, SENT)
+        world.site.settle()
+        span = world.site.child(work, connections)["all"]
+        assert span["mails"] == SENT, span
+        world.site.execute("delete from delivery.messages where state = 'queued'")
+        return float(SENT / span["seconds"])
+
+    for connections in (1, 4):
+        ours, ratios = [], []
+        for _ in range(repeat):
+            bare = rate("send_bare", connections)
+            ours.append(rate("send_mails", connections))
+            ratios.append(ours[-1] / bare)
+        over = f"{connections} connection{'s' if connections > 1 else ''}"
+        report.add(Measured(f"mails, {over}", ours, "mails/s", note="to a server on loopback"))
+        note = "the same mails, rendered and sent by the same code"
+        name = f"mails, {over} : bare loop"
+        report.add(Measured(name, ratios, "×", 0.7, at_least=True, note=note))
+
+
+def _judge(server: Server, report: Report, repeat: int, messages: int) -> None:
+    """The gate, alone and with the settling of what it let through."""
+    world = MailWorld(server.new_site("gate"))
+    organization = world.organization("acme", messages)
+    world.messages(organization, messages, settled=True)
+    world.messages(organization, messages)
+    world.site.settle()
+    most = min(JUDGED, messages // (2 * repeat))
+
+    def rate(work: str) -> float:
+        done = world.site.child(work, most)
+        assert done["judged"] == most, done
+        return float(most / done["seconds"])
+
+    note = f"{messages:,} queued, {messages:,} settled; batches of 500"
+    rates = [rate("judge") for _ in range(repeat)]
+    add = report.add
+    add(Measured("gate and claim", rates, "messages/s", 20_000, at_least=True, note=note))
+    rates = [rate("judge_and_settle") for _ in range(repeat)]
+    add(Measured("claim, settle and sent events", rates, "messages/s", note=note))
+
+
+def _look(server: Server, report: Report, repeat: int, messages: int) -> None:
+    """Turns of a worker while nothing may go."""
+    world = MailWorld(server.new_site("looks"))
+    organization = world.organization("acme", messages)
+    world.messages(organization, messages)
+    world.site.settle()
+    run = world.site.execute
+
+    def look(why: str) -> None:
+        seconds = world.site.child("look", max(repeat, 5))["seconds"]
+        note = f"{messages:,} queued"
+        report.add(Measured(f"nothing may go, {why}", seconds, "s", 0.05, note=note))
+
+    run("update campaigns.campaigns set status = 'paused'")
+    look("paused program")
+    run(
+        "update delivery.sending_domains set warmup = 'auto', warmup_started_on = current_date",
+        then="insert into delivery.warmup_reservations (domain_id, day, reserved)"
+        " select id, current_date, 50 from delivery.sending_domains",
+    )
+    run("update campaigns.campaigns set status = 'active'")
+    look("full day of warm-up")
+    run(
+        "update delivery.sending_domains set warmup = 'off'",
+        then="insert into delivery.lines (name, failures, openings, open_until, opened_at)"
+        " values ('smtp://127.0.0.1:9', 20, 1, now() + interval '1 hour', now())",
+    )
+    look("open breaker")
+
+
+def _go_past(server: Server, report: Report, messages: int) -> None:
+    """A transactional mail, and a second organization, while one organization has very many."""
+    world = MailWorld(server.new_site("turns"))
+    first, second = world.organization("first", messages), world.organization("second", FEW)
+    world.messages(second, FEW)
+    alone = world.site.child("send_mails", 4)["second.example"]
+    world.messages(first, messages)
+    world.messages(second, FEW)
+    world.site.settle()
+    is_done = (
+        "select not exists (select from delivery.messages"
+        f" where organization_id = {second} and state in ('queued', 'claimed'))"
+    )
+    together = world.site.child("send_mails", 4, is_done)["second.example"]
+    assert alone["mails"] == together["mails"] == FEW, (alone, together)
+    add = report.add
+    note = f"{FEW:,} mails, alone in {alone['seconds']:.1f} s; {messages:,} of another organization"
+    ratio = together["seconds"] / alone["seconds"]
+    add(Measured("a small organization with a large one : alone", [ratio], "×", 2, note=note))
+    seconds = world.site.child("urgent", 4)["seconds"]
+    note = f"queued behind {messages:,} marketing mails, until it is sent"
+    add(Measured("transactional mail", [seconds], "s", 5, note=note))
