@@ -252,7 +252,7 @@ def test_who_stands_at_a_step_that_cannot_be_read_is_held(world: ProgramWorld) -
     contact = enrolled(world, [("hello", "send_email", {"subject": "Hello"})])
     world.move(at("03-02 10:05"))
     assert only_enrolment(world, contact, at("03-02 10:06")).following == [
-        "It is held at step hello (send_email): The step has no 'text'."
+        "It is held at step hello (send_email): The step has no 'text' and no 'template'."
     ]
 
 

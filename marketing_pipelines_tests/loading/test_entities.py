@@ -364,7 +364,7 @@ def test_a_bad_step_is_refused_and_the_others_are_stored(loader: Loader) -> None
     assert result.rejects is not None
     assert sorted(result.rejects.read_text().splitlines()[1:]) == [
         "3,config,\"for: 'soon' is no length: write a number and s, min, h, d or w, e.g. 30d\"",
-        "4,config,The step has no 'text'",
+        "4,config,The step has no 'text' and no 'template'",
         "6,config,is not valid JSON",
         "7,type,\"'jump' is not one of send_email, send_sms, send_push, wait, branch, wait_for, "
         'split, update_contact, create_task, webhook, exit"',
@@ -385,7 +385,7 @@ def test_steps_of_json_lines_hold_objects_and_truth_values(loader: Loader) -> No
     assert outcome(result) == (3, 0, 0, 2)
     assert result.rejects is not None
     assert sorted(result.rejects.read_text().splitlines()[1:]) == [
-        "4,config,The step has no 'text'",
+        "4,config,The step has no 'text' and no 'template'",
         "5,enabled,'yes' is neither true nor false",
     ]
     assert [(row[2], *row[5:]) for row in steps_of(loader)] == [
