@@ -42,8 +42,8 @@ class Loader:
 
 
 @pytest.fixture
-def loader(engine: sa.Engine, tmp_path: Path) -> Loader:
-    return Loader(engine, tmp_path)
+def loader(pooled_engine: sa.Engine, tmp_path: Path) -> Loader:
+    return Loader(pooled_engine, tmp_path)
 
 
 def outcome(result: LoadResult) -> tuple[int, int, int, int]:
