@@ -4,8 +4,9 @@ from marketing_pipelines_tests.benchmarks.mail_world import MailWorld
 from marketing_pipelines_tests.benchmarks.report import Measured, Report
 from marketing_pipelines_tests.benchmarks.sites import Server
 
-# Mails that are sent for each number; what is judged for each.
-SENT, JUDGED = 3_000, 20_000
+# Mails of one turn of a worker and of the bare loop: short, so that both see the same machine.
+SENT, TURNS = 600, 3
+JUDGED = 20_000
 FEW = 1_000
 
 
@@ -36,7 +37,7 @@ def _send(server: Server, report: Report, repeat: int) -> None:
 
     for connections in (1, 4):
         ours, ratios = [], []
-        for _ in range(repeat):
+        for _ in range(TURNS * repeat):
             bare = rate("send_bare", connections)
             ours.append(rate("send_mails", connections))
             ratios.append(ours[-1] / bare)
