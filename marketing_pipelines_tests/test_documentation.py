@@ -28,7 +28,7 @@ EXAMPLE = re.compile(r'marketing-pipelines query "([^"]+)"')
 COMMAND = re.compile(r"marketing-pipelines (?=[a-z-])([^`\n#|]+)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 # Options that pages name alone and that are Dagster's or of the benchmarks.
-OF_OTHER_PROGRAMS = {"--select", "--folder", "--json", "--repeat"}
+OF_OTHER_PROGRAMS = {"--select", "--folder", "--json", "--messages", "--repeat"}
 # A link to a module, and the names in it that the page mentions.
 NAMES_IN_MODULE = re.compile(r"\]\((\.\./marketing_pipelines/[\w/]+\.py)\)((?: `\w+`)+)")
 
