@@ -68,7 +68,7 @@ def test_an_upgrade_keeps_messages_and_suppresses_the_addresses_of_suppressed_co
     with engine.connect() as connection:
         suppressed = connection.exec_driver_sql(
             "select contact.external_id, address, channel, reason, extract(day from since)::int,"
-            " source from delivery.suppressions as held"
+            " held.source from delivery.suppressions as held"
             " left join crm.contacts as contact on contact.id = held.contact_id"
         ).all()
         messages = connection.exec_driver_sql(
