@@ -23,8 +23,8 @@ def _instant(text: str) -> str:
     if not _INSTANT.fullmatch(text):
         raise ValueError("write an instant with its zone, such as 2026-03-01T09:00:00Z")
     try:
-        dt.datetime.fromisoformat(text)
-    except ValueError:
+        dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         raise ValueError("it is no instant of the calendar") from None
     return text
 

@@ -349,6 +349,7 @@ def test_a_bulk_message_has_two_attempts_five_seconds_apart(app: Application) ->
         ({"priority": 101}, "priority: Input should be less than or equal to 100."),
         ({"valid_for": "soon"}, "valid_for: 'soon' is no length"),
         ({"send_at": "2026-03-01T09:00:00"}, "send_at: write an instant with its zone"),
+        ({"send_at": "0001-01-01T00:00:00+14:00"}, "send_at: it is no instant of the calendar."),
         ({"send_at": "2026-05-31T09:00:01Z"}, "send_at: it is more than 90 days ahead."),
         ({"variables": {"a": "\0"}}, "The body cannot be used: a text in it contains"),
         ({"idempotency_key": ""}, "idempotency_key: String should have at least 1 character."),

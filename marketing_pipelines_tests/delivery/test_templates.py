@@ -98,6 +98,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"from": "Ann <a@b>"}, "from,'Ann <a@b>' is neither a sending domain nor an address of"),
     ({"priority": "101"}, "priority,'101' is not between -100 and 100"),
+    ({"priority": "9" * 5_000}, "priority,'9999"),
     ({"valid_for": "soon"}, "valid_for,\"'soon' is no length: write a number and s, min, h, d"),
 ]
 

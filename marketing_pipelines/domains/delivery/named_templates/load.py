@@ -33,7 +33,7 @@ def _compiles(part: str) -> Callable[[FileRow], str | None]:
 def _priority_problem(row: FileRow) -> str | None:
     priority = row.get("priority") or "0"
     # A cell that is no number is refused by the column's type.
-    is_wide = re.fullmatch(r"[+-]?\d+", priority) and not -100 <= int(priority) <= 100
+    is_wide = re.fullmatch(r"[+-]?\d+", priority) and not -100 <= float(priority) <= 100
     return f"'{priority}' is not between -100 and 100" if is_wide else None
 
 
