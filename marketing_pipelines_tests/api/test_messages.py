@@ -344,7 +344,7 @@ def test_a_bulk_message_has_two_attempts_five_seconds_apart(app: Application) ->
         ),
         (
             {"content": CONTENT | {"text": "{% for x in %}"}},
-            "content.text: Expected an expression, got 'end of statement block' (line 1).",
+            "content.text: Expected an expression, got 'end of statement block' (its line 1).",
         ),
         ({"priority": 101}, "priority: Input should be less than or equal to 100."),
         ({"valid_for": "soon"}, "valid_for: 'soon' is no length"),
