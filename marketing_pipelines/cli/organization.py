@@ -42,7 +42,7 @@ def set_(
 ) -> None:
     """Set one or several at once, e.g. `intent.decay_rate 3` or `quiet_hours 22:00-07:00`.
 
-    `null` takes the default again.
+    `null` restores the default.
     """
     keys, texts = values[::2], values[1::2]
     if len(keys) != len(texts):

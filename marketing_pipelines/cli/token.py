@@ -6,6 +6,7 @@ import typer
 
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.failures import WrongUsageError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,6 +34,8 @@ def create(
         known = ", ".join(tokens.SCOPES)
         raise typer.BadParameter(f"'{unknown[0]}' is not one of {known}.", param_hint="--scope")
     scopes = [s for s in tokens.SCOPES if s in scope]
+    if organization is not None and scopes != ["write"]:
+        raise WrongUsageError("A token of one organization opens only /v1: its scope is write.")
     with connected() as (_, engine), engine.begin() as connection:
         number = None if organization is None else organization_number(connection, organization)
         print(tokens.create(connection, name, scopes, number))

@@ -155,3 +155,6 @@ def test_the_command_makes_and_lists_tokens_of_an_organization(app: Application)
     unknown = call_here("token", "create", "--scope", "write", "--organization", "nobody")
     assert unknown.returncode == 1
     assert "There is no organization 'nobody'" in unknown.stderr
+    idle = call_here("token", "create", "--scope", "read", "--organization", app.name)
+    assert idle.returncode == 2
+    assert "opens only /v1: its scope is write" in idle.stderr

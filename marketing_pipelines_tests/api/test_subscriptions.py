@@ -96,7 +96,7 @@ def test_a_double_opt_in_mails_once_in_seven_days_and_the_link_confirms(app: App
     assert app.send(transport).sent == 1
     text = transport.taken[0].content["text"]
     assert "Hello Ann" in text
-    assert f"mails of {app.name}: Tips" in text
+    assert f"“Tips” from {app.name}." in text
     assert transport.taken[0].unsubscribe_url is None
     [path] = re.findall(r"http://127.0.0.1:8000(/confirm/\S+)", text)
     for method in ("GET", "HEAD"):

@@ -127,7 +127,7 @@ SUPPRESSIONS: dict[str, tuple[str, dict[str, Any], str | None, tuple[str, str | 
     ),
     "a webhook needs no address": ("webhook", {"email": None, "phone": None}, None, ("sent", None)),
     "what is no address": (
-        "email", {"email": "ann"}, None, ("failed", "The contact's e-mail address is not valid."),
+        "email", {"email": "ann"}, None, ("failed", "The recipient's e-mail address is not valid."),
     ),
 }  # fmt: skip
 

@@ -326,7 +326,7 @@ def test_a_certificate_of_another_host_or_authority_gets_no_mail(
 def test_a_server_without_starttls_gets_neither_mail_nor_password() -> None:
     with smtp_sink(password="secret-1") as sink:
         transport = SmtpTransport(smtp_server.read(sink.url.removesuffix("?tls=off")))
-        with pytest.raises(LineError, match="cannot be spoken to by STARTTLS"):
+        with pytest.raises(LineError, match="does not take STARTTLS"):
             transport.send(MAIL)
 
 

@@ -141,7 +141,7 @@ def test_addresses_beyond_ascii_are_written_as_mail_servers_take_them(
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_a_failure_of_this_message(tmp_path: Path, address: str) -> None:
-    with pytest.raises(MessageError, match="The contact's e-mail address is not valid"):
+    with pytest.raises(MessageError, match="The recipient's e-mail address is not valid"):
         send(tmp_path, MAIL, recipient=address)
     assert files(tmp_path) == []
 

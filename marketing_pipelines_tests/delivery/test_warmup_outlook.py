@@ -79,3 +79,21 @@ def test_loading_domains_notes_the_mails_that_wait_and_those_that_expire(world: 
         f" {now + dt.timedelta(days=7)}. 1 of them expires before, by their `valid_for`."
         " Today's cap is 10, 0 of it taken."
     )
+
+
+def test_a_paused_domain_promises_no_mail_for_today(world: World) -> None:
+    domain(world)
+    world.execute("update delivery.sending_domains set paused_until = '2026-03-09T07:30:00Z'")
+    assert str(outlook(world, 7)) == (
+        "a.org is paused until 2026-03-09 07:30 UTC: no mail leaves before."
+    )
+
+
+def test_loading_a_domain_that_no_mail_waits_for_says_so(world: World) -> None:
+    ramp(world, 10)
+    domain(world)
+    with world.begin() as connection:
+        [note] = notes_on_warmup(connection)
+    assert note == (
+        "a.org is under warm-up, and no mail waits for it. Today's cap is 10, 0 of it taken."
+    )

@@ -84,7 +84,7 @@ def write(message: Rendered, *, provider: str | None = None) -> Written:
     Raises:
         MessageError: an address is not valid, or a header cannot be written.
     """
-    local, domain = _parts(message.recipient, "The contact's e-mail address")
+    local, domain = _parts(message.recipient, "The recipient's e-mail address")
     sender = message.sender or _nobody(message)
     own_local, own_domain = _parts(sender.address, "The sender's e-mail address")
     # An address beyond ASCII needs a server that takes such; all others get what every server does.

@@ -22,6 +22,7 @@ class Outlook:
         today: Those of them that leave today.
         last_on: Day on which the last of them leaves.
         expired: Those that expire before their day.
+        paused_until: End of the domain's pause; None: it is not paused.
     """
 
     organization: str
@@ -30,9 +31,17 @@ class Outlook:
     today: int
     last_on: dt.date
     expired: int
+    paused_until: dt.datetime | None = None
 
     def __str__(self) -> str:
         """One sentence, two if mails would expire."""
+        if self.paused_until is not None:
+            until = self.paused_until.astimezone(dt.UTC)
+            return (
+                f"{self.domain} is paused until {until:%Y-%m-%d %H:%M} UTC: no mail leaves before."
+            )
+        if not self.mails:
+            return f"{self.domain} is under warm-up, and no mail waits for it."
         said = (
             f"Under warm-up {self.domain} sends {self.today:,} of {self.mails:,} mails today and "
             f"the last on {self.last_on}."
@@ -62,7 +71,7 @@ def outlook_of_audience(
             `delivery.valid_for`.
     """
     today = now.astimezone(get_settings().zone).date()
-    for row in _domains(connection, organization_id, today):
+    for row in _domains(connection, organization_id, today, now):
         if row.is_default if domain_id is None else row.id == domain_id:
             return _outlook(row, mails, row.waiting, today, valid_for)
     return None
@@ -73,19 +82,24 @@ def notes_on_warmup(connection: sa.Connection) -> Iterator[str]:
     now = connection.scalar(sa.select(sa.func.now()))
     assert now is not None
     today = now.astimezone(get_settings().zone).date()
-    for row in _domains(connection, None, today):
+    for row in _domains(connection, None, today, now):
         outlook = _outlook(row, row.waiting, 0, today)
-        if outlook is not None:
+        if outlook is None:
+            continue
+        if outlook.paused_until is not None:
+            yield str(outlook)
+        else:
             yield f"{outlook} Today's cap is {row.caps[0]:,}, {row.taken:,} of it taken."
 
 
 def _domains(
-    connection: sa.Connection, organization_id: int | None, today: dt.date
+    connection: sa.Connection, organization_id: int | None, today: dt.date, now: dt.datetime
 ) -> Sequence[sa.Row[tuple[object, ...]]]:
     statement = sa.text(
         resources.files(__package__).joinpath("sql", "warmup_outlook.sql").read_text()
     )
-    return connection.execute(statement, {"organization": organization_id, "today": today}).all()
+    parameters = {"organization": organization_id, "today": today, "now": now}
+    return connection.execute(statement, parameters).all()
 
 
 def _outlook(
@@ -117,4 +131,6 @@ def _outlook(
         if not remaining:
             break
     last_on = today + dt.timedelta(days=number)
-    return Outlook(row.organization, row.domain, mails, leave_today, last_on, expired)
+    return Outlook(
+        row.organization, row.domain, mails, leave_today, last_on, expired, row.paused_until
+    )

@@ -1,8 +1,10 @@
 -- The sending domains of organizations (null: of all) under warm-up: the mails that wait for each, the
--- cap of today and of each of the days after it, and the places of today that are taken.
+-- cap of today and of each of the days after it, the places of today that are taken, and the end
+-- of its pause.
 select domain.id, domain.domain, organization.external_id as organization,
     domain.id = delivery.default_domain(domain.organization_id) as is_default,
     organization.settings,
+    case when domain.paused_until > :now then domain.paused_until end as paused_until,
     coalesce(taken.reserved, 0) as taken,
     (
         select count(*)

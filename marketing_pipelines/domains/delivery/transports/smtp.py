@@ -204,7 +204,7 @@ class _Session:
         with self._stage("refuses the greeting"):
             smtp.ehlo_or_helo_if_needed()
         if self._server.security == "starttls":
-            with self._stage("cannot be spoken to by STARTTLS"):
+            with self._stage("does not take STARTTLS"):
                 code, text = smtp.starttls(context=_tls())
                 if code != 220:
                     raise smtplib.SMTPResponseException(code, text)
