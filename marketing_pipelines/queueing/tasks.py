@@ -104,8 +104,9 @@ class TaskContext:
             try:
                 yield connection
             finally:
-                with contextlib.suppress(sa.exc.DBAPIError):
-                    connection.execute(sa.text("reset statement_timeout"))
+                if not connection.invalidated:
+                    with contextlib.suppress(sa.exc.DBAPIError):
+                        connection.execute(sa.text("reset statement_timeout"))
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[sa.Connection]:

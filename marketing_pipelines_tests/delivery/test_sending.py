@@ -424,6 +424,21 @@ def test_what_cannot_be_repeated_is_not_sent_once_the_claim_is_lost(world: World
     assert [state for state, _ in world.states()] == ["unknown", "sent"]
 
 
+def test_the_end_of_a_lost_claim_is_not_that_of_the_next_one(world: World) -> None:
+    world.messages(world.contacts(2))
+
+    class Slow(Recorder):
+        def send(self, message: Rendered) -> None:
+            """Another worker has the first message by the time that the second begins."""
+            super().send(message)
+            if len(self.taken) == 1:
+                world.execute("update delivery.messages set claim = 2 where id = 1")
+                world.execute("update delivery.handovers set claim = 2 where message_id = 1")
+
+    assert world.send(transport=Slow()) == SendingReport(claimed=2, sent=1, lost=1)
+    assert world.rows("select message_id, claim, ended from delivery.handovers") == [(1, 2, None)]
+
+
 def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(world: World) -> None:
     """Each message has the whole lease from when it is begun; those that are not go to others."""
     world.messages(world.contacts(3))

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import Warmup
 from marketing_pipelines.domains.delivery import warmup
@@ -123,6 +125,29 @@ def test_a_killed_workers_mails_give_their_places_back_and_go_on_the_same_day(
     report = world.send(now=NOW + LEASE)
     assert (report.sent, report.suppressed) == (2, 1)
     assert reservations(world) == [(TODAY, 2, None)]
+
+
+def test_places_given_back_for_a_killed_worker_keep_no_claim_waiting(world: World) -> None:
+    ramp(world, 2)
+    domain(world)
+    world.messages(world.contacts(2))
+    with world.begin() as connection:
+        claimed = claim(connection, "email", limit=2, lease=LEASE, now=NOW, zone=UTC)
+        warmup.reserve(connection, [row.id for row in claimed.messages], NOW)
+    with ThreadPoolExecutor(1) as pool:
+        with world.begin() as connection:
+            claim(connection, "email", limit=2, lease=LEASE, now=NOW, zone=UTC)
+            report = pool.submit(world.send, now=NOW + LEASE)
+            waiting = (
+                "select count(*) from pg_locks join pg_database as own on own.oid = database"
+                " where datname = current_database() and locktype = 'advisory' and not granted"
+            )
+            until(lambda: world.value(waiting))
+            # The next statement of a claim.
+            connection.execute(
+                sa.text("select from delivery.warmup_reservations for update nowait")
+            )
+        assert report.result().sent == 2
 
 
 def test_a_mail_with_a_place_takes_no_second_one(world: World) -> None:

@@ -113,7 +113,9 @@ def send_batch(
     """
     now, settings = clock(), get_settings()
     with begin() as connection:
+        # A transaction of its own: what it locks of warm-up would block claims that it waits for.
         handovers.recover(connection, channel, now)
+    with begin() as connection:
         admission = lines.admit(connection, transport.line, limit, now)
         if not admission.limit:
             return SendingReport(again_at=admission.again_at)

@@ -5,7 +5,7 @@
 with ended as (
     update delivery.handovers
     set ended = $6::jsonb
-    where message_id = $5::bigint
+    where message_id = $5::bigint and claim = ($6::jsonb ->> 'claim')::bigint
 ),
 -- The state is judged below: the index of claimed messages holds many, the key one.
 held as materialized (
