@@ -65,7 +65,7 @@ class LoadedEvents:
 
     Attributes:
         loaded: Stored events: new ones, and those that took the place of one received later.
-        repeated: EventsBody whose ids are stored already.
+        repeated: Events whose ids are stored already.
         rejected: Refused events; all others are kept.
     """
 

@@ -29,10 +29,12 @@ def world(shared_installation: Installation) -> Iterator[ProgramWorld]:
         " values (:id, 'acme.example', 'hello@acme.example', 'Acme')",
         id=world.organization_id,
     )
-    world.program([("hello", "send_email", MAIL), ("text", "send_sms", {"text": "Hi"})])
+    world.program(
+        [("hello", "send_email", MAIL), ("text", "send_sms", {"text": "Hi {{ source }}"})]
+    )
     world.execute(
-        "insert into crm.contacts (organization_id, external_id, email, first_name)"
-        " values (:id, 'ann', 'ann@example.org', 'Ann')",
+        "insert into crm.contacts (organization_id, external_id, email, first_name, attributes)"
+        """ values (:id, 'ann', 'ann@example.org', 'Ann', '{"source": "fair"}')""",
         id=world.organization_id,
     )
     yield world
@@ -80,6 +82,12 @@ def test_a_preview_shows_the_headers_and_both_parts(world: ProgramWorld) -> None
     assert again[1] == "The contact would not get it: unsubscribed."
     assert again[4] == "To: me@acme.example"
     assert world.messages() == {}
+
+
+def test_a_preview_has_the_attributes_that_the_message_would_have(world: ProgramWorld) -> None:
+    to = ("--to", "+41700000001")
+    said = message(world, "preview", "--program", "welcome", "--step", "text", *to)
+    assert said.splitlines()[-1] == "Hi fair"
 
 
 def test_a_test_copy_is_marked_and_counted_nowhere(world: ProgramWorld) -> None:

@@ -126,7 +126,7 @@ def _ending_problem(row: FileRow, column: str) -> str | None:
     value = row.get(column)
     if not value:
         return None
-    if value.lstrip()[0] not in "{[":
+    if not value.lstrip().startswith(("{", "[")):
         return (
             f"'{value[:60]}' is text, and {column} holds a condition such as"
             ' {"event": "purchase"}: to keep the texts as an attribute, rename the column, e.g. to'

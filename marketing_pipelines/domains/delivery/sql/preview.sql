@@ -20,7 +20,9 @@ select cast(:id as bigint) as id, organization.id as organization_id, message.ch
        end as name,
        jsonb_strip_nulls(
            contact.attributes
-           || jsonb_strip_nulls(to_jsonb(contact) - array['id', 'organization_id', 'attributes'])
+           || jsonb_strip_nulls(
+               to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
+           )
        ) as fields,
        domain.from_address, domain.from_name, domain.reply_to, domain.headers,
        coalesce(category.external_id, 'general') as category,
