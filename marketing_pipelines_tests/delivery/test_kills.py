@@ -64,8 +64,8 @@ def test_a_repeatable_transport_ends_with_each_message_once_wherever_workers_are
     )
 
 
-# Leases that ran out, the claim, a mark for each message with the end of the one before, and the end
-# of the batch. So many were taken, of so many it is known, of so many it is not.
+# Leases that ran out, the claim, a mark for each message with the end of the one before, and the
+# end of the batch. So many were taken, of so many it is known, of so many it is not.
 NOT_REPEATABLE = {
     ("send", 1): (0, 0, 1), ("begin", 3): (COUNT, COUNT - 1, 1), ("sent", 5): (5, 4, 1),
     ("commit", 2): (0, 0, 0), ("sent", 1): (1, 0, 1), ("send", 5): (4, 4, 1),
