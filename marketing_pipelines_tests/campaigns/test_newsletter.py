@@ -277,6 +277,20 @@ def test_a_name_that_does_not_exist_fails_the_item_and_leaves_nothing(
     )
 
 
+def test_a_stored_template_that_cannot_be_read_any_more_begins_no_issue(
+    world: ProgramWorld,
+) -> None:
+    subscribe(world, world.contacts(1))
+    world.execute(
+        "insert into delivery.templates (organization_id, external_id, subject, text)"
+        " values (:own, 'broken', 'News', '{% for x in %}')",
+        own=world.organization_id,
+    )
+    settings(world, template="broken")
+    with pytest.raises(BadInputError, match="'broken' cannot be used, load it again: text: "):
+        fill(world)
+
+
 @pytest.mark.parametrize(("status", "added"), [("cancelled", 0), ("paused", 1)])
 def test_a_decision_by_hand_stands(world: ProgramWorld, status: str, added: int) -> None:
     one, two = world.contacts(2)

@@ -19,6 +19,7 @@ from marketing_pipelines.domains.campaigns.tables import CAMPAIGN, campaigns
 from marketing_pipelines.domains.crm.organization_settings import Newsletter, settings_of
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery.consent.categories import Category, find_category
+from marketing_pipelines.domains.delivery.named_templates.catalog import find_template
 from marketing_pipelines.domains.lifecycle.switching import switch
 from marketing_pipelines.domains.lifecycle.tables import steps
 from marketing_pipelines.failures import BadInputError, RetryableError
@@ -86,8 +87,10 @@ def fill_issue(
     name = issue_name(day)
     campaign = _take_campaign(connection, organization.id, name, tick)
     if campaign.status in _NOT_STARTED:
-        _write_step(connection, organization.id, campaign.id, settings, category)
+        is_own = _write_step(connection, organization.id, campaign.id, settings, category)
         switch(connection, organization.id, CAMPAIGN, name, "activate", now=tick)
+        if is_own:
+            _refuse_unreadable(connection, organization.id, settings.template)
     elif campaign.status == "cancelled":
         return Issue(organization.external_id, name, 0, campaign.status)
     added = connection.execute(
@@ -133,15 +136,19 @@ def _write_step(
     campaign_id: int,
     settings: Newsletter,
     category: Category,
-) -> None:
-    """Writes the one step of the issue; an issue that somebody prepared keeps its own steps."""
+) -> bool:
+    """Writes the one step of the issue; an issue that somebody prepared keeps its own steps.
+
+    Returns:
+        False: it has its own.
+    """
     config = {
         "template": settings.template,
         "category": category.external_id,
         "kind": "marketing",
         "bulk": True,
     }
-    connection.execute(
+    written = connection.execute(
         sa.insert(steps).from_select(
             ["organization_id", "program_kind", "program_id", "external_id", "position", "type",
              "config"],
@@ -158,8 +165,21 @@ def _write_step(
                     steps.c.program_kind == "campaign", steps.c.program_id == campaign_id
                 )
             ),
-        )
+        ).returning(steps.c.id)
     )  # fmt: skip
+    return written.first() is not None
+
+
+def _refuse_unreadable(connection: sa.Connection, organization_id: int, name: str) -> None:
+    """Refuses a stored template that this release cannot read: each mail of it would fail."""
+    # Jinja2 is for newsletters that begin only.
+    from marketing_pipelines.domains.delivery.rendering import problem_of
+
+    problem = problem_of(find_template(connection, organization_id, name).content)
+    if problem is not None:
+        raise BadInputError(
+            f"newsletter.template: '{name}' cannot be used, load it again: {problem}."
+        )
 
 
 def _segment(connection: sa.Connection, organization_id: int, name: str | None) -> int | None:
