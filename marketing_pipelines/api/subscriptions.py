@@ -21,6 +21,7 @@ from marketing_pipelines.domains.delivery.consent.categories import (
     UnknownCategoryError,
     find_category,
 )
+from marketing_pipelines.domains.delivery.named_templates.catalog import UnknownNameError
 from marketing_pipelines.domains.delivery.subscribing import Subscriber, subscribe, unsubscribe
 
 router = APIRouter(prefix="/v1", tags=["applications"])
@@ -89,6 +90,10 @@ def set_subscription(
         if order.state == "unsubscribed":
             state = unsubscribe(connection, subscriber, evidence=evidence, now=now)
         else:
-            links = links_of(site)
-            state = subscribe(connection, subscriber, evidence=evidence, now=now, links=links)
+            try:
+                state = subscribe(
+                    connection, subscriber, evidence=evidence, now=now, links=lambda: links_of(site)
+                )
+            except UnknownNameError as error:
+                raise Refusal(404, str(error)) from None
     return SubscriptionState(contact, state)

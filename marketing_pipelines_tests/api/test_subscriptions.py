@@ -215,3 +215,17 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(
     assert app.rows("select count(*) from delivery.subscriptions where organization_id = :own") == [
         (0,)
     ]
+
+
+def test_a_confirmation_template_of_another_channel_is_named_and_changes_nothing(
+    app: Application,
+) -> None:
+    app.installation.execute(
+        "insert into delivery.templates (organization_id, external_id, channel, kind, text)"
+        " values (:own, 'confirm_subscription', 'sms', 'transactional', 'Hello')",
+        own=app.organization,
+    )
+    answer = choose(app, "tips")
+    assert answer.status_code == 404
+    assert "'confirm_subscription' is a template of the channel sms" in answer.json()["error"]
+    assert mails(app) == []

@@ -439,6 +439,31 @@ def test_the_end_of_a_lost_claim_is_not_that_of_the_next_one(world: World) -> No
     assert world.rows("select message_id, claim, ended from delivery.handovers") == [(1, 2, None)]
 
 
+def test_a_marked_end_that_cannot_be_written_makes_its_own_message_unknown(world: World) -> None:
+    world.messages(world.contacts(3))
+
+    class Dying(Recorder):
+        def send(self, message: Rendered) -> None:
+            """The process ends while it hands over the third."""
+            super().send(message)
+            if len(self.taken) == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.send(transport=Dying())
+    world.execute(
+        "update delivery.handovers set ended = jsonb_set(ended, '{refusals}', '99999')"
+        " where message_id = 1"
+    )
+    with world.begin() as connection:
+        handovers.recover(connection, "email", NOW + LEASE)
+    assert world.states() == [
+        ("unknown", "Its end cannot be written: NumericValueOutOfRange."),
+        ("sent", None),
+        ("unknown", handovers.WORKER_DIED),
+    ]
+
+
 def test_what_is_being_sent_is_given_up_by_nobody_however_slow_the_batch_is(world: World) -> None:
     """Each message has the whole lease from when it is begun; those that are not go to others."""
     world.messages(world.contacts(3))

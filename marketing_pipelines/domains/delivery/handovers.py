@@ -9,7 +9,8 @@ lock the message's row: the first of them decides.
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -105,9 +106,34 @@ def recover(connection: sa.Connection, channel: str, now: dt.datetime) -> None:
             untouched.append(message.id)
     for day in {end.sent_at.date() for end in ends if end.sent_at is not None}:
         settling.prepare(connection, day)
-    settling.settle(connection, ends)
+    _settle(connection, ends)
     if untouched:
         connection.execute(_RETURN, {"ids": untouched})
+
+
+def _settle(connection: sa.Connection, ends: Sequence[End]) -> None:
+    """Settles ends; one that the database refuses becomes `unknown` and stops no other."""
+    try:
+        with connection.begin_nested():
+            settling.settle(connection, ends)
+    except sa.exc.DBAPIError as error:
+        if error.connection_invalidated or not ends:
+            raise
+        if len(ends) > 1:
+            for end in ends:
+                _settle(connection, [end])
+            return
+        [end] = ends
+        reason = f"Its end cannot be written: {type(error.orig).__name__}."
+        unknown = replace(
+            end,
+            state=intents.UNKNOWN,
+            reason=reason,
+            provider_message_id=None,
+            bounce=None,
+            suppression=None,
+        )
+        settling.settle(connection, [unknown])
 
 
 _BEGIN = resources.files(__package__).joinpath("sql", "begin.sql").read_text()

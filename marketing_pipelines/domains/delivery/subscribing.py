@@ -6,7 +6,7 @@ queues the mail; so there is one mail in seven days, whatever is repeated or don
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,15 +49,21 @@ def subscribe(
     *,
     evidence: Mapping[str, str],
     now: dt.datetime,
-    links: Links,
+    links: Callable[[], Links],
 ) -> str:
     """Subscribes a contact to a category; with double opt-in, a mail asks for the confirmation.
 
     Subscribing without double opt-in brings back the contacts that left the category with the
     address, as a person does at a page. A suppression of the channel stays.
 
+    Args:
+        links: Returns the links of the installation; called where a mail is queued.
+
     Returns:
         The state: subscribed or unconfirmed.
+
+    Raises:
+        UnknownNameError: the organization's template for the mail is not one of mails.
     """
     lock_events(connection)
     given = _given(subscriber, "subscribed", evidence, now)
@@ -88,7 +94,7 @@ def unsubscribe(
 
 
 def _ask_for_confirmation(
-    connection: sa.Connection, subscriber: Subscriber, now: dt.datetime, links: Links
+    connection: sa.Connection, subscriber: Subscriber, now: dt.datetime, links: Callable[[], Links]
 ) -> None:
     """Queues the mail, unless one was queued in the last seven days."""
     contact_id, category = subscriber.contact_id, subscriber.category
@@ -104,7 +110,7 @@ def _ask_for_confirmation(
     request = MessageRequest(
         organization_id=subscriber.organization_id,
         wanted=Wanted("email", template=TEMPLATE, kind="transactional", valid_for="7d"),
-        variables={"confirm_url": links.confirm(confirmation), "category": category.name},
+        variables={"confirm_url": links().confirm(confirmation), "category": category.name},
         to=[Asked(contact=subscriber.contact)],
         idempotency_key=None,
         body_digest="",

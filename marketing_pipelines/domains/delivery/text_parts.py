@@ -11,7 +11,6 @@ from typing import Any
 
 from marketing_pipelines.domains.delivery.inlining import EXPRESSION
 
-_WORD = re.compile(r"xpr(\d+)x")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 
 
@@ -32,12 +31,15 @@ def text_of(html: str) -> str:
     from inscriptis.model.config import ParserConfig
 
     expressions: list[str] = []
+    word = "xpr"
+    while word in html:
+        word += "x"
 
     def hide(match: re.Match[str]) -> str:
         expressions.append(match[0])
-        return f"xpr{len(expressions) - 1}x"
+        return f"{word}{len(expressions) - 1}x"
 
     config = ParserConfig(css=CSS_PROFILES["strict"], display_links=True, display_images=True)
     text = get_text(EXPRESSION.sub(hide, html), config)
     text = _BLANK_LINES.sub("\n\n", text).strip() + "\n"
-    return _WORD.sub(lambda match: expressions[int(match[1])], text)
+    return re.sub(rf"{word}(\d+)x", lambda match: expressions[int(match[1])], text)
