@@ -281,7 +281,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 
 def _refused(error: Exception, connection: sa.Connection, statement: str) -> BadInputError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
-    sentence = f"The query was refused, which takes one statement that reads: {text.rstrip('.!')}"
+    sentence = f"The query, one statement that only reads, was refused: {text.rstrip('.!')}"
     if _is_denied(error):
         sentence += _unreadable(connection, statement, text)
     return BadInputError(f"{sentence}.")

@@ -13,7 +13,7 @@ from marketing_pipelines.domains.delivery.mail_records import (
     mail_records,
     own_resolver,
 )
-from marketing_pipelines.domains.delivery.tables import sending_domains
+from marketing_pipelines.domains.delivery.tables import messages, sending_domains
 from marketing_pipelines.domains.delivery.transports.choice import (
     SETTINGS,
     server_of,
@@ -51,8 +51,11 @@ def check_channel(settings: Settings, channel: str) -> str:
     if url is None:
         if settings.env == "development":
             return f"{name} is not set: messages are files in {settings.outbox_folder}"
+        waiting = _waiting(channel)
+        if channel != "email" and not waiting:
+            return f"{name} is not set, and no message waits for it"
         raise ConfigurationError(
-            f"{name} is not set: messages of the channel {channel} wait for it."
+            f"{name} is not set: {waiting:,} messages of the channel {channel} wait for it."
         )
     transport = transport_of(settings, channel)
     if isinstance(transport, Outbox):
@@ -68,6 +71,13 @@ def check_channel(settings: Settings, channel: str) -> str:
     if problems:
         raise ConfigurationError(" ".join(problems))
     return f"{server.line} answers ({answer})"
+
+
+def _waiting(channel: str) -> int:
+    queued = (messages.c.channel == channel) & (messages.c.state == "queued")
+    with connected() as (_, engine), engine.connect() as connection:
+        count = sa.select(sa.func.count()).select_from(messages).where(queued)
+        return connection.execute(count).scalar_one()
 
 
 def _problems(settings: Settings, channel: str, line: str) -> list[str]:

@@ -202,7 +202,7 @@ def test_a_refusal_is_one_sentence(
     filled: Installation, capsys: pytest.CaptureFixture[str], statement: str
 ) -> None:
     sentence = refusal_here(capsys, "query", statement)
-    assert sentence.startswith("The query was refused, which takes one statement that reads: ")
+    assert sentence.startswith("The query, one statement that only reads, was refused: ")
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,22 @@ from marketing_pipelines_tests.delivery.world import NOW, World
 
 
 def test_doctor_connects_to_the_mail_server_and_names_what_is_missing(world: World) -> None:
-    def said(**settings: object) -> str:
+    def said(channel: str = "email", **settings: object) -> str:
         try:
-            return check_channel(Settings(**settings), "email")  # type: ignore[arg-type]
+            return check_channel(Settings(**settings), channel)  # type: ignore[arg-type]
         except ConfigurationError as error:
             return f"problem: {error}"
 
     assert said().startswith("MARKETING_SMTP_URL is not set: messages are files in ")
     assert said(env="production") == (
-        "problem: MARKETING_SMTP_URL is not set: messages of the channel email wait for it."
+        "problem: MARKETING_SMTP_URL is not set: 0 messages of the channel email wait for it."
+    )
+    assert said("sms", env="production") == (
+        "MARKETING_SMS_URL is not set, and no message waits for it"
+    )
+    world.messages(world.contacts(2), "sms")
+    assert said("sms", env="production") == (
+        "problem: MARKETING_SMS_URL is not set: 2 messages of the channel sms wait for it."
     )
     far = "smtp://mail.example.org"
     assert said(smtp_url=far).startswith("development sends to loopback only: ")
