@@ -9,8 +9,7 @@ lock the message's row: the first of them decides.
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -95,45 +94,37 @@ def recover(connection: sa.Connection, channel: str, now: dt.datetime) -> None:
     ids = list(connection.execute(_LOCK_EXPIRED, values).scalars())
     if not ids:
         return
-    ends, untouched = [], []
+    begun, ends, untouched = {}, {}, []
     # A statement of its own, which sees the marks that were made before the locks.
     for message in connection.execute(_MARKED, {"ids": ids, "now": now}):
+        begun[message.id] = message
         if message.ended is not None:
-            ends.append(settling.from_row(message.ended))
+            ends[message.id] = settling.from_row(message.ended)
         elif message.is_begun:
-            ends.append(settling.ended(message, intents.UNKNOWN, WORKER_DIED))
+            ends[message.id] = settling.ended(message, intents.UNKNOWN, WORKER_DIED)
         else:
             untouched.append(message.id)
-    for day in {end.sent_at.date() for end in ends if end.sent_at is not None}:
+    for day in {end.sent_at.date() for end in ends.values() if end.sent_at is not None}:
         settling.prepare(connection, day)
-    _settle(connection, ends)
+    _settle(connection, begun, ends)
     if untouched:
         connection.execute(_RETURN, {"ids": untouched})
 
 
-def _settle(connection: sa.Connection, ends: Sequence[End]) -> None:
-    """Settles ends; one that the database refuses becomes `unknown` and stops no other."""
+def _settle(connection: sa.Connection, begun: Mapping[int, Any], ends: Mapping[int, End]) -> None:
+    """Settles ends of messages; one that cannot be written is `unknown` and stops no other."""
     try:
         with connection.begin_nested():
-            settling.settle(connection, ends)
-    except sa.exc.DBAPIError as error:
-        if error.connection_invalidated or not ends:
-            raise
-        if len(ends) > 1:
-            for end in ends:
-                _settle(connection, [end])
-            return
-        [end] = ends
-        reason = f"Its end cannot be written: {type(error.orig).__name__}."
-        unknown = replace(
-            end,
-            state=intents.UNKNOWN,
-            reason=reason,
-            provider_message_id=None,
-            bounce=None,
-            suppression=None,
-        )
-        settling.settle(connection, [unknown])
+            settling.settle(connection, list(ends.values()))
+    except (sa.exc.DataError, sa.exc.IntegrityError):
+        for number, end in ends.items():
+            try:
+                with connection.begin_nested():
+                    settling.settle(connection, [end])
+            except (sa.exc.DataError, sa.exc.IntegrityError) as error:
+                reason = f"Its end cannot be written: {type(error.orig).__name__}."
+                unknown = settling.ended(begun[number], intents.UNKNOWN, reason)
+                settling.settle(connection, [unknown])
 
 
 _BEGIN = resources.files(__package__).joinpath("sql", "begin.sql").read_text()
