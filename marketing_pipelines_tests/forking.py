@@ -33,7 +33,7 @@ LIBRARIES = (
     "dagster_postgres",
     "fastapi",
     "fsspec",
-    "httpx",
+    "httpx2",
     "itsdangerous",
     "jinja2",
     "jwt",
@@ -88,8 +88,9 @@ class Forked(subprocess.Popen[str]):
         request["cwd"] = str(Path.cwd())
         self._told, telling = socket.socketpair()
         descriptors = [ends[0], ends[3], ends[5], telling.fileno()]
-        with telling, _ask:
-            socket.send_fds(_forker(), [json.dumps(request).encode() + b"\n"], descriptors)
+        with _ask:
+            with telling:
+                socket.send_fds(_forker(), [json.dumps(request).encode() + b"\n"], descriptors)
             self.pid = self._next_number()
         self._child_created = True
         self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
@@ -108,7 +109,10 @@ class Forked(subprocess.Popen[str]):
         return self.returncode
 
     def _next_number(self) -> int:
-        [number] = _NUMBER.unpack(self._told.recv(_NUMBER.size, socket.MSG_WAITALL))
+        received = self._told.recv(_NUMBER.size, socket.MSG_WAITALL)
+        if not received:
+            raise RuntimeError("The process that forks has ended; its error is on stderr.")
+        [number] = _NUMBER.unpack(received)
         return int(number)
 
 
