@@ -261,9 +261,11 @@ class Life:
         # No two at one instant, so that there is a first.
         self.events += 1
         since = self.now - dt.timedelta(minutes=dice.choice([0, 600]), seconds=self.events)
+        # A bounce is that of an address: of mail where it names no other channel.
+        where = "email" if event == "bounced" and channel == "all" else channel
         known = [row[1:] for row in contact.suppressed]
-        if reason is not None and (channel, reason) not in known:
-            contact.suppressed = sorted([*contact.suppressed, (since, channel, reason)])
+        if reason is not None and (where, reason) not in known:
+            contact.suppressed = sorted([*contact.suppressed, (since, where, reason)])
         if event == "bounced" and channel != "sms":
             contact.bounces.append(since)
         number = self.numbers[contact.name]
