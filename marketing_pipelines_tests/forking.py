@@ -165,7 +165,7 @@ def _serve(asked: socket.socket) -> dict[str, Any]:
 
 
 def _tell_ends(told: dict[int, socket.socket]) -> None:
-    """Tells the end of each process that has ended to whoever asked for it."""
+    """Sends the exit code of each process that has ended to its `Forked`."""
     while told:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:

@@ -40,7 +40,7 @@ class Installation:
                 lambda: stack.enter_context(dg.DagsterInstance.ephemeral(settings=quiet)),
             )
             yield opened
-            opened.beside.dispose()
+            opened.kept.dispose()
 
     @functools.cached_property
     def instance(self) -> dg.DagsterInstance:
@@ -48,7 +48,7 @@ class Installation:
         return self.open_instance()
 
     @functools.cached_property
-    def beside(self) -> sa.Engine:
+    def kept(self) -> sa.Engine:
         """The engine of `rows` and `execute`, which keeps its connection."""
         return create_engine(self.engine.url, pool_size=1)
 
@@ -78,12 +78,12 @@ class Installation:
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with self.beside.connect() as connection:
+        with self.kept.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(statement), parameters)]
 
     def execute(self, statement: str, **parameters: Any) -> None:
         """Changes something in one transaction."""
-        with self.beside.begin() as connection:
+        with self.kept.begin() as connection:
             connection.execute(sa.text(statement), parameters)
 
     def fingerprint(self, table: str) -> str:

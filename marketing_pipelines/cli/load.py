@@ -1,9 +1,11 @@
 """`marketing-pipelines load`: files of events and of business rows into the database."""
 
 import contextlib
+import datetime as dt
+import functools
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +61,10 @@ def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
     from marketing_pipelines.freshness import first_day
 
     load_tables()
-    of_kind = {
+    of_kind: dict[str, Callable[[sa.Connection], Iterator[str]]] = {
         "steps": problems,
         "segments": notes_on_segments,
-        "sending_domains": notes_on_warmup,
+        "sending_domains": functools.partial(notes_on_warmup, now=dt.datetime.now(dt.UTC)),
     }
     with engine.connect() as connection:
         found = first_day.notes(connection, settings)

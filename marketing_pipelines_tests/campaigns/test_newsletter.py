@@ -76,7 +76,7 @@ def subscribe(
 
 
 def fill(world: ProgramWorld, tick: dt.datetime = MONDAY) -> Issue:
-    """What the job does for the organization."""
+    """Does the job for the organization."""
     with world.engine.begin() as connection:
         organization = connection.execute(
             sa.text("select id, external_id from crm.organizations where id = :own"),

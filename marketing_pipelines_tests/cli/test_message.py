@@ -42,7 +42,7 @@ def world(shared_installation: Installation) -> Iterator[ProgramWorld]:
 
 
 def message(world: ProgramWorld, verb: str, *options: str, **variables: str) -> str:
-    """What a command that succeeds prints."""
+    """Runs a command that succeeds; returns its output."""
     given = ("--organization", world.name, "--contact", "ann", *options)
     done = call_here("message", verb, *given, **variables)
     assert (done.returncode, done.stderr) == (0, "")

@@ -21,7 +21,7 @@ def world(shared_installation: Installation) -> Iterator[ProgramWorld]:
 
 
 def program(world: ProgramWorld, verb: str, kind: str = "campaign", name: str = "welcome") -> str:
-    """What a command that succeeds prints."""
+    """Runs a command that succeeds; returns its output."""
     done = call_here("program", verb, kind, name, "--organization", world.name)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -2,7 +2,7 @@
 
 It sends mails as of NOW, one batch or with `smtp` all that are due. It dies, by SIGKILL, the
 NUMBERth time it comes to POINT: `begin` (before a transaction), `commit` (with everything written,
-before the commit), `send`, `rename` (a file is written, but beside its place) or `sent`. TRANSPORT
+before the commit), `send`, `rename` (a file is written, not yet moved) or `sent`. TRANSPORT
 is `outbox`; `log`, a file that gets a line for each message and cannot be asked what it holds; or
 `smtp`, the server of the settings.
 """

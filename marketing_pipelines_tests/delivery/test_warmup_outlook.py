@@ -72,11 +72,10 @@ def test_loading_domains_notes_the_mails_that_wait_and_those_that_expire(world: 
     domain(world)
     world.messages(world.contacts(71))
     with world.begin() as connection:
-        [note] = notes_on_warmup(connection)
-    now = dt.datetime.now(dt.UTC).date()
+        [note] = notes_on_warmup(connection, NOW)
     assert note == (
         f"Under warm-up a.org sends 10 of 71 mails today and the last on"
-        f" {now + dt.timedelta(days=7)}. 1 of them expires before, by their `valid_for`."
+        f" {day(7)}. 1 of them expires before, by their `valid_for`."
         " Today's cap is 10, 0 of it taken."
     )
 
@@ -93,7 +92,7 @@ def test_loading_a_domain_that_no_mail_waits_for_says_so(world: World) -> None:
     ramp(world, 10)
     domain(world)
     with world.begin() as connection:
-        [note] = notes_on_warmup(connection)
+        [note] = notes_on_warmup(connection, NOW)
     assert note == (
         "a.org is under warm-up, and no mail waits for it. Today's cap is 10, 0 of it taken."
     )

@@ -31,7 +31,9 @@ CRASHES = "faults__once_schedule"
 NO_CRASH = "none"
 
 
-def strike(*instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str) -> None:
+def run_scheduler(
+    *instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str
+) -> None:
     """The scheduler looks at each instant; it must end well, or by the crash that was asked for."""
     process = start(*instants, crash=crash, location=location, **more)
     finish(process, crash=crash)

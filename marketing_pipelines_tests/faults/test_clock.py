@@ -12,7 +12,7 @@ from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStat
 from marketing_pipelines.cli import doctor
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.runs.tags import SCHEDULED_TAG
-from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, start, strike
+from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, run_scheduler, start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK, soak_only
 
@@ -57,15 +57,15 @@ def test_fault_1_a_scheduler_killed_anywhere_makes_one_run_per_job_and_instant(
     for number, point in enumerate(POINTS):
         hour = 10 + number
         hours.append(f"{hour}:00")
-        strike(before, at(f"{hour}:01"), crash=point)
+        run_scheduler(before, at(f"{hour}:01"), crash=point)
         before = at(f"{hour}:02")
-    strike(before)
+    run_scheduler(before)
     assert runs_of("once") == instants(*hours)
     assert worked(installation, "once") == completed(hours)
 
 
 def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installation) -> None:
-    strike(at("09:30"))
+    run_scheduler(at("09:30"))
     looks = ["10:00", "11:00"] if SOAK else ["10:00"]
     both = [start(*map(at, looks)) for _ in range(2)]
     for process in both:
@@ -92,7 +92,7 @@ def test_fault_18_after_the_daemon_was_off_a_job_catches_up_once_or_not_at_all(
     latest = (now - dt.timedelta(minutes=30)).replace(second=0, microsecond=0)
     cron = f"{latest.minute} * * * *"
     looks = [(now - off).isoformat(), now.isoformat(), now.isoformat()]
-    strike(*looks, FAULTS_CRON=cron, FAULTS_SKIP="yes")
+    run_scheduler(*looks, FAULTS_CRON=cron, FAULTS_SKIP="yes")
     assert worked(installation, "once") == [(latest, "COMPLETED")]
     assert worked(installation, "skip") == []
 
@@ -105,7 +105,7 @@ def test_fault_18_every_hour_that_was_missed_is_marked_and_none_is_lost(
     off = dt.timedelta(days=40)
     now = dt.datetime.now(dt.UTC).replace(minute=0, second=30, microsecond=0)
     installation.execute("update ops.installation set started_at = :at", at=now - off)
-    strike((now - off).isoformat(), now.isoformat(), location=REAL_JOBS)
+    run_scheduler((now - off).isoformat(), now.isoformat(), location=REAL_JOBS)
     rows = installation.rows(
         "select partition from analytics.stale_partitions where asset = :asset"
         " union select partition from analytics.finished_partitions where asset = :asset",
@@ -122,7 +122,7 @@ def test_fault_18_a_month_is_worked_once_though_dagster_forgot_that_it_was(
 ) -> None:
     """As when its storage was lost, or the tick is older than ticks are kept."""
     march = dt.datetime(2026, 3, 1, 3, tzinfo=dt.UTC)
-    strike("2026-02-10T00:00+00:00", "2026-03-01T03:00:10+00:00")
+    run_scheduler("2026-02-10T00:00+00:00", "2026-03-01T03:00:10+00:00")
     assert worked(installation, "monthly") == [(march, "COMPLETED")]
     with dg.DagsterInstance.get() as instance:
         for run in instance.get_runs():
@@ -136,7 +136,7 @@ def test_fault_18_a_month_is_worked_once_though_dagster_forgot_that_it_was(
             instance.update_instigator_state(
                 state.with_data(ScheduleInstigatorData(cron, before, before))
             )
-    strike("2026-03-01T03:30:00+00:00")
+    run_scheduler("2026-03-01T03:30:00+00:00")
     assert worked(installation, "monthly") == [(march, "COMPLETED")]
 
 
@@ -144,7 +144,7 @@ def test_fault_19_a_clock_that_jumps_back_and_jitters_strikes_once(
     installation: Installation,
 ) -> None:
     jitter = [at(f"10:00:{second:02}") for second in (1, 0, 2, 1, 3, 0, 4, 2, 5, 1)]
-    strike(at("09:30"), at("10:00:01"), at("09:58"), *jitter, at("09:59:59"), at("10:01"))
+    run_scheduler(at("09:30"), at("10:00:01"), at("09:58"), *jitter, at("09:59:59"), at("10:01"))
     assert runs_of("once") == instants("10:00")
     assert worked(installation, "once") == completed(["10:00"])
 
@@ -176,18 +176,18 @@ def test_fault_19_a_daemon_whose_clock_differs_from_the_servers_strikes_once(
     tick = now.replace(second=0, microsecond=0) - dt.timedelta(minutes=2)
     cron = f"{tick.minute} * * * *"
     looks = [(tick + dt.timedelta(seconds=s)).isoformat() for s in (-60, 0, 1, 59, 60)]
-    strike(*looks, now.isoformat(), FAULTS_CRON=cron)
+    run_scheduler(*looks, now.isoformat(), FAULTS_CRON=cron)
     assert runs_of("once") == [tick]
     assert worked(installation, "once") == [(tick, "COMPLETED")]
 
 
 def test_fault_21_an_edited_clock_does_not_run_for_the_past(installation: Installation) -> None:
-    strike(at("09:30"), at("10:00"))
+    run_scheduler(at("09:30"), at("10:00"))
     assert runs_of("once") == instants("10:00")
-    strike(at("10:50"), FAULTS_CRON="30 10 * * *")
+    run_scheduler(at("10:50"), FAULTS_CRON="30 10 * * *")
     assert runs_of("once") == instants("10:00")
     if SOAK:
-        strike(at("10:55"), "2026-03-02T10:31+00:00", FAULTS_CRON="30 10 * * *")
+        run_scheduler(at("10:55"), "2026-03-02T10:31+00:00", FAULTS_CRON="30 10 * * *")
         tomorrow = dt.datetime(2026, 3, 2, 10, 30, tzinfo=dt.UTC)
         assert runs_of("once") == [*instants("10:00"), tomorrow]
 
@@ -197,7 +197,7 @@ def test_fault_21_an_edited_clock_does_not_run_for_the_past(installation: Instal
 def test_fault_21_a_clock_that_was_off_does_not_run_for_the_past(
     installation: Installation,
 ) -> None:
-    strike(at("09:30"), at("10:00"))
-    strike(at("10:30"), FAULTS_CRON="")
-    strike(at("13:30"), at("14:00"))
+    run_scheduler(at("09:30"), at("10:00"))
+    run_scheduler(at("10:30"), FAULTS_CRON="")
+    run_scheduler(at("13:30"), at("14:00"))
     assert runs_of("once") == instants("10:00", "14:00")

@@ -95,7 +95,7 @@ def restarts(embedded: EmbeddedPostgres, seed: int) -> Iterator[list[str]]:
 
 
 def went_well(work: Callable[[], Any]) -> bool:
-    """Whether work ended well; what a restart ended is done again, and counts once."""
+    """Returns true once work ended well; what a restart ended is done again, and counts once."""
     try:
         work()
     except (sa.exc.DBAPIError, MarketingPipelinesError, OSError) as error:

@@ -109,14 +109,14 @@ def undeclared() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("undeclared")
-def test_hourly_clocks_strike_with_the_utc_hours_in_half_hour_zones() -> None:
+def test_hourly_schedules_fire_with_the_utc_hours_in_half_hour_zones() -> None:
     asset = PartitionedAsset("tests/hourly_clock", "day", cron="0 * * * *", running=True)
     now = dt.datetime(2026, 3, 1, 14, 45, tzinfo=dt.UTC)
     assert asset.last_tick(now, ZoneInfo("Asia/Kolkata")) == now.replace(minute=0)
 
 
 @pytest.mark.usefixtures("undeclared")
-def test_daily_clocks_strike_in_the_reporting_zone() -> None:
+def test_daily_schedules_fire_in_the_reporting_zone() -> None:
     asset = PartitionedAsset("tests/daily_clock", "day", cron="0 2 * * *")
     now = dt.datetime(2026, 3, 1, 7, 0, tzinfo=dt.UTC)
     struck = asset.last_tick(now, ZoneInfo("America/New_York"))

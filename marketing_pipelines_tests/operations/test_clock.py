@@ -18,7 +18,7 @@ from marketing_pipelines_tests.installation import Installation, instant
 UTC = ZoneInfo("UTC")
 
 
-def strike(installation: Installation, name: str, tick: dt.datetime) -> Any:
+def run_tick(installation: Installation, name: str, tick: dt.datetime) -> Any:
     """Evaluates a schedule for a tick, as the daemon would."""
     repository = defs.get_repository_def()
     with dg.build_schedule_context(
@@ -67,7 +67,7 @@ def started(installation: Installation) -> Installation:
 def test_the_hour_tick_starts_its_own_hour_and_marks_the_hours_before_it(
     started: Installation,
 ) -> None:
-    result = strike(started, "contact_activity", instant("2026-03-01T03:00+00:00"))
+    result = run_tick(started, "contact_activity", instant("2026-03-01T03:00+00:00"))
     assert [request.partition_key for request in result.run_requests] == ["2026-03-01-02:00"]
     assert marked(started, "contact_activity") == [
         "2026-03-01-00:00",
@@ -77,7 +77,7 @@ def test_the_hour_tick_starts_its_own_hour_and_marks_the_hours_before_it(
 
 
 def test_the_day_tick_waits_until_the_hours_of_the_day_are_exported(started: Installation) -> None:
-    result = strike(started, "event_aggregates", instant("2026-03-01T02:00+00:00"))
+    result = run_tick(started, "event_aggregates", instant("2026-03-01T02:00+00:00"))
     assert result.run_requests == []
     assert "2026-03-01 waits" in result.skip_message
     two = instant("2026-03-01T02:00+00:00")
@@ -126,9 +126,9 @@ def test_after_25_hours_off_every_missed_hour_and_day_is_done_once_oldest_first(
     started.run("analytics/campaign_daily_stats", "2026-03-01", at=ten)
     [(done_before, stopped_at)] = started.rows("select max(id), now() from ops.job_sessions")
 
-    strike(started, "campaign_daily_stats", instant("2026-03-02T02:00+00:00"))
-    strike(started, "contact_activity", instant("2026-03-02T11:00+00:00"))
-    strike(started, "event_aggregates", instant("2026-03-02T11:00+00:00"))
+    run_tick(started, "campaign_daily_stats", instant("2026-03-02T02:00+00:00"))
+    run_tick(started, "contact_activity", instant("2026-03-02T11:00+00:00"))
+    run_tick(started, "event_aggregates", instant("2026-03-02T11:00+00:00"))
     started.run_marked()
 
     assert started.rows(

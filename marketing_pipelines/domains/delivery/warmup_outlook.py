@@ -77,10 +77,8 @@ def outlook_of_audience(
     return None
 
 
-def notes_on_warmup(connection: sa.Connection) -> Iterator[str]:
+def notes_on_warmup(connection: sa.Connection, now: dt.datetime) -> Iterator[str]:
     """The days on which the waiting mails of each domain under warm-up leave, in sentences."""
-    now = connection.scalar(sa.select(sa.func.now()))
-    assert now is not None
     today = now.astimezone(get_settings().zone).date()
     for row in _domains(connection, None, today, now):
         outlook = _outlook(row, row.waiting, 0, today)
