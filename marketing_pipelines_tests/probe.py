@@ -26,6 +26,7 @@ def run_probe(
     last: str | None = None,
     tags: Mapping[str, str] | None = None,
     instance: dg.DagsterInstance | None = None,
+    run_id: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """One run of the asset; `first` and `last` are hours, without them it has no partitions."""
     hours = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00")
@@ -47,11 +48,12 @@ def run_probe(
             "dagster/asset_partition_range_end": last,
         }
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as opened:
-        return dg.materialize(
-            [probe],
+        job = dg.Definitions(assets=[probe]).resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(
             instance=opened,
             partition_key=None if last else first,
             tags=all_tags,
+            run_id=run_id,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )

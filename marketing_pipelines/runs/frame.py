@@ -70,7 +70,8 @@ def open_tick(
             windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
         require_same_zone(connection, zone)
-        sessions.end_earlier_attempts(connection, job, context.run.run_id)
+        if context.retry_number:
+            sessions.end_earlier_attempts(connection, job, context.run.run_id)
         sessions.close_abandoned(connection)
         session_id = sessions.open_session(
             connection,

@@ -261,8 +261,9 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
 def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> None:
     """Ends what the run's earlier attempts left on the server when their connection was lost.
 
-    A run is one process and tries again only when an attempt has ended, so a session of its own
-    that still works is a ghost: it would hold the job's lock until the server notices.
+    A process tries again only when its attempt has ended, so a session of the run that still works
+    is a ghost: it would hold the job's lock until the server notices. Before a first attempt such a
+    session is that of a second process, which two daemons started for one run; its lock holds.
     """
     session = job_sessions.c
     own = (session.job == job, session.run_id == run_id)

@@ -137,7 +137,7 @@ class Tick:
             shared: True if other runs of the job may work at the same time, on rows of their own.
 
         Raises:
-            SkippedOverlapError: another run holds the lock, or has done this tick.
+            SkippedOverlapError: another run holds the lock, or this tick is done.
         """
         self.entered = True
         if shared:
@@ -298,9 +298,10 @@ class Tick:
         )
 
     def _skip_if_done(self) -> None:
+        """The run itself counts too: two daemons may each start it before they see the other."""
         done_by = sessions.run_that_did(self.connection, self.job, self.instant)
         self.connection.commit()
-        if done_by not in (None, self.context.run.run_id):
+        if done_by is not None:
             raise SkippedOverlapError(
                 f"Run {done_by} has done {self.job} for {self.instant:%Y-%m-%d %H:%M} UTC.", done_by
             )

@@ -5,6 +5,7 @@ import datetime as dt
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -191,6 +192,28 @@ def test_a_job_without_partitions_never_runs_twice_at_once(engine: sa.Engine) ->
             "SKIPPED_OVERLAP",
             f"Run {first.run_id} holds the lock of {KEY} and does the work.",
         ),
+    ]
+
+
+def test_a_run_that_two_daemons_start_does_its_tick_once(engine: sa.Engine) -> None:
+    """Each daemon's queue may take the run before it sees that the other did."""
+    run = str(uuid.uuid4())
+    scheduled = {"dagster/schedule_name": "probe"}
+    starts: list[str] = []
+
+    def work(tick: Tick) -> None:
+        with tick.begin():
+            starts.append(tick.context.run.run_id)
+            if len(starts) == 1:
+                assert run_probe(engine, work, tags=scheduled, run_id=run).success
+
+    for _ in range(2):
+        assert run_probe(engine, work, tags=scheduled, run_id=run).success
+    assert starts == [run]
+    assert all_sessions(engine, "status, error") == [
+        ("COMPLETED", None),
+        ("SKIPPED_OVERLAP", f"Run {run} holds the lock of {KEY} and does the work."),
+        ("SKIPPED_OVERLAP", f"Run {run} has done {KEY} for 2026-03-01 12:00 UTC."),
     ]
 
 
