@@ -20,6 +20,10 @@ _MACROS = (
     "held_instant",
     "instant_problem",
     "extra_problem",
+    "number_problem",
+    "date_problem",
+    "list_problem",
+    "listed",
 )
 
 

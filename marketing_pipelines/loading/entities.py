@@ -38,7 +38,7 @@ class EntityTarget:
         self, kind: Kind, reader: Reader, checker: Checker, *, timezone: str | None
     ) -> None:
         _refuse_unknown_columns(kind, reader)
-        objects = tuple(column.name for column in kind.columns if column.is_json)
+        objects = tuple(column.name for column in kind.columns if column.may_nest)
         self._kind = kind
         self._checker = checker
         self._header = reader.columns

@@ -78,6 +78,9 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         good = f"coalesce(try_cast({name} as bigint) {_INT_RANGE}, false)"
         shape = f"regexp_full_match({name}, '[+-]?\\d+')"
         problems.append(f"case when {present} and not ({shape} and {good}) then {reason} end")
+    if column.type in ("number", "date", "list"):
+        problems.append(f"{column.type}_problem({name})")
+    problems += _beyond_bounds(column)
     if column.type == "boolean":
         reason = f"'''' || left({name}, 60) || ''' is neither true nor false'"
         good = f"lower({name}) in ('true', 'false', '1', '0')"
@@ -91,6 +94,18 @@ def _problems(column: Column, is_id: bool) -> list[str]:
     if column.type == "json":
         problems.append(f"""json_problem('{{"value":' || {name} || '}}')""")
     return problems
+
+
+def _beyond_bounds(column: Column) -> list[str]:
+    name = f'"{column.name}"'
+    number = f"try_cast({name} as decimal(38, 9))"
+    bounds = (("<", "less", column.least), (">", "more", column.most))
+    return [
+        f"case when {number} {sign} {bound} then '''' || left({name}, 60) || ''' is {word} than"
+        f" {bound}' end"
+        for sign, word, bound in bounds
+        if bound is not None
+    ]
 
 
 def _instant(name: str) -> str:
@@ -119,6 +134,8 @@ def _json_value(column: Column) -> str:
         return name
     if column.type == "integer":
         return f"try_cast({name} as bigint)::varchar"
+    if column.type == "list":
+        return f"listed({name})"
     if column.type == "boolean":
         return f"(lower({name}) in ('true', '1'))::varchar"
     if column.type == "instant":

@@ -16,6 +16,8 @@ _TYPES = {
     "text": "text",
     "zone": "text",
     "integer": "integer",
+    "number": "numeric",
+    "date": "date",
     "instant": "timestamptz",
     "boolean": "boolean",
     "object": "jsonb",
@@ -196,19 +198,24 @@ class EntityStore:
     def _value(self, column: Column) -> str:
         if column.reference is not None:
             return f"by_{column.name}.id"
-        path = "->" if column.is_json else "->>"
         value = f"nullif(loaded.fields -> '{column.name}', 'null')"
-        if path == "->>":
+        if column.type == "list":
+            value = f"array(select jsonb_array_elements_text({value}))"
+        elif not column.is_json:
             value = f"cast(loaded.fields ->> '{column.name}' as {_TYPES[column.type]})"
         return value if column.empty is None else f"coalesce({value}, {column.empty})"
 
     def _value_for_new(self, column: Column) -> str:
-        return f"coalesce({self._value(column)}, now())" if column.keep else self._value(column)
+        value = self._value(column)
+        return f"coalesce({value}, now())" if column.keep and column.empty is None else value
 
     def _value_for_known(self, column: Column) -> str:
+        kept = f"known.{column.stored}"
+        if column.empty is not None:
+            # A stub may lack a value that rows have otherwise.
+            kept = f"coalesce({kept}, {column.empty})"
         return (
-            f"case when loaded.fields ? '{column.name}' then {self._value(column)}"
-            f" else known.{column.stored} end"
+            f"case when loaded.fields ? '{column.name}' then {self._value(column)} else {kept} end"
         )
 
 

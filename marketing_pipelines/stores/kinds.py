@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
-ColumnType = Literal["text", "integer", "instant", "zone", "object", "json", "boolean"]
+ColumnType = Literal[
+    "text", "integer", "number", "date", "instant", "zone", "object", "json", "boolean", "list"
+]
 # The cells of a row of a file, by column.
 FileRow = Mapping[str, str | None]
 
@@ -41,8 +43,10 @@ class Column:
             that the row sets (an empty cell is None), whose types are not checked yet.
         choices: the only values allowed; empty: any.
         required: an empty cell is refused, and a file without the column too.
-        empty: the value of an empty cell, as SQL; None: null.
-        keep: an empty cell changes nothing.
+        empty: the value of an empty cell, as SQL; None: null. A stored null gives way to it too.
+        keep: an empty cell changes nothing; a new row then has `empty`, or the load's instant.
+        least: the smallest number allowed; None: any.
+        most: the greatest number allowed; None: any.
         only_if: the condition under which a load changes the column of an existing row, as SQL of
             `stored` (that row) and `changed` (the row with the file's values); None: always.
     """
@@ -53,6 +57,8 @@ class Column:
     required: bool = False
     empty: str | None = None
     keep: bool = False
+    least: int | None = None
+    most: int | None = None
     only_if: str | None = None
     reference: Reference | None = None
     column: str | None = None
@@ -67,6 +73,11 @@ class Column:
     def is_json(self) -> bool:
         """True if its cells hold JSON: an object, or any value in a column of type `json`."""
         return self.type in ("object", "json")
+
+    @property
+    def may_nest(self) -> bool:
+        """True if a value may be an object or a list of its own in a file that has such."""
+        return self.is_json or self.type == "list"
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,45 @@ def outcome(result: LoadResult) -> tuple[int, int, int, int]:
 
 FULL = {
     "organizations": ["external_id,name,timezone,settings,plan", 'o,Acme,UTC,"{""a"": 1}",gold'],
-    "users": ["external_id,organization_id,email,name,role,team", "u,o,u@x,Uma,admin,north"],
+    "users": [
+        "external_id,organization_id,email,name,role,active,team",
+        "u,o,u@x,Uma,admin,false,north",
+    ],
     "companies": ["external_id,organization_id,name,domain,size", "co,o,Co,co.example,12"],
     "contacts": [
         "external_id,organization_id,email,phone,first_name,last_name,company_id,owner_id,"
-        "lifecycle_stage,lead_grade,intent_score,timezone,created_at,vip",
-        "c,o,c@x,1,Ada,Lovelace,co,u,mql,B,12,Asia/Tokyo,2024-01-01T00:00:00Z,true",
+        "lifecycle_stage,lead_grade,intent_score,timezone,created_at,vip,"
+        "lead_score,intent_band,lead_status,lead_status_at,lifecycle_stage_at,manual_override,"
+        "enriched_at,enriched_fields,next_follow_up_at,follow_up_note,tags",
+        "c,o,c@x,1,Ada,Lovelace,co,u,mql,B,12,Asia/Tokyo,2024-01-01T00:00:00Z,true,"
+        "72,high,lost,,2024-02-01T00:00:00Z,true,"
+        "2024-03-01T00:00:00Z,title; city,2024-04-01T00:00:00Z,Call,vip;gold",
+    ],
+    "deals": [
+        "external_id,organization_id,name,contact_id,company_id,owner_id,pipeline,stage,status,"
+        "amount,currency,expected_close_on,closed_at,stage_changed_at,tags,created_at,region",
+        "d,o,Tour,c,co,u,sales,proposal,,1250.50,EUR,2024-05-01,,,big,2024-01-05T00:00:00Z,south",
+    ],
+    "opportunities": [
+        "external_id,organization_id,contact_id,stage,travel_date,score,deleted,created_at",
+        "op,o,c,QUOTED,2024-06-01,30,false,2024-01-01T00:00:00Z",
+    ],
+    "meetings": [
+        "external_id,organization_id,title,starts_at,ends_at,owner_id,deal_id,attendees,status",
+        "m,o,Demo,2024-02-01T10:00:00Z,2024-02-01T11:00:00Z,u,d,C@x; c;guest@y,planned",
+    ],
+    "tasks": [
+        "external_id,organization_id,contact_id,deal_id,owner_id,title,state,due_at,created_at",
+        "t,o,c,d,u,Call,done,2024-02-01T10:00:00Z,2024-01-01T00:00:00Z",
+    ],
+    "activities": [
+        "external_id,organization_id,kind,direction,contact_id,deal_id,company_id,user_id,"
+        "occurred_at,subject,text,source,ref",
+        "a,o,call,out,c,d,co,u,2024-02-01T10:00:00Z,Hello,Talked,,",
+    ],
+    "score_rules": [
+        "external_id,organization_id,name,rule,points,counts,most,enabled",
+        'r,o,Clicks,"{""event"": ""clicked""}",5,per_day,20,true',
     ],
     "campaigns": [
         "external_id,organization_id,name,status,started_at,audience,goal",

@@ -8,6 +8,7 @@ SCHEMAS = (
     "crm",
     "delivery",
     "journey",
+    "leads",
     "lifecycle",
     "ops",
     "segments",

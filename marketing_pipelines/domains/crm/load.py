@@ -1,17 +1,21 @@
-"""The files of organizations, users, companies and contacts."""
+"""The files of organizations, users, companies, contacts, and of their sales."""
 
-from marketing_pipelines.domains.crm.tables import companies, contacts, organizations, users
-from marketing_pipelines.stores.kinds import (
-    CREATED_AT,
-    EXTERNAL_ID,
-    Column,
-    Kind,
-    Reference,
+from marketing_pipelines.domains.crm.deals.load import DEAL_KINDS
+from marketing_pipelines.domains.crm.references import COMPANY, USER
+from marketing_pipelines.domains.crm.tables import (
+    BANDS,
+    LEAD_STATUSES,
+    companies,
+    contacts,
+    organizations,
+    users,
 )
+from marketing_pipelines.domains.crm.timeline.load import TIMELINE_KINDS
+from marketing_pipelines.stores.kinds import CREATED_AT, EXTERNAL_ID, Column, Kind
 
-# A contact that a file of another kind names.
-CONTACT = Reference(contacts, stub=(("source", "'stub'"),))
 KINDS = (
+    *DEAL_KINDS,
+    *TIMELINE_KINDS,
     Kind(
         "organizations",
         organizations,
@@ -35,6 +39,7 @@ KINDS = (
             Column("name"),
             Column("role", choices=("admin", "manager", "rep"), empty="'rep'"),
             Column("notify_by_mail", "boolean", empty="true"),
+            Column("active", "boolean", empty="true"),
             CREATED_AT,
         ),
     ),
@@ -54,11 +59,22 @@ KINDS = (
             Column("phone"),
             Column("first_name"),
             Column("last_name"),
-            Column("company_id", reference=Reference(companies)),
-            Column("owner_id", reference=Reference(users)),
+            Column("company_id", reference=COMPANY),
+            Column("owner_id", reference=USER),
             Column("lifecycle_stage"),
             Column("lead_grade"),
             Column("intent_score", "integer"),
+            Column("lead_score", "integer", least=0, most=100),
+            Column("intent_band", choices=BANDS),
+            Column("lead_status", choices=LEAD_STATUSES),
+            Column("lead_status_at", "instant", keep=True, empty="null"),
+            Column("lifecycle_stage_at", "instant", keep=True, empty="null"),
+            Column("manual_override", "boolean"),
+            Column("enriched_at", "instant"),
+            Column("enriched_fields", "list"),
+            Column("next_follow_up_at", "instant"),
+            Column("follow_up_note"),
+            Column("tags", "list"),
             Column("timezone", "zone"),
             CREATED_AT,
         ),

@@ -1,6 +1,7 @@
 """Tables of the schema `crm`."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
@@ -13,11 +14,23 @@ from marketing_pipelines.stores.tables import (
 )
 
 SOURCES = ("import", "manual", "form", "api", "stub")
+BANDS = ("high", "medium", "low")
+LEAD_STATUSES = ("new", "working", "nurturing", "recycled", "lost", "unqualified")
 
 
 def _external_id() -> sa.Column[str]:
     return sa.Column(
         "external_id", sa.Text, nullable=False, comment="Id in the system the row comes from"
+    )
+
+
+def _texts(name: str, comment: str) -> sa.Column[list[str]]:
+    return sa.Column(
+        name,
+        pg.ARRAY(sa.Text),
+        nullable=False,
+        server_default=sa.text("'{}'::text[]"),
+        comment=comment,
     )
 
 
@@ -65,6 +78,13 @@ users = sa.Table(
     sa.Column("name", sa.Text, comment="Display name"),
     sa.Column(
         "role", sa.Text, nullable=False, server_default="rep", comment="admin, manager or rep"
+    ),
+    sa.Column(
+        "active",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="False if no contact is assigned to the user any more",
     ),
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
@@ -115,7 +135,20 @@ contacts = sa.Table(
     ),
     sa.Column("lifecycle_stage", sa.Text, comment="lead, mql, sql, opportunity, customer"),
     sa.Column("lead_grade", sa.Text, comment="A to F, from the lead score"),
+    sa.Column("lead_score", sa.Integer, comment="Sum of the points of score rules, 0 to 100"),
     sa.Column("intent_score", sa.Integer, comment="Sum of the contact's signals after their decay"),
+    sa.Column(
+        "intent_band", sa.Text, comment="high, medium or low: the band announced last; null = none"
+    ),
+    sa.Column("lead_status", sa.Text, comment=", ".join(LEAD_STATUSES)),
+    instant("lead_status_at", "When the lead status changed"),
+    instant("lifecycle_stage_at", "When the stage changed; null = at `created_at`"),
+    sa.Column("manual_override", sa.Boolean, comment="True if no job may change the stage"),
+    instant("enriched_at", "When an enrichment provider was last asked about the contact"),
+    _texts("enriched_fields", "Columns and attributes that the enrichment provider set"),
+    instant("next_follow_up_at", "When a user wants to be reminded of the contact"),
+    sa.Column("follow_up_note", sa.Text, comment="Note for that follow-up"),
+    _texts("tags", "Tags"),
     sa.Column("timezone", sa.Text, comment="IANA zone; null = the organization's"),
     sa.Column(
         "source",
@@ -128,7 +161,15 @@ contacts = sa.Table(
     json_object("attributes", "Columns of loaded files that have no column here"),
     _created_at(),
     sa.CheckConstraint(one_of("source", SOURCES), name="source"),
+    sa.CheckConstraint("lead_score between 0 and 100", name="lead_score"),
+    sa.CheckConstraint(one_of("intent_band", BANDS), name="intent_band"),
+    sa.CheckConstraint(one_of("lead_status", LEAD_STATUSES), name="lead_status"),
     sa.UniqueConstraint("organization_id", "external_id"),
+    sa.Index(
+        "ix_contacts_next_follow_up_at",
+        "next_follow_up_at",
+        postgresql_where=sa.text("next_follow_up_at is not null"),
+    ),
     *(
         sa.Index(
             f"ix_contacts_{channel}_address",
@@ -148,35 +189,18 @@ contacts = sa.Table(
         person=Person(
             by="id",
             erase="empty",
-            mask=("external_id", "email", "phone", "first_name", "last_name", "attributes"),
+            mask=(
+                "external_id",
+                "email",
+                "phone",
+                "first_name",
+                "last_name",
+                "follow_up_note",
+                "tags",
+                "attributes",
+            ),
         ),
     ),
     schema="crm",
     comment="Contacts: people who receive mail and cause events",
-)
-
-tasks = sa.Table(
-    "tasks",
-    metadata,
-    identity("Task number"),
-    organization_id(),
-    sa.Column("contact_id", sa.BigInteger, comment="Contact that it is about"),
-    sa.Column("owner_id", sa.BigInteger, comment="Assigned user; null = unassigned"),
-    sa.Column("title", sa.Text, nullable=False, comment="Title of the task"),
-    sa.Column(
-        "state", sa.Text, nullable=False, server_default="open", comment="open, done or dropped"
-    ),
-    instant("due_at", "When it should be done"),
-    sa.Column("job", sa.Text, nullable=False, comment="Asset key of the job that made it"),
-    sa.Column("subject", sa.Text, nullable=False, comment="Origin, e.g. step 17 contact 5"),
-    sa.Column(
-        "period", sa.Text, nullable=False, comment="Rotation; one task per subject and period"
-    ),
-    instant("created_at", "Tick at which it was made", nullable=False),
-    sa.UniqueConstraint("organization_id", "job", "subject", "period"),
-    sa.CheckConstraint("state in ('open', 'done', 'dropped')", name="state"),
-    sa.Index("ix_tasks_contact_id", "contact_id", postgresql_where=sa.text("state = 'open'")),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
-    schema="crm",
-    comment="Tasks for users",
 )

@@ -4,7 +4,7 @@ import json
 import re
 from importlib import resources
 
-from marketing_pipelines.domains.crm.load import CONTACT
+from marketing_pipelines.domains.crm.references import CONTACT
 from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.consent.load import CONSENT_KINDS
 from marketing_pipelines.domains.delivery.named_templates.load import TEMPLATES

@@ -1,6 +1,6 @@
 """The files of steps, and the common parts of the files of all kinds of program."""
 
-from marketing_pipelines.domains.crm.load import CONTACT
+from marketing_pipelines.domains.crm.references import CONTACT
 from marketing_pipelines.domains.lifecycle import endings, step_messages, steps, trigger_configs
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind

@@ -1,6 +1,6 @@
 """The files of segments and of their manual members."""
 
-from marketing_pipelines.domains.crm.load import CONTACT
+from marketing_pipelines.domains.crm.references import CONTACT
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.tables import manual_members, segments
 from marketing_pipelines.stores.kinds import (

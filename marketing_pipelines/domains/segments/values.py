@@ -130,6 +130,52 @@ class TypedColumn:
         return sa.func.to_jsonb(self.column, type_=pg.JSONB)
 
 
+@dataclass(frozen=True)
+class BooleanColumn(TypedColumn):
+    """A column of true and false, also read as the texts `true` and `false`."""
+
+    def text(self) -> sa.ColumnElement[str]:
+        return sa.cast(self.column, sa.Text)
+
+    def number(self) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.null(), sa.Numeric)
+
+    def boolean(self) -> Condition:
+        return self.column
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.null(), sa.DateTime(timezone=True))
+
+
+@dataclass(frozen=True)
+class ListColumn:
+    """A column of texts: `contains` means one of them, other operators all, as files write them."""
+
+    column: sa.ColumnElement[Any]
+
+    @property
+    def _joined(self) -> TextColumn:
+        return TextColumn(sa.func.array_to_string(self.column, ";", type_=sa.Text))
+
+    def text(self) -> sa.ColumnElement[str]:
+        return self._joined.text()
+
+    def number(self) -> sa.ColumnElement[Any]:
+        return self._joined.number()
+
+    def boolean(self) -> Condition:
+        return self._joined.boolean()
+
+    def instant(self, zone: ZoneInfo) -> sa.ColumnElement[Any]:
+        return self._joined.instant(zone)
+
+    def is_present(self) -> Condition:
+        return sa.func.cardinality(self.column) > 0
+
+    def document(self) -> sa.ColumnElement[Any]:
+        return sa.func.to_jsonb(self.column, type_=pg.JSONB)
+
+
 def _as_instant(text: sa.ColumnElement[str], zone: ZoneInfo) -> sa.ColumnElement[Any]:
     return sa.func.segments.as_instant(
         text,
@@ -145,6 +191,13 @@ def _of_zone(zone: ZoneInfo, column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
     return sa.select(unpacked).where(zones.c.name == zone.key).scalar_subquery()
 
 
+_COLUMNS: tuple[tuple[type[Any], Callable[[sa.ColumnElement[Any]], Stored]], ...] = (
+    (sa.Text, TextColumn),
+    (sa.Boolean, BooleanColumn),
+    (pg.ARRAY, ListColumn),
+)
+
+
 def column_of(name: str) -> sa.Column[Any] | None:
     """The column of contacts that a rule means by a name."""
     return None if name in NOT_FIELDS else contacts.c.get(name)
@@ -156,7 +209,10 @@ def stored(contact: sa.FromClause, name: str) -> Stored:
     if column is None:
         return Document(at(contact.c.attributes, name))
     own = contact.c[name]
-    return TextColumn(own) if isinstance(column.type, sa.Text) else TypedColumn(own)
+    for kind, read in _COLUMNS:
+        if isinstance(column.type, kind):
+            return read(own)
+    return TypedColumn(own)
 
 
 def at(container: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[Any]:
@@ -179,7 +235,8 @@ def fits(comparison: Comparison, name: str) -> tuple[str, str] | None:
     """Returns the key of the comparison that does not fit the column, and the reason. None if it
     fits, and for attributes."""
     column = column_of(name)
-    if column is None or isinstance(column.type, sa.Text) or comparison.kind == "none":
+    loose = (sa.Text, sa.Boolean, pg.ARRAY)
+    if column is None or isinstance(column.type, loose) or comparison.kind == "none":
         return None
     dated = comparison.op == "between" or comparison.kind in ("date", "length")
     if isinstance(column.type, sa.DateTime):
@@ -258,7 +315,7 @@ def _contains(comparison: Comparison, value: Stored) -> Condition:
     is_element = sa.exists(
         sa.select(1).select_from(elements).where(read == sa.cast(given, _TYPES[kind]))
     )
-    if kind != "text":
+    if kind != "text" or isinstance(value, ListColumn):
         return is_element
     is_part = sa.func.strpos(value.text(), given) > 0
     return sa.or_(_or_false(is_part), is_element)

@@ -10,14 +10,19 @@ grant select on
     analytics.contact_activity_default,
     analytics.contacts,
     analytics.daily_events,
+    analytics.deals,
     analytics.event_aggregates,
     analytics.event_keys,
     analytics.finished_partitions,
     analytics.hourly_events,
     analytics.lake_hours,
+    analytics.meetings,
     analytics.monthly_usage,
+    analytics.opportunities,
     analytics.organizations,
     analytics.requested_marks,
-    analytics.stale_partitions
+    analytics.stale_partitions,
+    analytics.tasks,
+    analytics.users
 to marketing_reader;
 revoke all on all functions in schema analytics from public;

@@ -2,7 +2,7 @@
 
 import json
 
-from marketing_pipelines.domains.crm.load import CONTACT
+from marketing_pipelines.domains.crm.references import CONTACT
 from marketing_pipelines.domains.delivery.consent.tables import (
     MODES,
     SUBSCRIPTION_STATES,

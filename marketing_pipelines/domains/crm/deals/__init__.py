@@ -1,0 +1,1 @@
+"""Deals with the history of their stages, and opportunities of travel."""

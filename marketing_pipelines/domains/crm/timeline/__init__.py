@@ -1,0 +1,1 @@
+"""Activities, meetings and tasks, which the view `crm.timeline` joins."""

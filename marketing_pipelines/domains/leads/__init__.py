@@ -1,0 +1,10 @@
+"""Scores of contacts and opportunities, computed from events, activities and rules.
+
+Owns the schema `leads`. A score is a function of events and an instant; the nightly jobs store it,
+and other jobs compute it for their own ticks.
+"""
+
+SCHEMA = "leads"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset()

@@ -1,0 +1,98 @@
+"""Tables of the schema `leads`."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.crm.tables import BANDS
+from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.tables import (
+    identity,
+    instant,
+    metadata,
+    one_of,
+    organization_id,
+)
+
+COUNTS = ("once", "each", "per_day")
+
+score_rules = sa.Table(
+    "score_rules",
+    metadata,
+    identity("Rule number"),
+    organization_id(),
+    sa.Column(
+        "external_id", sa.Text, nullable=False, comment="Id in the system the row comes from"
+    ),
+    sa.Column("name", sa.Text, comment="Display name"),
+    sa.Column("rule", pg.JSONB, nullable=False, comment="Segment rule that earns the points"),
+    sa.Column("points", sa.Integer, nullable=False, comment="Points, negative ones too"),
+    sa.Column(
+        "counts",
+        sa.Text,
+        nullable=False,
+        server_default="once",
+        comment="once: if the rule holds; each: for each occurrence; per_day: for each day",
+    ),
+    sa.Column("most", sa.Integer, comment="Most points of the rule, without sign; null = any"),
+    sa.Column(
+        "enabled",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="False if the rule earns nothing",
+    ),
+    instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("organization_id", "external_id"),
+    sa.CheckConstraint(one_of("counts", COUNTS), name="counts"),
+    sa.CheckConstraint("most > 0", name="most"),
+    info=owned(keep=FOR_EVER),
+    schema="leads",
+    comment="Rules of lead scores; an organization without any has those of docs/leads.md",
+)
+
+intent_days = sa.Table(
+    "intent_days",
+    metadata,
+    sa.Column(
+        "contact_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.contacts.id"),
+        primary_key=True,
+        autoincrement=False,
+        comment="Contact",
+    ),
+    sa.Column("date", sa.Date, primary_key=True, comment="Day in the reporting zone"),
+    organization_id(),
+    sa.Column("score", sa.Integer, nullable=False, comment="Intent score at the end of the day"),
+    sa.Column("band", sa.Text, nullable=False, comment=", ".join(BANDS)),
+    sa.CheckConstraint(one_of("band", BANDS), name="band"),
+    sa.Index("ix_intent_days_date", "date", "organization_id"),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    schema="leads",
+    comment="Intent scores of each day, of contacts with a signal that counts",
+)
+
+opportunity_points = sa.Table(
+    "opportunity_points",
+    metadata,
+    sa.Column(
+        "opportunity_id",
+        sa.BigInteger,
+        sa.ForeignKey("crm.opportunities.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment="Opportunity",
+    ),
+    sa.Column(
+        "date",
+        sa.Date,
+        primary_key=True,
+        comment="Day of the partition; the travel is as many days ahead as the calendar says",
+    ),
+    organization_id(),
+    sa.Column("points", sa.Integer, nullable=False, comment="Points that the day adds"),
+    sa.Index("ix_opportunity_points_date", "date", "organization_id"),
+    info=owned(keep=FOR_EVER, person=Person(by="opportunity_id", erase="delete")),
+    schema="leads",
+    comment="Ledger of points of opportunities; score = base score + their sum",
+)
