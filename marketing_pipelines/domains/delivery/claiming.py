@@ -21,7 +21,8 @@ class Claimed:
     """The judged messages of one claim.
 
     Attributes:
-        messages: Those that may go, in the order of sending.
+        messages: Those that may go, in the order of sending, with the columns that sending and
+            settling read.
         suppressed: How many ended, each with its reason.
         postponed: How many wait for the end of a cap or of quiet hours.
     """
@@ -69,7 +70,9 @@ def claim(
         _CLAIM,
         {
             "channel": channel,
-            "streams": json.dumps([stream.as_row() for stream in due]),
+            "streams": json.dumps(
+                [{"number": number, **stream.as_row()} for number, stream in enumerate(due)]
+            ),
             "quiet": json.dumps(quiet),
             "size": limit,
             "now": now,

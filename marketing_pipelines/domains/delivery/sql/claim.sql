@@ -1,13 +1,26 @@
 -- Judges the next messages of a channel and claims those that may go, in one statement, so that a
 -- message is judged and counted as claimed at once. The others end as suppressed or wait for the
--- instant at which a cap or quiet hours let them through. Returns every judged message.
+-- instant at which a cap or quiet hours let them through. Returns every judged message; of one that
+-- may go, `turn` is its place in the order of sending.
 with streams as materialized (
-    select *
+    -- What holds for all messages of a stream is looked up once.
+    select stream.*,
+           case
+               when stream.program_kind <> '' and program.status is null
+                   then 'its ' || stream.program_kind || ' was deleted'
+               when program.status = 'cancelled'
+                   then 'its ' || stream.program_kind || ' was cancelled'
+           end as problem,
+           make_interval(secs => nullif(stream.valid_seconds, 0)) as valid_for,
+           coalesce(zone.name, :reporting_zone) as zone
     from jsonb_to_recordset(cast(:streams as jsonb)) as stream (
-        lane integer, organization_id bigint, domain_id bigint, kind text, program_kind text,
-        program_id bigint, rank integer, room integer, timezone text, valid_seconds float,
-        cap_day integer, cap_week integer, cap_month integer, quiet_hours text
+        number integer, lane integer, organization_id bigint, domain_id bigint, kind text,
+        program_kind text, program_id bigint, rank integer, room integer, timezone text,
+        valid_seconds float, cap_day integer, cap_week integer, cap_month integer, quiet_hours text
     )
+    left join lifecycle.programs as program
+        on program.kind = stream.program_kind and program.id = stream.program_id
+    left join ops.zones as zone on zone.name = stream.timezone
 ),
 quiet as materialized (
     select *
@@ -16,18 +29,15 @@ quiet as materialized (
     )
 ),
 due as (
-    select message.id, message.contact_id, message.user_id, message.step_id, message.rotation,
-           message.address, message.kind, message.program_kind, message.program_id,
-           message.queued_at, message.due_at, message.expires_at, message.organization_id, message.category_id,
-           streams.lane, streams.rank, streams.timezone, streams.valid_seconds, streams.cap_day,
-           streams.cap_week, streams.cap_month, streams.quiet_hours,
+    select message.*, streams.number, streams.lane, streams.kind, streams.room,
            row_number() over (
                partition by streams.lane order by streams.rank, message.due_at, message.id
-           ) as place,
-           streams.room
+           ) as place
     from streams
     cross join lateral (
-        select *
+        select waiting.id, waiting.due_at, waiting.contact_id, waiting.user_id, waiting.step_id,
+               waiting.rotation, waiting.address, waiting.category_id, waiting.queued_at,
+               waiting.expires_at
         from delivery.messages as waiting
         where waiting.state = 'queued' and waiting.channel = :channel
             and waiting.organization_id = streams.organization_id
@@ -42,7 +52,7 @@ due as (
     ) as message
 ),
 -- Lanes take turns: the first message of each, then the second of each; transactional ones first.
-chosen as materialized (
+chosen as (
     select due.*,
            row_number() over (order by kind = 'marketing', place, lane) as turn
     from due
@@ -51,15 +61,30 @@ chosen as materialized (
     limit :size
 ),
 addressed as materialized (
-    select chosen.*, contact.timezone as contact_zone,
-           delivery.address_of('email', contact.email) as mail_address, present.given,
+    select chosen.id, chosen.turn, chosen.contact_id, chosen.step_id, chosen.rotation,
+           chosen.address, chosen.category_id, streams.organization_id, streams.kind,
+           streams.cap_day, streams.cap_week, streams.cap_month, streams.quiet_hours,
+           coalesce(
+               streams.problem,
+               case
+                   when coalesce(chosen.expires_at, chosen.queued_at + streams.valid_for) <= :now
+                       then 'expired'
+                   when users.notify_by_mail is false then 'notify_by_mail is off'
+               end
+           ) as problem,
+           coalesce(
+               (select zone.name from ops.zones as zone where zone.name = contact.timezone),
+               streams.zone
+           ) as zone,
+           delivery.address_of('email', contact.email) as mail_address,
            delivery.address_of(:channel, present.given) as present_address,
-           chosen.user_id is not null and users.notify_by_mail is false as is_off
+           present.given ~ '[^[:space:]]' as is_given
     from chosen
+    join streams on streams.number = chosen.number
     left join crm.contacts as contact
-        on contact.id = chosen.contact_id and contact.organization_id = chosen.organization_id
+        on contact.id = chosen.contact_id and contact.organization_id = streams.organization_id
     left join crm.users as users
-        on users.id = chosen.user_id and users.organization_id = chosen.organization_id
+        on users.id = chosen.user_id and users.organization_id = streams.organization_id
     cross join lateral (
         select case when chosen.user_id is null
             then delivery.address_given(
@@ -71,127 +96,116 @@ addressed as materialized (
 ),
 -- A message goes to the present address of its contact; where another message of the step and
 -- rotation has that address, it does not go.
-placed as materialized (
-    select addressed.*,
+moved as materialized (
+    select id, contact_id, step_id, rotation, present_address,
            row_number() over (
-               partition by step_id, rotation, present_address
-               order by address is distinct from present_address, contact_id
+               partition by step_id, rotation, present_address order by contact_id
            ) as place_at_address
     from addressed
+    where step_id is not null and address is distinct from present_address
 ),
 -- The message of the step and rotation that has the address already. It gives the address back if
 -- it did not go there and its contact has another one by now.
 holders as materialized (
-    select placed.id, holder.id as holder_id,
-           holder.state in ('queued', 'suppressed')
+    select moved.id, moved.place_at_address, holder.id as holder_id,
+           case when holder.id is not null then
+               holder.state in ('queued', 'suppressed')
                and holder.address is distinct from delivery.address_of(
                    :channel, delivery.address_given(
                        :channel, contact.email, contact.phone, contact.attributes
                    )
-               ) as gives_way
-    from placed
-    join delivery.messages as holder
-        on holder.step_id = placed.step_id and holder.rotation = placed.rotation
-        and holder.address = placed.present_address and holder.id <> placed.id
+               )
+           end as gives_way
+    from moved
+    left join delivery.messages as holder
+        on holder.step_id = moved.step_id and holder.rotation = moved.rotation
+        and holder.address = moved.present_address and holder.id <> moved.id
     left join crm.contacts as contact on contact.id = holder.contact_id
-    where placed.address is distinct from placed.present_address
 ),
 given_back as (
     update delivery.messages as message
     set address = null
     from holders
     where message.id = holders.holder_id and holders.gives_way
-        and message.id not in (select placed.id from placed)
+        and message.id not in (select addressed.id from addressed)
         and message.state in ('queued', 'suppressed')
 ),
-judged as materialized (
-    select placed.*,
-           coalesce(
-               case
-                   when placed.program_kind is not null and program.status is null
-                       then 'its ' || placed.program_kind || ' was deleted'
-                   when program.status = 'cancelled'
-                       then 'its ' || placed.program_kind || ' was cancelled'
-                   when coalesce(
-                       placed.expires_at,
-                       placed.queued_at + make_interval(secs => nullif(valid_seconds, 0))
-                   ) <= :now then 'expired'
-                   when placed.is_off then 'notify_by_mail is off'
-               end,
-               suppression.reason,
-               consent.reason,
-               case
-                   when :channel = 'webhook' then null
-                   when placed.present_address is null
-                       and placed.given ~ '[^[:space:]]' then 'invalid_number'
-                   when placed.present_address is null then 'no_address'
-                   when placed.step_id is not null
-                       and placed.address is distinct from placed.present_address
-                       and (placed.place_at_address > 1 or not holders.gives_way)
-                       then 'same_address'
-               end
-           ) as problem,
-           coalesce(holders.gives_way, false) as waits_for_address,
-           quiet.until as quiet_until
-    from placed
-    left join holders using (id)
-    left join lifecycle.programs as program
-        on program.kind = placed.program_kind and program.id = placed.program_id
-    left join lateral delivery.suppression_for(
-        placed.organization_id, placed.contact_id, :channel, placed.present_address, placed.kind,
-        :now
-    ) as suppression on true
-    left join lateral delivery.consent_for(
-        placed.organization_id, placed.contact_id, placed.category_id, placed.mail_address
-    ) as consent on placed.kind = 'marketing' and :channel <> 'webhook'
-    left join quiet
-        on placed.kind = 'marketing' and :channel <> 'webhook'
-        and quiet.hours = placed.quiet_hours
-        and quiet.zone = coalesce(
-            (select zone.name from ops.zones as zone where zone.name = placed.contact_zone),
-            (select zone.name from ops.zones as zone where zone.name = placed.timezone),
-            :reporting_zone
-        )
-),
-capped as materialized (
-    select candidate.id, ends.at
+judged as (
+    select found.*,
+           kind = 'marketing' and :channel <> 'webhook'
+               and greatest(cap_day, cap_week, cap_month) > 0
+               and problem is null and quiet_until is null and not waits_for_address
+               as may_be_capped
     from (
-        select id, contact_id, cap_day, cap_week, cap_month,
-               row_number() over (partition by contact_id order by turn) as place
-        from judged
-        where problem is null and quiet_until is null and not waits_for_address
-            and kind = 'marketing'
-            and :channel <> 'webhook' and greatest(cap_day, cap_week, cap_month) > 0
-    ) as candidate
-    cross join lateral (
-        select array(
-            select earlier.claimed_at
-            from delivery.messages as earlier
-            where earlier.contact_id = candidate.contact_id and earlier.channel = :channel
-                and earlier.claimed_at > cast(:now as timestamptz) - interval '30 days'
-                and earlier.kind = 'marketing'
-                and earlier.state in ('claimed', 'sending', 'sent', 'delivered', 'bounced', 'unknown')
-        ) as claims
-        -- Else each cap would count them anew.
+        select addressed.id, addressed.turn, addressed.contact_id, addressed.kind,
+               addressed.present_address, cap_day, cap_week, cap_month,
+               coalesce(
+                   addressed.problem,
+                   suppression.reason,
+                   consent.reason,
+                   case
+                       when :channel = 'webhook' then null
+                       when addressed.present_address is null and addressed.is_given
+                           then 'invalid_number'
+                       when addressed.present_address is null then 'no_address'
+                       when holders.place_at_address > 1 or not holders.gives_way
+                           then 'same_address'
+                   end
+               ) as problem,
+               holders.gives_way is true as waits_for_address,
+               quiet.until as quiet_until
+        from addressed
+        left join holders using (id)
+        left join lateral delivery.suppression_for(
+            addressed.organization_id, addressed.contact_id, :channel, addressed.present_address,
+            addressed.kind, :now
+        ) as suppression on true
+        left join lateral delivery.consent_for(
+            addressed.organization_id, addressed.contact_id, addressed.category_id,
+            addressed.mail_address
+        ) as consent on addressed.kind = 'marketing' and :channel <> 'webhook'
+        left join quiet
+            on addressed.kind = 'marketing' and :channel <> 'webhook'
+            and quiet.hours = addressed.quiet_hours and quiet.zone = addressed.zone
+        -- Judged once: the reasons are used several times below.
         offset 0
-    ) as counted
-    cross join lateral (
-        select greatest(
-            delivery.cap_ends_at(counted.claims, candidate.place, cap_day, '24 hours', :now),
-            delivery.cap_ends_at(counted.claims, candidate.place, cap_week, '7 days', :now),
-            delivery.cap_ends_at(counted.claims, candidate.place, cap_month, '30 days', :now)
-        ) as at
-    ) as ends
-    where ends.at is not null
+    ) as found
+),
+counted as (
+    -- Messages of the batch count for their contact in the order of sending.
+    select judged.*,
+           row_number() over (partition by contact_id, may_be_capped order by turn) as place,
+           least(nullif(cap_day, 0), nullif(cap_week, 0), nullif(cap_month, 0)) as smallest_cap,
+           case when may_be_capped then array(
+               select earlier.claimed_at
+               from delivery.messages as earlier
+               where earlier.contact_id = judged.contact_id and earlier.channel = :channel
+                   and earlier.claimed_at > cast(:now as timestamptz) - interval '30 days'
+                   and earlier.kind = 'marketing'
+                   and earlier.state in (
+                       'claimed', 'sending', 'sent', 'delivered', 'bounced', 'unknown'
+                   )
+           ) end as claims
+    from judged
+    -- Else each cap would count them anew.
+    offset 0
 ),
 verdicts as (
-    select judged.id, judged.problem, judged.turn,
-           case when :channel <> 'webhook' and not judged.waits_for_address
-               then judged.present_address end as address,
-           judged.waits_for_address,
-           coalesce(judged.quiet_until, capped.at) as waits_until
-    from judged
-    left join capped using (id)
+    select id, turn, problem, address,
+           coalesce(quiet_until, capped_until) as waits_until,
+           problem is null and not waits_for_address and quiet_until is null
+               and capped_until is null as is_claimed
+    from (
+        select counted.*,
+               case when :channel <> 'webhook' and not waits_for_address
+                   then present_address end as address,
+               case when cardinality(claims) + place > smallest_cap then greatest(
+                   delivery.cap_ends_at(claims, place, cap_day, '24 hours', :now),
+                   delivery.cap_ends_at(claims, place, cap_week, '7 days', :now),
+                   delivery.cap_ends_at(claims, place, cap_month, '30 days', :now)
+               ) end as capped_until
+        from counted
+    ) as limited
 )
 update delivery.messages as message
 set state = case when problem is not null then 'suppressed'
@@ -204,8 +218,8 @@ set state = case when problem is not null then 'suppressed'
     claimed_at = case when is_claimed then cast(:now as timestamptz) else message.claimed_at end,
     leased_until = case when is_claimed then cast(:leased_until as timestamptz) end
 from verdicts
-cross join lateral (
-    select problem is null and waits_until is null and not waits_for_address as is_claimed
-) as claimed
 where message.id = verdicts.id and message.state = 'queued'
-returning message.*, verdicts.turn
+returning message.id, message.organization_id, message.channel, message.kind, message.content_id,
+    message.variables, message.queued_at, message.state, message.claim, message.attempts,
+    message.due_at, message.reason, message.refused_at, message.refusals, message.is_bulk,
+    verdicts.turn
