@@ -2,7 +2,8 @@
 
 `python -m marketing_pipelines.documentation` writes them; with `--check` it only compares. Each
 page is a function that returns text which depends on nothing of the machine or the moment. The
-comments of tables, which `migrate` gives the database, are written in the same way.
+comments of tables and the list of consumers of events, which `migrate` gives the database, are
+written in the same way.
 """
 
 import argparse
@@ -14,11 +15,13 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains import load_events, load_tasks
 from marketing_pipelines.domains.lifecycle import step_schema
 from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.job_sources import covering_test, files_of, purpose, sensor_file
 from marketing_pipelines.locations import PACKAGE, checkout
 from marketing_pipelines.policies import ALL_ENVIRONMENTS
+from marketing_pipelines.queueing import event_catalog
 from marketing_pipelines.registry import Job, jobs
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import schema_files
@@ -28,6 +31,7 @@ from marketing_pipelines.stores.tables import load_tables
 
 DOCS = PACKAGE.parent / "docs"
 COMMENTS = schema_files.FOLDER / "comments"
+FUNCTIONS = schema_files.FOLDER / "functions"
 SCHEMAS = {
     "analytics": "Tables for analysts, and the marks and manifests behind them.",
     "campaigns": "Campaigns and sequences with their contacts.",
@@ -74,6 +78,7 @@ def pages(connection: sa.Connection) -> dict[str, str]:
     """Every generated page by file name; the connection leads to a migrated database."""
     return {
         "data-dictionary.md": data_dictionary(connection),
+        "events.md": event_page(),
         "segment-rule.schema.json": json.dumps(rules.json_schema(), indent=2) + "\n",
         "settings.md": settings_table(),
         "step.schema.json": json.dumps(step_schema.json_schema(), indent=2) + "\n",
@@ -93,6 +98,33 @@ def comments() -> dict[str, str]:
             name = f"{table.fullname}.{column.name}"
             own += [f"comment on column {name} is {_literal(column.comment)};"]
     return {name: _text(own) for name, own in sorted(lines.items())}
+
+
+def functions() -> dict[str, str]:
+    """The generated files of `schema/functions/`."""
+    load_tasks()
+    load_events()
+    return {"ops/bus_consumers.sql": event_catalog.consumers_sql(below=str(PACKAGE))}
+
+
+def event_page() -> str:
+    """Every type of event on the bus, with the keys of its payload and its consumers."""
+    load_tasks()
+    load_events()
+    return _text(
+        [
+            NOTICE,
+            "# Events",
+            "",
+            "The events on the bus, `ops.bus_events`, by which domains tell each other what "
+            "happened; [queues and events](queues.md#events) has the rules.",
+            "",
+            *_table(
+                ["type", "version", "what happened", "payload", "about a contact", "consumers"],
+                event_catalog.catalog_rows(below=str(PACKAGE)),
+            ),
+        ]
+    )
 
 
 def _literal(text: str | None) -> str:
@@ -334,7 +366,7 @@ def main() -> None:
     check = parser.parse_args().check
     if checkout() is None:
         sys.exit("The pages of docs/ are in a checkout of the sources: run `make docs` there.")
-    stale = _stale(COMMENTS, comments())
+    stale = _stale(COMMENTS, comments()) | _stale(FUNCTIONS, functions())
     # The database that the data dictionary describes has the comments of now.
     if not check:
         _write(stale)

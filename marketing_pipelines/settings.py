@@ -203,8 +203,8 @@ class Settings(DeliverySettings, HookSettings, BaseSettings):
     queue_max_jobs_per_second: int = Field(
         default=5,
         ge=1,
-        description="Tasks of a limited queue (`crm-events`) that all workers together start in "
-        "any second.",
+        description="Tasks of a limited queue, such as `crm-events`, that all workers together "
+        "start in any second.",
     )
 
     @field_validator("timezone")

@@ -64,6 +64,7 @@ def test_generated_pages_say_what_the_program_says(engine: sa.Engine) -> None:
         generated = documentation.pages(connection)
     assert set(generated) == {
         "data-dictionary.md",
+        "events.md",
         "segment-rule.schema.json",
         "settings.md",
         "step.schema.json",
@@ -72,6 +73,12 @@ def test_generated_pages_say_what_the_program_says(engine: sa.Engine) -> None:
     for name, text in generated.items():
         written = (documentation.DOCS / name).read_text(encoding="utf-8")
         assert written == text, f"docs/{name} is stale: run `make docs`"
+
+
+def test_the_database_knows_the_registered_consumers() -> None:
+    for name, text in documentation.functions().items():
+        written = (documentation.FUNCTIONS / name).read_text(encoding="utf-8")
+        assert written == text, f"schema/functions/{name} is stale: run `make docs`"
 
 
 def test_month_partitions_are_not_in_the_dictionary(engine: sa.Engine) -> None:

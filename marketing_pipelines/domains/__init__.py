@@ -43,8 +43,15 @@ def load_tasks() -> dict[str, str]:
             _load_tasks(domain.name, name)
         if domain.name in tasks.import_errors:
             broken[name] = tasks.import_errors[domain.name]
-    tasks.all_loaded.set()
     return broken
+
+
+@cache
+def load_events() -> None:
+    """Imports the `events.py` of every domain, so that the types of bus events are declared."""
+    for domain in pkgutil.iter_modules(__path__, f"{__name__}."):
+        if domain.ispkg and importlib.util.find_spec(f"{domain.name}.events"):
+            importlib.import_module(f"{domain.name}.events")
 
 
 @cache

@@ -1,14 +1,18 @@
 """The event bus: domains tell each other what happened, in the transaction in which it did.
 
-An event is a row, and a task for each consumer that is registered for its type: all are there when
-the transaction commits, or none is. A consumer gets the events of one contact one after the other,
-in the order they were published, also when one of them has to be tried again.
+An event is a row of `ops.bus_events`; a trigger on the table adds a task for each consumer that is
+registered for its type. All are there when the transaction commits, or none is, and SQL publishes
+by inserting rows. A consumer gets the events of one contact one after the other, in the order they
+were published, also when one of them has to be tried again; a bulk consumer gets the events of one
+statement together.
+
+The database knows the consumers by the function `ops.bus_consumers`, which `make docs` writes.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import pydantic
 import sqlalchemy as sa
@@ -17,8 +21,9 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.failures import BadInputError, PermanentError
 from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.tables import bus_events
-from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, all_loaded, task
-from marketing_pipelines.stores.temporary import create_temporary
+from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, task
+
+ABOUT_CONTACTS: Literal["*"] = "*"
 
 
 class BusEvent(pydantic.BaseModel):
@@ -27,13 +32,19 @@ class BusEvent(pydantic.BaseModel):
     A field that is added with a default keeps the version. Any other change makes the next
     version, and `upgraded` then reads the payloads of the ones before, which are stored and may be
     replayed.
+
+    Attributes:
+        about_contacts: True if events of the type name a contact, or several in `contacts`.
+        id: Number of the stored event; None: it is not published.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     type: ClassVar[str]
     version: ClassVar[int] = 1
+    about_contacts: ClassVar[bool] = True
 
+    id: int | None = None
     organization_id: int
     contact_id: int | None = None
 
@@ -55,7 +66,22 @@ class BusEvent(pydantic.BaseModel):
         payload = row.payload
         if row.version != cls.version:
             payload = cls.upgraded(payload, row.version)
-        return cls(organization_id=row.organization_id, contact_id=row.contact_id, **payload)
+        own = {"id": row.id, "organization_id": row.organization_id, "contact_id": row.contact_id}
+        return cls(**own, **payload)
+
+    @classmethod
+    def payload_keys(cls) -> list[str]:
+        """The keys of the payload, as they are stored."""
+        return [
+            field.alias or name
+            for name, field in cls.model_fields.items()
+            if name not in BusEvent.model_fields
+        ]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The fields as they are stored."""
+        return self.model_dump(mode="json", by_alias=True, exclude=set(BusEvent.model_fields))
 
 
 E = TypeVar("E", bound=BusEvent)
@@ -63,10 +89,21 @@ E = TypeVar("E", bound=BusEvent)
 
 @dataclass(frozen=True)
 class Consumer:
-    """A function that is called for every event of one type."""
+    """A function that is called for the events of some types.
 
-    event: type[BusEvent]
+    Attributes:
+        types: Types of events; `ABOUT_CONTACTS`: every type of events about contacts.
+        is_bulk: True if a call is for several events.
+    """
+
+    types: tuple[str, ...] | Literal["*"]
     task: Task
+    is_bulk: bool
+    function: Callable[..., None]
+
+    def takes(self, event: type[BusEvent]) -> bool:
+        """Returns true if it consumes events of the type."""
+        return event.about_contacts if self.types == ABOUT_CONTACTS else event.type in self.types
 
 
 _consumers: dict[str, Consumer] = {}
@@ -96,61 +133,105 @@ def consumer(
             function(context, event.read(row))
 
         consume.__module__, consume.__name__ = function.__module__, function.__name__
-        registered = Consumer(event, task(queue=queue, timeout=timeout)(consume))
-        _consumers[registered.task.name] = registered
-        return registered
+        declared = task(queue=queue, timeout=timeout)(consume)
+        return _register(Consumer((event.type,), declared, False, function))
 
     return register
 
 
+def bulk_consumer(
+    types: Iterable[type[BusEvent]] | Literal["*"],
+    *,
+    queue: Queue,
+    timeout: dt.timedelta = DEFAULT_TIMEOUT,
+) -> Callable[[Callable[[TaskContext, list[int]], None]], Consumer]:
+    """Registers a function `def log(context: TaskContext, event_ids: list[int]) -> None`.
+
+    It gets the numbers of events that one statement published, at most 10,000, in no order that
+    holds between two calls; a call may be repeated, and an event may be gone meanwhile.
+
+    Args:
+        types: `ABOUT_CONTACTS`: every type of events about contacts.
+    """
+
+    def register(function: Callable[[TaskContext, list[int]], None]) -> Consumer:
+        declared = task(queue=queue, timeout=timeout)(function)
+        names: tuple[str, ...] | Literal["*"] = ABOUT_CONTACTS
+        if types != ABOUT_CONTACTS:
+            names = tuple(one.type for one in types if not isinstance(one, str))
+        return _register(Consumer(names, declared, True, function))
+
+    return register
+
+
+def _register(one: Consumer) -> Consumer:
+    _consumers[one.task.name] = one
+    return one
+
+
 def publish(connection: sa.Connection, events: Sequence[BusEvent]) -> list[int]:
-    """Stores events and enqueues them for their consumers, in the caller's transaction.
+    """Stores events, which enqueues them for their consumers, in the caller's transaction.
 
     Returns:
         The events' numbers, in the order given.
-
-    Raises:
-        RuntimeError: this process has not loaded the consumers, so it cannot tell them.
     """
-    if not all_loaded.is_set():
-        raise RuntimeError("Call domains.load_tasks() in a process that publishes events.")
     rows = [
         {
             "type": event.type,
             "version": event.version,
             "organization_id": event.organization_id,
             "contact_id": event.contact_id,
-            "payload": event.model_dump(mode="json", exclude={"organization_id", "contact_id"}),
+            "payload": event.payload,
         }
         for event in events
     ]
-    values = {"events": rows, **_told(list(_consumers.values()))}
-    return sorted(connection.execute(_PUBLISH, values).scalars())
+    return sorted(connection.execute(_PUBLISH, {"events": rows}).scalars())
 
 
 def publish_for_contacts(
     connection: sa.Connection, event: BusEvent, contacts: sa.Select[Any]
-) -> None:
+) -> int:
     """Publishes one event for each of very many contacts, as `publish` does.
 
     Args:
         event: The event of each contact; its own `contact_id` is unset.
         contacts: A query for their numbers, `contact_id`.
 
-    Raises:
-        RuntimeError: this process has not loaded the consumers, so it cannot tell them.
+    Returns:
+        Number of events.
     """
-    if not all_loaded.is_set():
-        raise RuntimeError("Call domains.load_tasks() in a process that publishes events.")
-    create_temporary(connection, "told_contacts", contacts)
+    told = contacts.subquery()
+    rows = sa.select(
+        sa.literal(event.organization_id, sa.BigInteger).label("organization_id"),
+        told.c.contact_id,
+        sa.literal(event.payload, pg.JSONB).label("payload"),
+    )
+    return publish_rows(connection, type(event), rows)
+
+
+def publish_rows(connection: sa.Connection, event: type[BusEvent], rows: sa.Select[Any]) -> int:
+    """Publishes an event for each row of a query, in the order of the contacts.
+
+    Args:
+        event: The type of the events.
+        rows: Columns `organization_id`, `contact_id` and `payload`, an object with the keys of
+            `event.payload_keys()`.
+
+    Returns:
+        Number of events.
+    """
+    told = rows.subquery()
     values = {
-        "type": event.type,
-        "version": event.version,
-        "organization_id": event.organization_id,
-        "payload": event.model_dump(mode="json", exclude={"organization_id", "contact_id"}),
-        **_told(list(_consumers.values())),
+        "organization_id": told.c.organization_id,
+        "contact_id": told.c.contact_id,
+        "type": sa.literal(event.type),
+        "version": sa.literal(event.version),
+        "payload": told.c.payload,
     }
-    connection.execute(_PUBLISH_FOR_CONTACTS, values)
+    ordered = sa.select(*values.values()).order_by(told.c.contact_id)
+    insert = sa.insert(bus_events).from_select(list(values), ordered)
+    counted = insert.execution_options(preserve_rowcount=True)
+    return connection.execute(counted).rowcount
 
 
 def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.datetime) -> int:
@@ -162,7 +243,7 @@ def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.d
         name: The consumer's task, `domain/function`.
 
     Returns:
-        Number of enqueued events.
+        Number of enqueued tasks.
 
     Raises:
         BadInputError: no consumer has this name.
@@ -171,56 +252,25 @@ def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.d
         raise BadInputError(
             f"There is no consumer '{name}': name one of {', '.join(sorted(_consumers)) or 'none'}."
         )
-    values = {"since": since, "until": until, **_told([_consumers[name]])}
-    return len(connection.execute(_REPLAY, values).all())
+    values = {"since": since, "until": until, "task": name}
+    enqueued: int = connection.execute(_REPLAY, values).scalar_one()
+    return enqueued
 
 
-def _told(chosen: Sequence[Consumer]) -> dict[str, list[str]]:
-    return {
-        "types": [one.event.type for one in chosen],
-        "queues": [one.task.queue.name for one in chosen],
-        "tasks": [one.task.name for one in chosen],
-    }
-
-
-_ENQUEUE = """
-    insert into procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
-    select consumer.queue, consumer.task, consumer.task || '/contact/' || event.contact_id,
-           consumer.task || '/event/' || event.id, jsonb_build_object('event_id', event.id)
-    from event
-    join unnest(cast(:types as text[]), cast(:queues as text[]), cast(:tasks as text[]))
-        as consumer (type, queue, task) on consumer.type = event.type
-    order by event.id, consumer.task
-    on conflict (queueing_lock) where status = 'todo' do nothing
+_PUBLISH = sa.text("""
+    insert into ops.bus_events (organization_id, contact_id, type, version, payload)
+    select (given ->> 'organization_id')::bigint, (given ->> 'contact_id')::bigint,
+           given ->> 'type', (given ->> 'version')::integer, given -> 'payload'
+    from jsonb_array_elements(:events) with ordinality as events (given, place)
+    order by place
     returning id
-"""
-_PUBLISH = sa.text(f"""
-    with event as (
-        insert into ops.bus_events (organization_id, contact_id, type, version, payload)
-        select (given ->> 'organization_id')::bigint, (given ->> 'contact_id')::bigint,
-               given ->> 'type', (given ->> 'version')::integer, given -> 'payload'
-        from jsonb_array_elements(:events) with ordinality as events (given, place)
-        order by place
-        returning id, type, contact_id
-    ),
-    queued as ({_ENQUEUE})
-    select id from event
 """).bindparams(sa.bindparam("events", type_=pg.JSONB))
-_PUBLISH_FOR_CONTACTS = sa.text(f"""
-    with event as (
-        insert into ops.bus_events (organization_id, contact_id, type, version, payload)
-        select :organization_id, contact_id, :type, :version, :payload
-        from told_contacts
-        order by contact_id
-        returning id, type, contact_id
+_REPLAY = sa.text("""
+    select ops.enqueue_bus_events(
+        array_agg(id order by id), array_agg(type order by id), array_agg(contact_id order by id),
+        :task
     )
-    {_ENQUEUE}
-""").bindparams(sa.bindparam("payload", type_=pg.JSONB))
-_REPLAY = sa.text(f"""
-    with event as (
-        select id, type, contact_id from ops.bus_events
-        where type = any(cast(:types as text[]))
-            and published_at >= :since and published_at < :until
-    )
-    {_ENQUEUE}
+    from ops.bus_events
+    where published_at >= :since and published_at < :until
+        and type in (select event_type from ops.bus_consumers() where task = :task)
 """)

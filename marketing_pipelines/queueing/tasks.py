@@ -139,8 +139,6 @@ class Task:
 _tasks: dict[str, Task] = {}
 # Why a domain's tasks cannot be imported, by domain.
 import_errors: dict[str, str] = {}
-# True once every domain has declared its tasks.
-all_loaded = threading.Event()
 
 
 def task(

@@ -30,7 +30,7 @@ MANY = 600 if SOAK else 200
 def jobs(world: World) -> list[tuple[Any, ...]]:
     return world.rows(
         "select task_name, queue_name, args ->> 'at', scheduled_at from procrastinate_jobs"
-        " where status = 'todo' order by id"
+        " where status = 'todo' and queue_name like 'send-%' order by id"
     )
 
 

@@ -76,7 +76,8 @@ class Segments:
         """What the bus was told: type of event and contact."""
         return self.installation.rows(
             "select type, external_id from ops.bus_events as event"
-            " join crm.contacts as contact on contact.id = contact_id order by event.id"
+            " join crm.contacts as contact on contact.id = contact_id"
+            " where type like 'segment.%' order by event.id"
         )
 
 

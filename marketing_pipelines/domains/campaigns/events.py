@@ -13,6 +13,7 @@ class CampaignStarted(BusEvent):
     """A campaign has become active: at its time, by hand or by a job."""
 
     type: ClassVar[str] = "campaign.started"
+    about_contacts: ClassVar[bool] = False
 
     campaign_id: int
     campaign: str
@@ -24,6 +25,7 @@ class CampaignCompleted(BusEvent):
     """The last contact of a campaign has finished."""
 
     type: ClassVar[str] = "campaign.completed"
+    about_contacts: ClassVar[bool] = False
 
     campaign_id: int
     campaign: str

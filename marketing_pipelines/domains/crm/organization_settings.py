@@ -10,29 +10,27 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from marketing_pipelines.domains.crm.contact_settings import Assignment, Welcome
+from marketing_pipelines.domains.crm.setting_types import (
+    Count,
+    Days,
+    Points,
+    SettingGroup,
+    SettingLength,
+    SettingName,
+    Time,
+)
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
-
-Count = Annotated[int, Field(ge=0)]
-Days = Annotated[int, Field(ge=1)]
-Points = Annotated[float, Field(ge=0)]
-_Length = Annotated[str, Field(pattern=r"^\d{1,5}(min|h|d|w)$")]
-_Name = Annotated[str, Field(min_length=1)]
-Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-
 
 # Room is left for the number and the signature: 64 characters before the @ are allowed.
 _BARE_ADDRESS = r"^[A-Za-z0-9._-]{1,26}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 _SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Intent(_Group):
+class Intent(SettingGroup):
     """Decay of signals of interest, and the bounds of the bands."""
 
     decay_rate: Points = Field(
@@ -50,7 +48,7 @@ class Intent(_Group):
         return self
 
 
-class FrequencyCaps(_Group):
+class FrequencyCaps(SettingGroup):
     """Most marketing messages per contact and channel; 0 = no cap."""
 
     day: Count = Field(default=0, description="In any 24 hours")
@@ -58,7 +56,7 @@ class FrequencyCaps(_Group):
     month: Count = Field(default=0, description="In any 30 days")
 
 
-class QuietHours(_Group):
+class QuietHours(SettingGroup):
     """No marketing messages between these times of the contact's zone; overnight works."""
 
     start: Time | None = Field(default=None, description="HH:MM; none = no quiet hours")
@@ -74,11 +72,13 @@ class QuietHours(_Group):
         return self
 
 
-class ValidFor(_Group):
+class ValidFor(SettingGroup):
     """The time after which a message that has not gone out is not sent any more."""
 
-    marketing: _Length = Field(default="7d", description="Marketing messages; `0d` = for ever")
-    transactional: _Length = Field(default="24h", description="Transactional ones")
+    marketing: SettingLength = Field(
+        default="7d", description="Marketing messages; `0d` = for ever"
+    )
+    transactional: SettingLength = Field(default="24h", description="Transactional ones")
 
     def seconds(self, kind: str) -> float:
         """Returns the length for a kind of message; 0 = for ever."""
@@ -86,7 +86,7 @@ class ValidFor(_Group):
         return float(number) * _SECONDS[unit]
 
 
-class Delivery(_Group):
+class Delivery(SettingGroup):
     """Limits of messages."""
 
     valid_for: ValidFor = Field(
@@ -104,7 +104,7 @@ class Delivery(_Group):
     )
 
 
-class Warmup(_Group):
+class Warmup(SettingGroup):
     """Limits of a new sending domain."""
 
     ramp: list[Days] = Field(
@@ -120,14 +120,14 @@ class Warmup(_Group):
         return self
 
 
-class Deals(_Group):
+class Deals(SettingGroup):
     """Ages at which open deals are stale."""
 
     stale_after_days: Days = Field(default=7, description="Without e-mail, call, meeting or note")
     at_risk_after_days: Days = Field(default=30, description="Age at which the admins are alerted")
 
 
-class Campaigns(_Group):
+class Campaigns(SettingGroup):
     """The time in which a scheduled campaign starts."""
 
     latest_start_hours: Annotated[int, Field(ge=1)] = Field(
@@ -135,13 +135,13 @@ class Campaigns(_Group):
     )
 
 
-class Journeys(_Group):
+class Journeys(SettingGroup):
     """The age at which executions of journeys are canceled."""
 
     stale_after_days: Days = Field(default=7, description="Without progress, outside a wait")
 
 
-class Triggers(_Group):
+class Triggers(SettingGroup):
     """Limits on the events that let contacts into programs."""
 
     latest_event_hours: Count = Field(
@@ -149,7 +149,7 @@ class Triggers(_Group):
     )
 
 
-class Segmentation(_Group):
+class Segmentation(SettingGroup):
     """Limits of the evaluation of segments."""
 
     timeout_seconds: Days = Field(default=120, description="Longest that one rule may take")
@@ -160,7 +160,7 @@ class Segmentation(_Group):
     )
 
 
-class Tracking(_Group):
+class Tracking(SettingGroup):
     """Opens and clicks of mail, counted by links of our own."""
 
     opens: bool = Field(default=False, description="An image in each mail; needs a public URL")
@@ -172,16 +172,16 @@ class Tracking(_Group):
     )
 
 
-class Newsletter(_Group):
+class Newsletter(SettingGroup):
     """The weekly issue that `delivery/newsletter` sends."""
 
-    template: _Name | None = Field(
+    template: SettingName | None = Field(
         default=None, description="Template of the issues, a mail; none = there is no newsletter"
     )
-    category: _Name = Field(
+    category: SettingName = Field(
         default="newsletter", description="Category whose subscribers get the issues"
     )
-    segment: _Name | None = Field(
+    segment: SettingName | None = Field(
         default=None, description="Segment of which they must be members; none = of no segment"
     )
 
@@ -190,7 +190,7 @@ class Newsletter(_Group):
 UNUSED = frozenset({"intent", "deals"})
 
 
-class OrganizationSettings(_Group):
+class OrganizationSettings(SettingGroup):
     """Everything an organization may set."""
 
     intent: Intent = Intent()
@@ -205,6 +205,8 @@ class OrganizationSettings(_Group):
     segments: Segmentation = Segmentation()
     tracking: Tracking = Tracking()
     newsletter: Newsletter = Newsletter()
+    assignment: Assignment = Assignment()
+    welcome: Welcome = Welcome()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

@@ -7,6 +7,11 @@ comment on column crm.organizations.timezone is 'IANA zone; null = the reporting
 comment on column crm.organizations.settings is 'Settings that this organization changed from their defaults';
 comment on column crm.organizations.attributes is 'Columns of loaded files that have no column here';
 comment on column crm.organizations.created_at is 'When the row came to be';
+comment on table crm.unannounced_contacts is 'Contacts without an event `contact.created` so far: only rows about them or messages of an application named them';
+comment on column crm.unannounced_contacts.contact_id is 'Contact';
+comment on table crm.assignment_turns is 'The turn in which users get new contacts; its row is locked while owners are assigned';
+comment on column crm.assignment_turns.organization_id is 'Organization';
+comment on column crm.assignment_turns.assigned is 'Contacts that got an owner so far; modulo the users it says whose turn it is';
 comment on table crm.companies is 'Companies that contacts work for';
 comment on column crm.companies.id is 'Company number';
 comment on column crm.companies.organization_id is 'Organization (tenant) that owns the row';

@@ -1,0 +1,1 @@
+"""New contacts: the ones not announced yet, and the owners that they get in turn."""

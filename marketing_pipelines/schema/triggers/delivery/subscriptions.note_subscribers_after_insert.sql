@@ -1,0 +1,4 @@
+create or replace trigger note_subscribers_after_insert
+after insert on delivery.subscriptions
+referencing new table as touched
+for each statement execute function crm.note_subscribers();
