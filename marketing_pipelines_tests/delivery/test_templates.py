@@ -30,7 +30,7 @@ BUILT_IN = {
     "welcome": {"user_name", "app_name", "url"},
     "export_ready": {"url", "expires_at", "size"},
     "newsletter": {"title", "text", "items"},
-    "notification": {"title", "text", "url"},
+    "notification": {"title", "text", "items", "url"},
     "confirm_subscription": {"confirm_url", "category"},
 }
 

@@ -38,7 +38,7 @@ KINDS = (
             Column("email"),
             Column("name"),
             Column("role", choices=("admin", "manager", "rep"), empty="'rep'"),
-            Column("notify_by_mail", "boolean", empty="true"),
+            Column("notify_by_mail", "boolean"),
             Column("active", "boolean", empty="true"),
             CREATED_AT,
         ),

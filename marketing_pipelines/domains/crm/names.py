@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.crm.tables import contacts, organizations
+from marketing_pipelines.domains.crm.tables import contacts, organizations, users
 from marketing_pipelines.failures import BadInputError
 
 
@@ -20,6 +20,16 @@ def organization_number(connection: sa.Connection, name: str) -> int:
     for row in sorted(rows, key=lambda row: row.external_id != name):
         return int(row.id)
     raise BadInputError(f"There is no organization '{name}': give its external id or its number.")
+
+
+def find_user(connection: sa.Connection, organization_id: int, name: str) -> int | None:
+    """The number of an organization's user by external id; None: there is none."""
+    number: int | None = connection.execute(
+        sa.select(users.c.id).where(
+            users.c.organization_id == organization_id, users.c.external_id == name
+        )
+    ).scalar()
+    return number
 
 
 def find_contact(connection: sa.Connection, name: str, organization: str | None) -> tuple[int, int]:

@@ -71,9 +71,7 @@ users = sa.Table(
     sa.Column(
         "notify_by_mail",
         sa.Boolean,
-        nullable=False,
-        server_default=sa.true(),
-        comment="True if notifications go out as mail too",
+        comment="True if notifications go out as mail too; null = in production only",
     ),
     sa.Column("name", sa.Text, comment="Display name"),
     sa.Column(

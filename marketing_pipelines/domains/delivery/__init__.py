@@ -6,4 +6,4 @@ Owns the schema `delivery`. Programs write messages; applications and analysts r
 SCHEMA = "delivery"
 # Schemas beyond its own that its SQL reads and writes.
 READS: frozenset[str] = frozenset({"analytics", "crm", "lifecycle", "ops"})
-WRITES: frozenset[str] = frozenset({"analytics"})
+WRITES: frozenset[str] = frozenset({"analytics", "crm"})

@@ -1,0 +1,1 @@
+"""Notifications of users: written by jobs, each once, and read by applications."""
