@@ -33,7 +33,15 @@ def listed(*arguments: str) -> list[dict[str, str]]:
 
 def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
     put(queue, "write", 2)
-    queues = ["crm-events", "default", "send-email", "send-push", "send-sms", "send-webhook"]
+    queues = [
+        "activity-log",
+        "crm-events",
+        "default",
+        "send-email",
+        "send-push",
+        "send-sms",
+        "send-webhook",
+    ]
     queues.append("workflow-bridge")
     # The domain for tests has some of its own.
     assert [row["queue"] for row in listed("queues", "list") if row["queue"] in queues] == queues

@@ -94,13 +94,19 @@ class FormSubmitted(BusEvent):
 
 
 class DealStageChanged(BusEvent):
-    """A deal is in another stage; its creation is no change."""
+    """A deal is in another stage; its creation is no change.
+
+    Attributes:
+        deal: External id.
+        at: When it changed, as its file says or the load did.
+    """
 
     type: ClassVar[str] = "deal.stage_changed"
 
     deal: str
     before: str | None = Field(alias="from")
     to: str | None
+    at: dt.datetime
 
 
 class DealWon(DealStageChanged):

@@ -9,7 +9,8 @@ with told as (
                when 'form.submitted' then 'form_submission'
                else event.type
            end as event_type,
-           coalesce((event.payload ->> 'tick')::timestamptz, event.published_at) as occurred_at,
+           coalesce((event.payload ->> 'tick')::timestamptz, (event.payload ->> 'at')::timestamptz,
+                    event.published_at) as occurred_at,
            event.payload - 'contacts' as properties
     from ops.bus_events as event
     cross join lateral (

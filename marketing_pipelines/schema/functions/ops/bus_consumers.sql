@@ -18,5 +18,7 @@ language sql immutable parallel safe as $$
         ('segment.left', 'workflow-bridge', 'analytics/bridge_events', true),
         ('task.created', 'workflow-bridge', 'analytics/bridge_events', true),
         ('contact.created', 'crm-events', 'campaigns/welcome_contacts', false),
-        ('contact.created', 'crm-events', 'crm/assign_owners', false)
+        ('contact.created', 'crm-events', 'crm/assign_owners', false),
+        ('deal.stage_changed', 'activity-log', 'crm/log_activities', true),
+        ('form.submitted', 'activity-log', 'crm/log_activities', true)
 $$;
