@@ -8,10 +8,10 @@ random. Host names, path words and addresses are not credentials.
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from marketing_pipelines import addresses
 from marketing_pipelines.failures import ConfigurationError
@@ -29,6 +29,7 @@ _SECRET_QUERY = re.compile(
 _ORDINARY = re.compile(r"[A-Za-z]{1,15}|\d{1,11}|.{1,5}", re.DOTALL)
 _WORD = r"(?: [A-Z]?[a-z]{2,} (?:[A-Z][a-z]{2,})*+ | [A-Z]+ | [a-z] ) \d{0,4} | \d+"
 _WORDS = re.compile(rf"(?x) (?:{_WORD}) (?: [^A-Za-z0-9]+ (?:{_WORD}) )*+ [^A-Za-z0-9]*")
+_hidden: frozenset[str] = frozenset()
 MIN_RANDOM_LENGTH = 8
 MAX_WORD_LENGTH = 20
 _BETWEEN_PARTS = re.compile(r"([/?&@=:,]+)")
@@ -51,6 +52,18 @@ def of_settings(settings: Settings) -> tuple[str, ...]:
         elif _SECRET_SETTING.search(name):
             found |= {value, *(one.strip() for one in value.split(","))}
     return _longest_first(found)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Adds secrets that come from elsewhere, such as the database, to those of this process."""
+    global _hidden
+    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
+    _hidden |= {form for form in forms if not _ORDINARY.fullmatch(form)}
+
+
+def hidden() -> tuple[str, ...]:
+    """The secrets that `hide` was given, longest first."""
+    return _longest_first(set(_hidden))
 
 
 @cache

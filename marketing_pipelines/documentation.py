@@ -41,6 +41,7 @@ SCHEMAS = {
     "lifecycle": "Steps of all programs, and the place of each contact.",
     "delivery": "Messages and suppressions.",
     "segments": "Rules and memberships.",
+    "integrations": "Connections to other systems, and how far each is synchronized.",
     "ops": "Sessions, incidents and alerts of jobs; tasks that failed for good.",
 }
 DOCUMENTED_OF_OPS = ("alerts", "dead_letters", "incidents", "item_failures", "job_sessions")

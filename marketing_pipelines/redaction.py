@@ -57,8 +57,9 @@ def _secrets_in(text: str) -> dict[str, str]:
     try:
         settings = get_settings()
     except ConfigurationError:
-        return {}
-    found = dict.fromkeys(credentials.of_settings(settings), HIDDEN)
+        return dict.fromkeys(credentials.hidden(), HIDDEN)
+    secrets = (*credentials.hidden(), *credentials.of_settings(settings))
+    found = dict.fromkeys(secrets, HIDDEN)
     alert_urls = settings.alert_urls or ""
     # Asking apprise takes half a second, and hardly any text has a part of an alert address in it.
     if any(part in text for part in credentials.may_be_told(alert_urls)):

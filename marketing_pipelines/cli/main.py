@@ -9,6 +9,7 @@ import typer
 
 from marketing_pipelines.cli import (
     api,
+    connection,
     db,
     dead_letters,
     demo,
@@ -74,6 +75,11 @@ app.add_typer(
 app.command()(doctor.doctor)
 app.add_typer(token.app, name="token", help="Create, list and revoke tokens of the API.")
 app.add_typer(organization.app, name="settings", help="Show or set one organization's settings.")
+app.add_typer(
+    connection.app,
+    name="connection",
+    help="Set, list, retry and remove connections to other systems.",
+)
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 
 

@@ -253,6 +253,8 @@ class Tick:
             numbers["skipped_overlap"] = self.skipped
         if self.failures.ok or self.failures.failed:
             numbers |= {"items_ok": self.failures.ok, "items_failed": self.failures.failed}
+        if self.failures.waiting:
+            numbers["items_waiting"] = self.failures.waiting
         numbers = redact(numbers | self.metadata | metadata)
         if materializations.is_deferred(self.context.run.tags):
             materializations.report(self.context, self.done, numbers)

@@ -92,6 +92,10 @@ FULL = {
         "external_id,organization_id,name,rule,points,counts,most,enabled",
         'r,o,Clicks,"{""event"": ""clicked""}",5,per_day,20,true',
     ],
+    "destinations": [
+        "external_id,organization_id,name,url,created_at",
+        "d,o,Lisbon,https://o.example/lisbon,2024-01-01T00:00:00Z",
+    ],
     "campaigns": [
         "external_id,organization_id,name,status,started_at,audience,goal",
         'k,o,Spring,active,2024-01-01T00:00:00+02:00,open,"{""event"": ""purchase""}"',

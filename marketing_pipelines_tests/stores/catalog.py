@@ -7,6 +7,7 @@ SCHEMAS = (
     "campaigns",
     "crm",
     "delivery",
+    "integrations",
     "journey",
     "leads",
     "lifecycle",

@@ -1,6 +1,7 @@
 """The files of organizations, users, companies, contacts, and of their sales."""
 
 from marketing_pipelines.domains.crm.deals.load import DEAL_KINDS
+from marketing_pipelines.domains.crm.destinations.load import DESTINATION_KINDS
 from marketing_pipelines.domains.crm.references import COMPANY, USER
 from marketing_pipelines.domains.crm.tables import (
     BANDS,
@@ -15,6 +16,7 @@ from marketing_pipelines.stores.kinds import CREATED_AT, EXTERNAL_ID, Column, Ki
 
 KINDS = (
     *DEAL_KINDS,
+    *DESTINATION_KINDS,
     *TIMELINE_KINDS,
     Kind(
         "organizations",

@@ -1,0 +1,1 @@
+"""Destinations that organizations sell, with their web pages."""

@@ -1,0 +1,376 @@
+"""The one client for HTTP services: deadlines, retries, rates, sizes, redirects and pages.
+
+Whatever a service answers becomes an `HttpAnswer` or one of the errors below, whose class says what
+to do next. Their texts name the address without its query, since some services take keys there.
+"""
+
+import datetime as dt
+import email.utils
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import httpx2
+import stamina
+import stamina.instrumentation
+
+from marketing_pipelines.failures import PermanentError, RetryableError
+from marketing_pipelines.redaction import redact
+
+MAX_REDIRECTS = 5
+MAX_PAGES = 10_000
+MAX_SENTENCE = 200
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOGIN = frozenset({401, 403})
+_logger = logging.getLogger(__name__)
+# The library's own lines hold the whole URL; ours are below.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+logging.getLogger("httpcore2").setLevel(logging.WARNING)
+stamina.instrumentation.set_on_retry_hooks([])
+Page = TypeVar("Page")
+
+
+class ServiceUnavailableError(RetryableError):
+    """The service cannot be reached, is too slow, answers 5xx or asks for fewer calls.
+
+    Attributes:
+        wait: The pause that it asks for; None: it names none.
+    """
+
+    def __init__(self, text: str, wait: dt.timedelta | None = None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
+class WrongAnswerError(RetryableError):
+    """The service answers something that is none of its own answers."""
+
+
+class RequestRefusedError(PermanentError):
+    """The service refuses the request itself: 400, 404, 422 and the like."""
+
+
+class LoginRefusedError(PermanentError):
+    """The service refuses key or password: a person has to give others."""
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """The most that one request may take.
+
+    Attributes:
+        timeout: Seconds without a byte of the answer.
+        deadline: Seconds for all attempts, pauses included.
+        attempts: Attempts in all.
+        max_bytes: Size of an answer.
+    """
+
+    timeout: float = 20.0
+    deadline: float = 120.0
+    attempts: int = 4
+    max_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """An answer with status 2xx or 304.
+
+    Attributes:
+        source: The address that answered, for sentences.
+    """
+
+    source: str
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+    @property
+    def is_unchanged(self) -> bool:
+        return self.status == httpx2.codes.NOT_MODIFIED
+
+    @property
+    def etag(self) -> str | None:
+        return self.headers.get("ETag")
+
+    def json_object(self) -> dict[str, Any]:
+        """The JSON object of the body.
+
+        Raises:
+            WrongAnswerError: it holds none.
+        """
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise WrongAnswerError(f"{self.source} does not answer in JSON.") from error
+        if not isinstance(found, dict):
+            raise WrongAnswerError(f"{self.source} answers JSON that is no object.")
+        return found
+
+
+class Spacing:
+    """Starts of calls, no more than a number in any span of time.
+
+    Args:
+        calls: Calls in `seconds`; they start evenly spaced.
+    """
+
+    def __init__(self, calls: float, seconds: float) -> None:
+        self._gap = seconds / calls
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Waits for the next start."""
+        pause = self._next - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        self._next = max(self._next, time.monotonic()) + self._gap
+
+
+class ServiceClient:
+    """Calls one service; closed by `with`.
+
+    Args:
+        url: Base address; paths are appended to it.
+        headers: Of every request to it; never sent to another host.
+        query: Added to every request to it; never sent to another host.
+        spacing: The rate of calls; None: as fast as it answers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        spacing: Spacing | None = None,
+        limits: HttpLimits | None = None,
+    ) -> None:
+        self._base = url.rstrip("/")
+        self._own_headers = dict(headers or {})
+        self._query = dict(query or {})
+        self._spacing = spacing
+        self._limits = limits or HttpLimits()
+        # Answers come as they are: the size of an answer is the size that is read.
+        self._client = httpx2.Client(
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            timeout=self._limits.timeout,
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> "ServiceClient":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._client.close()
+
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, etag: str | None = None
+    ) -> HttpAnswer:
+        """Reads; with the version that the caller has, the answer may be `is_unchanged`.
+
+        Raises:
+            ServiceUnavailableError, WrongAnswerError, RequestRefusedError, LoginRefusedError: there
+                is no usable answer.
+        """
+        headers = {"If-None-Match": etag} if etag is not None else {}
+        return self._answered("GET", path, query or {}, headers, None)
+
+    def post(self, path: str, body: Any) -> HttpAnswer:
+        """Sends a JSON value, as often as the limits allow: for requests that change nothing.
+
+        Raises:
+            ServiceUnavailableError, WrongAnswerError, RequestRefusedError, LoginRefusedError: there
+                is no usable answer.
+        """
+        return self._answered("POST", path, {}, {}, body)
+
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Any,
+    ) -> HttpAnswer:
+        ends_at = time.monotonic() + self._limits.deadline
+
+        def backoff(error: Exception) -> bool | float:
+            return pause_before_retry(error, ends_at - time.monotonic())
+
+        for attempt in stamina.retry_context(
+            on=backoff,
+            attempts=self._limits.attempts,
+            timeout=self._limits.deadline,
+            wait_initial=0.5,
+            wait_max=20.0,
+            wait_jitter=0.5,
+        ):
+            with attempt:
+                return self._follow(method, f"{self._base}{path}", query, headers, body, ends_at)
+        raise RuntimeError("The last attempt neither returned nor raised.")
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Any,
+        ends_at: float,
+    ) -> HttpAnswer:
+        """One attempt, over the redirects of a GET."""
+        sent, sent_query = {**self._own_headers, **headers}, {**self._query, **query}
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._once(method, url, sent_query, sent, body, ends_at)
+            if answer.status not in _REDIRECTS:
+                return answer
+            target = self._target(method, url, answer)
+            if not _same_origin(url, target):
+                # Keys of this service are none of another host's business.
+                sent = dict(headers)
+            url, sent_query = target, {}
+        raise WrongAnswerError(f"{answer.source} redirects more than {MAX_REDIRECTS} times.")
+
+    def _target(self, method: str, url: str, answer: HttpAnswer) -> str:
+        location = answer.headers.get("Location")
+        if location is None or method != "GET":
+            raise RequestRefusedError(
+                f"{answer.source} answers {answer.status}: the service has moved; set the url of "
+                "the connection anew."
+            )
+        target = urljoin(url, location)
+        if not target.startswith(("https://", "http://")) or (
+            url.startswith("https://") and not target.startswith("https://")
+        ):
+            raise WrongAnswerError(f"{answer.source} redirects to an address without https.")
+        return target
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Any,
+        ends_at: float,
+    ) -> HttpAnswer:
+        if self._spacing is not None:
+            self._spacing.wait()
+        source = url.partition("?")[0]
+        left = ends_at - time.monotonic()
+        try:
+            with self._client.stream(
+                method,
+                url,
+                params=dict(query) if query else None,
+                headers=dict(headers),
+                json=body,
+                timeout=max(min(self._limits.timeout, left), 0.001),
+            ) as response:
+                content = self._read(response, source, ends_at)
+        except httpx2.TimeoutException as error:
+            raise ServiceUnavailableError(f"{source} did not answer in time.") from error
+        except httpx2.DecodingError as error:
+            raise WrongAnswerError(f"{source} answers something unreadable.") from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            said = redact(" ".join(str(error).split())) or type(error).__name__
+            raise ServiceUnavailableError(f"{source} cannot be reached: {said}.") from error
+        answer = HttpAnswer(source, response.status_code, response.headers, content)
+        if response.is_success or answer.status in _REDIRECTS or answer.is_unchanged:
+            return answer
+        raise _refusal(answer)
+
+    def _read(self, response: httpx2.Response, source: str, ends_at: float) -> bytes:
+        read = bytearray()
+        for chunk in response.iter_bytes():
+            read += chunk
+            if len(read) > self._limits.max_bytes:
+                raise WrongAnswerError(
+                    f"{source} answers more than {self._limits.max_bytes:,} bytes."
+                )
+            if time.monotonic() > ends_at:
+                raise ServiceUnavailableError(f"{source} did not answer in time.")
+        return bytes(read)
+
+
+def each_page(
+    read: Callable[[str | None], tuple[Page, str | None]], *, most: int = MAX_PAGES
+) -> Iterator[Page]:
+    """The pages of a listing, each of which names the next.
+
+    Args:
+        read: Returns the page of a cursor and the next cursor; None: the first, the last.
+
+    Raises:
+        WrongAnswerError: the listing leads back to a page, or does not end.
+    """
+    cursor: str | None = None
+    seen: set[str | None] = set()
+    while cursor not in seen:
+        if len(seen) == most:
+            raise WrongAnswerError(f"The listing does not end: it has more than {most:,} pages.")
+        seen.add(cursor)
+        page, cursor = read(cursor)
+        yield page
+        if cursor is None:
+            return
+    raise WrongAnswerError(f"The listing leads back to its page '{str(cursor)[:40]}'.")
+
+
+def pause_before_retry(error: Exception, left: float) -> bool | float:
+    """Returns the seconds to wait, true for the usual pause, false if there is no other attempt.
+
+    Args:
+        left: Seconds until the deadline.
+    """
+    if not isinstance(error, ServiceUnavailableError):
+        return False
+    if error.wait is None:
+        return left > 0
+    pause = error.wait.total_seconds()
+    if pause > left:
+        return False
+    _logger.info("It is tried again in %g s: %s", pause, error)
+    return pause
+
+
+def retry_after(headers: Mapping[str, str]) -> dt.timedelta | None:
+    """The pause that an answer asks for in `Retry-After`: seconds or a date; None: none."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return dt.timedelta(seconds=min(int(text[:9]), 10**8))
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(at.astimezone(dt.UTC) - dt.datetime.now(dt.UTC), dt.timedelta(0))
+
+
+def _refusal(answer: HttpAnswer) -> Exception:
+    said = f"{answer.source} answers {answer.status}{_sentence(answer)}"
+    wait = retry_after(answer.headers)
+    if answer.status in _LOGIN and wait is None:
+        return LoginRefusedError(f"{said}: give other keys with `connection set`.")
+    if answer.status in (408, 425, 429) or answer.status >= 500 or wait is not None:
+        return ServiceUnavailableError(f"{said}.", wait)
+    return RequestRefusedError(f"{said}.")
+
+
+def _sentence(answer: HttpAnswer) -> str:
+    """The service's own words, in one line without secrets."""
+    try:
+        body = answer.json_object()
+    except WrongAnswerError:
+        return ""
+    words = (body.get(name) for name in ("error", "message", "ExceptionMessage", "detail"))
+    text = next((" ".join(one.split()) for one in words if isinstance(one, str) and one), "")
+    return f" ({redact(text)[:MAX_SENTENCE].rstrip('.')})" if text else ""
+
+
+def _same_origin(one: str, other: str) -> bool:
+    first, second = httpx2.URL(one), httpx2.URL(other)
+    return (first.scheme, first.host, first.port) == (second.scheme, second.host, second.port)

@@ -1,0 +1,215 @@
+"""The systems that a connection can lead to, each with its settings and secrets."""
+
+import datetime as dt
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from marketing_pipelines.failures import BadInputError
+
+MAX_LENGTH = 500
+
+
+def _base_url(url: str) -> str:
+    """Accepts `https://host/path`, and `http://` on loopback."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("it is no URL such as https://api.example.org") from error
+    if parts.scheme not in ("https", "http") or not parts.hostname or port == 0:
+        raise ValueError("it is no URL such as https://api.example.org")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("http:// is for loopback only: write https://")
+    if parts.username is not None or parts.query or parts.fragment or re.search(r"\s", url):
+        raise ValueError("it holds more than host and path: keys have fields of their own")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Returns true if a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+BaseUrl = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_base_url)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
+ShortText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
+Rate = Annotated[float, Field(gt=0, le=10_000)]
+
+
+class ProviderFields(BaseModel):
+    """The fields of a connection; those of type `SecretStr` are its secrets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A secret belongs to the system of this field: another one needs the secrets again.
+    bound_to: ClassVar[str] = "url"
+    # The field that tells several connections of an organization apart.
+    named_by: ClassVar[str | None] = None
+
+
+class EnrichmentFields(ProviderFields):
+    """A service that completes contacts, shaped like Apollo's."""
+
+    url: BaseUrl = Field(default="https://api.apollo.io", description="Base address")
+    api_key: Secret = Field(description="Key, sent as `X-Api-Key`")
+    per_minute: Rate = Field(default=50, description="Calls a minute, of ten contacts each")
+
+
+class ContentServiceFields(ProviderFields):
+    """A service that lists destinations with their web pages."""
+
+    url: BaseUrl = Field(description="Base address; `/destinations` is appended")
+    token: Secret | None = Field(default=None, description="Bearer token; none = it asks for none")
+
+
+MAPPING = {
+    "FirstName": "first_name",
+    "LastName": "last_name",
+    "EmailAddress": "email",
+    "Phone": "phone",
+    "ProspectStage": "lead_status",
+}
+# The load decides over these columns.
+_OWN_COLUMNS = frozenset({"external_id", "organization_id", "source", "created_at"})
+
+
+class LeadSquaredFields(ProviderFields):
+    """A LeadSquared account."""
+
+    url: BaseUrl = Field(description="API host of the account's region")
+    access_key: Secret = Field(description="Access key")
+    secret_key: Secret = Field(description="Secret key")
+    per_5_seconds: Rate = Field(default=5, description="Calls in five seconds")
+    since: dt.date = Field(
+        default=dt.date(2000, 1, 1),
+        description="The first synchronization reads leads modified from this day on",
+    )
+    mapping: dict[ShortText, ShortText] = Field(
+        default=MAPPING,
+        description="Field of a lead → column of `load contacts`, or else attribute",
+    )
+    statuses: dict[ShortText, ShortText] = Field(
+        default={},
+        description="Stage of a lead → `lead_status`, where the two are not the same word",
+    )
+
+    @model_validator(mode="after")
+    def _maps_free_columns(self) -> "LeadSquaredFields":
+        targets = list(self.mapping.values())
+        if taken := sorted(_OWN_COLUMNS.intersection(targets)):
+            raise ValueError(f"mapping cannot fill {taken[0]}")
+        if twice := sorted({name for name in targets if targets.count(name) > 1}):
+            raise ValueError(f"mapping fills {twice[0]} twice")
+        return self
+
+
+class SmtpFields(ProviderFields):
+    """The mail server of one sending domain."""
+
+    bound_to = "host"
+    named_by = "domain"
+
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=253)] = Field(
+        description="Sending domain, lower case"
+    )
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$", max_length=253)] = Field(
+        description="Server"
+    )
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(default=587, description="Port")
+    security: Literal["starttls", "tls", "off"] = Field(
+        default="starttls", description="`starttls`, `tls` from the first byte, or `off`"
+    )
+    user: Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=r"^[ -~]+$")] | None = (
+        Field(default=None, description="User; none = no login")
+    )
+    password: Secret | None = Field(default=None, description="Password of the user")
+    provider: Literal["sendgrid", "mailgun", "postmark", "ses", "mandrill", "none"] | None = Field(
+        default=None, description="The service behind it; none = by the server's name"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_whole_login(self) -> "SmtpFields":
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password go together")
+        if self.password is not None and not self.password.get_secret_value().isascii():
+            raise ValueError("password must be ASCII")
+        return self
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One kind of system.
+
+    Attributes:
+        is_synchronized: True if a job reads from it; the others are used when they are needed.
+    """
+
+    name: str
+    fields: type[ProviderFields]
+    is_synchronized: bool = True
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the fields that are secret."""
+        return frozenset(
+            name
+            for name, field in self.fields.model_fields.items()
+            if "SecretStr" in str(field.annotation)
+        )
+
+    def validated(self, values: dict[str, Any]) -> ProviderFields:
+        """The fields of a connection.
+
+        Raises:
+            BadInputError: a field is unknown, missing or wrong; the sentence repeats no value.
+        """
+        try:
+            return self.fields.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            reason = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(self.fields.model_fields)
+                raise BadInputError(
+                    f"{self.name} has no field '{name}': its fields are {known}."
+                ) from None
+            if first["type"] == "missing":
+                raise BadInputError(f"{self.name} needs the field {name}.") from None
+            place = f" {name}" if name else ""
+            raise BadInputError(f"{self.name}{place} cannot be used: {reason}.") from None
+
+
+ENRICHMENT = Provider("enrichment", EnrichmentFields)
+CONTENT_SERVICE = Provider("content_service", ContentServiceFields)
+LEADSQUARED = Provider("leadsquared", LeadSquaredFields)
+SMTP = Provider("smtp", SmtpFields, is_synchronized=False)
+PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP)}
+
+
+def provider_of(name: str) -> Provider:
+    """The provider of a name.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    if name not in PROVIDERS:
+        raise BadInputError(f"There is no provider '{name}': name one of {', '.join(PROVIDERS)}.")
+    return PROVIDERS[name]
