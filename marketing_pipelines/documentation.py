@@ -105,7 +105,7 @@ def functions() -> dict[str, str]:
     """The generated files of `schema/functions/`."""
     load_tasks()
     load_events()
-    return {"ops/bus_consumers.sql": event_catalog.consumers_sql(below=str(PACKAGE))}
+    return {"ops/bus_consumers.sql": event_catalog.consumers_sql(below=PACKAGE)}
 
 
 def event_page() -> str:
@@ -122,7 +122,7 @@ def event_page() -> str:
             "",
             *_table(
                 ["type", "version", "what happened", "payload", "about a contact", "consumers"],
-                event_catalog.catalog_rows(below=str(PACKAGE)),
+                event_catalog.catalog_rows(below=PACKAGE),
             ),
         ]
     )

@@ -2,45 +2,47 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from marketing_pipelines.queueing.bus import BusEvent, Consumer, consumers
+from marketing_pipelines.queueing.bus import BusEvent, consumers
 
 
-def event_types(*, below: str = "") -> dict[str, type[BusEvent]]:
+def event_types(*, below: Path | None = None) -> dict[str, type[BusEvent]]:
     """The declared types of events by name; complete once every `events.py` is loaded.
 
     Args:
-        below: The folder in whose files they are declared; empty: any.
+        below: The folder in whose files they are declared; None: any.
     """
     found: dict[str, type[BusEvent]] = {}
     waiting: list[type[BusEvent]] = [*BusEvent.__subclasses__()]
     while waiting:
         one = waiting.pop()
         waiting += one.__subclasses__()
-        if hasattr(one, "type") and inspect.getfile(one).startswith(below):
+        if hasattr(one, "type") and _is_below(one, below):
             found[one.type] = one
     return dict(sorted(found.items()))
 
 
-def consumers_sql(*, below: str = "") -> str:
+def consumers_sql(*, below: Path | None = None) -> str:
     """The file of the function `ops.bus_consumers`, by which the database knows the consumers.
 
     Args:
-        below: The folder in whose files consumers and types are declared; empty: any.
+        below: The folder in whose files consumers and types are declared; None: any.
     """
     types = event_types(below=below)
     rows = []
     for name, one in sorted(consumers().items()):
-        if not _is_below(one, below):
+        if not _is_below(one.function, below):
             continue
         rest = f"'{one.task.queue.name}', '{name}', {str(one.is_bulk).lower()}"
         rows += [f"        ('{type_}', {rest})" for type_, e in types.items() if one.takes(e)]
     return _CONSUMERS_SQL.format(rows=",\n".join(rows))
 
 
-def catalog_rows(*, below: str = "") -> Iterator[list[str]]:
+def catalog_rows(*, below: Path | None = None) -> Iterator[list[str]]:
     """Yields the type, version, meaning, payload, subject and consumers of each event."""
-    known = [one for _, one in sorted(consumers().items()) if _is_below(one, below)]
+    known = [one for _, one in sorted(consumers().items()) if _is_below(one.function, below)]
     for name, event in event_types(below=below).items():
         yield [
             f"`{name}`",
@@ -52,8 +54,8 @@ def catalog_rows(*, below: str = "") -> Iterator[list[str]]:
         ]
 
 
-def _is_below(one: Consumer, folder: str) -> bool:
-    return inspect.getfile(one.function).startswith(folder)
+def _is_below(declared: Any, folder: Path | None) -> bool:
+    return folder is None or Path(inspect.getfile(declared)).is_relative_to(folder)
 
 
 _CONSUMERS_SQL = """\

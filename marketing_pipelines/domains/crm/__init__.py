@@ -7,5 +7,5 @@ applications refer to them by `external_id`, unique per organization.
 SCHEMA = "crm"
 # Schemas beyond its own that its SQL reads and writes; indexes of contacts call a function of
 # `delivery`.
-READS: frozenset[str] = frozenset({"delivery"})
+READS: frozenset[str] = frozenset({"delivery", "ops"})
 WRITES: frozenset[str] = frozenset()
