@@ -44,10 +44,7 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
 ) -> None:
     assert shown()["intent.decay_rate"][0] == "2"
     done = call_here("settings", "set", "--organization", "acme", "intent.decay_rate", "3.5")
-    assert done.stdout.splitlines() == [
-        "intent.decay_rate of organization acme is set.",
-        "intent.decay_rate has no effect in this release.",
-    ]
+    assert done.stdout.splitlines() == ["intent.decay_rate of organization acme is set."]
     call_here("settings", "set", "--organization", str(numbers["acme"]), "quiet_hours",
          '{"start": "21:00", "end": "08:00"}')  # fmt: skip
     assert stored(installation) == {
@@ -69,14 +66,18 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
     [
         ("intent.decay", "3", "there is no setting 'intent.decay'"),
         ("colour", "red", "there is no setting 'colour'"),
-        ("intent.decay_rate", "fast", "intent.decay_rate: Input should be a valid number"),
+        ("intent.decay_rate", "fast", "intent.decay_rate: takes a number of at least 0, or such"),
+        ("intent.decay_rate", "-1", "intent.decay_rate: takes a number of at least 0, or such"),
+        ("intent.points", '{"webinar": -1}', "intent.points.webinar: Input should be greater"),
+        ("intent.max_age_days", "0", "intent.max_age_days: Input should be greater than or"),
+        ("opportunities.repeat", "weekly", "opportunities.repeat: Input should be 'daily' or"),
         (
-            "intent.decay_rate",
-            "-1",
-            "intent.decay_rate: Input should be greater than or equal",
+            "opportunities.bands",
+            '[{"up_to_days": 7, "points": 1}, {"up_to_days": 7, "points": 2}]',
+            "opportunities.bands: the bands must ascend by up_to_days",
         ),
         ("intent.medium_above", "60", "intent: intent.medium_above must lie below"),
-        ("intent.decay_rates", '{"page_view": -2}', "intent.decay_rates.page_view: Input should"),
+        ("intent.decay_rate", '{"page_view": -2}', "intent.decay_rate: takes a number of at least"),
         ("frequency_caps.day", "2.5", "frequency_caps.day: Input should be a valid integer"),
         ("quiet_hours.start", "25:00", "quiet_hours.start: String should match pattern"),
         ("quiet_hours.start", "21:00", "quiet_hours: quiet_hours needs a start and another end"),
@@ -106,7 +107,6 @@ def test_settings_that_make_sense_together_are_set_together(
     assert done.stdout.splitlines() == [
         "quiet_hours, intent.high_above, intent.medium_above, journeys.stale_after_days of "
         "organization acme are set.",
-        "intent.high_above, intent.medium_above have no effect in this release.",
     ]
     assert stored(installation) == {
         "quiet_hours": {"start": "22:00", "end": "07:00"},

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from marketing_pipelines.domains.crm.contact_settings import Assignment, Welcome
+from marketing_pipelines.domains.crm.lead_settings import Intent, Opportunities
 from marketing_pipelines.domains.crm.setting_types import (
     Count,
     Days,
-    Points,
     SettingGroup,
     SettingLength,
     SettingName,
@@ -28,24 +28,6 @@ from marketing_pipelines.failures import BadInputError
 # Room is left for the number and the signature: 64 characters before the @ are allowed.
 _BARE_ADDRESS = r"^[A-Za-z0-9._-]{1,26}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 _SECONDS = {"min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-class Intent(SettingGroup):
-    """Decay of signals of interest, and the bounds of the bands."""
-
-    decay_rate: Points = Field(
-        default=2, description="Points that a signal loses each day after its first"
-    )
-    decay_rates: dict[str, Points] = Field(default={}, description="The same, by type of signal")
-    remove_below: Points = Field(default=10, description="A signal below this is removed")
-    high_above: Points = Field(default=50, description="Scores above this are high")
-    medium_above: Points = Field(default=20, description="Scores above this are medium")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "Intent":
-        if self.medium_above >= self.high_above:
-            raise ValueError("intent.medium_above must lie below intent.high_above")
-        return self
 
 
 class FrequencyCaps(SettingGroup):
@@ -187,13 +169,14 @@ class Newsletter(SettingGroup):
 
 
 # These are kept and checked, and nothing reads them in this release.
-UNUSED = frozenset({"intent", "deals"})
+UNUSED = frozenset({"deals"})
 
 
 class OrganizationSettings(SettingGroup):
     """Everything an organization may set."""
 
     intent: Intent = Intent()
+    opportunities: Opportunities = Opportunities()
     frequency_caps: FrequencyCaps = FrequencyCaps()
     quiet_hours: QuietHours = QuietHours()
     delivery: Delivery = Delivery()
@@ -281,6 +264,10 @@ def flat(settings: BaseModel, before: str = "") -> dict[str, Any]:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             found |= flat(value, f"{before}{name}.")
+        elif isinstance(value, list):
+            found[f"{before}{name}"] = [
+                one.model_dump() if isinstance(one, BaseModel) else one for one in value
+            ]
         else:
             found[f"{before}{name}"] = value
     return found

@@ -1,8 +1,8 @@
 """The types of values that settings of organizations have, and the base of their groups."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 Count = Annotated[int, Field(ge=0)]
 Days = Annotated[int, Field(ge=1)]
@@ -16,3 +16,23 @@ class SettingGroup(BaseModel):
     """A group of settings: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _is_points(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < float("inf")
+
+
+def _points_by_type(value: Any) -> Any:
+    if _is_points(value):
+        return value
+    if isinstance(value, dict) and all(_is_points(one) for one in value.values()):
+        return value
+    raise ValueError(
+        'takes a number of at least 0, or such numbers by event type, e.g. {"default": 2, '
+        '"opened": 1}'
+    )
+
+
+# One number for all types of events, or one for each, `default` for the others.
+PointsByType = Annotated[int | float | dict[str, int | float], PlainValidator(_points_by_type)]

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.tables import BANDS
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -95,4 +95,19 @@ opportunity_points = sa.Table(
     info=owned(keep=FOR_EVER, person=Person(by="opportunity_id", erase="delete")),
     schema="leads",
     comment="Ledger of points of opportunities; score = base score + their sum",
+)
+
+signal_arrivals = sa.Table(
+    "signal_arrivals",
+    metadata,
+    identity("Arrival number"),
+    sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
+    sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact of the signals"),
+    instant("first_at", "When the earliest of them happened", nullable=False),
+    instant("last_at", "When the latest of them happened", nullable=False),
+    sa.Index("ix_signal_arrivals_organization_id", "organization_id", "id"),
+    info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete")),
+    schema="leads",
+    comment="Signals of interest that were stored since the contact was scored, a row for each "
+    "contact and statement",
 )

@@ -4,6 +4,8 @@ grant usage on schema leads to marketing_reader;
 grant select on
     leads.intent_days,
     leads.opportunity_points,
-    leads.score_rules
+    leads.opportunity_scores,
+    leads.score_rules,
+    leads.signal_arrivals
 to marketing_reader;
 revoke all on all functions in schema leads from public;
