@@ -35,6 +35,9 @@ CLOCKS = {
     "journeys/segment_entries": "5 * * * *",
     "journeys/stale_executions": "0 3 * * *",
     "journeys/step_progress": "*/5 * * * *",
+    "leads/intent_scores": "0 2 * * *",
+    "leads/new_signals": "0 * * * *",
+    "leads/opportunity_scores": "0 2 * * *",
     "operations/health": "*/5 * * * *",
     "operations/metrics": "0 * * * *",
     "segments/daily_sizes": "30 0 * * *",
@@ -145,6 +148,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
     repository = defs.get_repository_def()
     assert {s.name for s in repository.sensor_defs} == {
         "alerts_sensor",
+        "arrived_signals_sensor",
         "automation_sensor",
         "dead_runs_sensor",
         "due_messages_sensor",

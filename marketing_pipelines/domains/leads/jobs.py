@@ -1,0 +1,45 @@
+"""The jobs of this domain."""
+
+import datetime as dt
+
+from marketing_pipelines import policies
+from marketing_pipelines.domains.analytics import sources as analytics
+from marketing_pipelines.domains.crm import sources as crm
+from marketing_pipelines.domains.leads import passes, tables
+from marketing_pipelines.jobs.domain import Domain, partitions_of
+from marketing_pipelines.registry import Team
+from marketing_pipelines.runs.tick import Tick
+
+LEADS = Domain("leads", owner=Team.REVENUE)
+
+
+@LEADS.job(
+    cron="0 2 * * *",
+    partitions="day",
+    deps=[analytics.events],
+    table=tables.intent_days,
+    items=True,
+)
+def intent_scores(tick: Tick) -> None:
+    """Stores the intent scores of contacts at each day's end, and their present score and band."""
+    passes.score_intent(tick)
+
+
+@LEADS.job(cron="0 * * * *", deps=[analytics.events, crm.contacts], items=True)
+def new_signals(tick: Tick) -> None:
+    """Scores the contacts of new signals of interest; marks the days that late ones change."""
+    passes.score_new_signals(tick, partitions_of(intent_scores))
+
+
+@LEADS.job(
+    cron="0 2 * * *",
+    partitions="day",
+    deps=[crm.opportunities],
+    table=tables.opportunity_points,
+    items=True,
+    timeout=dt.timedelta(minutes=10),
+    retries=policies.exponential(2, 1),
+)
+def opportunity_scores(tick: Tick) -> None:
+    """Adds the points of each day to the ledger of opportunities whose travel is near."""
+    passes.score_opportunities(tick)
