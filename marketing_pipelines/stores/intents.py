@@ -29,15 +29,19 @@ class ClaimLostError(MarketingPipelinesError):
     """The lease ran out and another worker claimed the intent: the act must not be settled."""
 
 
-def columns() -> list[sa.Column[Any]]:
-    """The columns that every table of intents has, besides `id` and its unique key."""
+def columns(states: str = "queued, claimed or sending") -> list[sa.Column[Any]]:
+    """The columns that every table of intents has, besides `id` and its unique key.
+
+    Args:
+        states: The states of one that has not ended, for the comment.
+    """
     return [
         sa.Column(
             "state",
             sa.Text,
             nullable=False,
             server_default=QUEUED,
-            comment="queued, claimed or sending; then how it ended",
+            comment=f"{states}; then how it ended",
         ),
         sa.Column(
             "claim",

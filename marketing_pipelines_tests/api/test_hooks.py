@@ -89,7 +89,7 @@ class Hooks:
             "content_id": 1,
             "state": state,
             "queued_at": QUEUED,
-            "sent_at": None if state in ("queued", "sending", "unknown") else QUEUED,
+            "sent_at": None if state in ("queued", "claimed", "unknown") else QUEUED,
         } | columns
         names, values = ", ".join(given), ", ".join(f":{name}" for name in given)
         return int(
@@ -408,13 +408,13 @@ def test_an_event_finds_its_message_by_the_ids_of_either_side(hooks: Hooks) -> N
 
 
 def test_an_event_before_its_message_is_settled_finds_it_later(hooks: Hooks) -> None:
-    by_number, by_provider = hooks.message("sending"), hooks.message("sending")
+    by_number, by_provider = hooks.message("claimed"), hooks.message("claimed")
     events = [
         told("delivered", by_number),
         told("delivered", sg_message_id="abc.1", sg_event_id="by the provider's number"),
     ]
     assert hooks.new(hooks.signer.sendgrid(events)) == 2
-    assert (hooks.state(by_number)[0], hooks.activity()) == ("sending", [])
+    assert (hooks.state(by_number)[0], hooks.activity()) == ("claimed", [])
     hooks.installation.execute(
         "update delivery.messages set state = 'sent', sent_at = queued_at,"
         " provider_message_id = case id when :id then 'abc' end",
@@ -428,7 +428,7 @@ def test_an_event_before_its_message_is_settled_finds_it_later(hooks: Hooks) -> 
 
 
 def test_the_next_call_looks_for_the_message_again(hooks: Hooks) -> None:
-    message, other = hooks.message("sending"), hooks.message()
+    message, other = hooks.message("claimed"), hooks.message()
     assert hooks.new(hooks.signer.sendgrid([told("delivered", message)])) == 1
     hooks.installation.execute(
         "update delivery.messages set state = 'unknown' where id = :id", id=message

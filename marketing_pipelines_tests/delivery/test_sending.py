@@ -380,8 +380,13 @@ def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_se
 ) -> None:
     world.messages(world.contacts(2))
     first, _second = claim(world)
-    with world.begin() as connection:
-        intents.begin(connection, messages, first, lease=LEASE, now=NOW)
+    world.execute(
+        "insert into delivery.handovers (message_id, claim, leased_until)"
+        " values (:id, :claim, :until)",
+        id=first.id,
+        claim=first.claim,
+        until=NOW + LEASE,
+    )
     transport = Recorder()
     assert world.send(transport=transport) == SendingReport()
     assert world.send(transport=transport, now=NOW + LEASE) == SendingReport(claimed=1, sent=1)

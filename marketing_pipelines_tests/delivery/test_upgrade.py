@@ -72,7 +72,8 @@ def test_an_upgrade_keeps_messages_and_suppresses_the_addresses_of_suppressed_co
             " left join crm.contacts as contact on contact.id = held.contact_id"
         ).all()
         messages = connection.exec_driver_sql(
-            "select contact.external_id, state, kind"
+            "select contact.external_id, state, kind, exists (select from delivery.handovers as mark"
+            " where mark.message_id = message.id)"
             " from delivery.messages as message"
             " join crm.contacts as contact on contact.id = message.contact_id order by 1"
         ).all()
@@ -92,8 +93,8 @@ def test_an_upgrade_keeps_messages_and_suppresses_the_addresses_of_suppressed_co
     }
     assert len(suppressed) == 11
     assert [tuple(row) for row in messages] == [
-        ("ann", "unknown", "marketing"),
-        ("ann2", "sent", "marketing"),
-        ("bob", "sending", "marketing"),
-        ("cleo", "queued", "marketing"),
+        ("ann", "unknown", "marketing", False),
+        ("ann2", "sent", "marketing", False),
+        ("bob", "claimed", "marketing", True),
+        ("cleo", "queued", "marketing", False),
     ]

@@ -116,7 +116,7 @@ def test_a_whole_way_with_its_reasons_and_messages(world: ProgramWorld) -> None:
     [
         ("queued", None, "is queued, to be sent from 2026-03-02T10:05:00Z on"),
         ("queued", "busy.", "is queued, to be sent from 2026-03-02T10:05:00Z on: busy"),
-        ("sending", None, "is being sent"),
+        ("claimed", None, "is being sent"),
         ("sent", None, "was sent at 2026-03-02T10:06:00Z"),
         ("delivered", None, "was sent at 2026-03-02T10:06:00Z and delivered"),
         ("bounced", "no such user", "was sent at 2026-03-02T10:06:00Z and bounced: no such user"),

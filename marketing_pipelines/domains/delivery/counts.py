@@ -39,7 +39,7 @@ def audience(connection: sa.Connection, program_kind: str, program_id: int) -> d
             in_states("sent", "delivered", "bounced"),
             in_states("suppressed"),
             in_states("failed"),
-            in_states("queued", "claimed", "sending", "unknown"),
+            in_states("queued", "claimed", "unknown"),
         )
         .where(messages.c.program_kind == program_kind, messages.c.program_id == program_id)
         .group_by(messages.c.channel)

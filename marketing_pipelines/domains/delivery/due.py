@@ -24,7 +24,7 @@ def next_at(connection: sa.Connection, channel: str, now: dt.datetime) -> dt.dat
     lease_ends = connection.execute(
         sa.select(sa.func.min(ends))
         .select_from(marked)
-        .where(messages.c.channel == channel, intents.is_in(messages, *intents.HELD))
+        .where(messages.c.channel == channel, intents.is_in(messages, intents.CLAIMED))
     ).scalar()
     zone = get_settings().zone
     opens = [stream.opens_at for stream in lanes.streams(connection, channel, now, zone)]

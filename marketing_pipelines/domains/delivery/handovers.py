@@ -131,13 +131,13 @@ _BEGIN = resources.files(__package__).joinpath("sql", "begin.sql").read_text()
 _LOCK_EXPIRED = sa.text("""
     select id
     from delivery.messages
-    where channel = :channel and state in ('claimed', 'sending') and leased_until <= :now
+    where channel = :channel and state = 'claimed' and leased_until <= :now
     order by id
     for update
 """)
 _MARKED = sa.text("""
     select message.*, mark.ended,
-           mark.message_id is not null or message.state = 'sending' as is_begun
+           mark.message_id is not null as is_begun
     from delivery.messages as message
     left join delivery.handovers as mark
         on mark.message_id = message.id and mark.claim = message.claim

@@ -163,7 +163,7 @@ def _ends() -> TypeAdapter[End]:
 
 
 def settle(
-    connection: sa.Connection, ends: Sequence[End], states: Sequence[str] = intents.HELD
+    connection: sa.Connection, ends: Sequence[End], states: Sequence[str] = (intents.CLAIMED,)
 ) -> set[int]:
     """Writes ends and events; suppresses bounced addresses, and contacts on a list of the service.
 

@@ -31,7 +31,6 @@ REASONS = (
 STATES = (
     "queued",
     "claimed",
-    "sending",
     "sent",
     "delivered",
     "bounced",
@@ -178,7 +177,7 @@ messages = sa.Table(
     sa.Column(
         "category_id", sa.BigInteger, comment="Category; null = the organization's default one"
     ),
-    *intents.columns(),
+    *intents.columns("queued or claimed"),
     instant("queued_at", "Tick at which it was written", nullable=False),
     instant(
         "expires_at",
@@ -235,7 +234,7 @@ messages = sa.Table(
         "ix_messages_leased",
         "channel",
         "leased_until",
-        postgresql_where=sa.text("state in ('claimed', 'sending')"),
+        postgresql_where=sa.text("state = 'claimed'"),
     ),
     sa.Index("ix_messages_sent", "sent_at", postgresql_where=sa.text("sent_at is not null")),
     sa.Index(

@@ -179,7 +179,6 @@ def _of_message(row: Any) -> str:
     became = {
         "queued": f"is queued, to be sent from {written_instant(row.due_at)} on",
         "claimed": "is being sent",
-        "sending": "is being sent",
         "sent": sent,
         "delivered": f"{sent} and delivered",
         "bounced": f"{sent} and bounced",

@@ -66,7 +66,7 @@ comment on column delivery.messages.idempotency_key is 'Key of the request that 
 comment on column delivery.messages.content_id is 'Its content';
 comment on column delivery.messages.variables is 'Fields of its templates that the caller gave';
 comment on column delivery.messages.category_id is 'Category; null = the organization''s default one';
-comment on column delivery.messages.state is 'queued, claimed or sending; then how it ended';
+comment on column delivery.messages.state is 'queued or claimed; then how it ended';
 comment on column delivery.messages.claim is 'Number of the latest claim; only its holder may settle';
 comment on column delivery.messages.attempts is 'Claims';
 comment on column delivery.messages.due_at is 'Not before this';

@@ -32,7 +32,8 @@ due as (
     select message.*, streams.number, streams.lane, streams.kind, streams.room,
            row_number() over (
                partition by streams.lane order by streams.rank, message.due_at, message.id
-           ) as place
+           ) as place,
+           count(*) over (partition by streams.lane) as number_in_lane
     from streams
     cross join lateral (
         select waiting.id, waiting.due_at, waiting.contact_id, waiting.user_id, waiting.step_id,
@@ -52,13 +53,22 @@ due as (
     ) as message
 ),
 -- Lanes take turns: the first message of each, then the second of each; transactional ones first.
-chosen as (
-    select due.*,
-           row_number() over (order by kind = 'marketing', place, lane) as turn
+taken as (
+    select due.*
     from due
     where room is null or place <= room
     order by kind = 'marketing', place, lane
     limit :size
+),
+-- After the first of each lane, those come whose lane is at its end within its share of the batch:
+-- the others lose nothing by it, and a short lane does not wait for their whole batch.
+chosen as (
+    select taken.*,
+           row_number() over (
+               order by kind = 'marketing', place > 1,
+                   number_in_lane > :size / (select count(distinct lane) from streams), place, lane
+           ) as turn
+    from taken
 ),
 addressed as materialized (
     select chosen.id, chosen.turn, chosen.contact_id, chosen.step_id, chosen.rotation,
@@ -182,9 +192,7 @@ counted as (
                where earlier.contact_id = judged.contact_id and earlier.channel = :channel
                    and earlier.claimed_at > cast(:now as timestamptz) - interval '30 days'
                    and earlier.kind = 'marketing'
-                   and earlier.state in (
-                       'claimed', 'sending', 'sent', 'delivered', 'bounced', 'unknown'
-                   )
+                   and earlier.state in ('claimed', 'sent', 'delivered', 'bounced', 'unknown')
            ) end as claims
     from judged
     -- Else each cap would count them anew.
