@@ -6,7 +6,7 @@ from marketing_pipelines_tests.benchmarks.sites import Server
 
 # Mails of one turn of a worker and of the bare loop: short, so that both see the same machine.
 SENT, TURNS = 600, 3
-JUDGED = 20_000
+JUDGED = 50_000
 FEW = 1_000
 
 
@@ -105,7 +105,8 @@ def _go_past(server: Server, report: Report, messages: int) -> None:
     world = MailWorld(server.new_site("turns"))
     first, second = world.organization("first", messages), world.organization("second", FEW)
     world.messages(second, FEW)
-    alone = world.site.child("send_mails", 4)["second.example"]
+    few = world.site.child("send_mails", 4)
+    alone = few["second.example"]
     world.messages(first, messages)
     world.messages(second, FEW)
     world.site.settle()
@@ -113,12 +114,18 @@ def _go_past(server: Server, report: Report, messages: int) -> None:
         "select not exists (select from delivery.messages"
         f" where organization_id = {second} and state in ('queued', 'claimed'))"
     )
-    together = world.site.child("send_mails", 4, is_done)["second.example"]
+    many = world.site.child("send_mails", 4, is_done)
+    together = many["second.example"]
     assert alone["mails"] == together["mails"] == FEW, (alone, together)
     add = report.add
     note = f"{FEW:,} mails, alone in {alone['seconds']:.1f} s; {messages:,} of another organization"
     ratio = together["seconds"] / alone["seconds"]
     add(Measured("a small organization with a large one : alone", [ratio], "×", 2, note=note))
+    above = {
+        name: done["peak_mb"] - done["idle_mb"] for name, done in (("few", few), ("many", many))
+    }
+    note = f"of the sending process, with {messages:,} queued; {above['few']:.0f} MB with {FEW:,}"
+    add(Measured("mails, memory above idle", [above["many"]], "MB", note=note))
     seconds = world.site.child("urgent", 4)["seconds"]
     note = f"queued behind {messages:,} marketing mails, until it is sent"
     add(Measured("transactional mail", [seconds], "s", 5, note=note))

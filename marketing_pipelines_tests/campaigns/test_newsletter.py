@@ -18,8 +18,11 @@ from marketing_pipelines.domains.campaigns.newsletter import (
 )
 from marketing_pipelines.domains.campaigns.tables import CAMPAIGN
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines_tests.campaigns import newsletter_child
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
 MONDAY, PASS = at("03-02 09:00"), at("03-02 09:05")
@@ -182,6 +185,30 @@ def test_two_runs_at_once_fill_one_issue(world: ProgramWorld) -> None:
     other.join()
     assert [issue.added for issue in issues] == [3, 0]
     assert len(enrolled(world)) == 3
+
+
+@pytest.mark.fault
+def test_a_run_killed_in_its_transaction_and_run_again_sends_one_message_to_each_subscriber(
+    world: ProgramWorld,
+) -> None:
+    subscribe(world, world.contacts(3))
+    for statement in range(12 if SOAK else 1):
+        killed = Forked(
+            newsletter_child.__name__,
+            str(world.organization_id), MONDAY.isoformat(), str(statement),
+        )  # fmt: skip
+        assert killed.wait(120) == -9, statement
+        assert enrolled(world) == []
+    assert fill(world).added == 3
+    assert fill(world).added == 0
+    for tick in (PASS, at("03-02 09:10")):
+        world.move(tick)
+        assert world.messages() == {"newsletter": 3}
+    assert world.rows(
+        "select count(*), count(distinct contact_id) from delivery.messages"
+        " where organization_id = :own",
+        own=world.organization_id,
+    ) == [(3, 3)]
 
 
 def waits_for_a_lock(engine: sa.Engine) -> bool:

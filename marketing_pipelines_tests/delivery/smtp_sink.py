@@ -137,11 +137,13 @@ def smtp_sink(
     password: str | None = None,
     starttls: ssl.SSLContext | None = None,
     tls: ssl.SSLContext | None = None,
+    port: int = 0,
     **options: Any,
 ) -> Iterator[Sink]:
     """Serves until the end of the block.
 
     Args:
+        port: Where it listens; 0: on a free port.
         password: Of the user `ann`; None: no login.
         starttls, tls: The server's certificate, by STARTTLS or from the first byte.
         options: Further ones of aiosmtpd.
@@ -158,7 +160,7 @@ def smtp_sink(
         options |= {"authenticator": check, "auth_required": True, "auth_require_tls": False}
     if starttls is not None:
         options |= {"tls_context": starttls, "require_starttls": True}
-    controller = _Controller(sink, hostname="127.0.0.1", port=0, ssl_context=tls, **options)
+    controller = _Controller(sink, hostname="127.0.0.1", port=port, ssl_context=tls, **options)
     controller.counting = sink
     controller.start()
     sink.connections = 0

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -135,11 +136,75 @@ def settled(world: World) -> Counter[str]:
     return states
 
 
+@dataclass(frozen=True)
+class Look:
+    """What one snapshot shows: the messages by progress, the events, and the marks without a claim.
+
+    Attributes:
+        taken: Mails that the server had taken a moment later.
+    """
+
+    sent: int
+    suppressed: int
+    failed: int
+    unknown: int
+    queued: int
+    events: int
+    lost_marks: int
+    taken: int
+
+
+LOOK = """
+    select count(*) filter (where state in ('sent', 'delivered', 'bounced')),
+           count(*) filter (where state = 'suppressed'), count(*) filter (where state = 'failed'),
+           count(*) filter (where state = 'unknown'),
+           count(*) filter (where state in ('queued', 'claimed')),
+           (select count(*) from analytics.contact_activity where event_type = 'sent'),
+           (select count(*) from delivery.handovers as mark where not exists (
+               select from delivery.messages as message
+               where message.id = mark.message_id and message.claim = mark.claim
+                   and message.state = 'claimed'))
+    from delivery.messages
+"""
+
+
+@contextlib.contextmanager
+def looking(world: World, sink: Sink) -> Iterator[list[Look]]:
+    """Looks again and again until the end of the block; the looks are there afterwards."""
+    looks: list[Look] = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.02):
+            [counts] = world.rows(LOOK)
+            looks.append(Look(*(*counts, len(sink.recipients))))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield looks
+    finally:
+        is_over.set()
+        thread.join()
+
+
 # 19
 def test_workers_killed_while_mails_go_out_lose_none_and_send_none_twice(
     world: World, sink: Sink
 ) -> None:
     world.messages(world.contacts(MAILS))
+    with looking(world, sink) as looks:
+        kill_and_send(world, sink)
+    assert len({look.sent for look in looks}) > KILLS, "it looked while mails went out"
+    for look in looks:
+        assert look.sent + look.suppressed + look.failed + look.unknown + look.queued == MAILS, look
+        assert look.events == look.sent, look
+        assert look.sent <= look.taken, look
+        assert look.lost_marks == 0, look
+
+
+def kill_and_send(world: World, sink: Sink) -> None:
+    """Kills workers at random mails and sends the rest."""
     rest, now = Random(19), NOW
     workers: list[Forked] = []
     for kill_at in sorted(rest.sample(range(1, MAILS), KILLS)):

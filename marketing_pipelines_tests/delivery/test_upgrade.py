@@ -72,8 +72,8 @@ def test_an_upgrade_keeps_messages_and_suppresses_the_addresses_of_suppressed_co
             " left join crm.contacts as contact on contact.id = held.contact_id"
         ).all()
         messages = connection.exec_driver_sql(
-            "select contact.external_id, state, kind, exists (select from delivery.handovers as mark"
-            " where mark.message_id = message.id)"
+            "select contact.external_id, state, kind,"
+            " exists (select from delivery.handovers where message_id = message.id)"
             " from delivery.messages as message"
             " join crm.contacts as contact on contact.id = message.contact_id order by 1"
         ).all()

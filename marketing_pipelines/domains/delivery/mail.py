@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from email.header import Header
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTPUTF8, EmailPolicy
 from typing import Any
@@ -36,6 +36,21 @@ class Written:
     recipient: str
     needs_utf8: bool
     data: bytes
+
+
+class _Kinds(HeaderRegistry):
+    """The classes of headers, each made once: Python makes a new one for every header."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        """The class of a header."""
+        key = name.lower()
+        if key not in self._made:
+            self._made[key] = super().__getitem__(name)
+        return self._made[key]
 
 
 class _SevenBits(EmailPolicy):
@@ -71,8 +86,9 @@ class _SevenBits(EmailPolicy):
         return f"{name}: {words.encode(linesep=self.linesep)}{rest}{self.linesep}".encode()
 
 
-_SEVEN_BITS = _SevenBits(linesep="\r\n", cte_type="7bit")
-_EIGHT_BITS = SMTPUTF8.clone(max_line_length=_MAX_LINE)
+_KINDS = _Kinds()
+_SEVEN_BITS = _SevenBits(linesep="\r\n", cte_type="7bit", header_factory=_KINDS)
+_EIGHT_BITS = SMTPUTF8.clone(max_line_length=_MAX_LINE, header_factory=_KINDS)
 
 
 def write(message: Rendered, *, provider: str | None = None) -> Written:
