@@ -34,6 +34,8 @@ MESSAGE_HEADERS = HEADERS | {
     " style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox allow-popups"
 }
 GONE = "This link is not valid. Please use the one from the latest message."
+# Scanners ask by HEAD whether a link leads somewhere.
+LOOKS = ["GET", "HEAD"]
 router = APIRouter(include_in_schema=False)
 
 
@@ -48,7 +50,7 @@ async def _read(request: Request) -> dict[str, str]:
 Form = Annotated[dict[str, str], Depends(_read)]
 
 
-@router.get("/unsubscribe/{token}")
+@router.api_route("/unsubscribe/{token}", methods=LOOKS)
 def ask_to_leave(token: str, site: Here) -> HTMLResponse:
     """Asks which messages to leave."""
     with site.engine.begin() as connection:
@@ -76,7 +78,7 @@ def leave(token: str, request: Request, site: Here, form: Form) -> HTMLResponse:
         return _leaving_page(connection, site, recipient, left=left)
 
 
-@router.get("/preferences/{token}")
+@router.api_route("/preferences/{token}", methods=LOOKS)
 def ask_for_choices(token: str, site: Here) -> HTMLResponse:
     """Shows the categories as a form."""
     with site.engine.begin() as connection:
@@ -99,7 +101,7 @@ def choose(token: str, request: Request, site: Here, form: Form) -> HTMLResponse
         return _choices_page(connection, recipient, saved=True)
 
 
-@router.get("/confirm/{token}")
+@router.api_route("/confirm/{token}", methods=LOOKS)
 def ask_to_confirm(token: str, site: Here) -> HTMLResponse:
     """Shows the button that confirms a subscription."""
     with site.engine.begin() as connection:
@@ -117,7 +119,7 @@ def confirm(token: str, request: Request, site: Here) -> HTMLResponse:
         return _confirmation_page(connection, site, token)
 
 
-@router.get("/view/{token}")
+@router.api_route("/view/{token}", methods=LOOKS)
 def view(token: str, site: Here) -> HTMLResponse:
     """Shows a mail as it was written, without pixel and counted links."""
     # Jinja2's sandbox is for this page only.
@@ -127,12 +129,8 @@ def view(token: str, site: Here) -> HTMLResponse:
     if message_id is None:
         return gone()
     with site.engine.begin() as connection:
-        mail = viewed(connection, message_id, links_of(site))
-    if mail is None:
-        return gone()
-    if mail.html is not None:
-        return HTMLResponse(mail.html, headers=MESSAGE_HEADERS)
-    return _page("view.html", subject=mail.subject, text=mail.text)
+        page = viewed(connection, message_id, links_of(site))
+    return gone() if page is None else HTMLResponse(page, headers=MESSAGE_HEADERS)
 
 
 def _leaving_page(

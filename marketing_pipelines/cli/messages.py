@@ -24,7 +24,10 @@ def list_(
     organization: Annotated[str | None, typer.Option(help="Only of this organization.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
 ) -> None:
-    """Print the latest messages, newest first: those of unknown outcome, or of another state."""
+    """Print the latest messages, newest first: those of unknown outcome, or of another state.
+
+    The reason of a queued one says why it waits.
+    """
     from marketing_pipelines.domains.delivery.resolving import listed
     from marketing_pipelines.domains.delivery.tables import CHANNELS, STATES
 
@@ -39,6 +42,7 @@ def list_(
             channel=channel,
             organization_id=number,
             limit=limit,
+            now=dt.datetime.now(dt.UTC),
         )
     print_table(
         [name.replace("_", " ") for name in COLUMNS],

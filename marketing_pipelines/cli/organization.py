@@ -50,9 +50,14 @@ def set_(
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise WrongUsageError(f"{twice} stands there twice: give it one value.")
+    # Commands that only show settings need no programs.
+    from marketing_pipelines.domains.campaigns.newsletter import check_template
+
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
         organization_settings.set_values(connection, number, dict(zip(keys, texts, strict=True)))
+        if "newsletter.template" in keys:
+            check_template(connection, number)
     verb = "is" if len(keys) == 1 else "are"
     print(f"{', '.join(keys)} of organization {organization} {verb} set.")
     unused = [key for key in keys if not organization_settings.is_used(key)]

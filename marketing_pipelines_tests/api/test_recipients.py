@@ -168,7 +168,8 @@ def test_nothing_changes_by_looking(people: Recipients) -> None:
         people.links.confirm(Confirmation(people.contact("ann"), double, ends)),
     ):
         people.get(url)
-        people.client.head(people.path(url))
+        answer = people.client.head(people.path(url))
+        assert (answer.status_code, answer.content) == (200, b"")
     assert people.everything() == before
 
 
@@ -361,8 +362,7 @@ def test_a_forged_link_is_not_found(people: Recipients, page: str) -> None:
 
 def test_a_message_is_shown_as_it_was_written(people: Recipients) -> None:
     page = people.get(people.links.view(people.message(content=CONTENT)))
-    assert "<h1>Hello Ann</h1>" in page
-    assert "Dear Ann" in page
+    assert "<p>Dear Ann" in page
     html = "<html><body><p>Dear <b>{{ first_name }}</b></p></body></html>"
     answer = people.client.get(
         people.path(people.links.view(people.message(content={**CONTENT, "html": html})))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ LEASE = dt.timedelta(minutes=2)
 
 
 def send_mails(connections: str, until: str = "") -> dict[str, Any]:
-    """The mails that are due, by one worker process that drains its queue.
+    """The mails that are due, by one worker process that drains its queue; its peak of memory.
 
     Args:
         until: A query; the process stops once it returns true.
@@ -28,7 +29,7 @@ def send_mails(connections: str, until: str = "") -> dict[str, Any]:
     with _sink() as taken, _engine(int(connections) + 2) as engine:
         meanwhile = None if not until else lambda: _wait_for(engine, until)
         _work(engine, int(connections), meanwhile)
-    return _spans(taken)
+    return _spans(taken) | {"peak_mb": getrusage(RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def urgent(connections: str) -> dict[str, Any]:

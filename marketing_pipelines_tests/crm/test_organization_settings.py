@@ -61,6 +61,27 @@ def test_a_value_is_set_and_only_the_difference_is_stored(
     assert "intent" not in stored(installation)
 
 
+def test_the_template_of_the_newsletter_must_be_a_mail_that_can_be_used(
+    installation: Installation, numbers: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installation.execute(
+        "insert into delivery.templates (organization_id, external_id, channel, subject, text)"
+        " values (:own, 'short', 'sms', null, 'Hi'), (:own, 'bad', 'email', 'News', '{{')",
+        own=numbers["acme"],
+    )
+    command = ("settings", "set", "--organization", "acme", "newsletter.template")
+    for name, sentence in (
+        ("nope", "newsletter.template: there is no template 'nope': the known ones are"),
+        ("short", "newsletter.template: 'short' is a template of the channel sms, not email."),
+        ("bad", "newsletter.template: 'bad' cannot be used, load it again: text: "),
+    ):
+        assert sentence in refusal_here(capsys, *command, name)
+    assert stored(installation) == {}
+    call_here(*command, "newsletter")
+    assert stored(installation) == {"newsletter": {"template": "newsletter"}}
+    call_here(*command, "null")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

@@ -4,7 +4,7 @@ import pytest
 
 from marketing_pipelines.domains.delivery.inlining import inline_css
 from marketing_pipelines.domains.delivery.rendering import fill_in
-from marketing_pipelines.domains.delivery.text_parts import with_text
+from marketing_pipelines.domains.delivery.text_parts import with_both_parts
 
 
 def test_css_becomes_attributes_and_media_queries_stay() -> None:
@@ -51,9 +51,32 @@ def test_a_mail_with_html_alone_gets_the_text_of_its_template() -> None:
         ' see <a href="{{ url | default("x") }}">the &amp; offer</a>.</p><ul><li>a</li></ul>'
     )
     content = {"subject": "s", "html": html}
-    assert with_text(content)["text"] == (
+    assert with_both_parts(content)["text"] == (
         "{{ title }}\n\nDear {{ name | default('<you>') }}, see"
         ' [the & offer]({{ url | default("x") }}).\n\n* a\n'
     )
     given = {**content, "text": "Mine"}
-    assert with_text(given) == given
+    assert with_both_parts(given) == given
+
+
+def test_a_mail_with_text_alone_gets_html_with_its_paragraphs_and_links() -> None:
+    text = (
+        'Dear {{ name }},\n5 < 6 & "so"\n\n{% if gold %}\n\nSee'
+        " https://shop.example.org/?a=1&b={{ id }}.\n{% for one in news %}\n- {{ one }}\n"
+        "{% endfor %}\n\n{% endif %}\n\nLeave: {{ unsubscribe_url }}\n"
+    )
+    parts = with_both_parts({"subject": "s", "text": text})
+    link = "https://shop.example.org/?a=1&amp;b={{ id }}"
+    assert parts == {"subject": "s", "text": text, "html": (
+        "<html><body>\n<p>Dear {{ name }},<br>\n5 &lt; 6 &amp; \"so\"</p>\n{% if gold %}\n"
+        f'<p>See <a href="{link}">{link}</a>.<br>\n'
+        "{% for one in news %}\n- {{ one }}<br>\n{% endfor %}</p>\n{% endif %}\n"
+        '<p>Leave: <a href="{{ unsubscribe_url }}">{{ unsubscribe_url }}</a></p>\n'
+        "</body></html>\n"
+    )}  # fmt: skip
+    fields = {"name": "<b>", "news": ["<i>"], "gold": True, "id": '"&', "unsubscribe_url": "u"}
+    page = fill_in("email", parts, fields)["html"]
+    assert "<p>Dear &lt;b&gt;,<br>" in page
+    assert "- &lt;i&gt;<br>" in page
+    assert '?a=1&amp;b=&#34;&amp;"' in page
+    assert "{% for" not in page

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery.resolving import resolve
+from marketing_pipelines.domains.delivery.resolving import listed, resolve
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.cli.console import printed_here, refusal_here
 from marketing_pipelines_tests.delivery.world import NOW, World
 
@@ -42,6 +43,61 @@ def test_unknown_messages_are_listed_with_the_end_of_their_waiting(
     assert "2026-03-03" in line
     everything = printed_here(capsys, "messages", "list", "--state", "all")
     assert len(everything.splitlines()) == 3
+
+
+def test_a_queued_message_is_listed_with_the_reason_for_which_it_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capped = world.contacts(1)
+    world.execute(
+        "update crm.organizations set settings = jsonb_build_object('frequency_caps',"
+        " jsonb_build_object('day', 1))"
+    )
+    world.execute(
+        "insert into delivery.sending_domains (organization_id, domain, from_address, is_default,"
+        " warmup) values (:own, 'a.org', 'x@a.org', true, 'off')",
+        own=world.organization,
+    )
+    for step in (1, 2):
+        world.messages(capped, step=step)
+    assert world.send().postponed == 1
+    [later] = world.messages(world.contacts(1), step=3, due_at=NOW + HOUR)
+    monkeypatch.setenv("MARKETING_SMTP_URL", "smtp://127.0.0.1:9?tls=off")
+    get_settings.cache_clear()
+
+    def waiting(now: dt.datetime = NOW) -> list[tuple[str | None, dt.datetime | None]]:
+        with world.begin() as connection:
+            rows = listed(
+                connection, state="queued", channel=None, organization_id=None, limit=9, now=now
+            )
+        return [(row.reason, row.waits_until) for row in rows]
+
+    assert waiting() == [("due later", NOW + HOUR), ("frequency_cap", NOW + DAY)]
+    assert waiting(NOW + DAY) == [(None, None), ("frequency_cap", None)]
+    world.execute("update delivery.sending_domains set warmup = 'auto'")
+    world.execute(
+        "insert into delivery.warmup_reservations (domain_id, day, reserved)"
+        " select id, :day, 50 from delivery.sending_domains",
+        day=NOW.date(),
+    )
+    midnight = NOW.replace(hour=0) + DAY
+    assert waiting() == [("warmup", midnight)] * 2
+    world.execute("update delivery.sending_domains set paused_until = :at", at=NOW + DAY)
+    assert waiting() == [("domain a.org is paused", NOW + DAY)] * 2
+    world.execute(
+        "insert into delivery.lines (name, failures, openings, open_until, opened_at)"
+        " values ('smtp://127.0.0.1:9', 20, 1, :at, :now)",
+        at=NOW + HOUR,
+        now=NOW,
+    )
+    assert waiting() == [("the breaker of smtp://127.0.0.1:9 is open", NOW + HOUR)] * 2
+    monkeypatch.setenv("MARKETING_ENV", "production")
+    monkeypatch.delenv("MARKETING_SMTP_URL")
+    get_settings.cache_clear()
+    assert waiting() == [("MARKETING_SMTP_URL is not set", None)] * 2
+    world.set_status("paused")
+    assert waiting() == [("its campaign is paused", None)] * 2
+    assert world.state(later) == ("queued", None)
 
 
 def events(world: World) -> list[tuple[Any, ...]]:

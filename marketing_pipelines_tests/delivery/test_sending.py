@@ -82,7 +82,9 @@ def test_a_mail_with_a_place_for_the_links_gets_no_footer(world: World) -> None:
     [number] = world.messages(world.contacts(1), content=content)
     world.send()
     leave = Links.of(get_settings()).unsubscribe(number)
-    assert mail(number).get_content() == f"Leave: {leave}\n"
+    text, html = [part.get_content() for part in mail(number).iter_parts()]
+    assert text == f"Leave: {leave}\n"
+    assert html == f'<html><body>\n<p>Leave: <a href="{leave}">{leave}</a></p>\n</body></html>\n'
 
 
 def test_contacts_that_left_the_category_get_nothing(world: World) -> None:
@@ -604,7 +606,7 @@ def test_an_unforeseen_error_of_one_message_is_the_failure_of_its_attempts_alone
         world.send(transport=transport, now=now)
     state, reason = world.state(broken)
     assert state == "failed"
-    assert str(reason).startswith("It cannot be prepared (TypeError: ")
+    assert str(reason).startswith("It cannot be prepared (AttributeError: ")
     assert world.rows("select * from delivery.handovers") == []
 
 

@@ -202,9 +202,7 @@ def test_a_mail_is_shown_again_with_the_variables_it_was_sent_with(world: World)
     with world.begin() as connection:
         shown = viewed(connection, number, Links("https://m.example.org", ["k" * 32]))
     assert shown is not None
-    assert (shown.subject, shown.text.splitlines()[0]) == ("For a<b", "Ann: a<b")
-    assert shown.html is not None
-    assert shown.html.startswith("<p>Ann: a&lt;b</p>")
+    assert shown.startswith("<p>Ann: a&lt;b</p>")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -128,6 +128,29 @@ def test_a_row_that_names_something_unknown_is_refused_with_the_known_names(
     ) == [("d",)]
 
 
+def test_a_step_whose_template_cannot_be_read_any_more_is_named_once_and_keeps_its_contacts(
+    world: ProgramWorld,
+) -> None:
+    world.execute(
+        "insert into delivery.templates (organization_id, external_id, subject, text)"
+        " values (:own, 'broken', 'News', '{% for x in %}')",
+        own=world.organization_id,
+    )
+    program = world.program([("hello", "send_email", {"template": "broken"})])
+    world.enrol(program, world.contacts(2), at("03-02 10:00"))
+    report = world.move(at("03-02 10:05"))
+    reason = "template: 'broken' cannot be used, load it again: text: "
+    assert reason in report.blocked[f"campaign welcome of {world.name}"]
+    assert world.standing(program) == {"hello": 2}
+    assert world.messages() == {}
+    world.execute(
+        "update delivery.templates set text = 'Hello' where organization_id = :own",
+        own=world.organization_id,
+    )
+    world.move(at("03-02 10:10"))
+    assert world.messages() == {"hello": 2}
+
+
 def test_a_step_whose_template_is_gone_is_named_and_keeps_its_contacts(
     world: ProgramWorld,
 ) -> None:

@@ -19,7 +19,11 @@ from marketing_pipelines.domains.campaigns.tables import CAMPAIGN, campaigns
 from marketing_pipelines.domains.crm.organization_settings import Newsletter, settings_of
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery.consent.categories import Category, find_category
-from marketing_pipelines.domains.delivery.named_templates.catalog import find_template
+from marketing_pipelines.domains.delivery.named_templates.catalog import (
+    UnknownNameError,
+    find_template,
+)
+from marketing_pipelines.domains.delivery.named_templates.template import problem_of_template
 from marketing_pipelines.domains.lifecycle.switching import switch
 from marketing_pipelines.domains.lifecycle.tables import steps
 from marketing_pipelines.failures import BadInputError, RetryableError
@@ -109,6 +113,26 @@ def fill_issue(
     return Issue(organization.external_id, name, added, status)
 
 
+def check_template(connection: sa.Connection, organization_id: int) -> None:
+    """Refuses the setting `newsletter.template` if no issue can be made of it.
+
+    Raises:
+        BadInputError: there is no such template, it is of another channel, or it cannot be used.
+    """
+    name = settings_of(connection, organization_id).newsletter.template
+    if name is None:
+        return
+    try:
+        channel = find_template(connection, organization_id, name).channel
+    except UnknownNameError as error:
+        raise BadInputError(f"newsletter.template: {error.reason}.") from None
+    if channel != "email":
+        raise BadInputError(
+            f"newsletter.template: '{name}' is a template of the channel {channel}, not email."
+        )
+    _refuse_unreadable(connection, organization_id, name)
+
+
 def _take_campaign(
     connection: sa.Connection, organization_id: int, name: str, tick: dt.datetime
 ) -> Any:
@@ -172,14 +196,9 @@ def _write_step(
 
 def _refuse_unreadable(connection: sa.Connection, organization_id: int, name: str) -> None:
     """Refuses a stored template that this release cannot read: each mail of it would fail."""
-    # Jinja2 is for newsletters that begin only.
-    from marketing_pipelines.domains.delivery.rendering import problem_of
-
-    problem = problem_of(find_template(connection, organization_id, name).content)
+    problem = problem_of_template(find_template(connection, organization_id, name))
     if problem is not None:
-        raise BadInputError(
-            f"newsletter.template: '{name}' cannot be used, load it again: {problem}."
-        )
+        raise BadInputError(f"newsletter.template: {problem}.")
 
 
 def _segment(connection: sa.Connection, organization_id: int, name: str | None) -> int | None:

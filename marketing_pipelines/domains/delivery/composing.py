@@ -8,7 +8,7 @@ from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
 from marketing_pipelines.domains.delivery.footers import link_fields, with_footer
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, Sender, fill_in
-from marketing_pipelines.domains.delivery.text_parts import with_text
+from marketing_pipelines.domains.delivery.text_parts import with_both_parts
 from marketing_pipelines.domains.delivery.tracking import counted, numbered
 from marketing_pipelines.domains.delivery.transports.outcomes import NotReadyError
 from marketing_pipelines.failures import ConfigurationError
@@ -102,7 +102,7 @@ def _composed(message: Any, order: Any) -> dict[str, Any]:
     fields = fields_of(order, message.variables)
     if message.channel != "email":
         return {"content": fill_in(message.channel, order.content, fields)}
-    mail = with_text(order.content)
+    mail = with_both_parts(order.content)
     if message.kind != "marketing":
         return {"content": fill_in("email", mail, fields)}
     settings = get_settings()

@@ -1,4 +1,4 @@
-"""Messages of unknown outcome, listed and resolved by hand."""
+"""Messages listed, with what they wait for; those of unknown outcome resolved by hand."""
 
 import datetime as dt
 import json
@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import OrganizationSettings
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery import settling
-from marketing_pipelines.domains.delivery.lanes import usable
+from marketing_pipelines.domains.delivery.lanes import PAUSED, usable
 from marketing_pipelines.domains.delivery.notify import notify_workers
-from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS, messages
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.domains.delivery.tables import CHANNELS, MESSAGE_KINDS, messages
+from marketing_pipelines.failures import BadInputError, ConfigurationError
+from marketing_pipelines.freshness.partitions import midnight
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 
 Resolution = Literal["sent", "failed", "resend"]
@@ -28,8 +30,11 @@ def listed(
     channel: str | None,
     organization_id: int | None,
     limit: int,
+    now: dt.datetime,
 ) -> list[sa.Row[Any]]:
     """Returns the latest messages, newest first; None: of any state, channel or organization."""
+    zone = get_settings().zone
+    today = now.astimezone(zone).date()
     statement = sa.text(resources.files(__package__).joinpath("sql", "listed.sql").read_text())
     return list(
         connection.execute(
@@ -39,9 +44,29 @@ def listed(
                 "channel": channel,
                 "organization": organization_id,
                 "limit": limit,
+                "now": now,
+                "today": today,
+                "tomorrow": midnight(today + dt.timedelta(days=1), zone),
+                "paused": list(PAUSED),
+                "channels": json.dumps([_served(channel) for channel in CHANNELS]),
             },
         ).all()
     )
+
+
+def _served(channel: str) -> dict[str, str | None]:
+    """A channel with its line, or with the reason for which none of its messages goes."""
+    # Listing alone needs the libraries of the transports.
+    from marketing_pipelines.domains.delivery.transports.choice import SETTINGS, transport_of
+
+    try:
+        transport = transport_of(get_settings(), channel)
+    except ConfigurationError as error:
+        return {"channel": channel, "line": None, "problem": str(error)}
+    if transport is None:
+        problem = f"{SETTINGS[channel]} is not set"
+        return {"channel": channel, "line": None, "problem": problem}
+    return {"channel": channel, "line": transport.line, "problem": None}
 
 
 def resolve(

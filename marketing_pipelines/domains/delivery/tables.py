@@ -257,6 +257,11 @@ messages = sa.Table(
         postgresql_where=sa.text("claimed_at is not null"),
     ),
     sa.Index(
+        "ix_messages_requested",
+        "contact_id",
+        postgresql_where=sa.text("step_id is null and claimed_at is null"),
+    ),
+    sa.Index(
         "ix_messages_address",
         "organization_id",
         "address",

@@ -10,6 +10,7 @@ from marketing_pipelines.domains.delivery.named_templates.catalog import (
     UnknownNameError,
     Wanted,
 )
+from marketing_pipelines.domains.delivery.named_templates.template import problem_of_template
 from marketing_pipelines.domains.lifecycle import plan, steps
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
@@ -49,6 +50,13 @@ def messages_of(
             messages[step_id] = catalog.outgoing(organization_id, message)
         except UnknownNameError as error:
             problems[step_id] = str(error)
+            continue
+        # A built-in template is right, and so was a step's own text when it was loaded.
+        stored = catalog.templates.get((organization_id, message.template or ""))
+        problem = None if stored is None else problem_of_template(stored)
+        if problem is not None:
+            problems[step_id] = f"template: {problem}."
+            del messages[step_id]
     return messages, problems
 
 

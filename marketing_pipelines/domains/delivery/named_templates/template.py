@@ -47,6 +47,20 @@ def built_in() -> Mapping[str, NamedTemplate]:
     return MappingProxyType(found)
 
 
+def problem_of_template(template: NamedTemplate) -> str | None:
+    """Returns why a template cannot be filled in for anybody; None: it can.
+
+    `load` refuses such a template, but SQL may have changed it.
+    """
+    # Code that only names templates does not need Jinja2.
+    from marketing_pipelines.domains.delivery.rendering import problem_of
+
+    problem = problem_of(template.content)
+    if problem is None:
+        return None
+    return f"'{template.external_id}' cannot be used, load it again: {problem}"
+
+
 def problem_of_parts(channel: str, parts: Mapping[str, str | None]) -> tuple[str, str] | None:
     """Returns the wrong part of a template and the reason; None: its parts make a message."""
     own = PARTS[channel]

@@ -201,6 +201,8 @@ counted as (
 verdicts as (
     select id, turn, problem, address,
            coalesce(quiet_until, capped_until) as waits_until,
+           case when quiet_until is not null then 'quiet_hours'
+               when capped_until is not null then 'frequency_cap' end as waits_for,
            problem is null and not waits_for_address and quiet_until is null
                and capped_until is null as is_claimed
     from (
@@ -218,7 +220,10 @@ verdicts as (
 update delivery.messages as message
 set state = case when problem is not null then 'suppressed'
         when not is_claimed then 'queued' else 'claimed' end,
-    reason = coalesce(problem, message.reason),
+    reason = coalesce(
+        problem, waits_for, case when message.reason <> all (array['quiet_hours', 'frequency_cap', 'warmup'])
+            then message.reason end
+    ),
     due_at = coalesce(case when problem is null then waits_until end, message.due_at),
     address = case when problem is null then verdicts.address else message.address end,
     claim = message.claim + is_claimed::integer,

@@ -3,7 +3,11 @@
 with found as (
     select id from delivery.messages where contact_id = any(:contacts) and claimed_at is not null
     union
-    -- No index by contact holds messages that were never claimed: they are found by their steps.
+    select id
+    from delivery.messages
+    where contact_id = any(:contacts) and step_id is null and claimed_at is null
+    union
+    -- No index by contact holds messages of steps that were never claimed: the key of steps does.
     select message.id
     from lifecycle.steps as step
     join delivery.messages as message

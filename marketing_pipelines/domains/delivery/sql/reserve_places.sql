@@ -49,6 +49,7 @@ placed as (
         state = case when judged.has_place then message.state else 'queued' end,
         attempts = message.attempts - case when judged.has_place then 0 else 1 end,
         due_at = case when judged.has_place then message.due_at else :midnight end,
+        reason = case when judged.has_place then message.reason else 'warmup' end,
         leased_until = case when judged.has_place then message.leased_until end
     from judged
     where message.id = judged.id
