@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -34,6 +35,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     LineError,
     ListedError,
     NotReadyError,
+    Preparing,
     Transport,
     UnknownOutcomeError,
 )
@@ -210,15 +212,15 @@ class _Batch:
         try:
             with self._beginning(message) as begun, _preparing(message):
                 reason = _why_not(message, order, get_settings())
-                outgoing = None if reason is not None else rendered(message, order)
+                give = None if reason is not None else self._prepared(rendered(message, order))
             reason = reason or begun.problem
-            if outgoing is None or reason is not None:
+            if give is None or reason is not None:
                 self.end(settling.ended(message, "suppressed", reason))
                 return
             if not self._starts(order):
                 self.end(settling.untouched(message))
                 return
-            number = self._hand_over(message, outgoing)
+            number = self._hand_over(message, give)
         except MessageError as error:
             suppression = error.suppression if isinstance(error, ListedError) else None
             self.end(settling.ended(message, "failed", str(error), suppression=suppression))
@@ -286,10 +288,16 @@ class _Batch:
             if self._clock() <= start + lines.MARGIN:
                 return True
 
-    def _hand_over(self, message: Any, rendered: Rendered) -> str | None:
+    def _prepared(self, outgoing: Rendered) -> Callable[[], str | None]:
+        """The call that hands a message over; whatever can be done before it, is."""
+        if isinstance(self._transport, Preparing):
+            return self._transport.prepare(outgoing)
+        return partial(self._transport.send, outgoing)
+
+    def _hand_over(self, message: Any, give: Callable[[], str | None]) -> str | None:
         self._tried = True
         try:
-            return self._transport.send(rendered)
+            return give()
         except UnknownOutcomeError as error:
             self.end(settling.ended(message, intents.UNKNOWN, str(error)))
             raise

@@ -1,7 +1,8 @@
 """The outcomes of handing over one message, and the protocol of transports."""
 
 import datetime as dt
-from typing import Literal, Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
 
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.failures import RetryableError
@@ -86,4 +87,19 @@ class Transport(Protocol):
             MessageError: this message cannot be sent, now or later.
             DeferredError, BouncedError, AttemptError: see there; the other messages can go.
             LineError: no message can go now. Any other error is the transport's own.
+        """
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A transport that does part of its work before the server is asked for anything.
+
+    That part runs while the mark of the message is made.
+    """
+
+    def prepare(self, message: Rendered) -> Callable[[], str | None]:
+        """Writes a message; what is returned sends it, as `send` does.
+
+        Raises:
+            MessageError: it cannot be written.
         """

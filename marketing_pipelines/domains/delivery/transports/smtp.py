@@ -6,8 +6,8 @@ import smtplib
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 from marketing_pipelines.domains.delivery import mail
@@ -47,8 +47,15 @@ class SmtpTransport:
 
     def send(self, message: Rendered) -> str | None:
         """Hands over a mail; see `Transport.send`."""
+        return self.prepare(message)()
+
+    def prepare(self, message: Rendered) -> Callable[[], str | None]:
+        """Writes a mail; see `Preparing`."""
         with writing():
             written = mail.write(message, provider=self._server.provider)
+        return partial(self._send, written)
+
+    def _send(self, written: mail.Written) -> str | None:
         session = self._begun(written)
         with self._closing_on_error():
             session.name_recipient(written)
