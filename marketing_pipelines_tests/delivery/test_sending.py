@@ -396,6 +396,28 @@ def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_se
     assert world.audience() == {"email": Audience(sent=1, skipped=0, failed=0, remaining=1)}
 
 
+def test_what_a_transport_prepared_is_given_only_if_the_contact_still_gets_it(world: World) -> None:
+    contacts = world.contacts(3)
+    numbers = world.messages(contacts)
+    written: list[int] = []
+
+    class Writing(Recorder):
+        def prepare(self, message: Rendered) -> Callable[[], None]:
+            """Writes it; while the first is given, the second contact leaves."""
+            written.append(message.id)
+            return lambda: self.send(message)
+
+        def send(self, message: Rendered) -> None:
+            super().send(message)
+            if message.id == numbers[0]:
+                world.suppress(contacts[1], "email")
+
+    transport = Writing()
+    assert world.send(transport=transport) == SendingReport(claimed=3, sent=2, suppressed=1)
+    assert written == numbers
+    assert [message.id for message in transport.taken] == [numbers[0], numbers[2]]
+
+
 def test_what_cannot_be_repeated_is_noted_before_it_is_sent(world: World) -> None:
     world.messages(world.contacts(2))
     seen: list[list[Any]] = []

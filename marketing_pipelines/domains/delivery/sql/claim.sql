@@ -3,7 +3,7 @@
 -- instant at which a cap or quiet hours let them through. Returns every judged message; of one that
 -- may go, `turn` is its place in the order of sending.
 with streams as materialized (
-    -- What holds for all messages of a stream is looked up once.
+    -- The rules of a stream are looked up once for all its messages.
     select stream.*,
            case
                when stream.program_kind <> '' and program.status is null
