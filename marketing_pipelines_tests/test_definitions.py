@@ -36,6 +36,7 @@ CLOCKS = {
     "journeys/stale_executions": "0 3 * * *",
     "journeys/step_progress": "*/5 * * * *",
     "leads/intent_scores": "0 2 * * *",
+    "leads/lead_scores": "30 2 * * *",
     "leads/new_signals": "0 * * * *",
     "leads/opportunity_scores": "0 2 * * *",
     "operations/health": "*/5 * * * *",

@@ -20,6 +20,7 @@ from marketing_pipelines.api import (
     queues,
     recipients,
     subscriptions,
+    tasks,
     tracking,
 )
 from marketing_pipelines.api.admission import Admission
@@ -47,6 +48,7 @@ ROUTERS = (
     messages.router,
     events.router,
     subscriptions.router,
+    tasks.router,
     notifications.router,
     recipients.router,
     tracking.router,

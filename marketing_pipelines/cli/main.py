@@ -10,6 +10,7 @@ import typer
 from marketing_pipelines.cli import (
     api,
     connection,
+    contact,
     db,
     dead_letters,
     demo,
@@ -57,6 +58,7 @@ app.add_typer(
 app.add_typer(
     program.app, name="program", help="Activate, pause, resume or cancel a program of contacts."
 )
+app.add_typer(contact.app, name="contact", help="List contacts that share an address.")
 app.command()(why.why)
 app.command()(timetable.timetable)
 app.command()(missed.missed)

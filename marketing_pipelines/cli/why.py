@@ -1,4 +1,4 @@
-"""`why`: where a contact stands, and which rows say so."""
+"""`why`: where a contact stands, its scores, and which rows say so."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.why_scores import of_scores
 from marketing_pipelines.domains.crm.names import find_contact
 from marketing_pipelines.failures import WrongUsageError
 from marketing_pipelines.settings import Settings
@@ -26,12 +27,21 @@ def why(
     organization: Annotated[
         str | None, typer.Option(help="External id, or number; needed where several have it.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Instant with zone for which scores are computed; default: now."),
+    ] = None,
 ) -> None:
-    """Explain a contact's place in a program or segment: its rows, and the next step."""
+    """Explain a contact's place in a program or segment, or, where none is named, its scores."""
     asked = {"campaign": campaign, "journey": journey, "sequence": sequence, "segment": segment}
     named = [(kind, name) for kind, name in asked.items() if name is not None]
-    if len(named) != 1:
+    if len(named) > 1:
         raise WrongUsageError("Name one of --campaign, --journey, --sequence and --segment.")
+    if named and at is not None:
+        raise WrongUsageError("--at is for scores: leave it out, or name no program or segment.")
+    if not named:
+        of_scores(contact, organization, at)
+        return
     [(kind, name)] = named
     with connected() as (settings, engine), engine.connect() as connection:
         place = find_contact(connection, contact, organization)

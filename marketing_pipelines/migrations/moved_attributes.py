@@ -76,7 +76,7 @@ create function pg_temp.moved_list(value jsonb) returns text[] language sql immu
         when jsonb_typeof(value) = 'array'
             and not jsonb_path_exists(
                 value, '$[*] ? (@.type() == "object" || @.type() == "array" || @.type() == "null")')
-        then array(select jsonb_array_elements_text(value))
+        then nullif(array(select jsonb_array_elements_text(value)), '{}')
         when pg_temp.moved_text(value) is not null then nullif(array(
             select btrim(part)
             from unnest(string_to_array(pg_temp.moved_text(value), ';')) with ordinality

@@ -269,6 +269,29 @@ def test_fields_are_set_and_null_clears_them(world: ProgramWorld) -> None:
         assert dict(zip(names, row, strict=True)) == dict.fromkeys(names) | expected
 
 
+def test_fields_of_sales_are_set_as_their_columns_hold_them(world: ProgramWorld) -> None:
+    values = {
+        "lead_status": "lost",
+        "manual_override": True,
+        "next_follow_up_at": "2026-03-01T09:00:00+01:00",
+        "follow_up_note": "Call",
+        "tags": ["vip", "gold"],
+    }
+    shown = (
+        "select lead_status, lead_status_at is not null, manual_override, next_follow_up_at::text,"
+        " follow_up_note, tags from crm.contacts where id = :id"
+    )
+    [contact] = world.contacts(1)
+    for place, given in enumerate((values, dict.fromkeys(values))):
+        program = world.program([("set", "update_contact", {"set": given})], name=f"s{place}")
+        world.enrol(program, [contact], at("03-02 10:00"))
+        world.move(TICK)
+        expected = ("lost", True, True, "2026-03-01 08:00:00+00", "Call", ["vip", "gold"])
+        assert world.rows(shown, id=contact) == [
+            expected if place == 0 else (None, True, None, None, None, [])
+        ]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 20_000])
 def test_programs_that_set_the_same_contact_do_so_one_after_the_other(
     world: ProgramWorld, batch: int
@@ -293,6 +316,11 @@ UNSETTABLE: list[dict[str, Any]] = [
     {"intent_score": True},
     {"email": 5},
     {"owner_id": 1},
+    {"lead_score": 5},
+    {"lead_status": "Lost"},
+    {"tags": "vip"},
+    {"manual_override": "true"},
+    {"next_follow_up_at": "2026-03-01"},
     {},
 ]
 

@@ -5,7 +5,7 @@ import datetime as dt
 from marketing_pipelines import policies
 from marketing_pipelines.domains.analytics import sources as analytics
 from marketing_pipelines.domains.crm import sources as crm
-from marketing_pipelines.domains.leads import passes, tables
+from marketing_pipelines.domains.leads import passes, sources, tables
 from marketing_pipelines.jobs.domain import Domain, partitions_of
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
@@ -43,3 +43,13 @@ def new_signals(tick: Tick) -> None:
 def opportunity_scores(tick: Tick) -> None:
     """Adds the points of each day to the ledger of opportunities whose travel is near."""
     passes.score_opportunities(tick)
+
+
+@LEADS.job(
+    cron="30 2 * * *",
+    deps=[sources.score_rules, crm.contacts, analytics.events],
+    items=True,
+)
+def lead_scores(tick: Tick) -> None:
+    """Scores and grades contacts by the score rules."""
+    passes.score_leads(tick)

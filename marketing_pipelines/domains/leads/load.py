@@ -1,7 +1,7 @@
 """The files of score rules."""
 
+from marketing_pipelines.domains.leads.score_rules import problem_of
 from marketing_pipelines.domains.leads.tables import COUNTS, score_rules
-from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.stores.kinds import (
     CREATED_AT,
     ENABLED,
@@ -14,7 +14,7 @@ from marketing_pipelines.stores.kinds import (
 
 def _rule_problem(row: FileRow) -> str | None:
     rule = row.get("rule")
-    return None if rule is None else rules.problem_of(rule)
+    return None if rule is None else problem_of(rule, row.get("counts"))
 
 
 KINDS = (

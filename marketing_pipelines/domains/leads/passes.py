@@ -5,7 +5,12 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.leads import intent_writing, new_signals, opportunities
+from marketing_pipelines.domains.leads import (
+    intent_writing,
+    lead_writing,
+    new_signals,
+    opportunities,
+)
 from marketing_pipelines.domains.leads.statements import all_organizations, name_of
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.freshness.partitions import PartitionedAsset, Window
@@ -87,3 +92,16 @@ def score_new_signals(tick: Tick, days: PartitionedAsset) -> None:
     """Scores the contacts of signals that arrived, at most 10,000 rows of arrivals."""
     begin = partial(tick.begin, isolation="read committed")
     tick.rows = new_signals.score_arrived(begin, tick.instant, tick.items, days, tick.zone)
+
+
+def score_leads(tick: Tick) -> None:
+    """Stores lead scores and grades, each organization as an item in a transaction of its own."""
+    with tick.begin() as connection:
+        organizations = all_organizations(connection)
+    for organization in organizations:
+        with tick.begin(isolation="read committed") as connection:
+            for item in tick.items(connection, [organization], name_of):
+                with item:
+                    tick.rows += lead_writing.write_contacts(
+                        connection, organization.id, tick.instant, tick.zone
+                    )

@@ -20,10 +20,11 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import notify
 from marketing_pipelines.domains.lifecycle import branching, endings, plan
+from marketing_pipelines.domains.lifecycle.contact_fields import SETTABLE
 from marketing_pipelines.domains.lifecycle.pass_plan import Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
-from marketing_pipelines.domains.lifecycle.steps import CHANNELS, SETTABLE
+from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores.postgres import Begin, cancel, cut

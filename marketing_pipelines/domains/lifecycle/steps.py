@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +23,7 @@ from pydantic import (
 
 from marketing_pipelines.domains.delivery.named_templates.template import PARTS, missing_part
 from marketing_pipelines.domains.delivery.tables import MESSAGE_KINDS, TEXTS
+from marketing_pipelines.domains.lifecycle import contact_fields
 from marketing_pipelines.domains.lifecycle.model_errors import sentence
 from marketing_pipelines.domains.lifecycle.ways import Ways, names_of, way_outcome
 from marketing_pipelines.domains.segments import dates, rules
@@ -33,18 +33,6 @@ END = "end"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Step types that write a message, each with the channel of the message.
 CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
-# Columns of a contact that a step may set; any other name is a key of its attributes.
-SETTABLE = (
-    "email",
-    "phone",
-    "first_name",
-    "last_name",
-    "lifecycle_stage",
-    "lead_grade",
-    "intent_score",
-    "timezone",
-)
-_NEVER_SET = ("id", "organization_id", "external_id", "company_id", "owner_id", "created_at")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -270,17 +258,8 @@ class UpdateContact(Step):
     @classmethod
     def _fits(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name, value in values.items():
-            if name in _NEVER_SET:
-                raise ValueError(f"'{name}' cannot be set by a step")
-            if value is None or name not in SETTABLE:
-                continue
-            if name == "intent_score":
-                if type(value) is not int or not -(2**31) <= value < 2**31:
-                    raise ValueError(f"'{name}' takes a whole number that PostgreSQL can hold")
-            elif not isinstance(value, str):
-                raise ValueError(f"'{name}' is a text")
-            elif name == "timezone" and value not in available_timezones():
-                raise ValueError(f"'{value}' is not an IANA time zone")
+            if problem := contact_fields.problem_of(name, value):
+                raise ValueError(problem)
         return values
 
 

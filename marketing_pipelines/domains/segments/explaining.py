@@ -14,7 +14,7 @@ from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.segments import event_names, segment_graph
 from marketing_pipelines.domains.segments.buckets import BUCKETS
-from marketing_pipelines.domains.segments.compiler import Compiler, Sources, is_of_type
+from marketing_pipelines.domains.segments.compiler import Compiler, Frame, Sources, is_of_type
 from marketing_pipelines.domains.segments.preview import (
     require_patterns,
     rule_timeout,
@@ -105,29 +105,7 @@ def explain(
         now=now,
         segments=segment_graph.Published(catalogue),
     )
-    one = sa.select(contacts).where(contacts.c.id == contact_id).subquery()
-    its_events = (
-        sa.select(contact_activity).where(contact_activity.c.contact_id == contact_id).subquery()
-    )
-    compiler = Compiler(frame, Sources(one, its_events))
-    conditions = list(walk(definition.rule))
-    answers = [
-        compiler.condition(condition, path).label(f"answer_{place}")
-        for place, (condition, path, _) in enumerate(conditions)
-    ]
-    with statement_timeout(connection, rule_timeout(connection, organization_id)):
-        require_patterns(connection, definition.rule)
-        holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
-        lines = [
-            ConditionLine(
-                path,
-                depth,
-                _written(condition),
-                bool(answer),
-                _evidence(connection, compiler, catalogue, contact_id, condition),
-            )
-            for (condition, path, depth), answer in zip(conditions, holds, strict=True)
-        ]
+    lines = explain_rule(connection, frame, catalogue, contact_id, definition.rule)
     return SegmentExplanation(
         segment=definition.external_id,
         manual=_manual(connection, definition, contact_id),
@@ -139,6 +117,39 @@ def explain(
         notes=list(event_names.notes(definition.rule, frame.event_fields)),
         **_membership(connection, definition, contact_id),
     )
+
+
+def explain_rule(
+    connection: sa.Connection, frame: Frame, catalogue: Catalogue, contact_id: int, rule: Any
+) -> list[ConditionLine]:
+    """Evaluates every condition of a rule for one contact, at the instant of the frame.
+
+    Raises:
+        RuleError: the organization lacks what it names, or it takes too long.
+    """
+    one = sa.select(contacts).where(contacts.c.id == contact_id).subquery()
+    its_events = (
+        sa.select(contact_activity).where(contact_activity.c.contact_id == contact_id).subquery()
+    )
+    compiler = Compiler(frame, Sources(one, its_events))
+    conditions = list(walk(rule))
+    answers = [
+        compiler.condition(condition, path).label(f"answer_{place}")
+        for place, (condition, path, _) in enumerate(conditions)
+    ]
+    with statement_timeout(connection, rule_timeout(connection, frame.organization_id)):
+        require_patterns(connection, rule)
+        holds = connection.execute(sa.select(*answers).select_from(compiler.source)).one()
+        return [
+            ConditionLine(
+                path,
+                depth,
+                _written(condition),
+                bool(answer),
+                _evidence(connection, compiler, catalogue, contact_id, condition),
+            )
+            for (condition, path, depth), answer in zip(conditions, holds, strict=True)
+        ]
 
 
 def _membership(

@@ -26,6 +26,17 @@ changed as (
         intent_score = case when given ? 'intent_score' then cast(given ->> 'intent_score' as integer)
             else intent_score end,
         timezone = case when given ? 'timezone' then given ->> 'timezone' else timezone end,
+        lead_status = case when given ? 'lead_status' then given ->> 'lead_status'
+            else lead_status end,
+        manual_override = case when given ? 'manual_override'
+            then cast(given ->> 'manual_override' as boolean) else manual_override end,
+        next_follow_up_at = case when given ? 'next_follow_up_at'
+            then cast(given ->> 'next_follow_up_at' as timestamptz) else next_follow_up_at end,
+        follow_up_note = case when given ? 'follow_up_note' then given ->> 'follow_up_note'
+            else follow_up_note end,
+        tags = case when given ? 'tags'
+            then array(select jsonb_array_elements_text(nullif(given -> 'tags', 'null')))
+            else tags end,
         attributes = (attributes || others)
             - array(select key from jsonb_each(others) where value = 'null')
     from due

@@ -20,5 +20,6 @@ language sql immutable parallel safe as $$
         ('contact.created', 'crm-events', 'campaigns/welcome_contacts', false),
         ('contact.created', 'crm-events', 'crm/assign_owners', false),
         ('deal.stage_changed', 'activity-log', 'crm/log_activities', true),
-        ('form.submitted', 'activity-log', 'crm/log_activities', true)
+        ('form.submitted', 'activity-log', 'crm/log_activities', true),
+        ('contact.created', 'crm-events', 'leads/score_contacts', false)
 $$;
