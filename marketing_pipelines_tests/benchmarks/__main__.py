@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--messages", type=int, default=200_000, help="queued messages, and as many settled ones"
     )
+    parser.add_argument("--contacts", type=int, default=1_000_000, help="contacts with scores")
     parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
     parser.add_argument(
         "--only",
@@ -34,7 +35,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="marketing-benchmark-files-") as temporary:
         folder = options.folder or Path(temporary)
         with Server.running() as server:
-            bench = Bench(server, report, folder, options.events, options.repeat, options.messages)
+            bench = Bench(
+                server,
+                report,
+                folder,
+                options.events,
+                options.repeat,
+                options.messages,
+                options.contacts,
+            )
             for name in options.only:
                 report.say(f"{name}: {MEASURES[name].__doc__ or ''}".rstrip())
                 MEASURES[name](bench)

@@ -62,13 +62,13 @@ def run(job: str, first: str, last: str, storage: str = "memory") -> dict[str, A
     return {"sessions": sessions, "wall": wall, **memory}
 
 
-def run_at(job: str, at: str) -> dict[str, Any]:
-    """Runs a job without partitions for an instant."""
+def run_at(job: str, at: str, partition: str | None = None) -> dict[str, Any]:
+    """Runs a job for an instant, and for a partition where it has any."""
     from marketing_pipelines.running import Request, run_job
 
     _import_what_runs_import()
     settings, engine = _connected()
-    request = Request(job, None, None, dt.datetime.fromisoformat(at), True)
+    request = Request(job, partition, partition, dt.datetime.fromisoformat(at), True)
     with _instance("memory") as instance, _memory() as memory:
         started = time.monotonic()
         outcomes = run_job(request, settings=settings, engine=engine, instance=instance)

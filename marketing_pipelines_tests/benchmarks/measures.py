@@ -36,6 +36,7 @@ class Bench:
     events: int
     repeat: int
     messages: int = 200_000
+    contacts: int = 1_000_000
     loads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -335,6 +336,13 @@ def mails(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.repeat, bench.messages)
 
 
+def leads(bench: Bench) -> None:
+    """Scores of --contacts contacts of which one of a hundred changed, beside bare SQL."""
+    from marketing_pipelines_tests.benchmarks.leads import measure
+
+    measure(bench.server, bench.report, bench.contacts)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -346,5 +354,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "segments": segments,
     "steps": steps,
     "mails": mails,
+    "leads": leads,
     "daemon": daemon,
 }

@@ -58,7 +58,7 @@ SEGMENTS = {
     "other": {"all": []},
 }
 LISTS = [
-    ("eva", {"tags": ["vip", "new"], "enriched_fields": ["title"]}),
+    ("eva", {"tags": ["new", "vip"], "enriched_fields": ["title"]}),
     ("finn", {"tags": [], "manual_override": True, "lead_score": 12}),
     ("gus", {"tags": {"a": 1}, "lead_score": 120, "follow_up_note": 5}),
 ]
@@ -166,7 +166,7 @@ def test_rules_give_the_same_answers_after_the_migration(
                 "next_follow_up_at_before": "tomorrow",
             },
         ),
-        ("eva", None, None, None, None, ["vip", "new"], {}),
+        ("eva", None, None, None, None, ["new", "vip"], {}),
         ("finn", 12, None, None, True, [], {}),
         ("gus", None, None, None, None, [], {"lead_score_before": 120, "tags_before": {"a": 1}}),
     ]

@@ -6,5 +6,5 @@ and other jobs compute it for their own ticks.
 
 SCHEMA = "leads"
 # Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"analytics", "crm", "ops"})
+READS: frozenset[str] = frozenset({"analytics", "crm", "delivery", "ops"})
 WRITES: frozenset[str] = frozenset({"crm"})

@@ -39,7 +39,7 @@ class ScoreExplanation:
     Attributes:
         intent_score: Sum of what is left of the signals, not rounded.
         signals: Rows of `intent.signals_at`, the oldest first.
-        rules: The rules that earn points; of rules without any, nothing is told.
+        rules: The rules that earn points; others are left out.
         opportunities: Rows with `external_id`, `base_score` and `points`.
         same_address: External ids of other contacts with its e-mail address.
     """

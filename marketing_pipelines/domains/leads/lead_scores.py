@@ -141,7 +141,7 @@ def _points(compiler: Compiler, rule: ScoreRule, reporting_zone: ZoneInfo) -> sa
 def _occurrences(
     compiler: Compiler, rule: ScoreRule, reporting_zone: ZoneInfo
 ) -> sa.ColumnElement[int]:
-    """How many events a contact has, or days of the reporting zone with one."""
+    """The number of events of a contact, or of days of the reporting zone with one."""
     condition = windowed(rule.rule)
     frame: Frame = compiler.frame
     require_names(condition, frame.event_fields, frame.campaigns, "")

@@ -18,7 +18,7 @@ from marketing_pipelines.domains.segments.rules import (
 from marketing_pipelines.domains.segments.segment_graph import Catalogue
 from marketing_pipelines.failures import BadInputError
 
-Counts = Literal["once", "each", "per_day"]
+PointCounts = Literal["once", "each", "per_day"]
 # Columns that the rules themselves fill.
 SCORED = frozenset({"lead_score", "lead_grade"})
 
@@ -36,7 +36,7 @@ class ScoreRule:
     name: str
     rule: Any
     points: int
-    counts: Counts = "once"
+    counts: PointCounts = "once"
     most: int | None = None
 
 
@@ -45,7 +45,7 @@ def _shipped(
     name: str,
     points: int,
     rule: dict[str, Any],
-    counts: Counts = "once",
+    counts: PointCounts = "once",
     most: int | None = None,
 ) -> ScoreRule:
     return ScoreRule(external_id, name, rules.parse_value(rule), points, counts, most)
@@ -61,9 +61,7 @@ SHIPPED = (
     _shipped("name", "Has both names", 5, {"all": [_exists("first_name"), _exists("last_name")]}),
     _shipped("company", "Belongs to a company", 10, _exists("company_id")),
     _shipped("visits", "Page views", 1, {"event": "page_view", "within": "30d"}, "each", 10),
-    _shipped(
-        "clicks", "Days with a click", 5, {"event": "clicked", "within": "30d"}, "per_day", 15
-    ),
+    _shipped("clicks", "Days with clicks", 5, {"event": "clicked", "within": "30d"}, "per_day", 15),
     _shipped("replies", "Replies", 10, {"event": "replied", "within": "90d"}, "each", 20),
     _shipped("forms", "Forms", 15, {"event": "form_submission", "within": "90d"}, "each", 30),
     _shipped("demo", "Asked for a demo", 25, {"event": "demo_request", "within": "180d"}),

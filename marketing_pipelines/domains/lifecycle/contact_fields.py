@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from marketing_pipelines.domains.crm.tables import LEAD_STATUSES
 from marketing_pipelines.domains.segments import dates
 
-Check = Callable[[Any], str | None]
+FieldCheck = Callable[[Any], str | None]
 
 
 def _text(value: Any) -> str | None:
@@ -40,7 +40,7 @@ def _status(value: Any) -> str | None:
 
 
 # Any other name is an attribute.
-SETTABLE: dict[str, Check] = {
+SETTABLE: dict[str, FieldCheck] = {
     **dict.fromkeys(
         (
             "email",
