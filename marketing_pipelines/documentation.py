@@ -1,9 +1,8 @@
 """The pages of `docs/` that are generated from the program, so that they cannot contradict it.
 
 `python -m marketing_pipelines.documentation` writes them; with `--check` it only compares. Each
-page is a function that returns text which depends on nothing of the machine or the moment. The
-comments of tables and the list of consumers of events, which `migrate` gives the database, are
-written in the same way.
+page is a function that returns text which depends on nothing of the machine or the moment. So are
+the comments of tables and the list of consumers of events, which `migrate` gives the database.
 """
 
 import argparse
@@ -35,11 +34,11 @@ FUNCTIONS = schema_files.FOLDER / "functions"
 SCHEMAS = {
     "analytics": "Tables for analysts, and the marks and manifests behind them.",
     "campaigns": "Campaigns and sequences with their contacts.",
-    "crm": "Tenants, people and companies. Analysts read `analytics.organizations` and "
-    "`analytics.contacts`.",
+    "crm": "Tenants, people, companies, deals; analysts read them as views of `analytics`.",
     "journey": "Journeys with their executions.",
     "lifecycle": "Steps of all programs, and the place of each contact.",
     "delivery": "Messages and suppressions.",
+    "leads": "Scores of contacts and opportunities, and the rules of lead scores.",
     "segments": "Rules and memberships.",
     "integrations": "Connections to other systems, and how far each is synchronized.",
     "ops": "Sessions, incidents and alerts of jobs; tasks that failed for good.",
