@@ -91,6 +91,8 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
         yield "mail domains", of_channels.check_mail_domains
     if settings.redis_url is not None:
         yield "redis", lambda: of_channels.check_redis(str(settings.redis_url))
+    if any((settings.model_url, settings.model_name, settings.model_key)):
+        yield "model", lambda: of_channels.check_model(settings)
 
 
 def _sentence(error: Exception) -> str:

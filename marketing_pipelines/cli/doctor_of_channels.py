@@ -1,4 +1,4 @@
-"""The lines of `doctor` about the servers that take messages."""
+"""The lines of `doctor` about the servers that take messages, and about the model."""
 
 import datetime as dt
 
@@ -23,6 +23,7 @@ from marketing_pipelines.domains.delivery.transports.choice import (
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import LineError
 from marketing_pipelines.domains.delivery.warmup_mirror import Mirror
+from marketing_pipelines.domains.sales.assistant.model import Model, ModelError
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 
@@ -146,3 +147,21 @@ def check_redis(url: str) -> str:
             f"The server of MARKETING_REDIS_URL does not answer ({error}): nothing here needs it, "
             "but other services may."
         ) from error
+
+
+def check_model(settings: Settings) -> str:
+    """Asks the model for a word.
+
+    Raises:
+        ConfigurationError: its settings cannot be used, or it gives no answer.
+    """
+    model = Model.of(settings)
+    if model is None:
+        return "MARKETING_MODEL_URL is not set: rules write all texts"
+    try:
+        model.ask([{"role": "user", "content": "Answer with the word ok."}])
+    except ModelError as error:
+        raise ConfigurationError(
+            f"Of MARKETING_MODEL_URL, {error}: rules write all texts until it does."
+        ) from error
+    return f"{model.name} answers"

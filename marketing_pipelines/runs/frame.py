@@ -163,6 +163,7 @@ def _reason(current: Tick, error: BaseException) -> str:
 
 def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = False) -> None:
     current.connection.rollback()
+    numbers = {name: one for name, one in current.metadata.items() if isinstance(one, int | float)}
     sessions.close_session(
         current.connection,
         current.session_id,
@@ -172,7 +173,7 @@ def _close(current: Tick, status: str, error: str | None, *, will_retry: bool = 
         cpu_seconds=current.cpu_seconds,
         items_ok=current.failures.ok or None,
         items_failed=current.failures.failed or None,
-        metadata={"rows": current.rows, "partitions": len(current.windows)},
+        metadata={"rows": current.rows, "partitions": len(current.windows)} | numbers,
     )
     current.connection.commit()
     _logger.info("Session ended as %s.", status, extra={"reason": error} if error else None)

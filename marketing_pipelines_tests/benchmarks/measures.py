@@ -343,6 +343,13 @@ def leads(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.contacts)
 
 
+def sales(bench: Bench) -> None:
+    """Stale deals among --messages deals, compared with one bare statement."""
+    from marketing_pipelines_tests.benchmarks.sales import measure
+
+    measure(bench.server, bench.report, bench.repeat, bench.messages)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -355,5 +362,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "steps": steps,
     "mails": mails,
     "leads": leads,
+    "sales": sales,
     "daemon": daemon,
 }

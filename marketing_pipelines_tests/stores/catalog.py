@@ -12,6 +12,7 @@ SCHEMAS = (
     "leads",
     "lifecycle",
     "ops",
+    "sales",
     "segments",
 )
 

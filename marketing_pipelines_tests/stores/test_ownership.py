@@ -39,6 +39,7 @@ def test_every_table_with_a_contact_is_declared_to_be_about_it() -> None:
         "leads.opportunity_points": "opportunity_id",
         "lifecycle.goals": "enrolment_id",
         "lifecycle.step_results": "enrolment_id",
+        "sales.meeting_briefs": "meeting_id",
     }
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from marketing_pipelines.domains.crm.contact_settings import Assignment, Welcome
 from marketing_pipelines.domains.crm.lead_settings import Intent, Opportunities
+from marketing_pipelines.domains.crm.sales_settings import Deals, Insights
 from marketing_pipelines.domains.crm.setting_types import (
     Count,
     Days,
@@ -102,13 +103,6 @@ class Warmup(SettingGroup):
         return self
 
 
-class Deals(SettingGroup):
-    """Ages at which open deals are stale."""
-
-    stale_after_days: Days = Field(default=7, description="Without e-mail, call, meeting or note")
-    at_risk_after_days: Days = Field(default=30, description="Age at which the admins are alerted")
-
-
 class Campaigns(SettingGroup):
     """The time in which a scheduled campaign starts."""
 
@@ -169,7 +163,7 @@ class Newsletter(SettingGroup):
 
 
 # These are kept and checked, and nothing reads them in this release.
-UNUSED = frozenset({"deals"})
+UNUSED: frozenset[str] = frozenset()
 
 
 class OrganizationSettings(SettingGroup):
@@ -182,6 +176,7 @@ class OrganizationSettings(SettingGroup):
     delivery: Delivery = Delivery()
     warmup: Warmup = Warmup()
     deals: Deals = Deals()
+    insights: Insights = Insights()
     campaigns: Campaigns = Campaigns()
     journeys: Journeys = Journeys()
     triggers: Triggers = Triggers()

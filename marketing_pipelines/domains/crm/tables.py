@@ -164,6 +164,7 @@ contacts = sa.Table(
     sa.CheckConstraint(one_of("lead_status", LEAD_STATUSES), name="lead_status"),
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.Index("ix_contacts_of_requests", "id", postgresql_where=sa.text("source = 'api'")),
+    sa.Index("ix_contacts_organization_id_created_at", "organization_id", "created_at"),
     sa.Index(
         "ix_contacts_next_follow_up_at",
         "next_follow_up_at",

@@ -65,6 +65,7 @@ deals = sa.Table(
     sa.CheckConstraint(one_of("status", DEAL_STATUSES), name="status"),
     sa.CheckConstraint("amount >= 0", name="amount"),
     sa.Index("ix_deals_contact_id", "contact_id"),
+    sa.Index("ix_deals_organization_id_created_at", "organization_id", "created_at"),
     sa.Index("ix_deals_open", "organization_id", postgresql_where=sa.text("status = 'open'")),
     info=owned(
         keep=FOR_EVER,

@@ -1,0 +1,1 @@
+"""Briefs of meetings: the facts of a meeting, and the four writers that put them into sentences."""

@@ -1,0 +1,140 @@
+"""The briefs of a tick's meetings, each version once, and the notifications of their owners."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.notifications.writing import WrittenNotifications
+from marketing_pipelines.domains.delivery.notifications import WANTED, notify
+from marketing_pipelines.domains.sales.assistant.rewriting import Rewriter
+from marketing_pipelines.domains.sales.assistant.statements import Facts, stored
+from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts, read_facts
+from marketing_pipelines.domains.sales.briefs.writers import Brief, write_brief
+from marketing_pipelines.domains.sales.sql_files import read_sql
+from marketing_pipelines.domains.sales.tables import meeting_briefs
+from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.tables import job_sessions
+
+JOB = "sales/meeting_briefs"
+NEAREST, FARTHEST = dt.timedelta(minutes=30), dt.timedelta(minutes=60)
+BATCH = 500
+_Written = tuple[int, Brief, Facts]
+
+
+def write_briefs(tick: Tick) -> None:
+    """Writes the briefs of the meetings of the tick's window, then lets the model rewrite them."""
+    rewriter = Rewriter.of(tick.settings)
+    written: list[_Written] = []
+    notifications = without_recipient = 0
+    with tick.begin(isolation="read committed") as connection:
+        start, end = window(connection, tick.instant)
+        meetings = connection.execute(
+            read_sql("brief_meetings"),
+            {"start": start, "end": end, "tick": tick.instant, "job": JOB},
+        ).all()
+        for batch in _batches(meetings):
+            for item in tick.items(connection, read_facts(connection, batch, tick.instant), _name):
+                with item as facts:
+                    written += _write(connection, facts, tick.instant)
+        told = connection.execute(read_sql("briefed_organizations"), {"tick": tick.instant}).all()
+        for item in tick.items(connection, told, _notifications):
+            with item as organization:
+                sent = _notify(connection, organization.id, tick.instant)
+                notifications += sent.written
+                without_recipient += sent.without_recipient
+    rewrite(tick, rewriter, written)
+    tick.rows = len(written)
+    tick.metadata |= {
+        "window": f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC",
+        "notifications": notifications,
+        "without_recipient": without_recipient,
+        **rewriter.metadata,
+    }
+
+
+def window(connection: sa.Connection, tick: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+    """The begins of meetings that a tick looks at: [30, 60) minutes after it.
+
+    After missed ticks, it begins where the window of the last tick that was done ends, or at the
+    tick: meetings of the missed windows that have not begun.
+    """
+    done = connection.execute(
+        sa.select(sa.func.max(job_sessions.c.tick)).where(
+            job_sessions.c.job == JOB,
+            job_sessions.c.status == "COMPLETED",
+            job_sessions.c.tick < tick,
+        )
+    ).scalar()
+    start = tick + NEAREST
+    if done is not None:
+        start = min(start, max(tick, done + FARTHEST))
+    return start, tick + FARTHEST
+
+
+def rewrite(tick: Tick, rewriter: Rewriter, written: Iterable[_Written]) -> None:
+    """Asks the model outside of the transaction: until it answers, the rules' text stands."""
+    for brief_id, brief, facts in written:
+        lists = (brief.key_points, brief.talking_points, brief.questions)
+        answer = rewriter.rewrite([one for statements in lists for one in statements], facts)
+        if answer is None:
+            continue
+        texts, writer = iter(answer[0]), answer[1]
+        lengths = [len(statements) for statements in lists]
+        columns = [stored(next(texts) for _ in range(length)) for length in lengths]
+        names = ("key_points", "talking_points", "questions")
+        with tick.begin(isolation="read committed") as connection:
+            connection.execute(
+                sa.update(meeting_briefs)
+                .where(meeting_briefs.c.id == brief_id, meeting_briefs.c.writer == "rules")
+                .values(writer=writer, **dict(zip(names, columns, strict=True)))
+            )
+
+
+def _batches(meetings: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (meetings[at : at + BATCH] for at in range(0, len(meetings), BATCH))
+
+
+def _name(facts: MeetingFacts) -> str:
+    return f"meeting {facts.meeting.id}"
+
+
+def _notifications(organization: Any) -> str:
+    return f"notifications of {organization.external_id}"
+
+
+def _notify(
+    connection: sa.Connection, organization_id: int, tick: dt.datetime
+) -> WrittenNotifications:
+    wanted = read_sql("brief_notifications").bindparams(
+        organization_id=organization_id, tick=tick, job=JOB
+    )
+    return notify(
+        connection,
+        wanted.columns(*WANTED),
+        organization_id=organization_id,
+        job=JOB,
+        tick=tick,
+    )
+
+
+def _write(connection: sa.Connection, facts: MeetingFacts, tick: dt.datetime) -> list[_Written]:
+    """The new brief; nothing where the version has one."""
+    brief, by_row = write_brief(facts), facts.by_row()
+    number = connection.execute(
+        read_sql("write_brief"),
+        {
+            "organization_id": facts.meeting.organization_id,
+            "meeting_id": facts.meeting.id,
+            "version": facts.meeting.version,
+            "headline": brief.headline,
+            "key_points": json.dumps(stored(brief.key_points)),
+            "talking_points": json.dumps(stored(brief.talking_points)),
+            "questions": json.dumps(stored(brief.questions)),
+            "facts": json.dumps(by_row),
+            "tick": tick,
+        },
+    ).scalar()
+    return [] if number is None else [(number, brief, by_row)]

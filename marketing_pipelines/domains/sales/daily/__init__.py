@@ -1,0 +1,1 @@
+"""Insights of a day: numbers of each organization, compared with the same weekdays before."""
