@@ -10,7 +10,8 @@ from marketing_pipelines_tests.installation import Installation
 
 HISTORY = (
     'select "from", "to", from_status, to_status, at::text from crm.deal_stage_history'
-    " join crm.deals as deal on deal.id = deal_id where external_id = :deal order by at, id"
+    " join crm.deals as deal on deal.id = deal_id where external_id = :deal"
+    " order by deal_stage_history.id"
 )
 LATER = "2026-03-05 00:00:00+00"
 

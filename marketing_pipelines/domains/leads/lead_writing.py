@@ -28,6 +28,7 @@ _scored = sa.table(
     sa.column("contact_id", sa.BigInteger),
     sa.column("score", sa.Integer),
     sa.column("grade", sa.Text),
+    sa.column("was", sa.Text),
 )
 
 
@@ -61,16 +62,14 @@ def write_contacts(
     connection.exec_driver_sql("drop table if exists changed_leads")
     connection.execute(read_sql("create_changed_leads"))
     stored, found = contacts.c, _scored.c
-    before = sa.select(stored.id, stored.lead_grade.label("was")).subquery("before")
     changed = (
         sa.update(contacts)
         .where(
             stored.id == found.contact_id,
-            before.c.id == found.contact_id,
-            stored.lead_grade.is_not_distinct_from(before.c.was),
+            stored.lead_grade.is_not_distinct_from(found.was),
         )
         .values(lead_score=found.score, lead_grade=found.grade)
-        .returning(stored.id, before.c.was, found.grade, found.score)
+        .returning(stored.id, found.was, found.grade, found.score)
         .cte("changed")
     )
     insert = sa.insert(_changed).from_select(
@@ -90,10 +89,10 @@ def write_contacts(
 
 
 def _that_differ(scores: sa.Select[tuple[object, ...]]) -> sa.Select[tuple[object, ...]]:
-    """Narrows scores to the ones that are not stored yet."""
+    """Narrows scores to the ones that are not stored yet, and adds the stored grade, `was`."""
     found, stored = scores.subquery("found"), contacts.c
     return (
-        sa.select(found)
+        sa.select(found, stored.lead_grade.label("was"))
         .join(contacts, stored.id == found.c.contact_id)
         .where(
             sa.or_(
