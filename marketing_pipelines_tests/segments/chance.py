@@ -190,8 +190,8 @@ DISTANCES = [
     )
 ]
 
-ATTRIBUTES = ["plan", "score", "born", "tags", "a", "a.b", "caf\u00e9", 'o\'k "%s" :x']
-PROPERTIES = ["amount", "url", "due", "a", "a.b", "tags"]
+ATTRIBUTES = ["plan", "score", "born", "labels", "a", "a.b", "caf\u00e9", 'o\'k "%s" :x']
+PROPERTIES = ["amount", "url", "due", "a", "a.b", "labels"]
 TYPES = ["opened", "open", "clicked", "purchase", "page_view", "page%view", "a*b", "Opened"]
 TYPES_IN_RULES = [*TYPES, "open*", "op*", "page_*", "page*", "*", "a*", "a**", "nothing*", "never"]
 CAMPAIGNS = ["k1", "k2", "17", "o'k"]
@@ -205,7 +205,9 @@ TEXT_VALUES = {
     "first_name": ["caf\u00e9", "cafe\u0301", "true", "2026-03-31", None],
     "last_name": ["a", "b", "a%c", None],
     "timezone": ["UTC", "Europe/Paris", None],
+    "follow_up_note": ["call; a", "1", None],
 }
+TAGS = [[], ["a"], ["a", "b"], ["abc"], ["1", "2"], ["true"], ["2026-03-31"]]
 # Of a number that the database gives, only what is so of every number can be foretold.
 GIVEN_NUMBERS = ["id", "company_id", "owner_id"]
 FORETOLD: list[Any] = [0, -1, Decimal("0.5"), 10**15, 10**30]
@@ -245,6 +247,9 @@ def contact(dice: Random, name: str, attributes: Sequence[str], world: World) ->
     }
     columns |= {
         "intent_score": dice.choice([None, 0, 1, 5, 10]),
+        "lead_score": dice.choice([None, 0, 10, 100]),
+        "manual_override": dice.choice([None, True, False]),
+        "tags": dice.choice(TAGS),
         "created_at": world.now + _shift(dice),
         "id": 1,
         "company_id": dice.choice([None, 1]),
@@ -293,10 +298,12 @@ def _attribute_condition(dice: Random, world: World) -> dict[str, Any]:
         name = dice.choice([*known, *[name for name in known if name == "born"] * 2])
         stored = [find(each.attributes, name) for each in world.contacts]
         return {"attribute": name, **_predicate(dice, name, stored, world)}
-    name = dice.choice([*TEXT_COLUMNS, *["intent_score"] * 3, *["created_at"] * 4, *GIVEN_NUMBERS])
+    scores = ["intent_score", "intent_score", "lead_score"]
+    others = ["created_at"] * 4 + ["manual_override", "tags", "tags"]
+    name = dice.choice([*TEXT_COLUMNS, *scores, *others, *GIVEN_NUMBERS])
     if name in GIVEN_NUMBERS:
         return {"attribute": name, **_number_predicate(dice, FORETOLD)}
-    if name == "intent_score":
+    if name in scores:
         return {"attribute": name, **_number_predicate(dice, NUMBERS)}
     if name == "created_at":
         op = dice.choice([*DATE_OPERATORS * 2, "between", "exists", "not_exists"])
@@ -350,7 +357,7 @@ def _stored(dice: Random, name: str, world: World) -> Any:
             if dice.random() < 0.1:
                 return dice.choice(UNREADABLE_DATES)
             return _written(dice, world, ["day", "local", "instant"])
-        case "tags":
+        case "labels":
             return dice.choice(LISTS)
         case "a":
             return dice.choice(OBJECTS)

@@ -24,7 +24,7 @@ from marketing_pipelines_tests.segments.days import (
 )
 
 CREATED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-NUMBER_COLUMNS = ("id", "company_id", "owner_id", "intent_score")
+NUMBER_COLUMNS = ("id", "company_id", "owner_id", "intent_score", "lead_score")
 TEXT_COLUMNS = (
     "external_id",
     "email",
@@ -33,9 +33,10 @@ TEXT_COLUMNS = (
     "last_name",
     "lifecycle_stage",
     "lead_grade",
+    "follow_up_note",
     "timezone",
 )
-COLUMNS = (*NUMBER_COLUMNS, *TEXT_COLUMNS, "created_at")
+COLUMNS = (*NUMBER_COLUMNS, *TEXT_COLUMNS, "created_at", "manual_override", "tags")
 COMPLEMENTS = {"!=": "=", "not_in": "in", "not_like": "like", "not_exists": "exists"}
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -146,8 +147,9 @@ def holds(rule: Any, contact: Contact, world: World) -> bool:
         case {"event": _}:
             return _happened(rule, contact, world)
         case {"attribute": name}:
-            stored = contact.column(name) if name in COLUMNS else find(contact.attributes, name)
-            return passes(stored, rule, world)
+            if name not in COLUMNS:
+                return passes(find(contact.attributes, name), rule, world)
+            return passes(as_in_files(contact.column(name), rule["op"]), rule, world)
     raise AssertionError(f"no rule: {rule!r}")
 
 
@@ -255,6 +257,11 @@ def _passes(stored: Any, op: str, value: Any, world: World) -> bool:
         case "matches":
             return _expression(value).search(read) is not None
     return COMPARISONS[op](read, value)
+
+
+def as_in_files(stored: Any, op: str) -> Any:
+    """A column's list as files write it, unless one of its elements is asked for."""
+    return ";".join(stored) if isinstance(stored, list) and op != "contains" else stored
 
 
 def is_missing(stored: Any) -> bool:

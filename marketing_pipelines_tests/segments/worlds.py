@@ -29,12 +29,15 @@ returning id
 _CONTACTS = """
 insert into crm.contacts
     (organization_id, external_id, email, phone, first_name, last_name, company_id, owner_id,
-     lifecycle_stage, lead_grade, intent_score, timezone, attributes, created_at)
+     lifecycle_stage, lead_grade, intent_score, lead_score, manual_override, follow_up_note, tags,
+     timezone, attributes, created_at)
 select :organization_id, external_id, email, phone, first_name, last_name, company_id, owner_id,
-       lifecycle_stage, lead_grade, intent_score, timezone, attributes, created_at
+       lifecycle_stage, lead_grade, intent_score, lead_score, manual_override, follow_up_note,
+       coalesce(tags, '{}'), timezone, attributes, created_at
 from jsonb_to_recordset(cast(:rows as jsonb)) as given (
     external_id text, email text, phone text, first_name text, last_name text, company_id bigint,
-    owner_id bigint, lifecycle_stage text, lead_grade text, intent_score integer, timezone text,
+    owner_id bigint, lifecycle_stage text, lead_grade text, intent_score integer,
+    lead_score integer, manual_override boolean, follow_up_note text, tags text[], timezone text,
     attributes jsonb, created_at timestamptz
 )
 """
