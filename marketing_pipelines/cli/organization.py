@@ -8,6 +8,7 @@ from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm import organization_settings
 from marketing_pipelines.domains.crm.names import organization_number
+from marketing_pipelines.domains.leads.stages.rules import require_rules
 from marketing_pipelines.failures import WrongUsageError
 
 app = typer.Typer(no_args_is_help=True)
@@ -55,7 +56,8 @@ def set_(
 
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
-        organization_settings.set_values(connection, number, dict(zip(keys, texts, strict=True)))
+        given = dict(zip(keys, texts, strict=True))
+        organization_settings.set_values(connection, number, given, check=require_rules)
         if "newsletter.template" in keys:
             check_template(connection, number)
     verb = "is" if len(keys) == 1 else "are"

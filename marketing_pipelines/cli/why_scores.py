@@ -1,4 +1,4 @@
-"""`why --contact K`: the scores of a contact, point by point."""
+"""`why --contact K`: the scores of a contact, point by point, and its lifecycle stage."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
 
 def of_scores(contact: str, organization: str | None, at: str | None) -> None:
-    """Prints each point of a contact's scores, at an instant or now."""
+    """Prints each point of a contact's scores, and the moves to its stage, at an instant or now."""
     from marketing_pipelines.domains.leads import explaining
+    from marketing_pipelines.domains.leads.stages.explaining import sentences_of, tell_stage
 
     now = dt.datetime.now(dt.UTC) if at is None else _instant(at)
     with connected() as (settings, engine), engine.connect() as connection:
         place = find_contact(connection, contact, organization)
         found = explaining.explain(connection, *place, now=now, reporting_zone=settings.zone)
         stored = explaining.present(connection, place[1]) if at is None else None
+        story = tell_stage(connection, place[1], at=None if at is None else now)
     _tell(contact, found, now, stored)
+    for sentence in sentences_of(contact, story):
+        print(sentence)
 
 
 def _instant(text: str) -> dt.datetime:

@@ -215,7 +215,7 @@ def publish_rows(connection: sa.Connection, event: type[BusEvent], rows: sa.Sele
     Args:
         event: The type of the events.
         rows: Columns `organization_id`, `contact_id` and `payload`, an object with the keys of
-            `event.payload_keys()`.
+            `event.payload_keys()`; `place` orders several events of a contact.
 
     Returns:
         Number of events.
@@ -228,7 +228,8 @@ def publish_rows(connection: sa.Connection, event: type[BusEvent], rows: sa.Sele
         "version": sa.literal(event.version),
         "payload": told.c.payload,
     }
-    ordered = sa.select(*values.values()).order_by(told.c.contact_id)
+    place = [told.c.place] if "place" in told.c else []
+    ordered = sa.select(*values.values()).order_by(told.c.contact_id, *place)
     insert = sa.insert(bus_events).from_select(list(values), ordered)
     counted = insert.execution_options(preserve_rowcount=True)
     return connection.execute(counted).rowcount

@@ -56,6 +56,8 @@ def test_each_point_with_its_rule_row_and_decay(world: LeadWorld) -> None:
         "opportunity trip: score 45, base 5 and 40 of 2 days",
         "Attributes and segments are those of now; events are those before the instant.",
         "Other contacts with its e-mail address: ann2.",
+        "ann is at the stage lead, since it has none.",
+        "No job has moved it.",
     ]
     earlier = call_here(*asked, "--at", "2026-03-18T12:00:00Z").stdout.splitlines()
     assert earlier[1:4] == [
@@ -68,7 +70,7 @@ def test_each_point_with_its_rule_row_and_decay(world: LeadWorld) -> None:
 def test_without_an_instant_the_stored_scores_stand_beside(world: LeadWorld) -> None:
     world.contact(intent_score=12, intent_band="low", lead_score=40, lead_grade="C")
     shown = call_here("why", "--contact", "ann").stdout.splitlines()
-    assert shown[-1] == "stored: intent score 12, band low; lead score 40, grade C"
+    assert shown[-3] == "stored: intent score 12, band low; lead score 40, grade C"
 
 
 def test_an_instant_is_one_and_for_scores_alone(

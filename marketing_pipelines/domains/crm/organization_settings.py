@@ -6,7 +6,7 @@ otherwise is found when the organization's item is worked on, and stops that ite
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from marketing_pipelines.domains.crm.setting_types import (
     SettingName,
     Time,
 )
+from marketing_pipelines.domains.crm.stage_settings import Lifecycle, Recycling
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.failures import BadInputError
 
@@ -185,6 +186,8 @@ class OrganizationSettings(SettingGroup):
     newsletter: Newsletter = Newsletter()
     assignment: Assignment = Assignment()
     welcome: Welcome = Welcome()
+    lifecycle: Lifecycle = Lifecycle()
+    recycling: Recycling = Recycling()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:
@@ -221,10 +224,17 @@ def validated(stored: Any, organization: str) -> OrganizationSettings:
         ) from error
 
 
-def set_values(connection: sa.Connection, organization_id: int, texts: Mapping[str, str]) -> None:
+def set_values(
+    connection: sa.Connection,
+    organization_id: int,
+    texts: Mapping[str, str],
+    *,
+    check: Callable[[OrganizationSettings], None] | None = None,
+) -> None:
     """Stores values; the whole is validated when all are in place, and nothing is kept otherwise.
 
     Args:
+        check: Refuses settings that only their reader can judge, such as rules; None: none do.
         texts: By key as shown, e.g. `intent.decay_rate`: JSON, or plain text where it is none;
             `null` takes the default again.
 
@@ -239,7 +249,9 @@ def set_values(connection: sa.Connection, organization_id: int, texts: Mapping[s
     changed = row.settings
     for key, text in texts.items():
         changed = _with_value(changed, key.split("."), _value(key, text), row.external_id)
-    validated(changed, row.external_id)
+    settings = validated(changed, row.external_id)
+    if check is not None:
+        check(settings)
     connection.execute(
         sa.update(organizations)
         .where(organizations.c.id == organization_id)

@@ -5,7 +5,7 @@ names that only the database knows (attributes, segments), which the compiler lo
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -22,6 +22,7 @@ from pydantic import (
 
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.buckets import Percent
+from marketing_pipelines.domains.segments.json_numbers import exact_numbers, refuse_constant
 from marketing_pipelines.domains.segments.operators import (
     CountOperator,
     Operator,
@@ -62,48 +63,50 @@ class RuleError(BadInputError):
         super().__init__(f"{path}: {reason}." if path else f"The rule {reason}.")
 
 
-class _Node(BaseModel):
+class RuleNode(BaseModel):
+    """The base of conditions: unknown keys and values of another type are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class All(_Node):
+class All(RuleNode):
     """Every one of the conditions holds; of none: always."""
 
     all: list["Rule"]
 
 
-class AnyOf(_Node):
+class AnyOf(RuleNode):
     """At least one of the conditions holds; of none: never."""
 
     any: list["Rule"]
 
 
-class Not(_Node):
+class Not(RuleNode):
     """The condition does not hold for the contact."""
 
     condition: "Rule" = Field(alias="not")
 
 
-class InSegment(_Node):
+class InSegment(RuleNode):
     """The contact is a member of another segment, named by external id or number."""
 
     segment: Annotated[Any, WithJsonSchema({"type": ["integer", "string"]})]
 
 
-class RandomShare(_Node):
+class RandomShare(RuleNode):
     """A part of all contacts, chosen by a hash of their names and the salt."""
 
     percent: Percent
     salt: Name
 
 
-class InShare(_Node):
+class InShare(RuleNode):
     """The contact is in a random share, which stays the same."""
 
     random: RandomShare
 
 
-class Comparison(_Node):
+class Comparison(RuleNode):
     """An operator and the value it compares with."""
 
     op: Operator
@@ -136,7 +139,7 @@ class Property(Comparison):
     property: Name
 
 
-class EventCondition(_Node):
+class EventCondition(RuleNode):
     """A condition on the number of a contact's events, or on the latest one."""
 
     event: Name
@@ -171,11 +174,26 @@ class EventCondition(_Node):
 _KINDS = ("all", "any", "not", "attribute", "event", "segment", "random")
 
 
-def _kind_key(value: Any) -> str | None:
-    if isinstance(value, BaseModel):
-        return None
-    named = [key for key in _KINDS if isinstance(value, Mapping) and key in value]
-    return f"<{named[0]}>" if len(named) == 1 else None
+def kind_key_of(further: Sequence[str] = ()) -> Callable[[Any], str | None]:
+    """Returns the function that finds the tag of a condition, which the tags of models hold.
+
+    Args:
+        further: Kinds of conditions that a language has besides those of segments.
+    """
+
+    def kind_key(value: Any) -> str | None:
+        if isinstance(value, BaseModel):
+            return None
+        kinds = (*_KINDS, *further)
+        named = [key for key in kinds if isinstance(value, Mapping) and key in value]
+        return f"<{named[0]}>" if len(named) == 1 else None
+
+    return kind_key
+
+
+def kinds_message(further: Sequence[str] = ()) -> str:
+    """Returns the error of a condition that has none of the kinds, or several."""
+    return f"must be an object with just one of the keys {', '.join((*_KINDS, *further))}"
 
 
 Rule: TypeAlias = Annotated[
@@ -187,9 +205,9 @@ Rule: TypeAlias = Annotated[
     | Annotated[InSegment, Tag("<segment>")]
     | Annotated[InShare, Tag("<random>")],
     Discriminator(
-        _kind_key,
+        kind_key_of(),
         custom_error_type="condition",
-        custom_error_message=f"must be an object with just one of the keys {', '.join(_KINDS)}",
+        custom_error_message=kinds_message(),
     ),
 ]
 for _model in (All, AnyOf, Not):
@@ -210,7 +228,7 @@ def parse(text: str) -> Any:
         RuleError: it cannot be evaluated, whatever the data.
     """
     try:
-        raw = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        raw = json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)
     except RecursionError:
         raise RuleError("", f"is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
@@ -218,15 +236,18 @@ def parse(text: str) -> Any:
     return parse_value(raw)
 
 
-def parse_value(raw: Any) -> Any:
+def parse_value(raw: Any, *, language: TypeAdapter[Any] = _ADAPTER) -> Any:
     """Reads a rule from a result of `json.loads`.
+
+    Args:
+        language: The conditions that it may have.
 
     Raises:
         RuleError: it cannot be evaluated, whatever the data.
     """
     _refuse_unusable(raw, "", 0)
     try:
-        rule = _ADAPTER.validate_python(_exact(raw))
+        rule = language.validate_python(exact_numbers(raw))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         loc = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
@@ -347,21 +368,6 @@ def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
 def _refuse_text(text: str, path: str) -> None:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise RuleError(path, "holds a character that PostgreSQL cannot store")
-
-
-def _exact(raw: Any) -> Any:
-    """Floats as the decimals that they were written as."""
-    if isinstance(raw, float):
-        return Decimal(repr(raw))
-    if isinstance(raw, Mapping):
-        return {key: _exact(value) for key, value in raw.items()}
-    if isinstance(raw, list):
-        return [_exact(value) for value in raw]
-    return raw
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def join(path: str, key: str) -> str:

@@ -1,0 +1,1 @@
+"""Lifecycle stages: the rules by which contacts move, and the moves that were made."""
