@@ -105,10 +105,12 @@ def load_events(
 ) -> LoadedEvents | JSONResponse:
     """Stores events, each id once; good ones are kept where others are refused."""
     # DuckDB and Arrow are for these calls only.
-    from marketing_pipelines.loading import load_rows
+    from marketing_pipelines.loading import EVENTS, load_rows
 
     _refuse_others(site.engine, visit, body.events)
-    result, refused = load_rows(site.engine, body.events, settings=site.settings, now=site.now())
+    result, refused = load_rows(
+        site.engine, EVENTS, body.events, settings=site.settings, now=site.now()
+    )
     is_loaded = len(refused) < len(body.events)
     _note_organization(site.engine, visit, body.events, loaded=is_loaded)
     rejected = [

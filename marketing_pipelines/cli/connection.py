@@ -75,6 +75,23 @@ def list_(provider: AnyProvider = None, organization: AnyOrganization = None) ->
     )  # fmt: skip
 
 
+@app.command("test")
+def call_once(
+    provider: ProviderArgument, organization: OrganizationOption, which: IdOption = None
+) -> None:
+    """Call the other system once, changing nothing; a success ends state `reconnect`."""
+    from marketing_pipelines.cli.connection_checks import check
+
+    with connected() as (settings, engine):
+        with engine.begin() as connection:
+            found = _found(connection, provider, organization, which)
+        answer = check(settings, found)
+        with engine.begin() as connection:
+            if found.state == "reconnect":
+                connections.retry(connection, found, dt.datetime.now(dt.UTC))
+    print(f"The connection {found.name} works: {answer}.")
+
+
 @app.command()
 def retry(
     provider: ProviderArgument, organization: OrganizationOption, which: IdOption = None

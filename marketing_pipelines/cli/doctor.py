@@ -87,6 +87,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
 
     for channel in of_channels.CHANNELS:
         yield f"channel {channel}", functools.partial(of_channels.check_channel, settings, channel)
+    yield "servers of domains", functools.partial(of_channels.check_own_servers, settings)
     if settings.env != "development" and settings.smtp_url is not None:
         yield "mail domains", of_channels.check_mail_domains
     if settings.redis_url is not None:

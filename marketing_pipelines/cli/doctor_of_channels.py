@@ -6,7 +6,7 @@ import dns.resolver
 import sqlalchemy as sa
 
 from marketing_pipelines.cli.session import connected
-from marketing_pipelines.domains.delivery import lines
+from marketing_pipelines.domains.delivery import lines, own_servers
 from marketing_pipelines.domains.delivery.composing import NEEDS_HTTPS
 from marketing_pipelines.domains.delivery.mail_records import (
     NoDnsError,
@@ -23,8 +23,10 @@ from marketing_pipelines.domains.delivery.transports.choice import (
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import LineError
 from marketing_pipelines.domains.delivery.warmup_mirror import Mirror
+from marketing_pipelines.domains.integrations import connections
+from marketing_pipelines.domains.integrations.providers import SMTP
 from marketing_pipelines.domains.sales.assistant.model import Model, ModelError
-from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.failures import ConfigurationError, PermanentError
 from marketing_pipelines.settings import Settings
 
 CHANNELS = tuple(SETTINGS)
@@ -72,6 +74,25 @@ def check_channel(settings: Settings, channel: str) -> str:
     if problems:
         raise ConfigurationError(" ".join(problems))
     return f"{server.line} answers ({answer})"
+
+
+def check_own_servers(settings: Settings) -> str:
+    """Connects to the mail server of each domain that has its own, and logs in.
+
+    Raises:
+        ConfigurationError: one of them does not take mail; the sentence names its connection.
+    """
+    with connected() as (_, engine), engine.connect() as connection:
+        found = connections.all_of(connection, SMTP)
+    problems = []
+    for one in found:
+        try:
+            own_servers.check(settings, one)
+        except (LineError, PermanentError) as error:
+            problems.append(f"{one.name}: {str(error).rstrip('.')}: set the connection anew.")
+    if problems:
+        raise ConfigurationError(" ".join(problems))
+    return f"{len(found)} sending domains have a server of their own"
 
 
 def _waiting(channel: str) -> int:

@@ -80,7 +80,7 @@ app.add_typer(organization.app, name="settings", help="Show or set one organizat
 app.add_typer(
     connection.app,
     name="connection",
-    help="Set, list, retry and remove connections to other systems.",
+    help="Set, list, test, retry and remove connections to other systems.",
 )
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 

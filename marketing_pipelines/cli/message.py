@@ -65,13 +65,18 @@ def send_copy(
     to: AddressOption = None,
 ) -> None:
     """Send one copy, marked [Test]; suppressions, caps, counts and reports do not know of it."""
+    from marketing_pipelines.domains.delivery.own_servers import transport_of_domain
     from marketing_pipelines.domains.delivery.previewing import send_test
 
     settings, found = _preview(
         contact, organization, template, program, step, kind, to, is_test=True
     )
     message = found.message
-    if send_test(settings, message):
+    with connected() as (_, engine), engine.connect() as connection:
+        over = found.domain and transport_of_domain(
+            connection, settings, message.organization_id, found.domain
+        )
+    if send_test(settings, message, over or None):
         print(f"Sent to {message.recipient}.")
     else:
         folder = settings.outbox_folder / message.channel / f"{message.queued_at:%Y-%m-%d}"

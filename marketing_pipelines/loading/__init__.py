@@ -1,8 +1,8 @@
 """Loading files of events and of business rows into PostgreSQL.
 
 Owns what `marketing-pipelines load` does: reading CSV, JSON lines and Parquet in one pass, refusing
-bad rows without stopping, storing the others so that a second load changes nothing. It knows the
-tables of several domains and therefore stands above them; jobs do not use it.
+bad rows without stopping, storing the others so that a second load changes nothing. Domains declare
+the kinds of rows; rows that an application or another system sends take the same way.
 """
 
 import datetime as dt
@@ -85,14 +85,15 @@ def load_file(
 
 
 def load_rows(
-    engine: sa.Engine, rows: Sequence[Any], *, settings: Settings, now: dt.datetime
+    engine: sa.Engine, kind: str, rows: Sequence[Any], *, settings: Settings, now: dt.datetime
 ) -> tuple[LoadResult, list[Reject]]:
-    """Loads events that an application sent, with the checks of a file of them.
+    """Loads rows that another system sent, with the checks of a file of them.
 
     Instants without a zone are refused.
 
     Args:
-        rows: values of JSON; each should be an object with the columns of an events file.
+        kind: one of `loadable()`.
+        rows: values of JSON; each should be an object with the columns of a file of the kind.
         now: `received_at` of events that do not say it.
 
     Returns:
@@ -102,16 +103,22 @@ def load_rows(
         StoreUnavailableError: PostgreSQL does not answer; stored rows stay stored.
     """
     from marketing_pipelines.loading.checker import Checker
+    from marketing_pipelines.loading.entities import EntityTarget
     from marketing_pipelines.loading.events import EventsTarget
-    from marketing_pipelines.loading.pipeline import run_load
+    from marketing_pipelines.loading.kinds import kinds
+    from marketing_pipelines.loading.pipeline import Target, run_load
     from marketing_pipelines.loading.rejects import RejectsList
     from marketing_pipelines.loading.rows import RowsReader
 
-    reader, checker, rejects = RowsReader(rows), Checker(), RejectsList()
+    reader, checker, rejects = RowsReader(kind, rows), Checker(), RejectsList()
     try:
-        target = EventsTarget(
-            engine, reader, checker, settings=settings, timezone=None, started_at=now
-        )
+        target: Target
+        if kind == EVENTS:
+            target = EventsTarget(
+                engine, reader, checker, settings=settings, timezone=None, started_at=now
+            )
+        else:
+            target = EntityTarget(kinds()[kind], reader, checker, timezone=None)
         result = run_load(engine, reader, target, rejects, None)
     finally:
         checker.close()

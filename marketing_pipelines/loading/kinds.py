@@ -6,7 +6,7 @@ import pkgutil
 from collections.abc import Mapping
 from functools import cache
 
-from marketing_pipelines import domains
+from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.stores.kinds import Kind
 
 
@@ -18,6 +18,8 @@ def kinds() -> Mapping[str, Kind]:
         RuntimeError: two domains declare a kind of one name.
     """
     found: dict[str, Kind] = {}
+    # Imported by name: domains stand above this package, and some of them load rows.
+    domains = importlib.import_module(f"{PACKAGE.name}.domains")
     for domain in pkgutil.iter_modules(domains.__path__, f"{domains.__name__}."):
         name = f"{domain.name}.load"
         if domain.ispkg and importlib.util.find_spec(name):

@@ -15,8 +15,8 @@ class RowsReader:
 
     columns: list[str] | None = None
 
-    def __init__(self, rows: Sequence[Any]) -> None:
-        self.path = Path("events")
+    def __init__(self, kind: str, rows: Sequence[Any]) -> None:
+        self.path = Path(kind)
         lines = [_line(row) for row in rows]
         # Half a character is found and refused with its line.
         self._data = "\n".join(lines).encode("utf-8", "surrogatepass")

@@ -34,6 +34,16 @@ _WAITING = sa.text("""
 """)
 
 
+_OVERDUE_SYNCS = sa.text("""
+    select sync.what, connection.provider, connection.external_id,
+           organization.external_id as organization
+    from integrations.syncs as sync
+    join integrations.connections as connection on connection.id = sync.connection_id
+    join crm.organizations as organization on organization.id = connection.organization_id
+    where sync.overdue_at < :now
+    order by organization.external_id, connection.provider, connection.external_id, sync.what
+    limit 20
+""")
 _RUNNING = (
     sa.select(sa.func.count()).select_from(job_sessions).where(job_sessions.c.status == "RUNNING")
 )
@@ -92,7 +102,8 @@ def report(
 
     Unhealthy: the scheduler shows no sign of life, or files of a domain cannot be imported.
     Degraded: more than five runs failed in 24 hours, a job is overdue, a schedule or sensor is
-    stopped, or messages have waited an hour for the setting of their channel.
+    stopped, messages have waited an hour for the setting of their channel, or a connection to
+    another system has made no progress for ten ticks of its job.
 
     Args:
         instance: Dagster's storage; None where it does not answer.
@@ -113,6 +124,7 @@ def report(
         heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)
     worrying = _worrying(len(failed), overdue, stopped) + _waiting(connection, now)
+    worrying += _overdue_syncs(connection, now)
     return Health(
         status="unhealthy" if wrong else "degraded" if worrying else "healthy",
         running=running,
@@ -180,6 +192,15 @@ def _waiting(connection: sa.Connection, now: dt.datetime) -> list[str]:
     return [
         f"Messages of the channel {channel} have waited for an hour: set {unset[channel]}."
         for channel in channels
+    ]
+
+
+def _overdue_syncs(connection: sa.Connection, now: dt.datetime) -> list[str]:
+    """The synchronizations without a success for ten ticks, at least an hour; the first twenty."""
+    return [
+        f"The {row.what} of {row.provider} of {row.organization} make no progress: look at "
+        "`marketing-pipelines connection list`."
+        for row in connection.execute(_OVERDUE_SYNCS, {"now": now})
     ]
 
 

@@ -24,7 +24,15 @@ ALL = [
     HOME,
     *(
         f"{PAGES}/{page}"
-        for page in ("calendar", "sessions", "queues", "dead-letters", "delivery", "messages")
+        for page in (
+            "calendar",
+            "sessions",
+            "queues",
+            "dead-letters",
+            "delivery",
+            "messages",
+            "connections",
+        )
     ),
 ]
 WAREHOUSE = "analytics/warehouse"

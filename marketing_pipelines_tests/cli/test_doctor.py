@@ -32,6 +32,7 @@ CHECKS = [
     "channel email",
     "channel sms",
     "channel push",
+    "servers of domains",
 ]
 
 
@@ -80,7 +81,7 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
-    broken = dict.fromkeys([*needing, "clock", "zones", "marks"], "problem")
+    broken = dict.fromkeys([*needing, "clock", "zones", "marks", "servers of domains"], "problem")
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 

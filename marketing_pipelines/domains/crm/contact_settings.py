@@ -1,9 +1,11 @@
 """Settings on the treatment of new contacts."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from marketing_pipelines.domains.crm.events import CreatedBy
-from marketing_pipelines.domains.crm.setting_types import SettingGroup, SettingName
+from marketing_pipelines.domains.crm.setting_types import Days, SettingGroup, SettingName
 
 
 class Assignment(SettingGroup):
@@ -27,4 +29,15 @@ class Welcome(SettingGroup):
     sources: list[CreatedBy] = Field(
         default=["form", "api", "manual"],
         description="Sources of the contacts that get it: form, api, manual, import",
+    )
+
+
+class Enrichment(SettingGroup):
+    """Limits on the questions to an enrichment provider."""
+
+    per_run: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        default=500, description="Most contacts that one night asks about; 0 = none"
+    )
+    again_after_days: Days = Field(
+        default=30, description="Days after which it is asked about a contact again"
     )

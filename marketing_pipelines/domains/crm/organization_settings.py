@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from marketing_pipelines.domains.crm.contact_settings import Assignment, Welcome
+from marketing_pipelines.domains.crm.contact_settings import Assignment, Enrichment, Welcome
 from marketing_pipelines.domains.crm.lead_settings import Intent, Opportunities
 from marketing_pipelines.domains.crm.sales_settings import Deals, Insights
 from marketing_pipelines.domains.crm.setting_types import (
@@ -188,6 +188,7 @@ class OrganizationSettings(SettingGroup):
     welcome: Welcome = Welcome()
     lifecycle: Lifecycle = Lifecycle()
     recycling: Recycling = Recycling()
+    enrichment: Enrichment = Enrichment()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

@@ -5,5 +5,5 @@ Owns the schema `delivery`. Programs write messages; applications and analysts r
 
 SCHEMA = "delivery"
 # Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"analytics", "crm", "lifecycle", "ops"})
+READS: frozenset[str] = frozenset({"analytics", "crm", "integrations", "lifecycle", "ops"})
 WRITES: frozenset[str] = frozenset({"analytics", "crm"})

@@ -45,6 +45,7 @@ def claim(
     lease: dt.timedelta,
     now: dt.datetime,
     zone: ZoneInfo,
+    server_id: int | None = None,
 ) -> Claimed:
     """Judges the next messages of a channel and claims those that may go.
 
@@ -54,11 +55,17 @@ def claim(
     Args:
         limit: Most messages to judge.
         zone: The reporting zone, for contacts and organizations without one.
+        server_id: Only messages of the domain with this mail server; None: those of all domains
+            without one.
     """
     function = sa.func.pg_advisory_xact_lock
     lock = function(lock_class("delivery/claim"), CHANNELS.index(channel))
     connection.execute(sa.select(lock))
-    due = [one for one in lanes.streams(connection, channel, now, zone) if one.opens_at <= now]
+    due = [
+        one
+        for one in lanes.streams(connection, channel, now, zone)
+        if one.opens_at <= now and one.server_id == server_id
+    ]
     if not due:
         return Claimed()
     quiet = [

@@ -37,6 +37,7 @@ class Stream:
         valid_seconds: After these a message without an end of its own is expired; 0 = never.
         quiet_hours: As `quiet_zones` takes them; None: there are none.
         opens_at: The first instant at which one of them may go.
+        server_id: Connection to the mail server of their domain; None: the channel's server.
     """
 
     lane: int
@@ -54,10 +55,15 @@ class Stream:
     cap_month: int
     quiet_hours: str | None
     opens_at: dt.datetime
+    server_id: int | None
 
     def as_row(self) -> dict[str, Any]:
         """The stream as the claim takes it."""
-        return {name: value for name, value in asdict(self).items() if name != "opens_at"}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("opens_at", "server_id")
+        }
 
 
 def streams(
@@ -103,6 +109,7 @@ def streams(
                 cap_month=caps.month,
                 quiet_hours=f"{hours.start}-{hours.end}" if hours.start else None,
                 opens_at=opens_at,
+                server_id=row.server_id,
             )
         )
     return found

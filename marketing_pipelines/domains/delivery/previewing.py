@@ -20,6 +20,7 @@ from marketing_pipelines.domains.delivery.transports.choice import (
     may_reach,
     transport_of,
 )
+from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.domains.delivery.transports.smtp import SmtpTransport
 from marketing_pipelines.failures import BadInputError, ConfigurationError
 from marketing_pipelines.settings import Settings
@@ -36,12 +37,14 @@ class Preview:
     Attributes:
         category: External id of its category.
         problem: The reason for which the contact would not get it; None: there is none.
+        domain: Sending domain of a mail; None: the organization has none.
     """
 
     message: Rendered
     kind: str
     category: str
     problem: str | None
+    domain: str | None
 
 
 def preview(
@@ -87,11 +90,15 @@ def preview(
     ).one()
     if row.recipient is None:
         raise BadInputError(f"The contact has no address for {channel}: name one with --to.")
-    return Preview(rendered(row, row), row.kind, row.category, row.problem)
+    domain = row.domain if channel == "email" else None
+    return Preview(rendered(row, row), row.kind, row.category, row.problem, domain)
 
 
-def send_test(settings: Settings, message: Rendered) -> bool:
+def send_test(settings: Settings, message: Rendered, over: Transport | None = None) -> bool:
     """Hands a test copy over.
+
+    Args:
+        over: Transport of the mail's domain; None: that of the channel.
 
     Returns:
         True if it left; False: it is a file of the outbox.
@@ -104,7 +111,7 @@ def send_test(settings: Settings, message: Rendered) -> bool:
     channel = message.channel
     if channel not in MARKED:
         raise BadInputError(f"A {channel} has no test copy: preview prints its request.")
-    transport = transport_of(settings, channel)
+    transport = over or transport_of(settings, channel)
     if transport is None:
         raise ConfigurationError(f"{SETTINGS[channel]} is not set, so nothing can be sent.")
     if not may_reach(settings, channel, message.recipient):

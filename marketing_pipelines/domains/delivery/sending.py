@@ -96,6 +96,7 @@ def send_batch(
     open_marking: Begin,
     clock: Clock,
     limit: int = BATCH,
+    server_id: int | None = None,
     should_return: Callable[[], bool] = lambda: False,
 ) -> SendingReport:
     """Sends messages of a channel that are due.
@@ -106,6 +107,7 @@ def send_batch(
             transport that cannot repeat.
         clock: Returns the time of sending, which passes while a batch is sent.
         limit: Most messages to take.
+        server_id: Connection to the mail server of one domain; None: messages of all others.
         should_return: Called before each message; once true, the rest is queued again and its
             attempt does not count.
 
@@ -122,7 +124,13 @@ def send_batch(
         if not admission.limit:
             return SendingReport(again_at=admission.again_at)
         claimed = claim(
-            connection, channel, limit=admission.limit, lease=LEASE, now=now, zone=settings.zone
+            connection,
+            channel,
+            limit=admission.limit,
+            lease=LEASE,
+            now=now,
+            zone=settings.zone,
+            server_id=server_id,
         )
         ids = [message.id for message in claimed.messages]
         held, counters = warmup.reserve(connection, ids, now)

@@ -8,12 +8,13 @@ the time when the next message is due.
 import datetime as dt
 import logging
 import time
+from typing import Any
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import due
 from marketing_pipelines.domains.delivery.pacing import Pace
-from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.queues import Queue, declare
 from marketing_pipelines.queueing.retries import Retry
@@ -32,9 +33,11 @@ SEND_WEBHOOK = declare(Queue("send-webhook", concurrency=3, retry=RETRY))
 
 
 @task(queue=SEND_EMAIL)
-def send_email(context: TaskContext, at: str | None) -> None:
-    """Mails that are due."""
-    _send("email", context)
+def send_email(context: TaskContext, at: str | None, server_id: int | None = None) -> None:
+    """Mails that are due, of the domain with this server or of all without one."""
+    if server_id is None:
+        _ring_servers(context)
+    _send("email", context, server_id)
 
 
 @task(queue=SEND_SMS)
@@ -63,28 +66,51 @@ SENDERS: dict[str, Task] = {
 }
 
 
-def ring_at(connection: sa.Connection, channel: str, at: dt.datetime | None) -> None:
+def ring_at(
+    connection: sa.Connection, channel: str, at: dt.datetime | None, server_id: int | None = None
+) -> None:
     """Enqueues the channel's task for an instant, or for now if None. A waiting task for the same
-    instant is enough."""
+    instant is enough.
+
+    Args:
+        server_id: For the mails of the domain with this server only.
+    """
     if at is not None and at.microsecond:
         at = at.replace(microsecond=0) + dt.timedelta(seconds=1)
-    payload = {"at": None if at is None else at.astimezone(dt.UTC).isoformat()}
-    enqueue(connection, SENDERS[channel], [payload], due_at=at, unique_key=["at"])
+    payload: dict[str, Any] = {"at": None if at is None else at.astimezone(dt.UTC).isoformat()}
+    if server_id is not None:
+        payload["server_id"] = server_id
+    enqueue(connection, SENDERS[channel], [payload], due_at=at, unique_key=list(payload))
 
 
-def _send(channel: str, context: TaskContext) -> None:
+def _ring_servers(context: TaskContext) -> None:
+    """Enqueues a task for each mail server of one domain, so that no server waits for another."""
+    now = context.clock()
+    with context.begin() as connection:
+        for server_id, at in due.next_of_servers(connection, now).items():
+            if at <= now or at > system_clock():
+                ring_at(connection, "email", at if at > now else None, server_id)
+
+
+def _send(channel: str, context: TaskContext, server_id: int | None = None) -> None:
     # Jinja2 and the email package are for workers only.
+    from marketing_pipelines.domains.delivery.own_servers import transport_over
     from marketing_pipelines.domains.delivery.sending import send_batch
     from marketing_pipelines.domains.delivery.transports.choice import transport_of
 
     try:
-        transport = transport_of(get_settings(), channel)
-    except ConfigurationError as error:
+        if server_id is None:
+            transport = transport_of(get_settings(), channel)
+        else:
+            with context.begin() as connection:
+                transport = transport_over(connection, get_settings(), server_id)
+    except PermanentError as error:
         _logger.error("%s: %s", channel, error)
         return
     if transport is None:
-        # Its messages wait for the setting; the sensor looks again.
+        # Its messages wait for the setting or the connection; the sensor looks again.
         return
+    line = transport.line or channel
     end = time.monotonic() + SECONDS_PER_ROUND
     fault = again_at = None
 
@@ -94,7 +120,7 @@ def _send(channel: str, context: TaskContext) -> None:
 
     while fault is None and not should_return():
         started = time.monotonic()
-        size = _pace.size(channel, end - started)
+        size = _pace.size(line, end - started)
         report = send_batch(
             context.begin,
             channel,
@@ -102,21 +128,22 @@ def _send(channel: str, context: TaskContext) -> None:
             open_marking=context.committing_each,
             clock=context.clock,
             limit=size,
+            server_id=server_id,
             should_return=should_return,
         )
-        _pace.note(channel, report.handed_over, time.monotonic() - started)
+        _pace.note(line, report.handed_over, time.monotonic() - started)
         fault, again_at = report.fault, report.again_at
         if report.claimed < size or again_at is not None:
             break
         with context.begin() as connection:
-            ring_at(connection, channel, None)
+            ring_at(connection, channel, None, server_id)
     if fault is not None:
         _logger.warning("%s: %s", channel, fault)
     now = context.clock()
     with context.finishing() as connection:
-        at = due.next_at(connection, channel, now)
+        at = due.next_at(connection, channel, now, server_id)
         if at is not None:
             at = at if again_at is None else max(at, again_at)
             # A worker that works as of an earlier instant leaves what is due after it.
             if at <= now or at > system_clock():
-                ring_at(connection, channel, at if at > now else None)
+                ring_at(connection, channel, at if at > now else None, server_id)

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from marketing_pipelines.domains.crm.tables import LEAD_STATUSES
 from marketing_pipelines.failures import BadInputError
 
 MAX_LENGTH = 500
@@ -107,7 +108,8 @@ class LeadSquaredFields(ProviderFields):
     )
     statuses: dict[ShortText, ShortText] = Field(
         default={},
-        description="Stage of a lead → `lead_status`, where the two are not the same word",
+        description="Stage of a lead → `lead_status`, where the two are not the same word; case "
+        "does not matter",
     )
 
     @model_validator(mode="after")
@@ -115,6 +117,10 @@ class LeadSquaredFields(ProviderFields):
         targets = list(self.mapping.values())
         if taken := sorted(_OWN_COLUMNS.intersection(targets)):
             raise ValueError(f"mapping cannot fill {taken[0]}")
+        if unknown := sorted(set(self.statuses.values()).difference(LEAD_STATUSES)):
+            raise ValueError(
+                f"statuses leads to '{unknown[0]}', which is none of {', '.join(LEAD_STATUSES)}"
+            )
         if twice := sorted({name for name in targets if targets.count(name) > 1}):
             raise ValueError(f"mapping fills {twice[0]} twice")
         return self

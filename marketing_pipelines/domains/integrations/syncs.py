@@ -44,6 +44,7 @@ class SyncReport:
         backlog: Rows still to do; None: that is not known.
         pages: Versions of pages for the next time; None: as before.
         counts: Further numbers for the metadata of the run.
+        refused: Sentences on rows that were refused, the first of them.
     """
 
     rows: int = 0
@@ -51,6 +52,7 @@ class SyncReport:
     backlog: int | None = None
     pages: dict[str, Any] | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,19 @@ def sync_each(
         )
 
 
+def keep_page(
+    connection: sa.Connection, synced: Synced, what: str, page: str, version: dict[str, Any]
+) -> None:
+    """Stores the version of one page, in the transaction that stores its rows."""
+    pages = syncs.c.pages.op("||")(sa.cast({page: version}, pg.JSONB))
+    _update(connection, synced.connection, what, {"pages": pages})
+
+
+def note_backlog(connection: sa.Connection, synced: Synced, what: str, backlog: int) -> None:
+    """Shows how many rows are still to do while a long synchronization works."""
+    _update(connection, synced.connection, what, {"backlog": backlog})
+
+
 def _sync(tick: Tick, one: Connection, what: str, work: Callable[[Synced], SyncReport]) -> None:
     report = SyncReport()
     error: Exception | None = None
@@ -117,6 +132,9 @@ def _sync(tick: Tick, one: Connection, what: str, work: Callable[[Synced], SyncR
     tick.rows += report.rows
     for name, number in report.counts.items():
         tick.metadata[name] = tick.metadata.get(name, 0) + number
+    if report.refused:
+        known = tick.metadata.get("refused_rows", [])
+        tick.metadata["refused_rows"] = [*known, *(f"{one.name}: {r}" for r in report.refused)]
 
 
 def _before(tick: Tick, one: Connection, what: str) -> Synced:

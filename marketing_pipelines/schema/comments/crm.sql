@@ -29,7 +29,7 @@ comment on column crm.destinations.url is 'Web page';
 comment on column crm.destinations.updated_at is 'Latest change, as the content service says';
 comment on column crm.destinations.gone_at is 'Tick whose complete listing did not have it any more; null = it is there';
 comment on column crm.destinations.listed_by is 'Connection that lists it; null = only a file';
-comment on column crm.destinations.page is 'Cursor of the page that lists it; empty = the first';
+comment on column crm.destinations.page is 'Cursor of the page that lists it; empty = the first, null = none now';
 comment on column crm.destinations.created_at is 'When the row came to be';
 comment on table crm.notifications is 'Notifications of users, each written once per job, kind, subject, period and user';
 comment on column crm.notifications.id is 'Notification number';

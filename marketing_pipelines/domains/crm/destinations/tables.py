@@ -18,7 +18,11 @@ destinations = sa.Table(
     instant("updated_at", "Latest change, as the content service says"),
     instant("gone_at", "Tick whose complete listing did not have it any more; null = it is there"),
     sa.Column("listed_by", sa.BigInteger, comment="Connection that lists it; null = only a file"),
-    sa.Column("page", sa.Text, comment="Cursor of the page that lists it; empty = the first"),
+    sa.Column(
+        "page",
+        sa.Text,
+        comment="Cursor of the page that lists it; empty = the first, null = none now",
+    ),
     instant("created_at", "When the row came to be", nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("organization_id", "external_id"),
     sa.Index("ix_destinations_listed_by", "listed_by", "page"),

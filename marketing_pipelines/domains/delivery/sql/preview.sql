@@ -24,7 +24,7 @@ select cast(:id as bigint) as id, organization.id as organization_id, message.ch
                to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
            )
        ) as fields,
-       domain.from_address, domain.from_name, domain.reply_to, domain.headers,
+       domain.domain, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
        coalesce(category.external_id, 'general') as category,
        coalesce(suppression.reason, consent.reason) as problem
 from crm.contacts as contact

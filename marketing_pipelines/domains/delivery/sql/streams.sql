@@ -35,11 +35,19 @@ with recursive streams as (
     ) as following
 )
 select streams.*, organization.external_id as organization, organization.settings,
-       organization.timezone, lane.room, lane.opens_at
+       organization.timezone, lane.room, lane.opens_at, server.id as server_id
 from streams
 join crm.organizations as organization on organization.id = streams.organization_id
 left join lifecycle.programs as program
     on program.kind = streams.program_kind and program.id = streams.program_id
+-- The mail server of the domain, where it has one of its own.
+left join delivery.sending_domains as domain
+    on :channel = 'email' and domain.id = coalesce(
+        nullif(streams.domain_id, 0), delivery.default_domain(streams.organization_id)
+    )
+left join integrations.connections as server
+    on server.organization_id = streams.organization_id and server.provider = 'smtp'
+    and server.external_id = domain.domain
 cross join lateral delivery.lane_room(
     streams.organization_id, :channel, nullif(streams.domain_id, 0), streams.kind,
     organization.settings, :now, :today, :tomorrow

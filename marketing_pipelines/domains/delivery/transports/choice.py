@@ -62,10 +62,20 @@ def server_of(
         ConfigurationError: the URL cannot be used.
     """
     if channel == "email":
-        return _smtp(smtp_server.read(url))
+        return smtp_transport(smtp_server.read(url))
     if channel == "sms":
         return _sms(read_sms(url), settings.public_url)
     return _push(read_push(url))
+
+
+def over_server(settings: Settings, server: smtp_server.SmtpServer) -> Transport:
+    """The transport over the mail server of one domain.
+
+    In development it is the outbox, unless the server is on loopback.
+    """
+    if settings.env == "development" and not is_loopback(f"smtp://{server.netloc}"):
+        return Outbox(settings.outbox_folder)
+    return smtp_transport(server)
 
 
 def may_reach(settings: Settings, channel: str, address: str) -> bool:
@@ -77,7 +87,7 @@ def may_reach(settings: Settings, channel: str, address: str) -> bool:
 
 
 @cache
-def _smtp(server: smtp_server.SmtpServer) -> SmtpTransport:
+def smtp_transport(server: smtp_server.SmtpServer) -> SmtpTransport:
     """One transport for all threads of the process, so that their connections last."""
     return SmtpTransport(server)
 

@@ -1,4 +1,4 @@
-"""The SMTP server of `MARKETING_SMTP_URL`: its address, its security and its provider."""
+"""SMTP servers, of `MARKETING_SMTP_URL` and of single domains: address, security and provider."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +25,7 @@ class SmtpServer:
     Attributes:
         security: `starttls` demands STARTTLS, `tls` begins with TLS, `off` has neither.
         provider: The service behind it, which decides the header that carries our message id.
+        owner: Domain and organization that it sends for alone; None: it sends for all others.
     """
 
     host: str
@@ -33,12 +34,19 @@ class SmtpServer:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     provider: str | None = None
+    owner: str | None = None
+
+    @property
+    def netloc(self) -> str:
+        """Host and port, as URLs have them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def line(self) -> str:
         """The name under which faults are counted; it holds no credential."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"smtp://{host}:{self.port}"
+        own = f" for {self.owner}" if self.owner else ""
+        return f"smtp://{self.netloc}{own}"
 
 
 def read(url: str) -> SmtpServer:
@@ -62,7 +70,7 @@ def read(url: str) -> SmtpServer:
         raise _unusable(f"'{unknown[0]}' is none of its parameters tls and provider")
     if query.get("tls", "off") != "off" or ("tls" in query and parts.scheme == "smtps"):
         raise _unusable("tls=off is the one value of tls, and only for smtp://")
-    provider = query.get("provider") or _provider_of(parts.hostname)
+    provider = query.get("provider") or provider_of_host(parts.hostname)
     if provider not in (None, "none", *PROVIDERS):
         raise _unusable(f"provider is one of {', '.join(PROVIDERS)}, none")
     return SmtpServer(
@@ -75,7 +83,8 @@ def read(url: str) -> SmtpServer:
     )
 
 
-def _provider_of(host: str) -> str | None:
+def provider_of_host(host: str) -> str | None:
+    """The service that a server's name belongs to; None: none that is known."""
     return next((name for end, name in _HOSTS.items() if host.endswith(f".{end}")), None)
 
 

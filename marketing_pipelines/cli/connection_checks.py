@@ -1,0 +1,30 @@
+"""One call to the system of a connection that changes nothing, for `connection test`."""
+
+from collections.abc import Callable
+
+from marketing_pipelines.domains.delivery import own_servers
+from marketing_pipelines.domains.integrations import contact_enrichment, leadsquared, web_urls
+from marketing_pipelines.domains.integrations.connections import Connection
+from marketing_pipelines.domains.integrations.providers import (
+    CONTENT_SERVICE,
+    ENRICHMENT,
+    LEADSQUARED,
+    SMTP,
+)
+from marketing_pipelines.settings import Settings
+
+CHECKS: dict[str, Callable[[Settings, Connection], str]] = {
+    ENRICHMENT.name: contact_enrichment.check,
+    CONTENT_SERVICE.name: web_urls.check,
+    LEADSQUARED.name: leadsquared.check,
+    SMTP.name: own_servers.check,
+}
+
+
+def check(settings: Settings, connection: Connection) -> str:
+    """Calls the system once; returns its answer in a few words.
+
+    Raises:
+        MarketingPipelinesError: it does not answer as it should.
+    """
+    return CHECKS[connection.provider](settings, connection)

@@ -1,0 +1,6 @@
+-- How many contacts of an organization wait to be asked about.
+select count(*)
+from crm.contacts
+where organization_id = :organization_id
+    and delivery.address_of('email', email) is not null
+    and (enriched_at is null or enriched_at <= :before)

@@ -1,0 +1,94 @@
+"""The standing of connections: on the page for operators, in health, in the command."""
+
+import datetime as dt
+
+import pytest
+
+from marketing_pipelines.observability import health
+from marketing_pipelines_tests.api.browser import chromium
+from marketing_pipelines_tests.api.conftest import NOW, Api
+from marketing_pipelines_tests.api.serving import in_process
+from marketing_pipelines_tests.api.test_pages import PAGES, sign_in
+from marketing_pipelines_tests.cli.console import call_here
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.integrations.world import Connected
+
+HOUR = dt.timedelta(hours=1)
+KEY = "k3y-that-no-page-has"
+ERROR = "https://api.example.org/v2 answers 500 (<b>out of order</b>)."
+
+
+@pytest.fixture
+def world(installation: Installation) -> Connected:
+    """One connection of each state; leads are overdue since an hour before NOW."""
+    world = Connected(installation)
+    leads = {"url": "https://api.example.org", "access_key": KEY, "secret_key": KEY}
+    failing = world.connect("leadsquared", **leads)
+    world.connect("enrichment", api_key=KEY)
+    world.connect("smtp", "umbra", domain="news.umbra.example", host="mail.umbra.example")
+    world.execute("update integrations.connections set state = 'reconnect' where provider ="
+                  " 'enrichment'")  # fmt: skip
+    world.execute(
+        "update integrations.connections set state = 'failing', error = :error where id = :id",
+        error=ERROR,
+        id=failing.id,
+    )
+    world.execute(
+        "insert into integrations.syncs (connection_id, what, last_ok_at, last_tick, backlog,"
+        " next_at, error, overdue_at) values (:id, 'leads', :ok, :ok, 4200, :next, :error, :due)",
+        id=failing.id,
+        ok=NOW - 4 * HOUR,
+        next=NOW + HOUR,
+        error=ERROR,
+        due=NOW - HOUR,
+    )
+    return world
+
+
+def test_the_page_lists_each_connection_with_state_backlog_and_error(
+    world: Connected, api: Api
+) -> None:
+    sign_in(api, "read")
+    shown = api.client.get(f"{PAGES}/connections").text
+    expected = [
+        *("acme", "leadsquared", "failing", "overdue", "reconnect", "news.umbra.example"),
+        *("4200", "2026-03-01 08:30", "2026-03-01 13:30", "&lt;b&gt;out of order"),
+    ]
+    for text in expected:
+        assert text in shown, text
+    assert KEY not in shown
+
+
+def test_health_names_a_synchronization_that_makes_no_progress(
+    world: Connected, installation: Installation
+) -> None:
+    sentence = (
+        "The leads of leadsquared of acme make no progress: look at `marketing-pipelines "
+        "connection list`."
+    )
+    for at, is_overdue in ((NOW, True), (NOW - HOUR, False)):
+        with installation.engine.begin() as connection:
+            found = health.report(connection, installation.instance, at)
+        assert (sentence in found.reasons) is is_overdue
+
+
+def test_the_command_shows_the_same(world: Connected) -> None:
+    listed = call_here("connection", "list", "leadsquared").stdout.splitlines()
+    assert listed[0].split("  ")[0] == "organization"
+    assert listed[1].split()[:4] == ["acme", "leadsquared", "failing", "leads"]
+    assert "4200" in listed[1]
+    assert len(listed) == 2
+    assert "reconnect" in call_here("connection", "list", "--organization", "acme").stdout
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_page_fits_wide_and_narrow_screens(world: Connected, api: Api, width: int) -> None:
+    api.bearer("read")
+    with in_process(api.app) as address, chromium(viewport={"width": width, "height": 900}) as page:
+        page.goto(f"{address}/admin")
+        page.get_by_label("Token").fill(api.made["read"])
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{address}{PAGES}/connections")
+        page.get_by_text("news.umbra.example").wait_for()
+        overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0

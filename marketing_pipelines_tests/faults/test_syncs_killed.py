@@ -1,0 +1,96 @@
+"""A synchronization whose process is killed during a call: the next run completes it."""
+
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from marketing_pipelines.domains.integrations import contact_enrichment, leadsquared
+from marketing_pipelines_tests.cli.console import start
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.integrations.service import Asked, Said, Service, service
+from marketing_pipelines_tests.integrations.world import NIGHT, Connected
+
+pytestmark = pytest.mark.fault
+CONTACTS = "select external_id, attributes, enriched_at from crm.contacts order by id"
+
+
+def killed_in_call(outside: Service, place: int, job: str, answer: Any) -> None:
+    """Runs a job in a process of its own and kills it while its call of this number waits."""
+    running: list[subprocess.Popen[str]] = []
+
+    def kill(asked: Asked) -> Said | None:
+        if len(outside.asked) == place:
+            os.killpg(running[0].pid, signal.SIGKILL)
+            return None
+        said: Said = answer(asked)
+        return said
+
+    outside.answer = kill
+    with start("run", job, "--at", f"{NIGHT:%Y-%m-%dT%H:%M:%S}") as process:
+        running.append(process)
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    outside.answer = answer
+
+
+def test_enrichment_asks_no_more_than_one_call_twice(shared_installation: Installation) -> None:
+    world = Connected(shared_installation)
+    world.contacts(*[{} for _ in range(35)])
+    with service() as outside:
+        world.connect("enrichment", url=outside.url, api_key="key-of-night", per_minute=9_000)
+
+        def answer(asked: Asked) -> Said:
+            found = [{"title": one["email"].upper()} for one in asked.body["details"]]
+            return Said({"matches": found})
+
+        killed_in_call(outside, 2, "leads/contact_enrichment", answer)
+        assert len([row for row in world.rows(CONTACTS) if row[2]]) == 10
+        assert world.run(contact_enrichment.enrich)["ok"] == 1
+        questions = [one["email"] for asked in outside.asked for one in asked.body["details"]]
+    twice = {one for one in questions if questions.count(one) > 1}
+    assert (len(set(questions)), len(twice), len(questions)) == (35, 10, 45)
+    assert world.rows(CONTACTS) == [
+        (f"c{n}", {"title": f"C{n}@X.EXAMPLE"}, NIGHT) for n in range(1, 36)
+    ]
+
+
+def test_leadsquared_reads_its_window_again_and_leaves_the_same_contacts(
+    shared_installation: Installation,
+) -> None:
+    world = Connected(shared_installation)
+    world.execute("delete from ops.bus_events")
+    count = 2 * leadsquared.PAGE_SIZE + 1
+
+    def answer(asked: Asked) -> Said:
+        paging = asked.body["Paging"]
+        first = (paging["PageIndex"] - 1) * paging["PageSize"]
+        leads = [
+            {"LeadPropertyList": [{"Attribute": "ProspectID", "Value": f"p{n}"}]}
+            for n in range(first, min(first + paging["PageSize"], count))
+        ]
+        return Said({"RecordCount": count, "Leads": leads})
+
+    with service() as outside:
+        world.connect("leadsquared", url=outside.url, access_key="access-key-1",
+                      secret_key="secret-key-1", per_5_seconds=9_000)  # fmt: skip
+        killed_in_call(outside, 2, "leads/leadsquared", answer)
+        assert world.rows("select count(*) from crm.contacts") == [(leadsquared.PAGE_SIZE,)]
+        assert world.rows("select last_tick from integrations.syncs") == [(None,)]
+        done = world.run(leadsquared.pull)
+        windows = {json.dumps(asked.body["Parameter"]) for asked in outside.asked}
+    assert (done["ok"], done["leads"], done["rows"]) == (1, count, count - leadsquared.PAGE_SIZE)
+    assert len(windows) == 1
+    assert world.rows("select count(*), count(distinct external_id) from crm.contacts") == [
+        (count, count)
+    ]
+    announced = world.rows(
+        "select case when contact_id is null then payload -> 'contacts'"
+        " else to_jsonb(array[contact_id]) end from ops.bus_events"
+        " where type = 'contact.created'"
+    )
+    numbers = [number for (numbers,) in announced for number in numbers]
+    assert (len(numbers), len(set(numbers))) == (count, count), "each is announced once"
