@@ -127,7 +127,9 @@ class Application:
             "select (select count(*) from delivery.messages), (select count(*) from crm.contacts),"
             " (select count(*) from delivery.requests), (select count(*) from delivery.contents),"
             " (select count(*) from analytics.contact_activity),"
-            " (select count(*) from crm.organizations)"
+            " (select count(*) from crm.organizations),"
+            " (select count(*) from crm.tasks where state <> 'open'),"
+            " (select count(*) from crm.notifications where read_at is not null)"
         )
         return row
 

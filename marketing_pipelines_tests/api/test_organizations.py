@@ -25,6 +25,30 @@ def event(organization: str) -> dict[str, Any]:
     }
 
 
+def notification_of(application: Application) -> int:
+    """An unread notification of the organization's user."""
+    number: int = application.value(
+        "insert into crm.notifications (organization_id, user_id, kind, title, text, job, subject,"
+        " period, created_at) select organization_id, id, 'follow_up', 't', 't', 'test', 's',"
+        " external_id, now() from crm.users where organization_id = :own"
+        " on conflict (job, kind, subject, period, user_id) do update set text = 't' returning id",
+        own=application.organization,
+    )
+    return number
+
+
+def task_of(application: Application) -> int:
+    """An open task of the organization."""
+    number: int = application.value(
+        "insert into crm.tasks (organization_id, title, job, subject, period, created_at)"
+        " values (:own, 't', 'test', 's', '1', now())"
+        " on conflict (organization_id, job, subject, period) do update set title = 't'"
+        " returning id",
+        own=application.organization,
+    )
+    return number
+
+
 SUBSCRIBED = {"contact": "theirs", "category": "newsletter", "state": "subscribed"}
 # For each address below /v1, calls with the names and ids of another organization.
 Call = Callable[[Application, Application], Response]
@@ -46,6 +70,17 @@ FOREIGN: dict[tuple[str, str], list[Call]] = {
         ),
         lambda app, _: app.post(SUBSCRIPTIONS, SUBSCRIBED | {"organization": app.name}),
     ],
+    ("GET", "/v1/notifications"): [
+        lambda app, other: app.get(f"/v1/notifications?organization={other.name}"),
+        lambda app, other: app.get(f"/v1/notifications?organization={other.organization}"),
+        lambda app, _: app.get(f"/v1/notifications?organization={app.name}&user=theirs"),
+    ],
+    ("POST", "/v1/notifications/{number}/read"): [
+        lambda app, other: app.post(f"/v1/notifications/{notification_of(other)}/read", {}),
+    ],
+    ("POST", "/v1/tasks/{number}"): [
+        lambda app, other: app.post(f"/v1/tasks/{task_of(other)}", {"state": "done"}),
+    ],
     ("POST", EVENTS): [
         lambda app, other: app.post(EVENTS, {"events": [event(app.name), event(other.name)]}),
         lambda app, _: app.post(EVENTS, {"events": [event("an organization that is not there")]}),
@@ -61,10 +96,16 @@ def app(shared_installation: Installation) -> Application:
 
 @pytest.fixture
 def other(shared_installation: Installation) -> Application:
-    """Another organization, with a contact and a message."""
+    """Another organization, with a contact, a message, a user, a notification and a task."""
     made = Application(shared_installation)
     made.contact("theirs", email="theirs@example.org")
     made.ask(to=[{"contact": "theirs"}], idempotency_key="k")
+    made.value(
+        "insert into crm.users (organization_id, external_id) values (:own, 'theirs') returning id",
+        own=made.organization,
+    )
+    notification_of(made)
+    task_of(made)
     return made
 
 
