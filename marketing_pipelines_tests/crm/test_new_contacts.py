@@ -1,6 +1,7 @@
 """New contacts: announced once whoever names them, owned in turn, and welcomed by mail."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from marketing_pipelines.queueing.tables import bus_events
 from marketing_pipelines_tests.api.applications import EVENTS, SUBSCRIPTIONS, Application
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.consuming import consume
+from marketing_pipelines_tests.queueing.installed import drain
+from marketing_pipelines_tests.scale import soak_only
 
 
 @pytest.fixture
@@ -242,3 +245,25 @@ def test_a_welcome_template_that_is_unknown_is_a_dead_letter_that_names_the_sett
     )
     assert error.startswith("welcome.template: there is no template 'welcom'")
     assert messages(app) == []
+
+
+@soak_only
+def test_a_hundred_thousand_loaded_contacts_have_owners_and_scores_within_two_minutes(
+    app: Application, tmp_path: Path
+) -> None:
+    set_settings(app, {"welcome": {"template": "welcome"}})
+    users(app, *(f"u{number}" for number in range(5)))
+    path = tmp_path / "contacts.csv"
+    rows = (f"{app.name},c{number},c{number}@example.org" for number in range(100_000))
+    path.write_text("\n".join(["organization_id,external_id,email", *rows]))
+    assert not app.installation.load("contacts", path).rejected
+    started = time.monotonic()
+    drain("--queue", "crm-events")
+    assert time.monotonic() - started < 120
+    assert owners(app) == {f"u{number}": 20_000 for number in range(5)}
+    [(scored,)] = app.rows(
+        "select count(*) from crm.contacts where organization_id = :own and lead_score is not null"
+    )
+    assert scored == 100_000
+    assert messages(app) == []
+    print(f"{time.monotonic() - started:.0f} s for 100,000 contacts")
