@@ -3,7 +3,12 @@
 import datetime as dt
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics.tables import campaign_daily_stats
+from marketing_pipelines.domains.sales.daily.numbers import read_numbers
 from marketing_pipelines_tests.sales.world import Sales
 
 JOB = "sales/daily_insights"
@@ -230,3 +235,58 @@ def test_pages_show_the_insight_and_are_made_again_when_it_changes(sales: Sales)
     assert [one.rows for one in sales.run(pages, TICK)] == [1]
     (folder / "2026-04-10.html").unlink()
     assert [one.rows for one in sales.run(pages, TICK)] == [1]
+
+
+def test_days_are_those_of_the_reporting_zone_across_daylight_saving(sales: Sales) -> None:
+    """Sunday, 29 March 2026 has 23 hours in Berlin."""
+    berlin = ZoneInfo("Europe/Berlin")
+    start = dt.datetime(2026, 3, 28, 23, 0, tzinfo=dt.UTC)
+    instants = (start - MOMENT, start, start + 23 * HOUR - MOMENT, start + 23 * HOUR)
+    sales.load(
+        "contacts",
+        *({"external_id": f"z{n}", "created_at": at.isoformat()} for n, at in enumerate(instants)),
+    )
+    with sales.installation.engine.begin() as connection:
+        [numbers] = read_numbers(connection, dt.date(2026, 3, 29), berlin).values()
+    assert numbers.metrics["new_contacts"].value == 2
+
+
+def test_a_campaign_that_is_opened_far_more_often_is_recommended(sales: Sales) -> None:
+    sales.load("campaigns", *({"external_id": name, "name": name} for name in ("Launch", "Old")))
+    zeros = {one.name: 0 for one in campaign_daily_stats.c if not one.primary_key}
+    with sales.installation.engine.begin() as connection:
+        for name, delivered, opened in (("Launch", 100, 46), ("Old", 200, 80)):
+            campaign, organization = connection.execute(
+                sa.text(
+                    "select id, organization_id from campaigns.campaigns where external_id = :name"
+                ),
+                {"name": name},
+            ).one()
+            connection.execute(
+                sa.insert(campaign_daily_stats).values(
+                    zeros
+                    | {
+                        "campaign_id": campaign,
+                        "organization_id": organization,
+                        "date": FRIDAY.date(),
+                        "sent": delivered,
+                        "delivered": delivered,
+                        "opened": opened,
+                    }
+                )
+            )
+    sales.run(JOB, TICK)
+    assert insight(sales)["recommendations"] == []
+    sales.installation.execute(
+        "update analytics.campaign_daily_stats set opened = 47 where sent = 100"
+    )
+    sales.run(JOB, TICK)
+    [advice] = insight(sales)["recommendations"]
+    assert (advice["rule"], advice["text"]) == (
+        "best_campaign",
+        "Repeat what “Launch” does: 47% of its mails were opened, 40% of the others",
+    )
+    assert {one["text"] for one in insight(sales)["trends"]} >= {
+        "Mails sent: 300 (0 earlier Fridays: no comparison)",
+        "Mails opened: 127 (0 earlier Fridays: no comparison)",
+    }
