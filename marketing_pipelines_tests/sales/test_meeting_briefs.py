@@ -108,7 +108,7 @@ def test_the_brief_of_the_example(sales: Sales) -> None:
         "Before that 2 weeks ago: e-mail from John Doe to Ann Lee",
         "Before that 4 weeks ago: note by Ann Lee with John Doe",
         "Open task: Send offer, due 2026-04-01",
-        "John Doe: stage sql",
+        "John Doe: stage sql, lead score 20, grade D, intent 0",
         "Not known: x@y.example",
         "Open deal: Rollout, USD 50,000 (Proposal stage)",
         "Company: Acme Corp (acme.example)",
@@ -270,7 +270,7 @@ def test_a_model_rewrites_the_prose_unless_it_invents(
     assert len(sink.requests) == 1
     written = brief(sales)
     assert written["writer"] == ("rules" if invents else "model:test-1")
-    assert texts(written["key_points"])[0] == (
+    assert texts(written["key_points"])[1] == (
         "Open deal: Rollout" if invents else "In short: open deal: Rollout"
     )
     [metadata] = sales.rows(
@@ -301,3 +301,30 @@ def test_a_meeting_that_fails_stops_itself_alone_and_is_tried_again(sales: Sales
         ("Meeting in 20 minutes: Poison",)
     ]
     assert sales.rows("select from ops.item_failures") == []
+
+
+def test_scores_are_those_of_the_tick_and_else_those_stored(sales: Sales) -> None:
+    sales.load("contacts", {"external_id": "c1", "intent_score": 77, "lead_grade": "A"})
+    sales.load(
+        "events",
+        {
+            "event_id": "e1",
+            "contact_id": "c1",
+            "event_type": "form_submission",
+            "occurred_at": (TICK - 3 * DAY).isoformat(),
+        },
+        {
+            "event_id": "e2",
+            "contact_id": "c1",
+            "event_type": "form_submission",
+            "occurred_at": TICK.isoformat(),
+        },
+    )
+    sales.load("meetings", meeting("m", 30 * MINUTE), meeting("n", 60 * MINUTE))
+    sales.run(JOB, TICK)
+    # Twenty points less two for each of three days; the second form lies at the tick.
+    assert ", intent 14" in texts(brief(sales)["key_points"])[0]
+    sales.installation.execute("update crm.organizations set settings = '{\"intent\": 1}'")
+    sales.run(JOB, TICK + 30 * MINUTE)
+    [(points,)] = sales.rows("select key_points from sales.meeting_briefs order by id desc limit 1")
+    assert texts(points)[0] == "John Doe: grade A, intent 77"

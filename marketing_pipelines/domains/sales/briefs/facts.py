@@ -1,15 +1,28 @@
 """The facts of meetings, read for many meetings at once."""
 
+import contextlib
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.leads import intent, lead_scores
 from marketing_pipelines.domains.sales.assistant.statements import Facts
 from marketing_pipelines.domains.sales.sql_files import read_sql
+from marketing_pipelines.failures import BadInputError
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a contact; None: it has none."""
+
+    lead_score: int | None
+    lead_grade: str | None
+    intent_score: int | None
 
 
 @dataclass
@@ -23,6 +36,7 @@ class MeetingFacts:
         companies: By number: those of the deals and attendees.
         activities: The last three, the latest first.
         tasks: Open tasks, the first due first.
+        scores: Scores at the tick by contact, and as stored where rules cannot be used.
     """
 
     meeting: Any
@@ -32,6 +46,7 @@ class MeetingFacts:
     companies: dict[int, Any] = field(default_factory=dict)
     activities: list[Any] = field(default_factory=list)
     tasks: list[Any] = field(default_factory=list)
+    scores: dict[int, Scores] = field(default_factory=dict)
 
     @property
     def minutes(self) -> int:
@@ -75,13 +90,20 @@ class MeetingFacts:
             ("task", self.tasks),
         ):
             found |= {f"{kind}:{row.id}": _plain(row) for row in rows}
+        for person in self.known:
+            own = asdict(self.scores[person.id])
+            found[f"contact:{person.id}"] |= {k: v for k, v in own.items() if v is not None}
         return found | {row.row: _plain(row) for row in self.activities}
 
 
 def read_facts(
-    connection: sa.Connection, meetings: Sequence[Any], tick: dt.datetime
+    connection: sa.Connection, meetings: Sequence[Any], tick: dt.datetime, zone: ZoneInfo
 ) -> Iterator[MeetingFacts]:
-    """The facts of meetings, in their order; reads each kind once for all."""
+    """The facts of meetings, in their order; reads each kind once for all.
+
+    Args:
+        zone: The reporting zone, for rules of scores.
+    """
     asked = {"meetings": [meeting.id for meeting in meetings], "tick": tick}
     connection.exec_driver_sql("drop table if exists brief_attendees")
     connection.execute(read_sql("stage_attendees"), {"meetings": asked["meetings"]})
@@ -96,6 +118,7 @@ def read_facts(
         by_meeting[row.meeting_id].activities.append(row)
     for row in connection.execute(read_sql("brief_tasks"), asked):
         by_meeting[row.meeting_id].tasks.append(row)
+    _read_scores(connection, list(by_meeting.values()), zone)
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for number, facts in by_meeting.items():
         companies = {row.company_id for row in (*facts.deals, *facts.people)} - {None}
@@ -110,8 +133,64 @@ def read_facts(
         yield facts
 
 
+def _read_scores(connection: sa.Connection, found: Sequence[MeetingFacts], zone: ZoneInfo) -> None:
+    """The scores of all attendees at the tick, one query for each organization and kind."""
+    people: defaultdict[int, dict[int, Any]] = defaultdict(dict)
+    for facts in found:
+        people[facts.meeting.organization_id] |= {one.id: one for one in facts.known}
+    for organization_id, known in people.items():
+        scores = {
+            number: Scores(one.lead_score, one.lead_grade, one.intent_score)
+            for number, one in known.items()
+        }
+        with contextlib.suppress(BadInputError):
+            scores = _scores_at(connection, organization_id, list(known), found[0].tick, zone)
+        for facts in found:
+            if facts.meeting.organization_id == organization_id:
+                facts.scores = {one.id: scores[one.id] for one in facts.known}
+
+
+def _scores_at(
+    connection: sa.Connection,
+    organization_id: int,
+    contacts: list[int],
+    tick: dt.datetime,
+    zone: ZoneInfo,
+) -> dict[int, Scores]:
+    """The scores at the tick.
+
+    Raises:
+        BadInputError: the organization's rules or settings cannot be used.
+    """
+    if not contacts:
+        return {}
+    lead = lead_scores.scores_at(connection, organization_id, tick, zone, contacts)
+    intent_of = intent.scores_at(connection, organization_id, tick, contacts).subquery("intents")
+    intents = {
+        row.contact_id: row.score
+        for row in connection.execute(
+            sa.select(intent_of.c.contact_id, intent.rounded(intent_of.c.score).label("score"))
+        )
+    }
+    return {
+        row.contact_id: Scores(row.score, row.grade, intents.get(row.contact_id, 0))
+        for row in connection.execute(lead)
+    }
+
+
 def _plain(row: Any) -> dict[str, Any]:
-    left_out = ("id", "meeting_id", "is_own", "row", "company_id", "contact_id", "attendee")
+    left_out = (
+        "lead_score",
+        "lead_grade",
+        "intent_score",
+        "id",
+        "meeting_id",
+        "is_own",
+        "row",
+        "company_id",
+        "contact_id",
+        "attendee",
+    )
     return {
         name: value if isinstance(value, int | float | str) else str(value)
         for name, value in row._mapping.items()

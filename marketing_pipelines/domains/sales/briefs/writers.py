@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketing_pipelines.domains.sales.assistant.statements import Statement, joined
-from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts
+from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts, Scores
 
 MAX_NAMES = 3
 _KINDS = {"email": "e-mail", "call": "call", "meeting": "meeting", "note": "note"}
@@ -63,7 +63,7 @@ def contact_history(facts: MeetingFacts) -> Iterator[Statement]:
         about = [
             *([str(person.title)] if person.title else []),
             *([f"stage {person.lifecycle_stage}"] if person.lifecycle_stage else []),
-            *(_scores(person)),
+            *_scores(facts.scores[person.id]),
         ]
         if about:
             yield Statement(f"{person.name}: {', '.join(about)}", (f"contact:{person.id}",))
@@ -176,13 +176,12 @@ def _by(activity: Any, facts: MeetingFacts) -> str:
     return f"{by} with {contact}"
 
 
-def _scores(person: Any) -> list[str]:
+def _scores(scores: Scores) -> list[str]:
     found = []
-    if person.lead_score is not None:
-        grade = f", grade {person.lead_grade}" if person.lead_grade else ""
-        found.append(f"lead score {person.lead_score}{grade}")
-    elif person.lead_grade:
-        found.append(f"grade {person.lead_grade}")
-    if person.intent_score is not None:
-        found.append(f"intent {person.intent_score}")
+    if scores.lead_score is not None:
+        found.append(f"lead score {scores.lead_score}")
+    if scores.lead_grade is not None:
+        found.append(f"grade {scores.lead_grade}")
+    if scores.intent_score is not None:
+        found.append(f"intent {scores.intent_score}")
     return found

@@ -36,7 +36,9 @@ def write_briefs(tick: Tick) -> None:
             {"start": start, "end": end, "tick": tick.instant, "job": JOB},
         ).all()
         for batch in _batches(meetings):
-            for item in tick.items(connection, read_facts(connection, batch, tick.instant), _name):
+            for item in tick.items(
+                connection, read_facts(connection, batch, tick.instant, tick.zone), _name
+            ):
                 with item as facts:
                     written += _write(connection, facts, tick.instant)
         told = connection.execute(read_sql("briefed_organizations"), {"tick": tick.instant}).all()

@@ -1,5 +1,11 @@
 -- A notification to the owner of each meeting whose brief no user knows of yet.
-select meeting.owner_id as user_id, cast(null as bigint) as contact_id, 'meeting_brief' as kind,
+select meeting.owner_id as user_id,
+       (
+           select min(attending.contact_id)
+           from crm.meeting_contacts as attending
+           where attending.meeting_id = meeting.id
+       ) as contact_id,
+       'meeting_brief' as kind,
        brief.headline as title,
        (
            select string_agg(heading || E'\n' || lines, E'\n\n' order by place)
