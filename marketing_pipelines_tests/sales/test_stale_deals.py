@@ -63,7 +63,7 @@ def tasks(sales: Sales) -> list[tuple[Any, ...]]:
 def test_a_stale_deal_has_one_task_and_notification_and_one_escalation(sales: Sales) -> None:
     sales.load("deals", deal("rollout", amount=50_000, currency="USD"))
     sales.load("activities", activity("rollout", 8 * DAY))
-    for day in range(30):
+    for day in (0, 1, 2, 12, 22, 23, 29):
         sales.run(JOB, TICK + day * DAY)
     text = "Rollout (Proposal, USD 50,000) has had no e-mail, call, meeting or note for"
     assert notified(sales) == [
