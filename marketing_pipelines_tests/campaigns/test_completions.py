@@ -13,7 +13,7 @@ from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.programs import Programs
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 NOW = instant("2026-03-10T12:00Z")
 NINE, TEN, ELEVEN = (instant(f"2026-03-10T{hour:02}:00Z") for hour in (9, 10, 11))
@@ -218,7 +218,7 @@ def test_a_contact_that_comes_while_it_is_completed_wins(programs: Programs) -> 
     with programs.installation.engine.begin() as judging:
         assert judge(judging) == ["spring"]
         adding.start()
-        until(lambda: programs.installation.rows("select from pg_locks where not granted") != [])
+        until(lambda: waits_for_a_lock(programs.installation.engine))
     adding.join()
     assert state(programs, campaign) == ("active", None)
     assert run(programs).rows == 0

@@ -23,7 +23,7 @@ from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 from marketing_pipelines_tests.scale import SOAK
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 MONDAY, PASS = at("03-02 09:00"), at("03-02 09:05")
 NAME = "newsletter-2026-W10"
@@ -209,12 +209,6 @@ def test_a_run_killed_in_its_transaction_and_run_again_sends_one_message_to_each
         " where organization_id = :own",
         own=world.organization_id,
     ) == [(3, 3)]
-
-
-def waits_for_a_lock(engine: sa.Engine) -> bool:
-    waiting = sa.text("select count(*) > 0 from pg_locks where not granted")
-    with engine.connect() as connection:
-        return bool(connection.execute(waiting).scalar_one())
 
 
 def test_contacts_with_one_address_get_one_mail(world: ProgramWorld) -> None:

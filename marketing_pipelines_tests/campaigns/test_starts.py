@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from marketing_pipelines.domains.campaigns.starts import start_scheduled
 from marketing_pipelines.domains.campaigns.tables import CAMPAIGN
 from marketing_pipelines.runs.items import ItemFailures
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 MAIL = ("hello", "send_email", {"subject": "Hello", "text": "Hello"})
 TIME = at("03-02 09:00")
@@ -112,16 +111,10 @@ def test_two_passes_at_once_start_a_campaign_once(world: ProgramWorld) -> None:
         numbers.append(start_scheduled(first, TIME, ItemFailures("one", TIME)))
         other = threading.Thread(target=lambda: numbers.append(start(world, TIME)[0]))
         other.start()
-        until(lambda: is_one_waiting(world.engine))
+        until(lambda: waits_for_a_lock(world.engine))
     other.join()
     assert sorted(numbers) == [0, 1]
     assert len(events(world)) == 1
-
-
-def is_one_waiting(engine: sa.Engine) -> bool:
-    waiting = sa.text("select count(*) > 0 from pg_locks where not granted")
-    with engine.connect() as connection:
-        return bool(connection.execute(waiting).scalar_one())
 
 
 def test_a_pass_starts_a_campaign_and_moves_its_contacts(installation: Installation) -> None:

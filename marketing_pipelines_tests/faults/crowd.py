@@ -2,7 +2,7 @@
 
 import datetime as dt
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.segments.test_evaluation import HOUR, NOW, Segments
 
-__all__ = ["HOUR", "JOB", "NOW", "Crowd", "evaluated", "evaluating", "finished", "waits_for_a_lock"]
+__all__ = ["HOUR", "JOB", "NOW", "Crowd", "evaluated", "evaluating", "finished"]
 
 _ORGANIZATION = """
     insert into crm.organizations (external_id) values (:organization) on conflict do nothing
@@ -171,13 +171,3 @@ def half_way(installation: Installation, segment: str, contact: str) -> Iterator
         )
         assert blocked.rowcount == 1
         yield blocker
-
-
-def waits_for_a_lock(installation: Installation) -> Callable[[], bool]:
-    """Whether somebody waits for what somebody else has locked."""
-    return lambda: bool(
-        installation.rows(
-            "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
-            " and datname = current_database()"
-        )
-    )

@@ -21,12 +21,11 @@ from marketing_pipelines_tests.faults.crowd import (
     events_told,
     finished,
     half_way,
-    waits_for_a_lock,
 )
 from marketing_pipelines_tests.faults.test_kill import locks_held
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import soak_only
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 pytestmark = pytest.mark.fault
 
@@ -127,7 +126,11 @@ def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: C
             half_way(installation, "chosen", f"c{MANY}") as blocker,
             evaluating(NOW + HOUR) as process,
         ):
-            until(waits_for_a_lock(installation), seconds=120, what="all but one row to be written")
+            until(
+                lambda: waits_for_a_lock(installation.engine),
+                seconds=120,
+                what="all but one row to be written",
+            )
             reader.more()
             blocker.rollback()
             assert "COMPLETED" in finished(process)
@@ -323,7 +326,11 @@ def test_two_evaluators_at_once_of_which_one_is_killed_leave_one_truth(
     acme.happens("opened", NOW, divisor=5)
     touched = acme.touched()
     with moment(installation) as blocker, evaluating(later) as first:
-        until(waits_for_a_lock(installation), seconds=120, what="the first evaluation to get there")
+        until(
+            lambda: waits_for_a_lock(installation.engine),
+            seconds=120,
+            what="the first evaluation to get there",
+        )
         [(number, run)] = installation.rows(
             "select id, run_id from ops.job_sessions where status = 'RUNNING'"
         )

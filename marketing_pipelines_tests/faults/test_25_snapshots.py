@@ -20,10 +20,9 @@ from marketing_pipelines_tests.faults.crowd import (
     events_told,
     finished,
     half_way,
-    waits_for_a_lock,
 )
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 pytestmark = pytest.mark.fault
 
@@ -230,7 +229,11 @@ def test_a_segment_that_is_deleted_during_a_run_costs_it_another_attempt(crowd: 
         half_way(installation, "active", "bob") as blocker,
         evaluating(NOW + HOUR) as process,
     ):
-        until(waits_for_a_lock(installation), seconds=120, what="the first segment to be written")
+        until(
+            lambda: waits_for_a_lock(installation.engine),
+            seconds=120,
+            what="the first segment to be written",
+        )
         installation.execute("delete from segments.segments where external_id = 'of the day'")
         blocker.rollback()
         assert "COMPLETED" in finished(process)

@@ -18,7 +18,7 @@ from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY
 from marketing_pipelines_tests.scale import soak_only
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 pytestmark = pytest.mark.fault
 
@@ -99,7 +99,7 @@ def test_fault_9_the_victim_of_a_deadlock_tries_again(
         other.exec_driver_sql("set deadlock_timeout = '1min'")
         other.exec_driver_sql("update ops.counters set n = n + 10 where name = 'b'")
         exchange(process, "go on\n")
-        until(lambda: waits_for_a_row(installation), what="the job to wait for row b")
+        until(lambda: waits_for_a_lock(installation.engine), what="the job to wait for row b")
         # Closes the circle; the job's own patience is shorter, so that it is the victim.
         other.exec_driver_sql("update ops.counters set n = n + 10 where name = 'a'")
         other.commit()
@@ -111,15 +111,6 @@ def test_fault_9_the_victim_of_a_deadlock_tries_again(
         ("COMPLETED", None),
     ]
     assert counters() == {"a": 11, "b": 11}
-
-
-def waits_for_a_row(installation: Installation) -> bool:
-    return bool(
-        installation.rows(
-            "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
-            " and datname = current_database()"
-        )
-    )
 
 
 def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(

@@ -20,7 +20,7 @@ from marketing_pipelines_tests.journeys.passes import evaluate, failures, items,
 from marketing_pipelines_tests.lifecycle.test_wait_for import interrupted
 from marketing_pipelines_tests.programs import STARTED, Programs
 from marketing_pipelines_tests.segments.test_evaluation import IN_BERN, Segments
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 BEFORE = STARTED - dt.timedelta(days=1)
 DAY = [STARTED + dt.timedelta(days=number) for number in range(12)]
@@ -447,7 +447,7 @@ def test_a_rotation_that_was_just_taken_is_not_lost(programs: Programs) -> None:
         )
         evaluator = threading.Thread(target=feed.start, args=(DAY[2],))
         evaluator.start()
-        until(lambda: programs.installation.rows("select from pg_locks where not granted") != [])
+        until(lambda: waits_for_a_lock(programs.installation.engine))
         by_hand.commit()
     evaluator.join()
     assert feed.start(DAY[3]) == 1

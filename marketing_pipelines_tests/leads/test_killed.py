@@ -20,6 +20,7 @@ from marketing_pipelines_tests.waiting import until
 
 WAITING = sa.text(
     "select 1 from pg_locks where not granted and relation = 'leads.intent_days'::regclass"
+    " and database = (select oid from pg_database where datname = current_database())"
 )
 
 

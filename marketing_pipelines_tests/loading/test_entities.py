@@ -13,7 +13,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.loading import LoadResult, load_file, loadable
 from marketing_pipelines.loading.kinds import kinds
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 numbers = itertools.count()
 
@@ -734,7 +734,7 @@ def test_an_end_that_comes_while_a_file_is_loaded_stays(loader: Loader) -> None:
             f" completed_at = '{NINTH}'"
         )
         loading.start()
-        until(lambda: loader.query("select from pg_locks where not granted") != [])
+        until(lambda: waits_for_a_lock(loader.engine))
     loading.join()
     assert loader.query(ENDS) == [("a", "completed", NINTH, None, "2024-01-02")]
 

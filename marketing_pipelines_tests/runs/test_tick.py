@@ -33,7 +33,7 @@ from marketing_pipelines_tests.probe import (
     held_open,
     run_probe,
 )
-from marketing_pipelines_tests.waiting import until
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 BACKEND = "select pg_backend_pid()"
 HOUR, NEXT = "2026-03-01-10:00", "2026-03-01-11:00"
@@ -119,19 +119,6 @@ def test_a_mark_committed_between_the_lock_and_the_snapshot_is_done(engine: sa.E
             mark(engine, HOUR)
         assert waiting.result(60).success
     assert marked(engine) == []
-
-
-def waits_for_a_lock(engine: sa.Engine) -> bool:
-    with engine.connect() as connection:
-        return bool(
-            connection.execute(
-                sa.text(
-                    "select 1 from pg_locks where locktype = 'advisory' and not granted"
-                    " and database = (select oid from pg_database"
-                    " where datname = current_database())"
-                )
-            ).scalar()
-        )
 
 
 def test_a_second_run_of_a_held_partition_is_skipped_and_names_the_holder(

@@ -15,6 +15,7 @@ TICK = dt.datetime(2026, 3, 31, 9, 0, tzinfo=dt.UTC)
 WAITING = sa.text(
     "select count(*) > 0 from pg_locks where not granted"
     " and relation = 'crm.notifications'::regclass"
+    " and database = (select oid from pg_database where datname = current_database())"
 )
 
 
