@@ -22,10 +22,11 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_home import unprivileged_account
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
+from marketing_pipelines_tests.emptying import EMPTY, DagsterDatabase
 from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.phases import Phases
-from marketing_pipelines_tests.programs import Programs, empty
+from marketing_pipelines_tests.programs import Programs
 from marketing_pipelines_tests.queueing.installed import TABLE, install
 from marketing_pipelines_tests.scale import SOAK
 
@@ -77,21 +78,33 @@ def databases(server: EmbeddedPostgres) -> Iterator[Any]:
             connection.execute(f"drop database {name} with (force)")
 
 
+@pytest.fixture(scope="session")
+def dagster_database(server: EmbeddedPostgres) -> Iterator[DagsterDatabase]:
+    """The one database for Dagster's storage that the tests of this worker use in turn."""
+    with databases(server) as make:
+        yield DagsterDatabase(make(DAGSTER_TEMPLATE))
+
+
 @pytest.fixture
 def environment(
-    new_database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_database: Any,
+    dagster_database: DagsterDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[dict[str, str]]:
     """MARKETING_* variables of a fresh installation, set for this process and for children."""
-    variables = set_environment(new_database, tmp_path, monkeypatch)
-    yield variables
+    yield set_environment(new_database(), dagster_database, tmp_path, monkeypatch)
     get_settings.cache_clear()
+    dagster_database.empty()
 
 
-def set_environment(new_database: Any, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Sets them; who undoes it clears the cache of the settings, too."""
+def set_environment(
+    url: str, dagster_database: DagsterDatabase, folder: Path, patch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Sets them; the one who undoes it clears the cache of the settings and Dagster's storage."""
     variables = {
-        "MARKETING_DATABASE_URL": new_database(),
-        "MARKETING_DAGSTER_DATABASE_URL": new_database(DAGSTER_TEMPLATE),
+        "MARKETING_DATABASE_URL": url,
+        "MARKETING_DAGSTER_DATABASE_URL": dagster_database.url,
         "MARKETING_DATA_DIR": str(folder / "data"),
         "MARKETING_TIMEZONE": "UTC",
     }
@@ -107,7 +120,7 @@ def set_environment(new_database: Any, folder: Path, patch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def engine(environment: dict[str, str]) -> sa.Engine:
-    """An engine on a fresh, migrated database, with a connection for each use as in a command."""
+    """An engine on a fresh, migrated database, with a connection for each use as in a run."""
     return create_engine(database_url(get_settings()))
 
 
@@ -115,7 +128,7 @@ def engine(environment: dict[str, str]) -> sa.Engine:
 def pooled_engine(environment: dict[str, str]) -> Iterator[sa.Engine]:
     """An engine on a fresh, migrated database that keeps its connections, as in a worker.
 
-    To connect is what most statements of tests would cost.
+    What a new one reads from the catalogs is most of the server's work in tests.
     """
     engine = create_engine(database_url(get_settings()), pool_size=4)
     yield engine
@@ -123,31 +136,45 @@ def pooled_engine(environment: dict[str, str]) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def installation(environment: dict[str, str], engine: sa.Engine) -> Iterator[Installation]:
+def installation(pooled_engine: sa.Engine) -> Iterator[Installation]:
     """A fresh installation, worked in this process with Dagster's storage in memory."""
-    with Installation.open(get_settings(), engine) as opened:
+    with Installation.open(get_settings(), pooled_engine) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def shared_installation(
-    server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    server: EmbeddedPostgres,
+    dagster_database: DagsterDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
     """One installation for all tests of a file."""
     with databases(server) as make, pytest.MonkeyPatch.context() as patch:
-        set_environment(make, tmp_path_factory.mktemp("shared"), patch)
-        engine = create_engine(database_url(get_settings()))
+        set_environment(make(), dagster_database, tmp_path_factory.mktemp("shared"), patch)
+        engine = create_engine(database_url(get_settings()), pool_size=4)
         with Installation.open(get_settings(), engine) as opened:
             yield opened
+        engine.dispose()
     get_settings.cache_clear()
+    dagster_database.empty()
 
 
 @pytest.fixture
-def programs(shared_installation: Installation) -> Programs:
+def emptied(shared_installation: Installation) -> Installation:
+    """The installation that the tests of a file share, without the rows of those before.
+
+    For tests that change rows alone: what they make of tables, triggers and files stays.
+    """
+    with shared_installation.engine.begin() as connection:
+        connection.exec_driver_sql(EMPTY)
+    return shared_installation
+
+
+@pytest.fixture
+def programs(emptied: Installation) -> Programs:
     """An organization without programs and contacts, alone in its database."""
     load_tasks()
-    empty(shared_installation)
-    return Programs(shared_installation)
+    return Programs(emptied)
 
 
 @pytest.fixture
@@ -233,8 +260,12 @@ def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps the collector from walking through the modules and tests, which stay to the end."""
+    """Keeps the collector from walking through the modules and tests, which stay to the end.
+
+    It looks seldom at what tests leave: there is memory enough, and it took a twentieth of the time.
+    """
     gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def pytest_report_header() -> str:

@@ -20,6 +20,25 @@ from marketing_pipelines.stores.postgres import create_engine
 AGGREGATES = ("hourly_events", "event_aggregates", "campaign_daily_stats")
 
 
+# Making one reads the history of Dagster's schema, which takes longer than most runs.
+_unused_instances: list[dg.DagsterInstance] = []
+
+
+@contextlib.contextmanager
+def instance_in_memory() -> Iterator[dg.DagsterInstance]:
+    """An empty Dagster instance that no other installation of this process uses meanwhile."""
+    quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
+    instance = (
+        _unused_instances.pop()
+        if _unused_instances
+        else dg.DagsterInstance.ephemeral(settings=quiet)
+    )
+    yield instance
+    instance.run_storage.wipe()
+    instance.event_log_storage.wipe()
+    _unused_instances.append(instance)
+
+
 @dataclass(frozen=True)
 class Installation:
     """Settings, engine and Dagster instance of one installation."""
@@ -31,30 +50,19 @@ class Installation:
     @classmethod
     @contextlib.contextmanager
     def open(cls, settings: Settings, engine: sa.Engine) -> Iterator["Installation"]:
-        """Keeps Dagster's storage in memory, made only for tests that use it."""
+        """Keeps Dagster's storage in memory, taken only for tests that use it."""
         with contextlib.ExitStack() as stack:
-            quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
-            opened = cls(
-                settings,
-                engine,
-                lambda: stack.enter_context(dg.DagsterInstance.ephemeral(settings=quiet)),
-            )
-            yield opened
-            opened.kept.dispose()
+            yield cls(settings, engine, lambda: stack.enter_context(instance_in_memory()))
 
     @functools.cached_property
     def instance(self) -> dg.DagsterInstance:
         """The Dagster instance."""
         return self.open_instance()
 
-    @functools.cached_property
-    def kept(self) -> sa.Engine:
-        """The engine of `rows` and `execute`, which keeps its connection."""
-        return create_engine(self.engine.url, pool_size=1)
-
     def load(self, kind: str, path: Path, **options: Any) -> LoadResult:
-        """Loads a file."""
-        return load_file(self.engine, kind, path, settings=self.settings, **options)
+        """Loads a file, over connections of its own as the command does."""
+        engine = create_engine(self.engine.url)
+        return load_file(engine, kind, path, settings=self.settings, **options)
 
     def load_events(self, folder: Path, rows: Sequence[dict[str, Any]]) -> LoadResult:
         """Loads events given as rows; what a row leaves out gets a plain default."""
@@ -78,12 +86,12 @@ class Installation:
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        with self.kept.connect() as connection:
+        with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(statement), parameters)]
 
     def execute(self, statement: str, **parameters: Any) -> None:
         """Changes something in one transaction."""
-        with self.kept.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(sa.text(statement), parameters)
 
     def fingerprint(self, table: str) -> str:

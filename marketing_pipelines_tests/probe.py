@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines_tests.installation import instance_in_memory
 
 KEY = "probe/outcome"
 TICK = "2026-03-01T12:00:00+00:00"
@@ -47,7 +48,7 @@ def run_probe(
             "dagster/asset_partition_range_start": str(first),
             "dagster/asset_partition_range_end": last,
         }
-    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as opened:
+    with nullcontext(instance) if instance else instance_in_memory() as opened:
         job = dg.Definitions(assets=[probe]).resolve_implicit_global_asset_job_def()
         return job.execute_in_process(
             instance=opened,

@@ -16,18 +16,6 @@ TABLES = {
 STARTED = instant("2026-03-01T00:00Z")
 
 
-def empty(installation: Installation) -> None:
-    """Removes every organization and what belongs to it."""
-    with installation.engine.begin() as connection:
-        # Without triggers: one keeps events from being removed.
-        connection.exec_driver_sql("set local session_replication_role = replica")
-        connection.exec_driver_sql(
-            "truncate crm.organizations, lifecycle.event_arrivals, lifecycle.awaited_events,"
-            " lifecycle.step_results, segments.memberships, analytics.contact_activity,"
-            " analytics.event_keys, ops.item_failures, ops.alerts, ops.bus_events cascade"
-        )
-
-
 class Programs:
     """One organization with its programs and contacts."""
 

@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
 
 from marketing_pipelines.api.admission import is_guarded
 from marketing_pipelines_tests.api.conftest import CRON_SECRET, Api
+from marketing_pipelines_tests.scale import SOAK
 
 AS_DESCRIBED = [
     not_a_server_error,
@@ -22,7 +23,7 @@ AS_DESCRIBED = [
     response_schema_conformance,
 ]
 EXAMPLES = settings(
-    max_examples=15,
+    max_examples=30 if SOAK else 8,
     deadline=None,
     database=None,
     derandomize=True,
@@ -71,7 +72,7 @@ def refuses(operation: Any, header: dict[str, str], statuses: set[int]) -> None:
         assert case.call(headers=header).status_code in statuses
 
     # Little of a call is read before its token.
-    for_each_case(operation, check, settings(EXAMPLES, max_examples=6))
+    for_each_case(operation, check, settings(EXAMPLES, max_examples=3))
 
 
 def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> None:

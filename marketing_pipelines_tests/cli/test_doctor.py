@@ -36,6 +36,12 @@ CHECKS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this machine may be many, and measuring them takes long."""
+    monkeypatch.setattr(embedded_home, "STATE_DIR", tmp_path / "clusters")
+
+
 def findings(output: str) -> dict[str, str]:
     """The verdict of each check by its name."""
     lines = (line.split(": ", 1)[0].split(maxsplit=1) for line in output.splitlines())

@@ -14,11 +14,7 @@ import pytest
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.querying import ask
-from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.embedded import EmbeddedPostgres
-from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.cli.console import COMMAND, call_here, environment, refusal_here
-from marketing_pipelines_tests.conftest import databases, set_environment
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -117,17 +113,11 @@ LAKE_WRITES = [
 
 @pytest.fixture(scope="module")
 def filled(
-    server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
+    shared_installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Installation:
     """Three events, exported and counted; nothing that is asked changes them."""
-    folder = tmp_path_factory.mktemp("filled")
-    with databases(server) as make, pytest.MonkeyPatch.context() as patch:
-        set_environment(make, folder, patch)
-        settings = get_settings()
-        with Installation.open(settings, create_engine(database_url(settings))) as installation:
-            fill(installation, folder)
-            yield installation
-    get_settings.cache_clear()
+    fill(shared_installation, tmp_path_factory.mktemp("filled"))
+    return shared_installation
 
 
 def fill(installation: Installation, folder: Path) -> None:

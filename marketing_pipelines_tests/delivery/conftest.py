@@ -1,12 +1,15 @@
 """What the tests of messages share."""
 
-import pytest
-import sqlalchemy as sa
+import shutil
 
-from marketing_pipelines_tests.delivery.world import World
+import pytest
+
+from marketing_pipelines_tests.delivery.world import World, outbox
+from marketing_pipelines_tests.installation import Installation
 
 
 @pytest.fixture
-def world(pooled_engine: sa.Engine) -> World:
-    """An organization with an active campaign and nobody in it."""
-    return World(pooled_engine)
+def world(emptied: Installation) -> World:
+    """An organization with an active campaign and nobody in it; nothing was sent."""
+    shutil.rmtree(outbox(), ignore_errors=True)
+    return World(emptied.engine)

@@ -280,7 +280,8 @@ def test_messages_that_cannot_go_do_not_hide_those_behind_them(world: World) -> 
     assert world.rows(paused) == [("queued", 0, 0)], "nobody touched what is paused"
 
 
-def test_a_program_paused_after_the_claim_keeps_its_messages(world: World) -> None:
+def test_a_program_paused_after_the_claim_keeps_its_messages(pooled_engine: sa.Engine) -> None:
+    world = World(pooled_engine)
     numbers = world.messages(world.contacts(3))
     # The claim itself pauses it, so that it is paused when the messages are looked at.
     world.execute(

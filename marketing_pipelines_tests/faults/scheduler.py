@@ -1,34 +1,51 @@
-"""Dagster's scheduler in a process of its own, at instants that a test names.
+"""Dagster's scheduler in a process of its own, with the runs it asks for, at instants of a test.
 
-`python -m …faults.scheduler LOCATION CRASH INSTANT…` lets the scheduler look at each instant, as if
-it had just been started, lets the daemon start what is queued and waits until that has ended. At
-the last instant it dies by SIGKILL where CRASH says.
+`python -m …faults.scheduler WHERE LOCATION CRASH INSTANT…` lets the scheduler look at each instant,
+as if it had just been started, lets the daemon start what is queued and waits until that has ended.
+At the last instant it dies by SIGKILL where CRASH says.
 """
 
 import contextlib
+import datetime as dt
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.test_utils import create_test_daemon_workspace_context
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
+from dagster._core.workspace.load_target import (
+    InProcessWorkspaceLoadTarget,
+    ModuleTarget,
+    WorkspaceLoadTarget,
+)
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
     QueuedRunCoordinatorDaemon,
 )
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from marketing_pipelines_tests.forking import Forked
-from marketing_pipelines_tests.installation import instant
 
 SMALL_JOBS = "marketing_pipelines_tests.faults.location"
 REAL_JOBS = "marketing_pipelines.definitions"
 CRASHES = "faults__once_schedule"
 NO_CRASH = "none"
+# Where runs work: a process for each, and one that serves the code, are what `up` has, and start
+# Python anew for jobs of an instant.
+HERE, IN_PROCESSES = "here", "in-processes"
+_RUNS_HERE = {
+    "run_launcher": {
+        "module": "dagster._core.launcher.sync_in_memory_run_launcher",
+        "class": "SyncInMemoryRunLauncher",
+    }
+}
 
 
 def run_scheduler(
@@ -40,11 +57,16 @@ def run_scheduler(
 
 
 def start(
-    *instants: str, crash: str = NO_CRASH, location: str = SMALL_JOBS, **more: str
+    *instants: str,
+    crash: str = NO_CRASH,
+    location: str = SMALL_JOBS,
+    where: str = HERE,
+    **more: str,
 ) -> "subprocess.Popen[str]":
     """The same without waiting for its end; `more` are variables of its environment."""
     return Forked(
         __name__,
+        where,
         location,
         crash,
         *instants,
@@ -72,7 +94,7 @@ def look(context: WorkspaceProcessContext, at: str, crash: str) -> None:
     looking = launch_scheduled_runs(
         context,
         logging.getLogger("scheduler"),
-        instant(at),
+        dt.datetime.fromisoformat(at),
         iteration_times={},
         max_tick_retries=3,
         debug_crash_flags=flags,
@@ -82,7 +104,7 @@ def look(context: WorkspaceProcessContext, at: str, crash: str) -> None:
 
 
 def do_what_is_queued(context: WorkspaceProcessContext) -> None:
-    """Runs are started by the daemon's queue, in processes of their own."""
+    """Runs are started by the daemon's queue."""
     instance = context.instance
     unfinished = dg.RunsFilter(
         statuses=[
@@ -97,12 +119,29 @@ def do_what_is_queued(context: WorkspaceProcessContext) -> None:
             time.sleep(0.2)
 
 
-def main(location: str, crash: str, *instants: str) -> None:
-    target = ModuleTarget(location, attribute=None, working_directory=None, location_name="faults")
+@contextlib.contextmanager
+def opened(where: str, location: str) -> Iterator[WorkspaceProcessContext]:
+    """The workspace of the one location, on the instance of this environment."""
+    reference = InstanceRef.from_dir(
+        os.environ["DAGSTER_HOME"], overrides=_RUNS_HERE if where == HERE else None
+    )
+    target: WorkspaceLoadTarget = ModuleTarget(location, None, None, location_name="faults")
+    if where == HERE:
+        code = LoadableTargetOrigin(executable_path=sys.executable, module_name=location)
+        target = InProcessWorkspaceLoadTarget(
+            InProcessCodeLocationOrigin(code, location_name="faults")
+        )
     with (
-        dg.DagsterInstance.get() as instance,
+        dg.DagsterInstance.from_ref(reference) as instance,
         create_test_daemon_workspace_context(target, instance) as context,
     ):
+        [entry] = context.create_request_context().get_code_location_entries().values()
+        assert entry.code_location, entry.load_error
+        yield context
+
+
+def main(where: str, location: str, crash: str, *instants: str) -> None:
+    with opened(where, location) as context:
         for number, at in enumerate(instants, start=1):
             look(context, at, crash if number == len(instants) else NO_CRASH)
             do_what_is_queued(context)

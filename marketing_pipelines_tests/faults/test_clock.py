@@ -12,7 +12,13 @@ from dagster._core.scheduler.instigation import ScheduleInstigatorData, TickStat
 from marketing_pipelines.cli import doctor
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.runs.tags import SCHEDULED_TAG
-from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, finish, run_scheduler, start
+from marketing_pipelines_tests.faults.scheduler import (
+    IN_PROCESSES,
+    REAL_JOBS,
+    finish,
+    run_scheduler,
+    start,
+)
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK, soak_only
 
@@ -67,7 +73,7 @@ def test_fault_1_a_scheduler_killed_anywhere_makes_one_run_per_job_and_instant(
 def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installation) -> None:
     run_scheduler(at("09:30"))
     looks = ["10:00", "11:00"] if SOAK else ["10:00"]
-    both = [start(*map(at, looks)) for _ in range(2)]
+    both = [start(*map(at, looks), where=IN_PROCESSES) for _ in range(2)]
     for process in both:
         finish(process)
     done = [row for row in worked(installation, "once") if row[1] == "COMPLETED"]

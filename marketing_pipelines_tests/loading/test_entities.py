@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.loading import LoadResult, load_file, loadable
+from marketing_pipelines.loading import LoadResult, loadable
 from marketing_pipelines.loading.kinds import kinds
-from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 numbers = itertools.count()
@@ -21,8 +21,9 @@ numbers = itertools.count()
 class Loader:
     """Writes rows into a file and loads it."""
 
-    def __init__(self, engine: sa.Engine, folder: Path) -> None:
-        self.engine = engine
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self.installation = installation
+        self.engine = installation.engine
         self.folder = folder
 
     def csv(self, kind: str, *lines: str, **options: Any) -> LoadResult:
@@ -34,7 +35,7 @@ class Loader:
     def _load(self, kind: str, suffix: str, lines: Any, options: dict[str, Any]) -> LoadResult:
         path = self.folder / f"{next(numbers)}.{suffix}"
         path.write_text("\n".join(lines))
-        return load_file(self.engine, kind, path, settings=get_settings(), **options)
+        return self.installation.load(kind, path, **options)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
@@ -42,8 +43,8 @@ class Loader:
 
 
 @pytest.fixture
-def loader(pooled_engine: sa.Engine, tmp_path: Path) -> Loader:
-    return Loader(pooled_engine, tmp_path)
+def loader(emptied: Installation, tmp_path: Path) -> Loader:
+    return Loader(emptied, tmp_path)
 
 
 def outcome(result: LoadResult) -> tuple[int, int, int, int]:

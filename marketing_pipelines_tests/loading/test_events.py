@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError, StoreUnavailableError
-from marketing_pipelines.loading import LoadResult, load_file
-from marketing_pipelines.settings import get_settings
+from marketing_pipelines.loading import LoadResult
+from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK
 
 HEADER = (
@@ -38,8 +38,9 @@ numbers = itertools.count()
 class Loader:
     """Writes rows into a file and loads it."""
 
-    def __init__(self, engine: sa.Engine, folder: Path) -> None:
-        self.engine = engine
+    def __init__(self, installation: Installation, folder: Path) -> None:
+        self.installation = installation
+        self.engine = installation.engine
         self.folder = folder
 
     def load(self, name: str, data: bytes | str, **options: Any) -> LoadResult:
@@ -48,7 +49,7 @@ class Loader:
         return self.load_path(path, **options)
 
     def load_path(self, path: Path, **options: Any) -> LoadResult:
-        return load_file(self.engine, "events", path, settings=get_settings(), **options)
+        return self.installation.load("events", path, **options)
 
     def csv(self, *rows: str, **options: Any) -> LoadResult:
         return self.load("events.csv", "\n".join([HEADER, *rows]), **options)
@@ -62,8 +63,8 @@ class Loader:
 
 
 @pytest.fixture
-def loader(engine: sa.Engine, tmp_path: Path) -> Loader:
-    return Loader(engine, tmp_path)
+def loader(emptied: Installation, tmp_path: Path) -> Loader:
+    return Loader(emptied, tmp_path)
 
 
 def instant(text: str) -> dt.datetime:
@@ -266,7 +267,7 @@ def test_events_from_the_future_are_kept(loader: Loader) -> None:
     assert result.loaded == 1
 
 
-def test_loading_twice_changes_nothing(loader: Loader, engine: sa.Engine) -> None:
+def test_loading_twice_changes_nothing(loader: Loader) -> None:
     rows = [event(n, event_source="k", properties={"n": n}) for n in range(100)]
     loader.jsonl(*rows)
     before = loader.query("select *, xmin::text from analytics.contact_activity order by event_id")

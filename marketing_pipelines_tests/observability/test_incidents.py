@@ -223,12 +223,14 @@ def test_an_incident_without_a_partition_ends_with_any_success(engine: sa.Engine
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_course_of_a_job_is_told_by_the_rule(engine: sa.Engine, course: list[str]) -> None:
+def test_any_course_of_a_job_is_told_by_the_rule(
+    pooled_engine: sa.Engine, course: list[str]
+) -> None:
     subject = uuid.uuid4().hex
     expected: list[str] = []
     row = 0
     for outcome in course:
-        with engine.begin() as connection:
+        with pooled_engine.begin() as connection:
             if outcome == "fails":
                 incidents.failed(connection, [incidents.SubjectFailure(subject, "gone")])
                 row += 1
@@ -237,7 +239,7 @@ def test_any_course_of_a_job_is_told_by_the_rule(engine: sa.Engine, course: list
                 incidents.recovered(connection, subject)
                 expected += ["recovery"] if row else []
                 row = 0
-    assert [kind for of, _, kind in alerts(engine) if of == subject] == expected
+    assert [kind for of, _, kind in alerts(pooled_engine) if of == subject] == expected
 
 
 def test_totals_stay_when_sessions_are_purged(engine: sa.Engine) -> None:

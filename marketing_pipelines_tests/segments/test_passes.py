@@ -172,7 +172,7 @@ def connection(engine: sa.Engine) -> Any:
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=(5_000 if SOAK else 40) // PARTS,
+    max_examples=(5_000 if SOAK else 16) // PARTS,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
