@@ -161,10 +161,11 @@ def shared_installation(
 
 @pytest.fixture
 def emptied(shared_installation: Installation) -> Installation:
-    """The installation that the tests of a file share, without the rows of those before.
+    """The installation that the tests of a file share, without rows and settings of those before.
 
     For tests that change rows alone: what they make of tables, triggers and files stays.
     """
+    get_settings.cache_clear()
     with shared_installation.engine.begin() as connection:
         connection.exec_driver_sql(EMPTY)
     return shared_installation
@@ -262,7 +263,7 @@ def _exclusively(server: EmbeddedPostgres) -> Iterator[None]:
 def pytest_collection_finish() -> None:
     """Keeps the collector from walking through the modules and tests, which stay to the end.
 
-    It looks seldom at what tests leave: there is memory enough, and it took a twentieth of the time.
+    It looks seldom at what tests leave: memory suffices, and it took a twentieth of the time.
     """
     gc.freeze()
     gc.set_threshold(50_000)

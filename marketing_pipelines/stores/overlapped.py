@@ -19,7 +19,9 @@ class Overlapped:
     """
 
     def __init__(self, connection: sa.Connection, name: str, statement: str) -> None:
-        """Prepares a statement with the parameters $1, $2 …; each physical connection does so once.
+        """Prepares a statement with the parameters $1, $2 …, unless its connection has it already.
+
+        The server is asked: psycopg deallocates every statement of a connection at some rollbacks.
 
         Args:
             name: Of the prepared statement; another text needs another name.
@@ -29,10 +31,8 @@ class Overlapped:
         self._pgconn: pq.abc.PGconn = driver.pgconn
         self._name = name.encode()
         self._is_under_way = False
-        known = connection.info.setdefault("overlapped", set())
-        if name not in known:
+        if self._pgconn.describe_prepared(self._name).status != pq.ExecStatus.COMMAND_OK:
             self._check(self._pgconn.prepare(self._name, statement.encode()))
-            known.add(name)
 
     def send(self, values: Sequence[object | None]) -> None:
         """Sends the statement with these values, each as its text."""

@@ -27,6 +27,22 @@ def test_rows_come_as_text_and_the_connection_prepares_once(engine: sa.Engine) -
         assert "divide" in prepared.scalars().all()
 
 
+def test_it_is_there_again_after_a_rollback_at_which_psycopg_deallocates_what_it_prepared(
+    pooled_engine: sa.Engine,
+) -> None:
+    with committing_each(pooled_engine) as connection:
+        assert answer(Overlapped(connection, "divide", STATEMENT)) == [("1", None)]
+    with pooled_engine.connect() as connection:
+        for number in range(10):
+            connection.execute(sa.select(sa.literal(number)))
+        assert connection.exec_driver_sql("select count(*) from pg_prepared_statements").scalar()
+        connection.rollback()
+        gone = "select from pg_prepared_statements where name = 'divide'"
+        assert connection.exec_driver_sql(gone).all() == []
+    with committing_each(pooled_engine) as connection:
+        assert answer(Overlapped(connection, "divide", STATEMENT)) == [("1", None)]
+
+
 def test_an_error_is_raised_and_the_connection_goes_on(engine: sa.Engine) -> None:
     with committing_each(engine) as connection:
         statement = Overlapped(connection, "divide", STATEMENT)
