@@ -4,9 +4,8 @@ import contextlib
 import gc
 import os
 import shutil
-import subprocess
-import sys
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from dagster_postgres import (
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
 
 from marketing_pipelines.cli.session import dagster_environment
 from marketing_pipelines.domains import load_tasks
@@ -213,9 +217,10 @@ def _make_templates(server: EmbeddedPostgres) -> None:
     settings = Settings(database_url=server.url(TEMPLATE))
     migrate(database_url(settings), settings)
     dagster_url = server.url(DAGSTER_TEMPLATE, driver="psycopg2")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _INITIALISE_DAGSTER, dagster_url], check=True
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for storage in (PostgresRunStorage, PostgresEventLogStorage, PostgresScheduleStorage):
+            storage(dagster_url, should_autocreate_tables=True).dispose()
 
 
 def _memory_folder(server: EmbeddedPostgres) -> Path:
@@ -236,14 +241,6 @@ def _make_tablespace(connection: psycopg.Connection[Any], folder: Path) -> str:
         os.chown(folder, account.pw_uid, account.pw_gid)
     connection.execute(f"create tablespace memory location '{folder}'")
     return "memory"
-
-
-_INITIALISE_DAGSTER = """
-import sys
-from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
-for storage in (PostgresRunStorage, PostgresEventLogStorage, PostgresScheduleStorage):
-    storage(sys.argv[1], should_autocreate_tables=True)
-"""
 
 
 @contextlib.contextmanager

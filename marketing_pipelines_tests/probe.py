@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import instance_in_memory
 
 KEY = "probe/outcome"
@@ -96,3 +98,11 @@ def finish_all(tick: Tick) -> None:
     """The least work: one transaction that says its partitions are done."""
     with tick.replacing(tick.windows) as replacement:
         replacement.finished(dict.fromkeys((w.key for w in tick.windows), 1))
+
+
+def write_policies(text: str) -> Path:
+    """A `jobs.toml` in the data folder of this test."""
+    file = get_settings().jobs_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file

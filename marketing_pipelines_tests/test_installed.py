@@ -135,8 +135,8 @@ def test_an_installed_wheel_works_from_any_folder(wheel: Wheel) -> None:
     assert {line.split()[0] for line in findings.splitlines()} == {"ok"}
     assert f"dagster instance: home {wheel.folder}/data/dagster" in findings
     assert "COMPLETED" in wheel.call("run", "development/sample_job")
-    assert "sample_job" in wheel.call("timetable")
     if SOAK:
+        assert "sample_job" in wheel.call("timetable")
         up_works(wheel)
     assert wheel.files() == installed
     assert not (wheel.folder / ".env").exists()

@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,11 +13,10 @@ from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
 from marketing_pipelines.runs.tick import Tick
-from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.probe import KEY, run_probe
+from marketing_pipelines_tests.probe import KEY, run_probe, write_policies
 from marketing_pipelines_tests.runs.test_tick import all_sessions, delays_of
 
 WAREHOUSE, DAYS = "analytics/warehouse", "analytics/event_aggregates"
@@ -43,17 +41,9 @@ print(json.dumps(seen))
 """
 
 
-def write(text: str) -> Path:
-    """A `jobs.toml` in the data folder of this test."""
-    file = get_settings().jobs_file
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    return file
-
-
 def complaint(text: str) -> str:
     """The sentence with which the file is refused, its path left out."""
-    file = write(text)
+    file = write_policies(text)
     with pytest.raises(ConfigurationError) as refused:
         policies.require_known(
             {name: policies.declared(name).cron is not None for name in (WAREHOUSE, DAYS, HISTORY)},
@@ -87,7 +77,7 @@ def test_without_a_file_a_policy_is_what_stands_beside_the_asset(
 def test_everything_can_be_changed_for_one_deployment(
     environment: dict[str, str], written: str, retries: tuple[float, ...]
 ) -> None:
-    write(
+    write_policies(
         f'["{HISTORY}"]\nenabled = false\ncron = "0 30 */2 * * *"\ntimeout = 90\nalert = false\n'
         f'environments = ["production"]\ncatch_up = "skip"\nretries = {written}\n'
     )
@@ -199,7 +189,7 @@ def test_delays_are_listed_fixed_or_doubled() -> None:
 
 
 def test_commands_that_load_the_jobs_refuse_an_unknown_one(installation: Installation) -> None:
-    file = write('["analytics/nothing"]\nalert = false\n')
+    file = write_policies('["analytics/nothing"]\nalert = false\n')
     sentence = (
         f"{file} line 1 cannot be used: there is no job 'analytics/nothing'; "
         "docs/timetable.md lists them."
@@ -211,14 +201,14 @@ def test_commands_that_load_the_jobs_refuse_an_unknown_one(installation: Install
 
 
 def test_up_does_not_start_with_a_key_that_there_is_not(environment: dict[str, str]) -> None:
-    file = write(f'["{HISTORY}"]\nenabeld = false\n')
+    file = write_policies(f'["{HISTORY}"]\nenabeld = false\n')
     said = refusal("up", "--port", str(free_port()), "--api-port", str(free_port()))
     assert said.startswith(f"{file} line 2 cannot be used: there is no key 'enabeld', only ")
 
 
 def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Installation) -> None:
     off = "".join(f'["{job}"]\nenabled = false\n' for job in (DAYS, HISTORY))
-    write(f'{off}["analytics/contact_activity"]\ncron = "7 * * * *"\n')
+    write_policies(f'{off}["analytics/contact_activity"]\ncron = "7 * * * *"\n')
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", LOOK], capture_output=True, text=True, check=True
     )
@@ -238,7 +228,7 @@ def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Insta
 
 def test_the_retries_of_the_policy_hold_for_a_run_without_any_tags(engine: sa.Engine) -> None:
     """A click in the UI and a backfill run Dagster's own job, which knows nothing of ours."""
-    write(f'["{KEY}"]\nretries = [0.1, 0.3]\n')
+    write_policies(f'["{KEY}"]\nretries = [0.1, 0.3]\n')
 
     def body(_tick: Tick) -> None:
         raise ValueError("still broken")
@@ -253,7 +243,7 @@ def test_the_retries_of_the_policy_hold_for_a_run_without_any_tags(engine: sa.En
 
 
 def test_the_timeout_of_the_policy_holds_for_a_run_without_any_tags(engine: sa.Engine) -> None:
-    write(f'["{KEY}"]\ntimeout = 0.2\nretries = []\n')
+    write_policies(f'["{KEY}"]\ntimeout = 0.2\nretries = []\n')
 
     def body(tick: Tick) -> None:
         with tick.begin() as connection:

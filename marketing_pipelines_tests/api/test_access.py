@@ -32,6 +32,12 @@ OPEN |= {
 }
 
 
+@pytest.fixture
+def installation(emptied: Installation) -> Installation:
+    """That of the file: its tests change rows alone."""
+    return emptied
+
+
 def test_without_any_token_admin_addresses_answer_503_and_do_nothing(api: Api) -> None:
     for path in ("/admin", SESSIONS, "/admin/nothing", "/admin/pages/sign-in"):
         assert api.client.get(path).status_code == 503, path

@@ -15,6 +15,12 @@ AT = ("--organization", "acme", "--at", "2026-03-10T12:00:00Z")
 
 
 @pytest.fixture
+def installation(emptied: Installation) -> Installation:
+    """That of the file: its tests change rows alone."""
+    return emptied
+
+
+@pytest.fixture
 def segments(installation: Installation, tmp_path: Path) -> Segments:
     found = Segments(installation, tmp_path)
     found.contacts({"external_id": "ann", "city": "Bern"}, {"external_id": "bob", "city": "Bonn"})

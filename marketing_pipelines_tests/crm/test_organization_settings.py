@@ -17,6 +17,12 @@ from marketing_pipelines_tests.probe import run_probe
 
 
 @pytest.fixture
+def installation(emptied: Installation) -> Installation:
+    """That of the file: its tests change rows alone."""
+    return emptied
+
+
+@pytest.fixture
 def numbers(installation: Installation) -> dict[str, int]:
     """Two organizations, by their external ids."""
     installation.execute(

@@ -1,6 +1,8 @@
 """Fault 46: `/metrics` parses before, during and after failures; its counters never go back."""
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +10,11 @@ import sqlalchemy as sa
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.observability import health, metrics
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.postgres import create_engine, dagster_database_url
+from marketing_pipelines.stores.postgres import (
+    committing_each,
+    create_engine,
+    dagster_database_url,
+)
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.observability.test_metrics import labels, read, scrape, up
 from marketing_pipelines_tests.probe import KEY, run_probe
@@ -16,18 +22,20 @@ from marketing_pipelines_tests.probe import KEY, run_probe
 pytestmark = pytest.mark.fault
 
 
-def refuse(engine: sa.Engine, url: sa.URL, *, refused: bool) -> None:
+@contextlib.contextmanager
+def refused(engine: sa.Engine, url: sa.URL) -> Iterator[None]:
     """Has the server refuse connections to the database, and end those that are open."""
-    with engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        allowed = "false" if refused else "true"
-        connection.exec_driver_sql(
-            f"alter database {url.database} with allow_connections {allowed}"
-        )
+    allow = f"alter database {url.database} with allow_connections"
+    with committing_each(engine) as connection:
+        connection.exec_driver_sql(f"{allow} false")
         connection.execute(
             sa.text("select pg_terminate_backend(pid) from pg_stat_activity where datname = :name"),
             {"name": url.database},
         )
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"{allow} true")
 
 
 def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
@@ -40,15 +48,14 @@ def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
         assert up(before) == {"postgresql": 1, "dagster": 1, "lake": 1}
         assert before["marketing_job_runs_total", labels(job=KEY, status="COMPLETED")] == 1
 
-        refuse(engine, dagster_url, refused=True)
-        nowhere = create_engine(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
-        during, counted_during = scrape(nowhere, instance)
-        assert up(during) == {"postgresql": 0, "dagster": 0, "lake": 1}
-        assert counted_during == {}
-        with engine.begin() as connection:
-            found = health.report(connection, instance, dt.datetime.now(dt.UTC))
-        assert (found.status, found.heartbeat_seconds) == ("unhealthy", None)
-        refuse(engine, dagster_url, refused=False)
+        with refused(engine, dagster_url):
+            nowhere = create_engine(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
+            during, counted_during = scrape(nowhere, instance)
+            assert up(during) == {"postgresql": 0, "dagster": 0, "lake": 1}
+            assert counted_during == {}
+            with engine.begin() as connection:
+                found = health.report(connection, instance, dt.datetime.now(dt.UTC))
+            assert (found.status, found.heartbeat_seconds) == ("unhealthy", None)
 
         with engine.connect() as connection:
             pid = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
 
 from marketing_pipelines.domains.lifecycle.explaining import (
     Enrolment,
@@ -17,6 +16,7 @@ from marketing_pipelines.domains.lifecycle.explaining import (
 )
 from marketing_pipelines.domains.lifecycle.program_kinds import declared
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
 
@@ -26,8 +26,8 @@ TEXT = ("text", "send_sms", {"text": "Hello"})
 
 
 @pytest.fixture
-def world(engine: sa.Engine) -> ProgramWorld:
-    return ProgramWorld(engine)
+def world(emptied: Installation) -> ProgramWorld:
+    return ProgramWorld(emptied.engine)
 
 
 def explained(

@@ -82,6 +82,12 @@ class Segments:
 
 
 @pytest.fixture
+def installation(emptied: Installation) -> Installation:
+    """That of the file: its tests change rows alone."""
+    return emptied
+
+
+@pytest.fixture
 def segments(installation: Installation, tmp_path: Path) -> Segments:
     return Segments(installation, tmp_path)
 
