@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import psycopg
 
-# The tables that a new database has rows in: ours and those of Dagster's storage.
+# What is used in a new database: ours, and what Dagster's storage has.
 _KEPT = (
     "public.alembic_version",
     "ops.installation",
     "ops.schema_files",
     "ops.zones",
     "public.secondary_indexes",
+    "public.secondary_indexes_id_seq",
 )
 
 # Without triggers: one keeps events from being removed.
@@ -25,7 +26,8 @@ EMPTY = f"""
             execute 'delete from ' || name;
         end loop;
         perform setval(concat(quote_ident(schemaname), '.', quote_ident(sequencename)), 1, false)
-        from pg_sequences where last_value is not null;
+        from pg_sequences
+        where last_value is not null and schemaname || '.' || sequencename not in {_KEPT};
     end $$
 """
 
