@@ -132,14 +132,17 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
         default=None,
         min_length=32,
         repr=False,
-        description="Key that signs the cookies of `/admin` and the links in messages, at least 32 "
-        "characters; all processes need the same. Unset: a generated one in the data folder.",
+        description="Key that signs the cookies of `/admin` and the links in messages, and from "
+        "which that of the secrets of connections derives, at least 32 characters; all processes "
+        "need the same. Unset: a generated one in the data folder; production then stores no "
+        "secrets of connections.",
     )
     old_secret_keys: str | None = Field(
         default=None,
         repr=False,
         description="Former values of `MARKETING_SECRET_KEY`, comma separated, oldest first: "
-        "links in messages that were signed with one stay valid.",
+        "links in messages that were signed with one stay valid, and secrets of connections that "
+        "were encrypted with one are readable.",
     )
     cron_secret: str | None = Field(
         default=None,
