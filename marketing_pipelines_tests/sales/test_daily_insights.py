@@ -19,7 +19,8 @@ DAY, WEEK, HOUR = dt.timedelta(days=1), dt.timedelta(weeks=1), dt.timedelta(hour
 MOMENT = dt.timedelta(microseconds=1)
 
 
-def contacts(sales: Sales, day: dt.datetime, count: int) -> None:
+def contacts(sales: Sales, count: int, *days: dt.datetime) -> None:
+    """So many new contacts from each instant on, a few minutes apart."""
     sales.load(
         "contacts",
         *(
@@ -27,6 +28,7 @@ def contacts(sales: Sales, day: dt.datetime, count: int) -> None:
                 "external_id": f"{day:%m%d%H}-{n}",
                 "created_at": (day + n * 5 * DAY / 1_000).isoformat(),
             }
+            for day in days
             for n in range(count)
         ),
     )
@@ -58,9 +60,8 @@ def email(name: str, at: dt.datetime, direction: str, **columns: Any) -> dict[st
 
 def test_the_insights_of_the_example(sales: Sales) -> None:
     """A metric up by 42 %, a stage without movement, a response time against its limit."""
-    for week in range(1, 9):
-        contacts(sales, FRIDAY - week * WEEK, 50)
-    contacts(sales, FRIDAY, 71)
+    contacts(sales, 50, *(FRIDAY - week * WEEK for week in range(1, 9)))
+    contacts(sales, 71, FRIDAY)
     sales.load(
         "deals",
         *(
@@ -119,9 +120,8 @@ def test_the_insights_of_the_example(sales: Sales) -> None:
 
 
 def test_a_jump_is_an_alarm_and_a_drop_recommends_a_look(sales: Sales) -> None:
-    for week in range(1, 8):
-        contacts(sales, FRIDAY - week * WEEK, 25)
-    contacts(sales, FRIDAY, 46)
+    contacts(sales, 25, *(FRIDAY - week * WEEK for week in range(1, 8)))
+    contacts(sales, 46, FRIDAY)
     sales.run(JOB, TICK)
     assert texts(insight(sales)["attention"]) == [
         "New contacts: 46 is far above the usual 25 of the last 8 weeks"
@@ -190,12 +190,12 @@ def test_the_response_time_is_the_median_to_the_owners_next_answer(sales: Sales)
 
 
 def test_a_tick_done_again_or_late_leaves_the_same_rows(sales: Sales) -> None:
-    contacts(sales, FRIDAY, 3)
+    contacts(sales, 3, FRIDAY)
     sales.run(JOB, TICK)
     first = sales.fingerprint()
     sales.run(JOB, TICK)
     assert sales.fingerprint() == first
-    contacts(sales, FRIDAY + 20 * HOUR, 2)
+    contacts(sales, 2, FRIDAY + 20 * HOUR)
     sales.run(JOB, TICK)
     assert insight(sales)["metrics"]["new_contacts"]["value"] == 5
     assert len(sales.rows("select from crm.notifications")) == 1
@@ -219,8 +219,7 @@ def test_broken_settings_stop_one_organization(sales: Sales) -> None:
 
 def test_pages_show_the_insight_and_are_made_again_when_it_changes(sales: Sales) -> None:
     pages = "sales/insight_pages"
-    for week in range(3):
-        contacts(sales, FRIDAY - week * WEEK, 30)
+    contacts(sales, 30, *(FRIDAY - week * WEEK for week in range(3)))
     sales.run(JOB, TICK)
     assert [one.rows for one in sales.run(pages, TICK)] == [1]
     folder = sales.installation.settings.reports_folder / "insights" / "acme"
@@ -230,7 +229,7 @@ def test_pages_show_the_insight_and_are_made_again_when_it_changes(sales: Sales)
     assert "2026-04-10: 30 new contacts" in page
     assert "2026-04-10.html" in (folder / "index.html").read_text(encoding="utf-8")
     assert [one.rows for one in sales.run(pages, TICK)] == [0]
-    contacts(sales, FRIDAY + 20 * HOUR, 1)
+    contacts(sales, 1, FRIDAY + 20 * HOUR)
     sales.run(JOB, TICK)
     assert [one.rows for one in sales.run(pages, TICK)] == [1]
     (folder / "2026-04-10.html").unlink()
