@@ -30,32 +30,34 @@ select 1, %(name)s || n, 1 + n * %(every)s %% %(contacts)s,
        %(until)s - (n %% 1000) * %(span)s::interval / 1000 - interval '1 second', now()
 from generate_series(1, %(number)s::bigint) as n
 """
-_BARE_INTENT = """
-with score as (
+_SCORE = """
     select contact_id, sum(rest) as score
     from (
         select contact_id, points - 2 * age as rest, age
         from (
             select contact_id, points,
-                   floor(extract(epoch from %(at)s - occurred_at) / 86400) as age
+                   floor(extract(epoch from {0} - occurred_at) / 86400) as age
             from analytics.contact_activity
             join (values ('page_view', 5, 1), ('opened', 3, 1), ('clicked', 10, 2),
                          ('form_submission', 20, 7), ('demo_request', 50, 22))
                 as signal (type, points, days) on type = event_type
-            where organization_id = 1 and occurred_at < %(at)s
-                and occurred_at >= %(at)s - days * interval '1 day'
-                and not coalesce(properties, '{}') @> '{"machine_open": true}'
-                and not coalesce(properties, '{}') @> '{"machine_click": true}'
+            where organization_id = 1 and occurred_at < {0}
+                and occurred_at >= {0} - days * interval '1 day'
+                and not coalesce(properties, '{{}}') @> '{{"machine_open": true}}'
+                and not coalesce(properties, '{{}}') @> '{{"machine_click": true}}'
         ) as aged
     ) as decayed
     where age = 0 or rest >= 10
     group by contact_id
-),
+"""
+# The day has the scores at its end, the contacts those at the tick.
+_BARE_INTENT = f"""
+with score as ({_SCORE.format("%(at)s")}),
 day as (
     insert into leads.intent_days (organization_id, contact_id, date, score, band)
     select 1, contact_id, %(date)s, floor(score + 0.5),
            case when score > 50 then 'high' when score > 20 then 'medium' else 'low' end
-    from score
+    from ({_SCORE.format("%(midnight)s")}) as at_its_end
     on conflict (contact_id, date) do update set score = excluded.score, band = excluded.band
 )
 update crm.contacts as contact
@@ -186,7 +188,8 @@ def _run(
     site: Site, report: Report, job: str, bare: str, at: dt.datetime, name: str
 ) -> tuple[float, float, float]:
     """Runs the bare statement, taken back, and the job; returns seconds of both, and memory."""
-    values = {"at": at, "date": at.date() - DAY}
+    midnight = at.replace(hour=0)
+    values = {"at": at, "midnight": midnight, "date": at.date() - DAY}
     with psycopg.connect(site.url, options="-c timezone=UTC") as connection:
         started = time.monotonic()
         rows = connection.execute(bare, values).rowcount
