@@ -119,6 +119,39 @@ def test_a_rule_earns_at_most_its_most_and_the_sum_is_0_to_100(world: LeadWorld)
     assert scores(world)[bob] == (5, "F")
 
 
+def test_rules_may_ask_for_activities_deals_and_the_intent_score(world: LeadWorld) -> None:
+    ann, bob = world.contact("ann"), world.contact("bob")
+    for name, days, kind in (
+        ("a", 1, "call"),
+        ("b", 2, "call"),
+        ("c", 400, "call"),
+        ("d", 1, "note"),
+    ):
+        world.execute(
+            "insert into crm.activities"
+            " (organization_id, external_id, kind, direction, contact_id, occurred_at)"
+            " values (:own, :name, :kind, 'out', :ann, :at)",
+            name=name,
+            kind=kind,
+            ann=ann,
+            at=NOW - days * DAY,
+        )
+    world.execute(
+        "insert into crm.deals (organization_id, external_id, contact_id, created_at)"
+        " values (:own, 'd', :bob, :at)",
+        bob=bob,
+        at=NOW - DAY,
+    )
+    world.event(bob, "demo_request", NOW - INSTANT)
+    rule(world, {"activity": ["call"]}, 4, "calls", counts="each")
+    rule(world, {"activity": ["call", "note"], "direction": "out"}, 1, "days", counts="per_day")
+    rule(world, {"activity": ["note"], "within": "7d"}, 20, "note")
+    rule(world, {"deal": "open"}, 30, "deal")
+    rule(world, {"score": "intent", "op": ">=", "value": 50}, 50, "intent")
+    assert scores(world) == {ann: (8 + 2 + 20, "D"), bob: (80, "A")}
+    assert scores(world, contacts=[bob]) == {bob: (80, "A")}
+
+
 def test_disabled_rules_earn_nothing_and_own_rules_replace_the_shipped(world: LeadWorld) -> None:
     ann = world.contact(email="a@x", phone="1", first_name="Ann", last_name="A")
     for event_type in ("demo_request", "form_submission", "form_submission"):
@@ -163,7 +196,11 @@ def test_changed_grades_are_events_and_equal_rows_are_not_touched(world: LeadWor
     [
         ('{"event": "clicked"}', "each", None),
         ('{"all": [{"event": "clicked"}]}', "once", None),
-        ('{"all": [{"event": "clicked"}]}', "each", "The rule is no single condition on events"),
+        (
+            '{"all": [{"event": "clicked"}]}',
+            "each",
+            "The rule is no single condition on events or activities",
+        ),
         ('{"event": "clicked", "times": 3}', "per_day", "times: does not go with counts"),
         ('{"event": "clicked", "last": [{"property": "a", "op": "exists"}]}', "each", "last: does"),
         (
@@ -171,6 +208,10 @@ def test_changed_grades_are_events_and_equal_rows_are_not_touched(world: LeadWor
             "once",
             "not: names lead_grade, which score rules give",
         ),
+        ('{"activity": ["call"]}', "each", None),
+        ('{"activity": ["call"], "since_stage": true}', "each", "since_stage: does not go with"),
+        ('{"grade": "B"}', "once", "The rule asks for the lead score"),
+        ('{"score": "lead", "op": ">", "value": 5}', "once", "The rule asks for the lead score"),
         ('{"attribute": "email"}', "once", "The rule has no 'op'"),
         ("[", "once", "The rule is not JSON"),
     ],

@@ -12,11 +12,17 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.leads import intent, lead_scores
+from marketing_pipelines.domains.leads.condition_compiler import StageCompiler, timeline
+from marketing_pipelines.domains.leads.conditions import ActivityCondition
 from marketing_pipelines.domains.leads.score_rules import ScoreRule, rules_of
 from marketing_pipelines.domains.leads.statements import read_sql
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Frame
-from marketing_pipelines.domains.segments.explaining import ConditionLine, explain_rule
+from marketing_pipelines.domains.segments.explaining import (
+    ConditionLine,
+    explain_rule,
+    written_instant,
+)
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,36 @@ def _explained(
         now=now,
         segments=segment_graph.Published(catalogue),
     )
+    scores = intent.scores_at(connection, organization_id, now, [contact_id])
     found = []
     for place, rule in enumerate(rules_of(connection, organization_id)):
         earned = points[f"rule_{place}"]
         if earned:
             asked = rule.rule if rule.counts == "once" else lead_scores.windowed(rule.rule)
-            lines = explain_rule(connection, frame, catalogue, contact_id, asked)
+            lines = explain_rule(
+                connection,
+                frame,
+                catalogue,
+                contact_id,
+                asked,
+                compiler_of=lambda own, sources: lead_scores.compiler_of(own, sources, scores),
+                evidence_of=lambda condition: _activity(connection, frame, contact_id, condition),
+            )
             found.append(RulePoints(rule, earned, lines))
     return found
+
+
+def _activity(connection: sa.Connection, frame: Frame, contact_id: int, condition: Any) -> str:
+    """The latest activity behind a condition; empty for other conditions."""
+    if not isinstance(condition, ActivityCondition):
+        return ""
+    latest = connection.execute(
+        sa.select(timeline.c.kind, timeline.c.occurred_at, sa.func.count().over().label("number"))
+        .where(StageCompiler(frame).is_activity(condition), timeline.c.contact_id == contact_id)
+        .order_by(timeline.c.occurred_at.desc())
+        .limit(1)
+    ).first()
+    if latest is None:
+        return "no such activity"
+    counted = "1 activity" if latest.number == 1 else f"{latest.number} activities, the latest"
+    return f"{counted} {latest.kind} at {written_instant(latest.occurred_at)}"

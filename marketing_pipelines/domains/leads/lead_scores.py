@@ -5,7 +5,7 @@ any instant: the job, the consumer of new contacts, lifecycle rules and `why` re
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,9 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.organization_settings import settings_of
+from marketing_pipelines.domains.leads import intent
+from marketing_pipelines.domains.leads.condition_compiler import GRADES, StageCompiler, timeline
+from marketing_pipelines.domains.leads.conditions import ActivityCondition
 from marketing_pipelines.domains.leads.intent import Chosen, numbers_of
 from marketing_pipelines.domains.leads.score_rules import (
     ScoreRule,
@@ -22,7 +25,6 @@ from marketing_pipelines.domains.leads.score_rules import (
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import (
     TABLES,
-    Compiler,
     Frame,
     Sources,
     is_of_type,
@@ -33,8 +35,6 @@ from marketing_pipelines.domains.segments.rules import EventCondition
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import zones
 
-# The least score of each grade, from the best on; below: F.
-GRADES: Mapping[str, int] = {"A": 80, "B": 60, "C": 40, "D": 20}
 HIGHEST = 100
 # Occurrences count for so long where a rule gives no window.
 USUAL_WINDOW = "365d"
@@ -84,7 +84,8 @@ def points_at(
         now=instant,
         segments=segment_graph.Published(catalogue, refuse_unpublished=True),
     )
-    compiler = Compiler(frame, _sources(organization_id, contacts))
+    scores = intent.scores_at(connection, organization_id, instant, contacts)
+    compiler = compiler_of(frame, _sources(organization_id, contacts), scores)
     columns = []
     for place, rule in enumerate(rules_of(connection, organization_id)):
         try:
@@ -101,6 +102,14 @@ def points_at(
         .where(contact.organization_id == organization_id)
     )
     return query if contacts is None else query.where(contact.id == sa.any_(numbers_of(contacts)))
+
+
+def compiler_of(frame: Frame, sources: Sources, intent_scores: sa.Select[Any]) -> StageCompiler:
+    """The compiler of score rules, which may ask for the intent score."""
+    compiler = StageCompiler(frame, sources, scores={"intent": intent_scores.subquery("intent")})
+    stage_at, created_at = compiler.contact.c.lifecycle_stage_at, compiler.contact.c.created_at
+    compiler.since = sa.func.coalesce(stage_at, created_at)
+    return compiler
 
 
 def grade(score: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
@@ -126,7 +135,9 @@ def _sources(organization_id: int, contacts: Chosen) -> Sources:
     return Sources(TABLES.contacts, events.subquery("chosen_events"))
 
 
-def _points(compiler: Compiler, rule: ScoreRule, reporting_zone: ZoneInfo) -> sa.ColumnElement[int]:
+def _points(
+    compiler: StageCompiler, rule: ScoreRule, reporting_zone: ZoneInfo
+) -> sa.ColumnElement[int]:
     points = sa.literal(rule.points, sa.Integer)
     earned: sa.ColumnElement[int]
     if rule.counts == "once":
@@ -139,34 +150,37 @@ def _points(compiler: Compiler, rule: ScoreRule, reporting_zone: ZoneInfo) -> sa
 
 
 def _occurrences(
-    compiler: Compiler, rule: ScoreRule, reporting_zone: ZoneInfo
+    compiler: StageCompiler, rule: ScoreRule, reporting_zone: ZoneInfo
 ) -> sa.ColumnElement[int]:
-    """The number of events of a contact, or of days of the reporting zone with one."""
+    """The number of occurrences of a contact, or of days of the reporting zone with one."""
     condition = windowed(rule.rule)
-    frame: Frame = compiler.frame
-    require_names(condition, frame.event_fields, frame.campaigns, "")
-    activity = compiler.sources.events.alias()
+    counted: Any
+    if isinstance(condition, ActivityCondition):
+        counted, test = timeline, compiler.is_activity(condition)
+    else:
+        frame: Frame = compiler.frame
+        require_names(condition, frame.event_fields, frame.campaigns, "")
+        counted = compiler.sources.events.alias()
+        test = sa.and_(
+            compiler.of_organization(counted),
+            is_of_type(condition, counted.c.event_type),
+            compiler.matches(condition, counted),
+        )
     number: sa.ColumnElement[int] = sa.func.count()
     if rule.counts == "per_day":
-        number = sa.func.count(sa.distinct(day_of(activity.c.occurred_at, reporting_zone)))
-    found = (
-        sa.select(activity.c.contact_id, number.label("answer"))
-        .where(
-            compiler.of_organization(activity),
-            is_of_type(condition, activity.c.event_type),
-            compiler.matches(condition, activity),
-        )
-        .group_by(activity.c.contact_id)
-        .subquery()
-    )
+        number = sa.func.count(sa.distinct(day_of(counted.c.occurred_at, reporting_zone)))
+    grouped = sa.select(counted.c.contact_id, number.label("answer")).where(test)
+    found = grouped.group_by(counted.c.contact_id).subquery()
     same = found.c.contact_id == compiler.contact.c.id
     compiler.source = compiler.source.outerjoin(found, same)
     return sa.func.coalesce(found.c.answer, 0, type_=sa.Integer)
 
 
-def windowed(condition: EventCondition) -> EventCondition:
+def windowed(condition: EventCondition | ActivityCondition) -> EventCondition | ActivityCondition:
     """The condition with the usual window, where it gives none."""
-    if condition.within or condition.since or condition.until:
+    if condition.within:
+        return condition
+    if isinstance(condition, EventCondition) and (condition.since or condition.until):
         return condition
     return condition.model_copy(update={"within": USUAL_WINDOW})
 

@@ -6,8 +6,14 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.leads.conditions import (
+    ActivityCondition,
+    GradeCondition,
+    ScoreCondition,
+    parse_stage_rule,
+    parse_stage_text,
+)
 from marketing_pipelines.domains.leads.tables import score_rules
-from marketing_pipelines.domains.segments import rules
 from marketing_pipelines.domains.segments.rules import (
     Attribute,
     EventCondition,
@@ -28,7 +34,7 @@ class ScoreRule:
     """A rule that earns points.
 
     Attributes:
-        rule: Result of `rules.parse_value`.
+        rule: Result of `parse_stage_rule`.
         most: Most points, without sign; None: any.
     """
 
@@ -48,7 +54,7 @@ def _shipped(
     counts: PointCounts = "once",
     most: int | None = None,
 ) -> ScoreRule:
-    return ScoreRule(external_id, name, rules.parse_value(rule), points, counts, most)
+    return ScoreRule(external_id, name, parse_stage_rule(rule), points, counts, most)
 
 
 def _exists(name: str) -> dict[str, Any]:
@@ -74,7 +80,7 @@ SHIPPED = (
 def problem_of(rule: str, counts: str | None = None) -> str | None:
     """Returns the problem of a rule's JSON, without looking at data; None: it is right."""
     try:
-        _check(rules.parse(rule), counts or "once")
+        _check(parse_stage_text(rule), counts or "once")
     except RuleError as error:
         return str(error).rstrip(".")
     return None
@@ -120,7 +126,7 @@ def refuse_own_scores(rule: ScoreRule, catalogue: Catalogue) -> None:
 
 def _read(row: Any) -> ScoreRule:
     try:
-        rule = rules.parse_value(row.rule)
+        rule = parse_stage_rule(row.rule)
         _check(rule, row.counts)
     except RuleError as error:
         raise BadInputError(f"Score rule '{row.external_id}': {error}") from None
@@ -133,10 +139,15 @@ def _check(rule: Any, counts: str) -> None:
     for condition, path, _ in walk(rule):
         if isinstance(condition, Attribute) and condition.attribute in SCORED:
             raise RuleError(path, f"names {condition.attribute}, which score rules give")
+        is_lead_score = isinstance(condition, ScoreCondition) and condition.score == "lead"
+        if is_lead_score or isinstance(condition, GradeCondition):
+            raise RuleError(path, "asks for the lead score, which score rules give")
     if counts == "once":
         return
-    if not isinstance(rule, EventCondition):
-        raise RuleError("", f"is no single condition on events, which counts '{counts}' needs")
-    for key in ("op", "times", "last"):
+    if not isinstance(rule, (EventCondition, ActivityCondition)):
+        raise RuleError(
+            "", f"is no single condition on events or activities, which counts '{counts}' needs"
+        )
+    for key in ("op", "times", "last", "since_stage"):
         if key in rule.model_fields_set:
-            raise RuleError(key, f"does not go with counts '{counts}', which counts the events")
+            raise RuleError(key, f"does not go with counts '{counts}', which counts occurrences")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,10 +21,13 @@ from marketing_pipelines.domains.segments.preview import (
     statement_timeout,
 )
 from marketing_pipelines.domains.segments.rules import (
+    All,
+    AnyOf,
     Attribute,
     EventCondition,
     InSegment,
     InShare,
+    Not,
     walk,
 )
 from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition
@@ -32,7 +35,7 @@ from marketing_pipelines.domains.segments.tables import manual_members, membersh
 from marketing_pipelines.domains.segments.values import stored
 from marketing_pipelines.failures import BadInputError
 
-_COMPARED = ("attribute", "event", "property", "segment", "percent")
+_COMPARED = ("attribute", "event", "property", "segment", "percent", "activity", "score", "deal")
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,20 @@ def explain(
 
 
 def explain_rule(
-    connection: sa.Connection, frame: Frame, catalogue: Catalogue, contact_id: int, rule: Any
+    connection: sa.Connection,
+    frame: Frame,
+    catalogue: Catalogue,
+    contact_id: int,
+    rule: Any,
+    *,
+    compiler_of: Callable[[Frame, Sources], Compiler] = Compiler,
+    evidence_of: Callable[[Any], str] = lambda condition: "",
 ) -> list[ConditionLine]:
     """Evaluates every condition of a rule for one contact, at the instant of the frame.
+
+    Args:
+        compiler_of: Makes the compiler of the rule's language.
+        evidence_of: Finds the row behind a condition that segments do not know.
 
     Raises:
         RuleError: the organization lacks what it names, or it takes too long.
@@ -131,7 +145,7 @@ def explain_rule(
     its_events = (
         sa.select(contact_activity).where(contact_activity.c.contact_id == contact_id).subquery()
     )
-    compiler = Compiler(frame, Sources(one, its_events))
+    compiler = compiler_of(frame, Sources(one, its_events))
     conditions = list(walk(rule))
     answers = [
         compiler.condition(condition, path).label(f"answer_{place}")
@@ -146,7 +160,8 @@ def explain_rule(
                 depth,
                 _written(condition),
                 bool(answer),
-                _evidence(connection, compiler, catalogue, contact_id, condition),
+                _evidence(connection, compiler, catalogue, contact_id, condition)
+                or evidence_of(condition),
             )
             for (condition, path, depth), answer in zip(conditions, holds, strict=True)
         ]
@@ -220,8 +235,9 @@ def _evidence(
 
 
 def _written(condition: Any) -> str:
-    if not isinstance(condition, (Attribute, EventCondition, InSegment, InShare)):
-        return {"All": "all", "AnyOf": "any", "Not": "not"}[type(condition).__name__]
+    for group, name in ((All, "all"), (AnyOf, "any"), (Not, "not")):
+        if isinstance(condition, group):
+            return name
     return _as_json(condition.model_dump(exclude_unset=True, by_alias=True))
 
 

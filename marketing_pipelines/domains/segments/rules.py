@@ -221,8 +221,11 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Rule"} | schema
 
 
-def parse(text: str) -> Any:
+def parse(text: str, *, language: TypeAdapter[Any] = _ADAPTER) -> Any:
     """Reads a rule from JSON.
+
+    Args:
+        language: The conditions that it may have.
 
     Raises:
         RuleError: it cannot be evaluated, whatever the data.
@@ -233,7 +236,7 @@ def parse(text: str) -> Any:
         raise RuleError("", f"is nested more than {MAX_DEPTH} deep") from None
     except ValueError as error:
         raise RuleError("", f"is not JSON: {error}") from None
-    return parse_value(raw)
+    return parse_value(raw, language=language)
 
 
 def parse_value(raw: Any, *, language: TypeAdapter[Any] = _ADAPTER) -> Any:

@@ -25,6 +25,7 @@ from marketing_pipelines.domains.segments.rules import (
     join,
     kind_key_of,
     kinds_message,
+    parse,
     parse_value,
     walk,
 )
@@ -104,13 +105,25 @@ for _model in (AllOfStage, AnyOfStage, NotOfStage):
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(StageRule)
 
 
+def parse_stage_text(text: str) -> BaseModel:
+    """Reads a rule with the further conditions from JSON.
+
+    Raises:
+        RuleError: it cannot be evaluated, whatever the data.
+    """
+    return _with_right_windows(parse(text, language=_ADAPTER))
+
+
 def parse_stage_rule(raw: Mapping[str, Any]) -> BaseModel:
     """Reads a rule with the further conditions.
 
     Raises:
         RuleError: it cannot be evaluated, whatever the data.
     """
-    rule: BaseModel = parse_value(raw, language=_ADAPTER)
+    return _with_right_windows(parse_value(raw, language=_ADAPTER))
+
+
+def _with_right_windows(rule: BaseModel) -> BaseModel:
     for condition, path, _ in walk(rule):
         if isinstance(condition, ActivityCondition) and condition.within is not None:
             if condition.since_stage:

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.deals.tables import deals
-from marketing_pipelines.domains.leads.lead_scores import GRADES
-from marketing_pipelines.domains.leads.stages.conditions import (
+from marketing_pipelines.domains.leads.conditions import (
     ActivityCondition,
     DealCondition,
     GradeCondition,
@@ -20,7 +19,9 @@ from marketing_pipelines.domains.segments.compiler import Compiler
 from marketing_pipelines.domains.segments.rules import Not, walk
 from marketing_pipelines.domains.segments.values import Condition
 
-_timeline = sa.table(
+# The least lead score of each grade, from the best on.
+GRADES: Mapping[str, int] = {"A": 80, "B": 60, "C": 40, "D": 20, "F": 0}
+timeline = sa.table(
     "timeline",
     sa.column("organization_id", sa.BigInteger),
     sa.column("contact_id", sa.BigInteger),
@@ -85,23 +86,31 @@ class StageCompiler(Compiler):
 
     def _activity(self, rule: ActivityCondition) -> Condition:
         """The latest such activity decides: an earlier one lies in no later span."""
-        at = _timeline.c.occurred_at
-        found = sa.select(_timeline.c.contact_id, sa.func.max(at).label("answer")).where(
-            _timeline.c.organization_id == self.frame.organization_id,
-            _timeline.c.contact_id.is_not(None),
-            _timeline.c.kind == sa.any_(sa.cast(rule.activity, pg.ARRAY(sa.Text))),
-            at < self.frame.now,
+        at = timeline.c.occurred_at
+        found = sa.select(timeline.c.contact_id, sa.func.max(at).label("answer")).where(
+            self.is_activity(rule)
         )
-        if rule.direction is not None:
-            found = found.where(_timeline.c.direction == rule.direction)
-        if rule.within is not None:
-            found = found.where(at >= self.frame.now - dates.length(rule.within))
-        latest = self._joined(found.group_by(_timeline.c.contact_id).subquery()).c.answer
+        latest = self._joined(found.group_by(timeline.c.contact_id).subquery()).c.answer
         if rule.since_stage:
             assert self.since is not None
             return sa.func.coalesce(latest >= self.since, sa.false(), type_=sa.Boolean)
         was_found: Condition = latest.is_not(None)
         return was_found
+
+    def is_activity(self, rule: ActivityCondition) -> Condition:
+        """Returns the condition that a row of the timeline is such an activity with a contact."""
+        at = timeline.c.occurred_at
+        tests = [
+            timeline.c.organization_id == self.frame.organization_id,
+            timeline.c.contact_id.is_not(None),
+            timeline.c.kind == sa.any_(sa.cast(rule.activity, pg.ARRAY(sa.Text))),
+            at < self.frame.now,
+        ]
+        if rule.direction is not None:
+            tests.append(timeline.c.direction == rule.direction)
+        if rule.within is not None:
+            tests.append(at >= self.frame.now - dates.length(rule.within))
+        return sa.and_(*tests)
 
     def _deal(self, rule: DealCondition) -> Condition:
         deal = deals.c
