@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from marketing_pipelines.domains.leads import new_signals
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.leads.world import DAY, INSTANT, LeadWorld
 
@@ -165,6 +166,27 @@ def test_new_signals_are_scored_and_taken_once(world: LeadWorld) -> None:
     world.installation.run("leads/new_signals", at=TICK + 2 * INSTANT)
     assert world.contacts("intent_score") == {"ann": 68}
     assert len(crossings(world)) == 1
+
+
+def test_a_run_is_due_while_signals_wait_and_after_a_failure_an_hour_later(
+    world: LeadWorld,
+) -> None:
+    def is_due(at: dt.datetime) -> bool:
+        with world.installation.engine.connect() as connection:
+            return new_signals.is_due(connection, at)
+
+    assert not is_due(TICK)
+    world.event(world.contact(), "clicked", TICK - INSTANT)
+    assert not is_due(TICK - INSTANT)
+    assert is_due(TICK)
+    world.execute(
+        "insert into ops.item_failures (job, item, consecutive, first_failed_at, last_failed_at,"
+        " error) values ('leads/new_signals', :item, 1, :at, :at, 'Broken.')",
+        item=f"organization {world.name}",
+        at=TICK,
+    )
+    assert not is_due(TICK + dt.timedelta(minutes=59))
+    assert is_due(TICK + dt.timedelta(hours=1))
 
 
 def test_signals_of_one_statement_are_one_arrival(world: LeadWorld) -> None:

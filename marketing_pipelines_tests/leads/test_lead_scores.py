@@ -14,6 +14,7 @@ from marketing_pipelines.domains.leads.score_rules import problem_of
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.leads.world import DAY, INSTANT, NOW, LeadWorld
+from marketing_pipelines_tests.queueing.consuming import consume
 
 UTC = ZoneInfo("UTC")
 CLICKED = {"event": "clicked"}
@@ -257,6 +258,20 @@ def test_a_rule_over_a_segment_that_names_the_score_is_refused(world: LeadWorld)
         BadInputError, match="Score rule 'rule': segment 'inner': names lead_score, which score"
     ):
         scores(world)
+
+
+def test_new_contacts_of_a_load_are_scored_by_one_task(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_text(
+        "external_id,organization_id,email,phone\nann,o,a@x,+49170\nbob,o,b@x,\ncleo,o,,\n"
+    )
+    installation.load("contacts", path)
+    assert consume(installation.engine, "crm-events").count("leads/score_contacts") == 1
+    assert installation.rows(
+        "select external_id, lead_score, lead_grade from crm.contacts order by 1"
+    ) == [("ann", 10, "F"), ("bob", 5, "F"), ("cleo", 0, "F")]
 
 
 def test_a_broken_rule_fails_its_organization_alone_which_keeps_its_scores(
