@@ -222,10 +222,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def parse(text: str, *, language: TypeAdapter[Any] = _ADAPTER) -> Any:
-    """Reads a rule from JSON.
-
-    Args:
-        language: The conditions that it may have.
+    """Reads a rule from JSON, as `parse_value`.
 
     Raises:
         RuleError: it cannot be evaluated, whatever the data.
