@@ -16,7 +16,7 @@ from marketing_pipelines.domains.leads.conditions import (
 )
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.compiler import Compiler
-from marketing_pipelines.domains.segments.rules import Not, walk
+from marketing_pipelines.domains.segments.rules import Not
 from marketing_pipelines.domains.segments.values import Condition
 
 # The least lead score of each grade, from the best on.
@@ -30,17 +30,6 @@ timeline = sa.table(
     sa.column("occurred_at", sa.DateTime(timezone=True)),
     schema="crm",
 )
-
-
-def scores_in(rule: Any) -> set[str]:
-    """The scores that a rule asks for: intent, lead."""
-    found: set[str] = set()
-    for condition, _, _ in walk(rule):
-        if isinstance(condition, ScoreCondition):
-            found.add(condition.score)
-        elif isinstance(condition, GradeCondition):
-            found.add("lead")
-    return found
 
 
 @dataclass

@@ -20,7 +20,8 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.crm.events import ContactStageChanged
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.leads import intent, lead_scores
-from marketing_pipelines.domains.leads.condition_compiler import StageCompiler, scores_in
+from marketing_pipelines.domains.leads.condition_compiler import StageCompiler
+from marketing_pipelines.domains.leads.stages.compiler import scores_in
 from marketing_pipelines.domains.leads.stages.rules import Move, moves_of
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Frame

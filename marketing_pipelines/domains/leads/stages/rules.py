@@ -7,7 +7,8 @@ from typing import Any
 
 from marketing_pipelines.domains.crm.organization_settings import OrganizationSettings
 from marketing_pipelines.domains.crm.stage_settings import StageMove
-from marketing_pipelines.domains.leads.conditions import described, parse_stage_rule
+from marketing_pipelines.domains.leads.conditions import parse_stage_rule
+from marketing_pipelines.domains.leads.stages.conditions import described
 from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.failures import BadInputError
 
