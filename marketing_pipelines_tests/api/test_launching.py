@@ -10,6 +10,7 @@ from marketing_pipelines.api.launching import AlreadyRunningError, Started, laun
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.running import UnknownJobError
 from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.daemon import daemon
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.waiting import until
@@ -103,7 +104,7 @@ def test_what_waits_for_its_turn_is_refused_and_another_partition_is_not(
 def test_a_held_lock_is_refused_even_where_no_session_shows_it(
     installation: Installation, instance: dg.DagsterInstance
 ) -> None:
-    with installation.engine.connect() as holder:
+    with create_engine(installation.engine.url).connect() as holder:
         assert locks.try_lock(holder, WAREHOUSE)
         with pytest.raises(AlreadyRunningError, match="analytics/warehouse is already under way"):
             ask(installation, instance, WAREHOUSE)

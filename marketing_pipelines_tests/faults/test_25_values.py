@@ -13,6 +13,7 @@ from marketing_pipelines.domains.segments import preview
 from marketing_pipelines.domains.segments.evaluation import JOB
 from marketing_pipelines.domains.segments.rules import parse
 from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.cli.console import call_here, refusal, refusal_here
 from marketing_pipelines_tests.faults.crowd import HOUR, NOW, Crowd
 from marketing_pipelines_tests.installation import Installation
@@ -73,7 +74,7 @@ def test_rules_that_take_too_long_are_stopped_and_told_of_and_the_others_go_on(
     }
     assert [crowd.members(name) for name in slow] == [["bob"]] * 4
     assert crowd.members("healthy") == []
-    with crowd.installation.engine.connect() as connection:
+    with create_engine(crowd.installation.engine.url).connect() as connection:
         assert locks.try_lock(connection, JOB)
     assert (
         crowd.installation.rows(

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.runs import sessions
 from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.faults import worker
 from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation
@@ -32,7 +33,8 @@ def ended(installation: Installation) -> list[tuple[str, str, str]]:
 
 
 def lock_is_free(installation: Installation) -> bool:
-    with installation.engine.connect() as connection:
+    """Asks over a connection of its own, which ends with the lock."""
+    with create_engine(installation.engine.url).connect() as connection:
         return locks.try_lock(connection, KEY)
 
 
