@@ -19,6 +19,7 @@ from marketing_pipelines.freshness.writer_barrier import require_over, wait_for_
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event, stored
 from marketing_pipelines_tests.scale import SOAK, soak_only
@@ -272,7 +273,9 @@ def count_running_day(installation: Installation, now: dt.datetime) -> dg.Execut
 
     @dg.asset(key=["analytics", "campaign_daily_stats"], partitions_def=days)
     def campaign_daily_stats(context: dg.AssetExecutionContext) -> None:
-        with open_tick(installation.engine, installation.settings.zone, context) as tick:
+        # Its locks end with its connections, which a pool would keep.
+        engine = create_engine(installation.engine.url)
+        with open_tick(engine, installation.settings.zone, context) as tick:
             lake = Lake(installation.settings.effective_lake_url)
             publish_campaign_days(tick, lake, DuckDBEngine(installation.settings.spill_folder))
 

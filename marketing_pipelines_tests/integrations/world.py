@@ -17,6 +17,7 @@ from marketing_pipelines.policies import Policy
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.installation import Installation
 
 # An asset without retries, with a clock for the time after which a synchronization is overdue.
@@ -75,7 +76,9 @@ class Connected:
 
         @dg.asset(key=KEY.split("/"))
         def outcome(context: dg.AssetExecutionContext) -> None:
-            with open_tick(self.installation.engine, ZoneInfo("UTC"), context) as tick:
+            # Its locks end with its connections, which a pool would keep.
+            engine = create_engine(self.installation.engine.url)
+            with open_tick(engine, ZoneInfo("UTC"), context) as tick:
                 try:
                     job(tick)
                 finally:
