@@ -15,6 +15,7 @@ from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.installation import instance_in_memory
 
 KEY = "probe/outcome"
@@ -40,7 +41,8 @@ def run_probe(
         backfill_policy=dg.BackfillPolicy.single_run() if first else None,
     )
     def probe(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        with open_tick(engine, ZoneInfo("UTC"), context) as tick:
+        # Its locks end with its connections, which a pool would keep.
+        with open_tick(create_engine(engine.url), ZoneInfo("UTC"), context) as tick:
             body(tick)
         return tick.result()
 
