@@ -48,7 +48,7 @@ class Connected:
 
     def connect(self, provider: str, organization: str = "acme", **fields: Any) -> Connection:
         """Sets a connection."""
-        with self.installation.kept.begin() as connection:
+        with self.installation.engine.begin() as connection:
             return connections.set_connection(
                 connection,
                 get_settings(),
