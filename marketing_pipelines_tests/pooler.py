@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from marketing_pipelines_tests.waiting import until
 
+PORT = 6432  # of the name of its Unix socket
 # What docs/operations.md names; startup options are dropped.
 SESSION = """
 pool_mode = session
@@ -33,15 +34,13 @@ def pooled(url: str, settings: str, user: str = "marketing") -> Iterator[str]:
         pytest.skip("pgbouncer is not installed")
     direct = make_url(url)
     host = Path(str(direct.query["host"]))
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
+        Path(folder).chmod(0o777)
         configuration = Path(folder) / "pgbouncer.ini"
         configuration.write_text(
             f"[databases]\n{direct.database} = host={host} user={user}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-            f"unix_socket_dir =\nauth_type = any\n{settings}"
+            f"[pgbouncer]\nlisten_addr =\nlisten_port = {PORT}\n"
+            f"unix_socket_dir = {folder}\nauth_type = any\n{settings}"
         )
         process = subprocess.Popen(
             [program, "-q", str(configuration)],
@@ -49,14 +48,15 @@ def pooled(url: str, settings: str, user: str = "marketing") -> Iterator[str]:
             user=host.owner() if os.geteuid() == 0 else None,
         )
         try:
-            until(lambda: _answers(port), what="pgbouncer")
-            yield f"postgresql://{user}@127.0.0.1:{port}/{direct.database}"
+            until(lambda: _answers(Path(folder)), what="pgbouncer")
+            yield f"postgresql://{user}@/{direct.database}?host={folder}&port={PORT}"
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def _answers(folder: Path) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(folder / f".s.PGSQL.{PORT}"))
         return True
     return False

@@ -665,8 +665,8 @@ def test_enrolments_have_no_place_for_unknown_columns(loader: Loader) -> None:
 
 
 def test_an_unknown_kind_names_those_that_exist(loader: Loader) -> None:
-    with pytest.raises(BadInputError, match="'deals' cannot be loaded: choose one of campaign_"):
-        loader.csv("deals", "external_id")
+    with pytest.raises(BadInputError, match="'rabbits' cannot be loaded: choose one of acti"):
+        loader.csv("rabbits", "external_id")
 
 
 ENROLMENT = "campaign_id,contact_id,organization_id,entered_at,status,completed_at,exited_at"
