@@ -83,5 +83,5 @@ def test_a_kind_that_two_domains_declare_is_refused(extra_domains: Path) -> None
     (extra_domains / "support" / "load.py").write_text(
         "from marketing_pipelines.domains.crm.load import KINDS\n"
     )
-    with pytest.raises(RuntimeError, match=r"support\.load declares organizations, which another"):
+    with pytest.raises(RuntimeError, match=r"support\.load declares deals, which another"):
         kinds()
