@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from marketing_pipelines.runs import sessions
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.api.conftest import NOW, Api
 
 HOURS, WAREHOUSE = "analytics/contact_activity", "analytics/warehouse"
@@ -38,7 +39,7 @@ def test_a_trigger_is_202_with_run_and_session_then_409_and_404(api: Api) -> Non
 
 
 def test_sessions_are_filtered_and_limited(api: Api) -> None:
-    with api.installation.engine.begin() as connection:
+    with create_engine(api.installation.engine.url).begin() as connection:
         for n in range(60):
             sessions.open_session(
                 connection,

@@ -14,6 +14,7 @@ from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines.runs import incidents, sessions
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.runs.test_items import run_items
 from marketing_pipelines_tests.waiting import until
@@ -55,7 +56,7 @@ def open_incidents(engine: sa.Engine) -> list[tuple[Any, ...]]:
 
 def abandon(engine: sa.Engine, *jobs: str) -> None:
     """Sessions whose process dies, closed by somebody else."""
-    with engine.connect() as connection:
+    with create_engine(engine.url).connect() as connection:
         for job in jobs:
             sessions.open_session(
                 connection, job=job, trigger="manual", tick=FIRST_TICK, partition=None, run_id="r"

@@ -299,14 +299,14 @@ def _attribute_condition(dice: Random, world: World) -> dict[str, Any]:
         stored = [find(each.attributes, name) for each in world.contacts]
         return {"attribute": name, **_predicate(dice, name, stored, world)}
     scores = ["intent_score", "intent_score", "lead_score"]
-    others = ["created_at"] * 4 + ["manual_override", "tags", "tags"]
+    others = ["created_at"] * 6 + ["manual_override", "tags", "tags"]
     name = dice.choice([*TEXT_COLUMNS, *scores, *others, *GIVEN_NUMBERS])
     if name in GIVEN_NUMBERS:
         return {"attribute": name, **_number_predicate(dice, FORETOLD)}
     if name in scores:
         return {"attribute": name, **_number_predicate(dice, NUMBERS)}
     if name == "created_at":
-        op = dice.choice([*DATE_OPERATORS * 2, "between", "exists", "not_exists"])
+        op = dice.choice([*DATE_OPERATORS * 2, "on", "on", "between", "exists", "not_exists"])
         return {"attribute": name, **_date_predicate(dice, op, world)}
     stored = [each.column(name) for each in world.contacts]
     return {"attribute": name, **_predicate(dice, name, stored, world)}
