@@ -9,9 +9,9 @@ from marketing_pipelines_tests.sales.world import Sales, new_world
 
 
 @pytest.fixture
-def sales(shared_installation: Installation, tmp_path: Path) -> Sales:
+def sales(emptied: Installation, tmp_path: Path) -> Sales:
     """Acme with the rep Ann, the manager Max and the admin Bob, and a contact at a company."""
-    sales = new_world(shared_installation, tmp_path)
+    sales = new_world(emptied, tmp_path)
     sales.load(
         "users",
         {"external_id": "ann", "name": "Ann Lee", "email": "ann@acme.example"},

@@ -9,7 +9,6 @@ from typing import Any
 
 from marketing_pipelines.running import Outcome
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.programs import empty
 
 WRITTEN = (
     "sales.stale_deals",
@@ -63,10 +62,8 @@ class Sales:
         return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
-def new_world(installation: Installation, folder: Path) -> Sales:
-    """An empty organization, alone in the database."""
-    empty(installation)
-    installation.execute("delete from ops.job_sessions where job like 'sales/%'")
-    sales = Sales(installation, folder)
+def new_world(emptied: Installation, folder: Path) -> Sales:
+    """An organization without rows, alone in the database."""
+    sales = Sales(emptied, folder)
     sales.load("organizations", {"external_id": "acme", "name": "Acme"})
     return sales
