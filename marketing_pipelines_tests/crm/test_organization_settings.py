@@ -97,6 +97,9 @@ def test_the_template_of_the_newsletter_must_be_a_mail_that_can_be_used(
         ("intent.decay_rate", "-1", "intent.decay_rate: takes a number of at least 0, or such"),
         ("intent.points", '{"webinar": -1}', "intent.points.webinar: Input should be greater"),
         ("intent.max_age_days", "0", "intent.max_age_days: Input should be greater than or"),
+        ("intent.max_age_days", "1000000000", "intent.max_age_days: Input should be less than or"),
+        ("intent.points", '{"webinar": 3000000000}', "intent.points.webinar: Input should be less"),
+        ("intent.decay_rate", "3000000000", "intent.decay_rate: takes a number of at least 0, or"),
         ("opportunities.repeat", "weekly", "opportunities.repeat: Input should be 'daily' or"),
         (
             "opportunities.bands",

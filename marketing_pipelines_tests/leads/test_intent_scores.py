@@ -140,16 +140,40 @@ def test_broken_settings_fail_one_organization_whose_days_are_done_later(
         one.event(one.contact(), "demo_request", MIDNIGHT - INSTANT)
     score(world)
     assert (len(days(world)), days(broken)) == (1, [])
-    [(item, error)] = installation.rows("select item, error from ops.item_failures")
-    assert item == f"organization {broken.name}"
-    assert "intent.decay_rate: takes a number of at least 0" in error
+    failures = dict(installation.rows("select item, error from ops.item_failures"))
+    own = f"organization {broken.name}"
+    assert set(failures) == {own, f"contacts of {own}"}
+    assert all("intent.decay_rate: takes a number of at least 0" in e for e in failures.values())
     assert installation.rows(
         "select items_ok, items_failed from ops.job_sessions where job = :job", job=JOB
-    ) == [(1, 1)]
+    ) == [(2, 2)]
     broken.set()
     score(world, 0, at=TICK + DAY)
     assert days(broken) == [(key(0), "ann", 48, "medium")]
     assert marked(world) == {key()}
+
+
+def test_a_score_that_cannot_be_stored_fails_one_organization(
+    installation: Installation, world: LeadWorld
+) -> None:
+    huge = LeadWorld(installation)
+    huge.set(intent={"points": {"clicked": 1_000_000}})
+    ann = huge.contact()
+    huge.execute(
+        "insert into analytics.contact_activity (organization_id, event_id, contact_id, event_type,"
+        " occurred_at, received_at)"
+        " select :own, 'h' || n, :ann, 'clicked', :at, :at from generate_series(1, 2148) as n",
+        ann=ann,
+        at=MIDNIGHT - INSTANT,
+    )
+    world.event(world.contact(), "clicked", MIDNIGHT - INSTANT)
+    score(world)
+    assert world.contacts("intent_score") == {"ann": 10}
+    assert (len(days(world)), days(huge)) == (1, [])
+    failures = dict(installation.rows("select item, error from ops.item_failures"))
+    own = f"organization {huge.name}"
+    assert set(failures) == {own, f"contacts of {own}"}
+    assert all("integer out of range" in error for error in failures.values())
 
 
 def test_new_signals_are_scored_and_taken_once(world: LeadWorld) -> None:
@@ -236,3 +260,19 @@ def test_the_nightly_run_leaves_newer_signals_to_their_own_run(world: LeadWorld)
     score(world)
     assert world.contacts("intent_score, intent_band") == {"ann": (60, "high")}
     assert len(crossings(world)) == 1
+
+
+def test_an_older_run_leaves_late_signals_of_scored_contacts_to_a_later_one(
+    world: LeadWorld,
+) -> None:
+    ann, bob = world.contact("ann"), world.contact("bob")
+    world.event(ann, "demo_request", TICK + INSTANT)
+    world.installation.run("leads/new_signals", at=TICK + 2 * INSTANT)
+    for contact in (ann, bob):
+        world.event(contact, "clicked", TICK - INSTANT)
+    world.installation.run("leads/new_signals", at=TICK)
+    assert world.contacts("intent_score") == {"ann": 50, "bob": 10}
+    assert world.rows("select contact_id from leads.signal_arrivals") == [(ann,)]
+    world.installation.run("leads/new_signals", at=TICK + 3 * INSTANT)
+    assert world.contacts("intent_score") == {"ann": 60, "bob": 10}
+    assert world.rows("select contact_id from leads.signal_arrivals") == []

@@ -213,6 +213,11 @@ def test_changed_grades_are_events_and_equal_rows_are_not_touched(world: LeadWor
         ('{"activity": ["call"], "since_stage": true}', "each", "since_stage: does not go with"),
         ('{"grade": "B"}', "once", "The rule asks for the lead score"),
         ('{"score": "lead", "op": ">", "value": 5}', "once", "The rule asks for the lead score"),
+        (
+            '{"all": [{"attribute": "intent_score", "op": ">", "value": 5}]}',
+            "once",
+            'all[0].attribute: intent_score is a stored score: use the condition {"score": ',
+        ),
         ('{"attribute": "email"}', "once", "The rule has no 'op'"),
         ("[", "once", "The rule is not JSON"),
     ],

@@ -96,6 +96,18 @@ def test_a_lead_comes_back_again_only_after_it_was_lost_anew(crm: Crm) -> None:
     assert crm.rows("select count(*) from crm.tasks") == [(2,)]
 
 
+def test_a_file_that_restores_the_old_status_recycles_no_lead_again(crm: Crm) -> None:
+    crm.event(lost(crm, "ann"), "page_view", TICK - DAY)
+    crm.run(JOB, TICK)
+    crm.installation.execute(
+        "update crm.contacts set lead_status = 'lost', lead_status_at = :at", at=LOST_AT
+    )
+    before = crm.hash()
+    for at in (TICK, TICK + DAY):
+        assert crm.run(JOB, at).items_failed == 0
+        assert crm.hash() == before
+
+
 def test_leads_in_a_sequence_and_machines_stay_where_they_are(crm: Crm) -> None:
     sequence = crm.add("sequences", "other", status="active", started_at=LOST_AT)
     ann, bob = lost(crm, "ann"), lost(crm, "bob")

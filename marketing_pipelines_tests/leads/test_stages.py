@@ -208,25 +208,23 @@ def test_a_tick_that_is_run_again_or_late_changes_nothing(crm: Crm) -> None:
         assert crm.hash() == before
 
 
-def test_stages_are_the_same_before_and_after_the_scores_are_stored(crm: Crm) -> None:
-    found = []
-    for jobs in ([JOB, "leads/intent_scores"], ["leads/intent_scores", JOB]):
-        fresh = Crm(crm.installation)
-        fresh.score_by_points()
-        grade(fresh, qualified(fresh, "ann"), 40)
-        for job in jobs:
-            if job == JOB:
-                fresh.run(job)
-            else:
-                fresh.installation.run(job, "2026-03-09")
-        found.append(
-            fresh.rows(
-                "select external_id, lifecycle_stage, lifecycle_stage_at from crm.contacts"
-                " order by 1"
-            )
-        )
-    assert found[0] == found[1]
-    assert found[0] == [("ann", "mql", TICK)]
+def test_a_contact_that_a_file_put_back_is_moved_again_by_a_later_tick_only(crm: Crm) -> None:
+    crm.contact("ann")
+    rule(crm, {"all": []})
+    crm.run(JOB)
+    crm.installation.execute(
+        "update crm.contacts set lifecycle_stage = 'lead', lifecycle_stage_at = :at", at=OLD
+    )
+    crm.contact("bob")
+    outcome = crm.run(JOB)
+    assert (outcome.rows, outcome.items_failed) == (1, 0)
+    assert stages(crm) == {"ann": "lead", "bob": "mql"}
+    crm.run(JOB, TICK + DAY)
+    assert history(crm) == [
+        ("ann", "lead", "mql", TICK, TICK),
+        ("bob", "lead", "mql", TICK, TICK),
+        ("ann", "lead", "mql", TICK + DAY, TICK + DAY),
+    ]
 
 
 def test_a_broken_rule_stops_its_organization_only(crm: Crm) -> None:
@@ -262,6 +260,16 @@ def test_a_broken_rule_stops_its_organization_only(crm: Crm) -> None:
             "lifecycle.rules leads back to an earlier stage",
         ),
         ([("a", "b", {"score": "heat", "op": ">", "value": 1})], "lifecycle.rules[0].rule.score: "),
+        (
+            [("a", "b", {"not": {"attribute": "intent_band", "op": "=", "value": "high"}})],
+            "lifecycle.rules[0].rule.not.attribute: intent_band is a stored score: use the "
+            'condition {"score": "intent", "op": ">", "value": 50}, which',
+        ),
+        (
+            [("a", "b", {"attribute": "lead_grade", "op": "=", "value": "A"})],
+            "lifecycle.rules[0].rule.attribute: lead_grade is a stored score: use the condition "
+            '{"grade": "B"}, which computes it for the tick.',
+        ),
     ],
 )
 def test_rules_that_cannot_be_used_are_refused(

@@ -16,6 +16,7 @@ from marketing_pipelines.domains.crm.contact_settings import Assignment, Enrichm
 from marketing_pipelines.domains.crm.lead_settings import Intent, Opportunities
 from marketing_pipelines.domains.crm.sales_settings import Deals, Insights
 from marketing_pipelines.domains.crm.setting_types import (
+    AtLeastOne,
     Count,
     Days,
     SettingGroup,
@@ -91,7 +92,7 @@ class Delivery(SettingGroup):
 class Warmup(SettingGroup):
     """Limits of a new sending domain."""
 
-    ramp: list[Days] = Field(
+    ramp: list[AtLeastOne] = Field(
         default=[50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000],
         min_length=1,
         description="Most messages on the first day, the second, and so on; the last holds on",

@@ -102,6 +102,13 @@ StageRule: TypeAlias = Annotated[
 ]
 for _model in (AllOfStage, AnyOfStage, NotOfStage):
     _model.model_rebuild()
+# Conditions that take the place of the columns of contacts that hold scores.
+_COMPUTED = {
+    "intent_score": '{"score": "intent", "op": ">", "value": 50}',
+    "intent_band": '{"score": "intent", "op": ">", "value": 50}',
+    "lead_score": '{"score": "lead", "op": ">", "value": 50}',
+    "lead_grade": '{"grade": "B"}',
+}
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(StageRule)
 
 
@@ -121,6 +128,21 @@ def parse_stage_rule(raw: Mapping[str, Any]) -> BaseModel:
         RuleError: it cannot be evaluated, whatever the data.
     """
     return _with_right_windows(parse_value(raw, language=_ADAPTER))
+
+
+def refuse_stored_scores(rule: BaseModel) -> None:
+    """Refuses a rule that reads a score from the contact, where it is that of another instant.
+
+    Raises:
+        RuleError: the sentence names the condition to use.
+    """
+    for condition, path, _ in walk(rule):
+        if isinstance(condition, Attribute) and condition.attribute in _COMPUTED:
+            raise RuleError(
+                join(path, "attribute"),
+                f"{condition.attribute} is a stored score: use the condition "
+                f"{_COMPUTED[condition.attribute]}, which computes it for the tick",
+            )
 
 
 def _with_right_windows(rule: BaseModel) -> BaseModel:

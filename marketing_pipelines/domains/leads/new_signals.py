@@ -83,11 +83,18 @@ def take(
 ) -> int:
     """Moves arrivals before the tick to the temporary table `arrived`; marks the days they change.
 
+    Those of contacts that a later run has scored stay: an older run never overwrites its scores.
+
     Returns:
         Number of arrivals.
     """
-    values = {"organization_id": organization_id, "tick": tick}
-    query = read_sql("arrived_signals").bindparams(**values, size=size)
+    signals = intent.signals_of(settings_of(connection, organization_id).intent)
+    query = read_sql("arrived_signals").bindparams(
+        organization_id=organization_id,
+        tick=tick,
+        types=[signal.event_type for signal in signals],
+        size=size,
+    )
     taken = create_temporary(connection, "arrived", query)
     if taken:
         _mark_days(connection, organization_id, tick, days, zone)

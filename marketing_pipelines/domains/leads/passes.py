@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,7 +13,6 @@ from marketing_pipelines.domains.leads import (
     opportunities,
 )
 from marketing_pipelines.domains.leads.statements import all_organizations, name_of
-from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.freshness.partitions import PartitionedAsset, Window
 from marketing_pipelines.freshness.propagation import partition_of_tick
 from marketing_pipelines.runs.tick import Replacement, Tick
@@ -33,17 +33,23 @@ def score_intent(tick: Tick) -> None:
 
 
 def _score_contacts(tick: Tick) -> int:
-    """An organization whose settings are broken is left to the days, whose item then fails."""
+    """Stores present scores, each organization as an item apart from that of its days."""
     changed = 0
     with tick.begin() as connection:
         organizations = all_organizations(connection)
     for organization in organizations:
-        try:
-            with tick.begin(isolation="read committed") as connection:
-                changed += intent_writing.write_contacts(connection, organization.id, tick.instant)
-        except BadInputError:
-            continue
+        with tick.begin(isolation="read committed") as connection:
+            for item in tick.items(connection, [organization], _contacts_of):
+                with item:
+                    changed += intent_writing.write_contacts(
+                        connection, organization.id, tick.instant
+                    )
     return changed
+
+
+def _contacts_of(organization: Any) -> str:
+    """The item of an organization's contacts; its days are another, which may succeed alone."""
+    return f"contacts of {name_of(organization)}"
 
 
 def score_opportunities(tick: Tick) -> None:

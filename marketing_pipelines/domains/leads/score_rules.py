@@ -12,6 +12,7 @@ from marketing_pipelines.domains.leads.conditions import (
     ScoreCondition,
     parse_stage_rule,
     parse_stage_text,
+    refuse_stored_scores,
 )
 from marketing_pipelines.domains.leads.tables import score_rules
 from marketing_pipelines.domains.segments.rules import (
@@ -142,6 +143,7 @@ def _check(rule: Any, counts: str) -> None:
         is_lead_score = isinstance(condition, ScoreCondition) and condition.score == "lead"
         if is_lead_score or isinstance(condition, GradeCondition):
             raise RuleError(path, "asks for the lead score, which score rules give")
+    refuse_stored_scores(rule)
     if counts == "once":
         return
     if not isinstance(rule, (EventCondition, ActivityCondition)):

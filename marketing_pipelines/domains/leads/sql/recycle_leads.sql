@@ -7,6 +7,11 @@ with lost as materialized (
     where contact.organization_id = :organization_id
         and contact.lead_status = any(cast(:statuses as text[]))
         and contact.lead_status_at < :lost_before
+        -- A file that restores an old status with its instant does not make the lead lost anew.
+        and not exists (
+            select from leads.lead_recycling as earlier
+            where earlier.contact_id = contact.id and earlier.tick >= contact.lead_status_at
+        )
         and not exists (
             select from lifecycle.enrolments as enrolment
             where enrolment.contact_id = contact.id and enrolment.program_kind = 'sequence'

@@ -23,6 +23,7 @@ from marketing_pipelines.domains.leads import intent, lead_scores
 from marketing_pipelines.domains.leads.condition_compiler import StageCompiler
 from marketing_pipelines.domains.leads.stages.compiler import scores_in
 from marketing_pipelines.domains.leads.stages.rules import Move, moves_of
+from marketing_pipelines.domains.leads.stages.tables import lifecycle_history
 from marketing_pipelines.domains.segments import segment_graph
 from marketing_pipelines.domains.segments.compiler import Frame
 from marketing_pipelines.domains.segments.preview import require_patterns, statement_timeout
@@ -147,6 +148,13 @@ def _matching(compiler: StageCompiler, move: Move) -> sa.Select[Any]:
     holds = compiler.condition(move.rule)
     # A contact that was moved after the tick was judged then.
     is_later = sa.func.coalesce(contact.lifecycle_stage_at > compiler.frame.now, sa.false())
+    # A file may put a contact back; the same tick does not move it from there once more.
+    made = lifecycle_history.c
+    was_made = sa.exists().where(
+        made.contact_id == contact.id,
+        made.tick == compiler.frame.now,
+        made["from"] == move.before,
+    )
     return (
         sa.select(contact.id.label("contact_id"))
         .select_from(compiler.source)
@@ -155,6 +163,7 @@ def _matching(compiler: StageCompiler, move: Move) -> sa.Select[Any]:
             stage == move.before,
             contact.manual_override.is_not(sa.true()),
             sa.not_(is_later),
+            sa.not_(was_made),
             holds,
         )
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from marketing_pipelines.domains.crm.organization_settings import OrganizationSettings
 from marketing_pipelines.domains.crm.stage_settings import StageMove
-from marketing_pipelines.domains.leads.conditions import parse_stage_rule
+from marketing_pipelines.domains.leads.conditions import parse_stage_rule, refuse_stored_scores
 from marketing_pipelines.domains.leads.stages.conditions import described
 from marketing_pipelines.domains.segments.rules import RuleError
 from marketing_pipelines.failures import BadInputError
@@ -53,6 +53,7 @@ def require_rules(settings: OrganizationSettings) -> None:
 def _read(place: int, move: StageMove) -> Move:
     try:
         rule = parse_stage_rule(move.rule)
+        refuse_stored_scores(rule)
     except RuleError as error:
         path = f"lifecycle.rules[{place}].rule"
         at = f"{path}.{error.path}" if error.path else path
