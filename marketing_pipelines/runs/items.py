@@ -32,7 +32,7 @@ class ItemFailures:
         self.tick = tick
         self.ok = 0
         self.failed = 0
-        # Items that are not tried until a person has changed something.
+        # Items that are not tried until a person has changed something, or before an instant.
         self.waiting = 0
         self.last_error = ""
         self.failing: list[tuple[str, str]] = []

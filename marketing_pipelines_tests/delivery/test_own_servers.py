@@ -12,6 +12,7 @@ from marketing_pipelines.domains.delivery.notify import notify_workers
 from marketing_pipelines.domains.delivery.sending import send_batch
 from marketing_pipelines.domains.integrations import connections
 from marketing_pipelines.domains.integrations.providers import SMTP
+from marketing_pipelines.domains.integrations.standing import standing_of
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import committing_each
 from marketing_pipelines_tests.cli.console import call_here
@@ -122,6 +123,26 @@ def test_its_faults_are_those_of_a_line_of_its_own(world: World) -> None:
         ("smtp://127.0.0.1:1 for b.example of acme", 1)
     ]
     assert world.send().sent == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_list_of_connections_shows_its_fault_while_its_breaker_is_open(
+    world: World, host: str
+) -> None:
+    mails(world, "b.example")
+    server = connect(world, "b.example", host=host)
+    send_over(world, server)
+
+    def listed() -> list[tuple[Any, ...]]:
+        with world.engine.connect() as connection:
+            found = standing_of(connection, [server])
+        return [(row.state, row.next_at, row.error) for row in found]
+
+    assert listed() == [("ok", None, None)]
+    world.execute("update delivery.lines set opened_at = :now, open_until = :later",
+                  now=NOW, later=NOW + HOUR)  # fmt: skip
+    [(state, next_try, error)] = listed()
+    assert (state, next_try, "cannot be reached" in error) == ("failing", NOW + HOUR, True), error
 
 
 def test_another_password_makes_another_login(world: World) -> None:

@@ -164,6 +164,15 @@ def test_secrets_do_not_follow_to_another_system(acme: Installation) -> None:
     assert moved.settings["url"] == "https://api2.example.org"
 
 
+@pytest.mark.parametrize("address", [{}, {"url": "https://x.example/"}], ids=["default", "slash"])
+def test_other_fields_change_without_the_keys(acme: Installation, address: dict[str, str]) -> None:
+    given(acme, "enrichment", {"api_key": ACCESS, **address})
+    fields = given(acme, "enrichment", {"per_minute": 20}).fields(get_settings())
+    assert (fields.api_key.get_secret_value(), fields.per_minute) == (ACCESS, 20)
+    with pytest.raises(BadInputError, match="url names another system: give api_key with it"):
+        given(acme, "enrichment", {"url": "https://evil.example"})
+
+
 def test_an_organization_has_a_connection_for_each_domain(acme: Installation) -> None:
     for domain in ("news.acme.example", "shop.acme.example"):
         given(acme, "smtp", {"domain": domain, "host": "mail.acme.example"})

@@ -1,11 +1,13 @@
 """Enrichment: who is asked about, what is overwritten, what it costs, and how it fails."""
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 import pytest
 
 from marketing_pipelines.domains.integrations import contact_enrichment as enrichment
+from marketing_pipelines.domains.integrations.syncs import Pacing
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import (
     BROKEN,
@@ -21,6 +23,7 @@ from marketing_pipelines_tests.integrations.service import (
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
 
 DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
 SECOND = dt.timedelta(seconds=1)
 KEY = "apollo-key-7f3a9c"
 TABLES = ("crm.contacts", "crm.companies")
@@ -238,16 +241,28 @@ def test_a_service_that_misbehaves_fails_the_item_of_its_organization_alone(
     assert said in found
 
 
-def test_a_pause_of_an_hour_is_kept_without_a_call(world: Connected, outside: Service) -> None:
+def test_a_pause_of_an_hour_runs_from_the_answer_and_no_call_is_made_before_its_end(
+    world: Connected, outside: Service
+) -> None:
+    def run(now: dt.datetime) -> dict[str, Any]:
+        # The tick is late.
+        return world.run(partial(enrichment.enrich, pacing=Pacing(lambda: now)), now - HOUR / 2)
+
+    standing = "select next_at, error is null from integrations.syncs"
+    failures = "select item, consecutive from ops.item_failures"
     world.contacts({})
     outside.misbehave(FOR_AN_HOUR)
-    world.run(enrichment.enrich)
-    assert world.rows("select next_at from integrations.syncs") == [(NIGHT + DAY / 24,)]
+    assert run(NIGHT)["failed"] == 1
+    assert world.rows(standing) == [(NIGHT + HOUR, False)]
     outside.asked.clear()
-    early = world.run(enrichment.enrich, NIGHT + DAY / 24 - SECOND)
-    assert (early["failed"], outside.asked) == (1, [])
-    assert world.run(enrichment.enrich, NIGHT + DAY / 24)["ok"] == 1
-    assert world.rows("select next_at, error from integrations.syncs") == [(None, None)]
+    early = run(NIGHT + HOUR - SECOND)
+    assert (early["failed"], early["waiting"], early["succeeded"]) == (0, 1, True)
+    assert early["note"].startswith("1 connections enrichment wait for the end of the pause")
+    assert outside.asked == []
+    assert world.rows(standing) == [(NIGHT + HOUR, False)]
+    assert world.rows(failures) == [("enrichment of acme", 1)]
+    assert run(NIGHT + HOUR)["ok"] == 1
+    assert world.rows(standing) == [(None, True)]
 
 
 def test_a_refused_key_waits_for_a_person_and_is_no_failure_from_then_on(

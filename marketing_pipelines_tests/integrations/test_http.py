@@ -16,6 +16,7 @@ from marketing_pipelines.domains.integrations.http import (
     ServiceClient,
     ServiceUnavailableError,
     Spacing,
+    TimeUsedUpError,
     WrongAnswerError,
     each_page,
     pause_before_retry,
@@ -161,6 +162,26 @@ def test_a_slow_drip_ends_at_the_deadline(outside: Service) -> None:
     with client(outside, limits) as calls, pytest.raises(ServiceUnavailableError, match="in time"):
         calls.get("/things")
     assert time.monotonic() - started < 2.0
+
+
+def test_no_call_is_made_once_the_time_for_all_calls_is_used_up(outside: Service) -> None:
+    with (
+        ServiceClient(outside.url, limits=LIMITS, ends_at=time.monotonic()) as calls,
+        pytest.raises(TimeUsedUpError, match="The time for calls to http://127"),
+    ):
+        calls.get("/")
+    assert outside.asked == []
+
+
+def test_a_call_ends_with_the_time_for_all_calls(outside: Service) -> None:
+    outside.answer = lambda asked: Said(b"x" * 900, drips=0.05)
+    started = time.monotonic()
+    with (
+        ServiceClient(outside.url, limits=LIMITS, ends_at=started + 0.2) as calls,
+        pytest.raises(ServiceUnavailableError, match="did not answer in time"),
+    ):
+        calls.get("/")
+    assert time.monotonic() - started < LIMITS.deadline / 2
 
 
 def test_an_answer_beyond_the_size_is_not_read_to_its_end(outside: Service) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from marketing_pipelines.domains.integrations import web_urls
+from marketing_pipelines.domains.integrations.syncs import Pacing
+from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import (
     BROKEN,
@@ -15,6 +17,7 @@ from marketing_pipelines_tests.integrations.service import (
     Asked,
     Said,
     Service,
+    service,
 )
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
 
@@ -191,3 +194,44 @@ def test_one_organization_with_a_broken_service_stops_no_other(
     assert (done["ok"], done["failed"], done["succeeded"]) == (1, 1, True)
     assert there(world) == ["a"]
     assert [state for _, state, _ in world.state("content_service")] == ["ok", "failing"]
+
+
+def test_a_service_that_is_slow_uses_up_its_own_share_of_the_time_alone(
+    world: Connected, content: Content, outside: Service
+) -> None:
+    content.list("a")
+    world.connect("content_service", "umbra", url=outside.url)
+
+    def hurried(tick: Tick) -> None:
+        tick.timeout = dt.timedelta(seconds=1)
+        web_urls.fetch(tick, Pacing(least_seconds=0.5))
+
+    with service() as slow:
+        slow.answer = lambda asked: Said({"items": [], "next": None}, silent=60)
+        world.connect("content_service", url=slow.url, token="content-token-5d1")
+        done = world.run(hurried)
+        assert len(slow.asked) == 1
+    assert (done["ok"], done["failed"], done["succeeded"]) == (1, 1, True)
+    assert there(world) == ["a"]
+    [(_, state, error), healthy] = world.state("content_service")
+    assert (state, error.endswith("did not answer in time.")) == ("failing", True)
+    assert healthy == ("umbra", "ok", None)
+
+
+def test_the_connection_without_a_success_for_longest_comes_first(
+    world: Connected, content: Content, outside: Service
+) -> None:
+    def order(at: dt.datetime) -> list[str]:
+        outside.asked.clear()
+        world.run(web_urls.fetch, at)
+        return [asked.headers["Authorization"].removeprefix("Bearer ") for asked in outside.asked]
+
+    assert order(NIGHT) == ["content-token-5d1"]
+    world.connect("content_service", "umbra", url=outside.url, token="token-of-umbra")
+    assert order(NIGHT + DAY) == ["token-of-umbra", "content-token-5d1"]
+    outside.misbehave(NO_JSON)
+    assert order(NIGHT + 2 * DAY) == ["content-token-5d1", "token-of-umbra"]
+    world.execute("update integrations.syncs set last_ok_at = :later where connection_id ="
+                  " (select min(connection_id) from integrations.syncs)",
+                  later=NIGHT + 3 * DAY)  # fmt: skip
+    assert order(NIGHT + 4 * DAY) == ["token-of-umbra", "content-token-5d1"]

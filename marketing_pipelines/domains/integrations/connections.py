@@ -91,7 +91,7 @@ def set_connection(
     merged = {name: value for name, value in {**stored, **given}.items() if value is not None}
     fields = provider.validated(merged)
     if found is not None:
-        _require_secrets_for_another_system(provider, stored, fields, given)
+        _require_secrets_for_another_system(provider, stored, merged, fields, given)
     secrets = {
         name: value.get_secret_value()
         for name in provider.secrets
@@ -274,10 +274,17 @@ def _begin_again(connection: sa.Connection, found: Connection) -> None:
 
 
 def _require_secrets_for_another_system(
-    provider: Provider, stored: Mapping[str, Any], fields: ProviderFields, given: Mapping[str, Any]
+    provider: Provider,
+    stored: Mapping[str, Any],
+    merged: Mapping[str, Any],
+    fields: ProviderFields,
+    given: Mapping[str, Any],
 ) -> None:
     bound = provider.fields.bound_to
-    if stored.get(bound) == getattr(fields, bound):
+    # Rows have fields as they were given: without those that have a default, or with a last slash.
+    before = {**merged, bound: stored.get(bound)}
+    known = provider.validated({name: value for name, value in before.items() if value is not None})
+    if getattr(known, bound) == getattr(fields, bound):
         return
     kept = sorted(name for name in provider.secrets if name in stored and name not in given)
     if kept:

@@ -22,7 +22,13 @@ from marketing_pipelines.domains.integrations.http import (
     WrongAnswerError,
 )
 from marketing_pipelines.domains.integrations.providers import ENRICHMENT
-from marketing_pipelines.domains.integrations.syncs import Synced, SyncReport, sync_each
+from marketing_pipelines.domains.integrations.syncs import (
+    PACING,
+    Pacing,
+    Synced,
+    SyncReport,
+    sync_each,
+)
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
 
@@ -33,9 +39,9 @@ MINUTE = 60.0
 FIELDS = ("title", "city")
 
 
-def enrich(tick: Tick) -> None:
+def enrich(tick: Tick, pacing: Pacing = PACING) -> None:
     """Asks about the contacts that are due, in every organization with a connection."""
-    sync_each(tick, ENRICHMENT, "contacts", partial(_enrich, tick))
+    sync_each(tick, ENRICHMENT, "contacts", partial(_enrich, tick), pacing)
 
 
 def check(settings: Settings, connection: Connection) -> str:
@@ -62,7 +68,7 @@ def _enrich(tick: Tick, synced: Synced) -> SyncReport:
             _statement("due_for_enrichment"), values | {"most": limits.per_run}
         ).all()
     counts = {"contacts_asked": 0, "contacts_matched": 0}
-    with _client(tick.settings, own) as service:
+    with _client(tick.settings, own, synced.ends_at) as service:
         for start in range(0, len(due), AT_ONCE):
             batch = due[start : start + AT_ONCE]
             # Contacts with one address are one question.
@@ -94,12 +100,15 @@ def _store(
     return int(connection.execute(_statement("enrich_contacts"), bound).scalar_one())
 
 
-def _client(settings: Settings, connection: Connection) -> ServiceClient:
+def _client(
+    settings: Settings, connection: Connection, ends_at: float | None = None
+) -> ServiceClient:
     fields = connection.fields(settings)
     return ServiceClient(
         fields.url,
         headers={"X-Api-Key": fields.api_key.get_secret_value()},
         spacing=Spacing(fields.per_minute, MINUTE),
+        ends_at=ends_at,
     )
 
 

@@ -8,6 +8,7 @@ import datetime as dt
 import email.utils
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class WrongAnswerError(RetryableError):
 
 class RequestRefusedError(PermanentError):
     """The service refuses the request itself: 400, 404, 422 and the like."""
+
+
+class TimeUsedUpError(RetryableError):
+    """The time for all calls to the service is used up; the service itself may be well."""
 
 
 class LoginRefusedError(PermanentError):
@@ -138,6 +143,8 @@ class ServiceClient:
         headers: Of every request to it; never sent to another host.
         query: Added to every request to it; never sent to another host.
         spacing: The rate of calls; None: as fast as it answers.
+        ends_at: The instant of the monotonic clock that ends all calls; None: each has the deadline
+            of the limits alone.
     """
 
     def __init__(
@@ -148,12 +155,14 @@ class ServiceClient:
         query: Mapping[str, str] | None = None,
         spacing: Spacing | None = None,
         limits: HttpLimits | None = None,
+        ends_at: float | None = None,
     ) -> None:
         self._base = url.rstrip("/")
         self._own_headers = dict(headers or {})
         self._query = dict(query or {})
         self._spacing = spacing
         self._limits = limits or HttpLimits()
+        self._ends_at = math.inf if ends_at is None else ends_at
         # Answers come as they are: the size of an answer is the size that is read.
         self._client = httpx2.Client(
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
@@ -196,7 +205,10 @@ class ServiceClient:
         headers: Mapping[str, str],
         body: Any,
     ) -> HttpAnswer:
-        ends_at = time.monotonic() + self._limits.deadline
+        now = time.monotonic()
+        if now >= self._ends_at:
+            raise TimeUsedUpError(f"The time for calls to {self._base} is used up.")
+        ends_at = min(now + self._limits.deadline, self._ends_at)
 
         def backoff(error: Exception) -> bool | float:
             return pause_before_retry(error, ends_at - time.monotonic())
@@ -204,7 +216,7 @@ class ServiceClient:
         for attempt in stamina.retry_context(
             on=backoff,
             attempts=self._limits.attempts,
-            timeout=self._limits.deadline,
+            timeout=ends_at - now,
             wait_initial=0.5,
             wait_max=20.0,
             wait_jitter=0.5,

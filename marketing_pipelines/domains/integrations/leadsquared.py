@@ -24,6 +24,8 @@ from marketing_pipelines.domains.integrations.http import (
 )
 from marketing_pipelines.domains.integrations.providers import LEADSQUARED, LeadSquaredFields
 from marketing_pipelines.domains.integrations.syncs import (
+    PACING,
+    Pacing,
     Synced,
     SyncReport,
     note_backlog,
@@ -67,9 +69,9 @@ class _Rows:
     unknown_stages: int = 0
 
 
-def pull(tick: Tick) -> None:
+def pull(tick: Tick, pacing: Pacing = PACING) -> None:
     """Reads the modified leads of every organization with a connection."""
-    sync_each(tick, LEADSQUARED, WHAT, partial(_pull, tick))
+    sync_each(tick, LEADSQUARED, WHAT, partial(_pull, tick), pacing)
 
 
 def check(settings: Settings, connection: Connection) -> str:
@@ -95,7 +97,7 @@ def _pull(tick: Tick, synced: Synced) -> SyncReport:
     if since >= tick.instant:
         # A later tick has read all of it.
         return report
-    with _client(fields) as service:
+    with _client(fields, synced.ends_at) as service:
         number, last = 1, None
         for _ in range(MAX_PAGES):
             page = _page(service, fields, since, tick.instant, number)
@@ -197,7 +199,7 @@ def _text(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _client(fields: LeadSquaredFields) -> ServiceClient:
+def _client(fields: LeadSquaredFields, ends_at: float | None = None) -> ServiceClient:
     return ServiceClient(
         fields.url,
         query={
@@ -205,6 +207,7 @@ def _client(fields: LeadSquaredFields) -> ServiceClient:
             "secretKey": fields.secret_key.get_secret_value(),
         },
         spacing=Spacing(fields.per_5_seconds, FIVE_SECONDS),
+        ends_at=ends_at,
     )
 
 

@@ -1,4 +1,4 @@
-"""The standing of connections as people see it: a row for each synchronization."""
+"""The standing of connections as people see it: a row for each synchronization or mail server."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,20 @@ import sqlalchemy as sa
 
 _STANDING = sa.text("""
     select organization.external_id as organization, connection.provider, connection.external_id,
-           connection.state, sync.what,
+           case when line.name is null then connection.state else 'failing' end as state, sync.what,
            coalesce(sync.last_ok_at, connection.last_ok_at) as last_ok_at,
-           sync.last_tick, sync.next_at, sync.backlog, sync.overdue_at,
-           coalesce(sync.error, connection.error) as error
+           sync.last_tick, coalesce(sync.next_at, line.open_until) as next_at, sync.backlog,
+           sync.overdue_at, coalesce(sync.error, connection.error, line.last_error) as error
     from integrations.connections as connection
     join crm.organizations as organization on organization.id = connection.organization_id
     left join integrations.syncs as sync on sync.connection_id = connection.id
+    -- The line of a server with an open breaker, named as delivery names it.
+    left join delivery.lines as line
+        on connection.provider = 'smtp' and line.opened_at is not null
+        and line.name = 'smtp://'
+            || regexp_replace(connection.settings ->> 'host', '^(.*:.*)$', '[\\1]') || ':'
+            || coalesce(connection.settings ->> 'port', '587')
+            || ' for ' || connection.external_id || ' of ' || organization.external_id
     where cast(:ids as bigint[]) is null or connection.id = any(:ids)
     order by organization.external_id, connection.provider, connection.external_id, sync.what
 """)

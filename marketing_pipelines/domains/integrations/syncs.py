@@ -1,11 +1,13 @@
 """The frame of a synchronization: each connection of a provider by itself, its standing noted.
 
 The calls happen outside any transaction; each part of the work commits by itself. An error of one
-connection stops that one only, and is counted as that of an item.
+connection stops that one only, and is counted as that of an item. So does a slow service: each
+connection has its share of the job's time, those without a success for longest come first.
 """
 
 import datetime as dt
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +21,8 @@ from marketing_pipelines.domains.integrations.http import (
     ServiceUnavailableError,
 )
 from marketing_pipelines.domains.integrations.providers import Provider
-from marketing_pipelines.domains.integrations.tables import syncs
-from marketing_pipelines.failures import RetryableError, TimedOutError
+from marketing_pipelines.domains.integrations.tables import connections, syncs
+from marketing_pipelines.failures import TimedOutError
 from marketing_pipelines.freshness import cron
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.redaction import redact
@@ -28,10 +30,28 @@ from marketing_pipelines.runs.tick import Tick
 
 MIN_OVERDUE = dt.timedelta(hours=1)
 TICKS_OVERDUE = 10
+# The rest of the job's time is for storing what the last calls brought.
+TIME_FOR_CALLS = 0.9
 
 
-class PutOffError(RetryableError):
-    """The service asked for no call before an instant that lies ahead."""
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """The clock of pauses, and the shares of connections in the time of their job.
+
+    Attributes:
+        clock: The present instant: a pause runs from the answer that asked for it.
+        least_seconds: Seconds that each connection has for its calls at least.
+    """
+
+    clock: Callable[[], dt.datetime] = _now
+    least_seconds: float = 10.0
+
+
+PACING = Pacing()
 
 
 @dataclass
@@ -57,16 +77,24 @@ class SyncReport:
 
 @dataclass(frozen=True)
 class Synced:
-    """A connection with its standing before a synchronization."""
+    """A connection with its standing before a synchronization.
+
+    Attributes:
+        ends_at: The instant of the monotonic clock that ends its calls.
+    """
 
     connection: Connection
     last_tick: dt.datetime | None
-    next_at: dt.datetime | None
     pages: dict[str, Any]
+    ends_at: float
 
 
 def sync_each(
-    tick: Tick, provider: Provider, what: str, work: Callable[[Synced], SyncReport]
+    tick: Tick,
+    provider: Provider,
+    what: str,
+    work: Callable[[Synced], SyncReport],
+    pacing: Pacing = PACING,
 ) -> None:
     """Synchronizes over every connection of a provider.
 
@@ -74,24 +102,29 @@ def sync_each(
         what: The rows that are synchronized, such as leads.
         work: Does it for one connection; commits parts of its work by `tick.begin`.
     """
-    with tick.begin() as connection:
-        found = stored.all_of(connection, provider)
+    found, standings = _standings(tick, provider, what)
     if not found:
         tick.metadata["note"] = (
             f"No organization has a connection {provider.name}, so there is nothing to do: "
             f"`marketing-pipelines connection set {provider.name}` makes one."
         )
         return
-    for one in found:
-        if one.state == "reconnect":
-            tick.failures.waiting += 1
-            continue
-        _sync(tick, one, what, work)
-    if tick.failures.waiting:
-        tick.metadata["note"] = (
-            f"{tick.failures.waiting} connections {provider.name} wait for other keys: "
-            f"`marketing-pipelines connection list {provider.name}` names them."
+    now = pacing.clock()
+    ready = [one for one in standings if one.next_at is None or one.next_at <= now]
+    _note_waiting(
+        tick, provider, sum(one.state == "reconnect" for one in found.values()), "other keys"
+    )
+    _note_waiting(
+        tick, provider, len(standings) - len(ready), "the end of the pause that their service set"
+    )
+    ends_at = tick.started + TIME_FOR_CALLS * tick.timeout.total_seconds()
+    for place, standing in enumerate(ready):
+        begins_at = time.monotonic()
+        share = max((ends_at - begins_at) / (len(ready) - place), pacing.least_seconds)
+        synced = Synced(
+            found[standing.connection_id], standing.last_tick, standing.pages, begins_at + share
         )
+        _sync(tick, synced, what, work, pacing)
 
 
 def keep_page(
@@ -107,20 +140,65 @@ def note_backlog(connection: sa.Connection, synced: Synced, what: str, backlog: 
     _update(connection, synced.connection, what, {"backlog": backlog})
 
 
-def _sync(tick: Tick, one: Connection, what: str, work: Callable[[Synced], SyncReport]) -> None:
-    report = SyncReport()
+def _standings(
+    tick: Tick, provider: Provider, what: str
+) -> tuple[dict[int, Connection], Sequence[sa.Row[Any]]]:
+    """The connections of a provider by number, and the standings of those that may be called.
+
+    Those without a success for longest come first. A standing begins with its first tick.
+    """
+    is_called = sa.and_(connections.c.provider == provider.name, connections.c.state != "reconnect")
+    first = (
+        sa.select(connections.c.id, sa.literal(what), sa.literal(tick.instant + _patience(tick)))
+        .where(is_called)
+        .with_for_update(read=True, key_share=True)
+    )
+    with tick.begin(isolation="read committed") as connection:
+        connection.execute(
+            pg.insert(syncs)
+            .from_select(["connection_id", "what", "overdue_at"], first)
+            .on_conflict_do_nothing()
+        )
+        standings = connection.execute(
+            sa.select(syncs)
+            .join(connections, connections.c.id == syncs.c.connection_id)
+            .where(is_called, syncs.c.what == what)
+            .order_by(syncs.c.last_ok_at.nulls_first(), syncs.c.connection_id)
+        ).all()
+        found = {one.id: one for one in stored.all_of(connection, provider)}
+    return found, [one for one in standings if one.connection_id in found]
+
+
+def _note_waiting(tick: Tick, provider: Provider, number: int, reason: str) -> None:
+    """Counts connections that are not called by this tick."""
+    if not number:
+        return
+    tick.failures.waiting += number
+    note = (
+        f"{number} connections {provider.name} wait for {reason}: "
+        f"`marketing-pipelines connection list {provider.name}` names them."
+    )
+    tick.metadata["note"] = " ".join(filter(None, [tick.metadata.get("note"), note]))
+
+
+def _sync(
+    tick: Tick,
+    synced: Synced,
+    what: str,
+    work: Callable[[Synced], SyncReport],
+    pacing: Pacing,
+) -> None:
+    one, report = synced.connection, SyncReport()
     error: Exception | None = None
     try:
-        before = _before(tick, one, what)
-        if before.next_at is not None and tick.instant < before.next_at:
-            raise PutOffError(f"The service asks for no call before {before.next_at:%H:%M} UTC.")
-        report = work(before)
+        report = work(synced)
     except TimedOutError:
         raise
     except Exception as problem:
         if isinstance(problem, sa.exc.DBAPIError) and problem.connection_invalidated:
             raise
         error = problem
+    answered_at = pacing.clock()
     with tick.begin() as connection:
         for item in tick.items(connection, [one], lambda one: one.name):
             with item:
@@ -128,31 +206,13 @@ def _sync(tick: Tick, one: Connection, what: str, work: Callable[[Synced], SyncR
                     raise error
                 _note_ok(connection, tick, one, what, report)
         if error is not None:
-            _note_failed(connection, one, what, tick.instant, error)
+            _note_failed(connection, one, what, answered_at, error)
     tick.rows += report.rows
     for name, number in report.counts.items():
         tick.metadata[name] = tick.metadata.get(name, 0) + number
     if report.refused:
         known = tick.metadata.get("refused_rows", [])
         tick.metadata["refused_rows"] = [*known, *(f"{one.name}: {r}" for r in report.refused)]
-
-
-def _before(tick: Tick, one: Connection, what: str) -> Synced:
-    """The standing of a synchronization, which begins with its first tick."""
-    with tick.begin(isolation="read committed") as connection:
-        connection.execute(
-            pg.insert(syncs)
-            .values(
-                connection_id=one.id,
-                what=what,
-                overdue_at=tick.instant + _patience(tick),
-            )
-            .on_conflict_do_nothing()
-        )
-        row = connection.execute(
-            sa.select(syncs).where(syncs.c.connection_id == one.id, syncs.c.what == what)
-        ).one()
-    return Synced(one, row.last_tick, row.next_at, row.pages)
 
 
 def _patience(tick: Tick) -> dt.timedelta:
@@ -185,16 +245,20 @@ def _note_ok(
 
 
 def _note_failed(
-    connection: sa.Connection, one: Connection, what: str, at: dt.datetime, error: Exception
+    connection: sa.Connection,
+    one: Connection,
+    what: str,
+    answered_at: dt.datetime,
+    error: Exception,
 ) -> None:
     text = redact(str(error))
     if isinstance(error, LoginRefusedError):
         stored.note_reconnect(connection, one, text)
-    elif not isinstance(error, PutOffError):
+    else:
         stored.note_failing(connection, one, text)
     values: dict[str, Any] = {"error": text}
     if isinstance(error, ServiceUnavailableError) and error.wait is not None:
-        values["next_at"] = at + error.wait
+        values["next_at"] = answered_at + error.wait
     _update(connection, one, what, values)
 
 

@@ -24,6 +24,8 @@ from marketing_pipelines.domains.integrations.http import (
 )
 from marketing_pipelines.domains.integrations.providers import CONTENT_SERVICE
 from marketing_pipelines.domains.integrations.syncs import (
+    PACING,
+    Pacing,
     Synced,
     SyncReport,
     keep_page,
@@ -56,9 +58,9 @@ class _Listing(BaseModel):
     next: str | None = Field(default=None, max_length=1_000, pattern=r"^[^\x00]*$")
 
 
-def fetch(tick: Tick) -> None:
+def fetch(tick: Tick, pacing: Pacing = PACING) -> None:
     """Reads the listing of every organization with a connection."""
-    sync_each(tick, CONTENT_SERVICE, WHAT, partial(_fetch, tick))
+    sync_each(tick, CONTENT_SERVICE, WHAT, partial(_fetch, tick), pacing)
 
 
 def check(settings: Settings, connection: Connection) -> str:
@@ -82,7 +84,7 @@ def _fetch(tick: Tick, synced: Synced) -> SyncReport:
     with tick.begin() as connection:
         connection.execute(_CREATE_LISTED)
         connection.execute(_EMPTY_LISTED)
-    with _client(tick.settings, own) as service:
+    with _client(tick.settings, own, synced.ends_at) as service:
 
         def read(cursor: str | None) -> tuple[str, str | None]:
             page = cursor or ""
@@ -148,11 +150,13 @@ def _read(answer: HttpAnswer) -> _Listing:
         ) from error
 
 
-def _client(settings: Settings, connection: Connection) -> ServiceClient:
+def _client(
+    settings: Settings, connection: Connection, ends_at: float | None = None
+) -> ServiceClient:
     fields = connection.fields(settings)
     token = fields.token
     headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
-    return ServiceClient(fields.url, headers=headers)
+    return ServiceClient(fields.url, headers=headers, ends_at=ends_at)
 
 
 def _statement(name: str) -> sa.TextClause:

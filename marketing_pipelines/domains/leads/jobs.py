@@ -6,6 +6,7 @@ from marketing_pipelines import policies
 from marketing_pipelines.domains.analytics import sources as analytics
 from marketing_pipelines.domains.crm import sources as crm
 from marketing_pipelines.domains.crm.timeline import tables as timeline
+from marketing_pipelines.domains.integrations.jobs import contact_enrichment
 from marketing_pipelines.domains.leads import passes, sources, tables
 from marketing_pipelines.domains.leads.stages import passes as stages
 from marketing_pipelines.domains.leads.stages.tables import lead_recycling, lifecycle_history
@@ -50,7 +51,7 @@ def opportunity_scores(tick: Tick) -> None:
 
 @LEADS.job(
     cron="30 2 * * *",
-    deps=[sources.score_rules, crm.contacts, analytics.events],
+    deps=[sources.score_rules, contact_enrichment, crm.contacts, analytics.events],
     items=True,
 )
 def lead_scores(tick: Tick) -> None:
