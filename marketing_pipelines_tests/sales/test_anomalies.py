@@ -54,6 +54,10 @@ def test_fewer_than_six_earlier_values_make_no_verdict() -> None:
     assert (count, verdict) == (5, None)
 
 
+def test_a_day_without_a_value_has_no_verdict() -> None:
+    assert judged(NAN, *[25] * 8) == (25, 5, 8, None)
+
+
 def test_odd_days_among_the_eight_do_not_hide_a_jump() -> None:
     assert judged(100, 25, 26, 24, 25, 900, 25, 0, 26)[3] == "above"
 

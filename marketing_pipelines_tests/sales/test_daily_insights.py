@@ -34,6 +34,31 @@ def contacts(sales: Sales, count: int, *days: dt.datetime) -> None:
     )
 
 
+def mailed(sales: Sales, campaign: str, day: dt.datetime, delivered: int, opened: int) -> None:
+    """The numbers of a campaign's day, as its job writes them."""
+    zeros = {one.name: 0 for one in campaign_daily_stats.c if not one.primary_key}
+    with sales.installation.engine.begin() as connection:
+        number, organization = connection.execute(
+            sa.text(
+                "select id, organization_id from campaigns.campaigns where external_id = :name"
+            ),
+            {"name": campaign},
+        ).one()
+        numbers = {"sent": delivered, "delivered": delivered, "opened": opened}
+        ids = {"campaign_id": number, "organization_id": organization, "date": day.date()}
+        connection.execute(sa.insert(campaign_daily_stats).values(zeros | ids | numbers))
+
+
+def counted(sales: Sales, *days: dt.datetime) -> None:
+    """The days of campaigns that are done."""
+    for day in days:
+        sales.installation.execute(
+            "insert into analytics.finished_partitions (asset, partition, finished_at, rows)"
+            " values ('analytics/campaign_daily_stats', :day, now(), 0) on conflict do nothing",
+            day=str(day.date()),
+        )
+
+
 def insight(sales: Sales) -> dict[str, Any]:
     [row] = sales.rows(
         "select to_jsonb(one) from sales.insights as one"
@@ -252,28 +277,9 @@ def test_days_are_those_of_the_reporting_zone_across_daylight_saving(sales: Sale
 
 def test_a_campaign_that_is_opened_far_more_often_is_recommended(sales: Sales) -> None:
     sales.load("campaigns", *({"external_id": name, "name": name} for name in ("Launch", "Old")))
-    zeros = {one.name: 0 for one in campaign_daily_stats.c if not one.primary_key}
-    with sales.installation.engine.begin() as connection:
-        for name, delivered, opened in (("Launch", 100, 46), ("Old", 200, 80)):
-            campaign, organization = connection.execute(
-                sa.text(
-                    "select id, organization_id from campaigns.campaigns where external_id = :name"
-                ),
-                {"name": name},
-            ).one()
-            connection.execute(
-                sa.insert(campaign_daily_stats).values(
-                    zeros
-                    | {
-                        "campaign_id": campaign,
-                        "organization_id": organization,
-                        "date": FRIDAY.date(),
-                        "sent": delivered,
-                        "delivered": delivered,
-                        "opened": opened,
-                    }
-                )
-            )
+    mailed(sales, "Launch", FRIDAY, 100, 46)
+    mailed(sales, "Old", FRIDAY, 200, 80)
+    counted(sales, FRIDAY)
     sales.run(JOB, TICK)
     assert insight(sales)["recommendations"] == []
     sales.installation.execute(
@@ -289,3 +295,33 @@ def test_a_campaign_that_is_opened_far_more_often_is_recommended(sales: Sales) -
         "Mails sent: 300 (0 earlier Fridays: no comparison)",
         "Mails opened: 127 (0 earlier Fridays: no comparison)",
     }
+
+
+def test_a_day_of_mails_that_is_not_counted_has_no_value(sales: Sales) -> None:
+    """Of eight Fridays, one is not counted and one had no mail."""
+    sales.installation.execute("delete from analytics.finished_partitions")
+    sales.load("campaigns", {"external_id": "Old", "name": "Old"})
+    fridays = [FRIDAY - week * WEEK for week in range(8, 0, -1)]
+    for day in (*fridays[:2], *fridays[4:]):
+        mailed(sales, "Old", day, 100, 40)
+    counted(sales, *fridays[:3], *fridays[4:])
+    sales.run(JOB, TICK)
+    found = insight(sales)
+    assert found["attention"] == []
+    assert "Mails sent: not counted yet" in texts(found["trends"])
+    sent = found["metrics"]["sent"]
+    assert (sent["value"], sent["expected"], sent["earlier"], sent["verdict"]) == (
+        None,
+        100,
+        7,
+        None,
+    )
+    sales.run("sales/insight_pages", TICK)
+    folder = sales.installation.settings.reports_folder / "insights" / "acme"
+    page = (folder / "2026-04-10.html").read_text(encoding="utf-8")
+    assert "<td>not counted yet</td>" in page
+    counted(sales, FRIDAY)
+    sales.run(JOB, TICK)
+    assert "Mails sent: 0 is far below the usual 100 of the last 8 weeks" in texts(
+        insight(sales)["attention"]
+    )

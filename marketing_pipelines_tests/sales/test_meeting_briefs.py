@@ -325,6 +325,105 @@ def test_scores_are_those_of_the_tick_and_else_those_stored(sales: Sales) -> Non
     # Twenty points less two for each of three days; the second form lies at the tick.
     assert ", intent 14" in texts(brief(sales)["key_points"])[0]
     sales.installation.execute("update crm.organizations set settings = '{\"intent\": 1}'")
-    sales.run(JOB, TICK + 30 * MINUTE)
+    [outcome] = sales.run(JOB, TICK + 30 * MINUTE)
+    assert (outcome.status, outcome.items_failed) == ("COMPLETED", 1)
     [(points,)] = sales.rows("select key_points from sales.meeting_briefs order by id desc limit 1")
     assert texts(points)[0] == "John Doe: grade A, intent 77"
+
+
+def test_scores_that_take_too_long_stop_the_scores_of_one_organization_alone(sales: Sales) -> None:
+    """Back references make PostgreSQL try every way to cut the text."""
+    sales.load("contacts", {"external_id": "c1", "lead_grade": "A", "intent_score": 77})
+    sales.load(
+        "organizations", {"external_id": "slow", "settings": {"segments": {"timeout_seconds": 1}}}
+    )
+    sales.load(
+        "contacts",
+        {
+            "external_id": "s1",
+            "lead_grade": "B",
+            "intent_score": 55,
+            "text": "x" * 40 + "a" * 3_000,
+        },
+        organization="slow",
+    )
+    pattern = r"^(x+)*(x+)*(x+)*\1\2\3(a*)(a*)(a*)\4\5\6$"
+    rule = {"attribute": "text", "op": "matches", "value": pattern}
+    sales.load(
+        "score_rules",
+        {"external_id": "r", "name": "R", "rule": rule, "points": 5},
+        organization="slow",
+    )
+    sales.load("meetings", meeting("m", 30 * MINUTE))
+    sales.load(
+        "meetings", meeting("s", 30 * MINUTE, owner_id=None, attendees=["s1"]), organization="slow"
+    )
+    [outcome] = sales.run(JOB, TICK)
+    assert (outcome.status, outcome.items_failed) == ("COMPLETED", 1)
+    points = sales.rows("select key_points from sales.meeting_briefs order by meeting_id")
+    assert [texts(row[0])[0] for row in points] == [
+        "John Doe: lead score 20, grade D, intent 0",
+        "s1: grade B, intent 55",
+    ]
+    assert sales.rows("select item, error from ops.item_failures") == [
+        ("scores of slow", "The rule took longer than 1 s and was stopped.")
+    ]
+    [(metadata,)] = sales.rows(
+        "select metadata from ops.job_sessions where job = :job order by id desc limit 1", job=JOB
+    )
+    assert metadata["organizations_with_stored_scores"] == 1
+
+
+def test_a_meeting_of_several_attendees_is_one_activity(sales: Sales) -> None:
+    sales.load("contacts", {"external_id": "c2", "first_name": "Eve"})
+    both = ["c1", "c2"]
+    sales.load(
+        "meetings",
+        meeting("m", 30 * MINUTE, attendees=both),
+        meeting("past", -DAY, title="Demo", attendees=both),
+    )
+    sales.load(
+        "activities",
+        *(
+            {
+                "external_id": f"a{days}",
+                "kind": "call",
+                "contact_id": "c2",
+                "subject": f"Call {days}",
+                "occurred_at": (TICK - days * DAY).isoformat(),
+            }
+            for days in (2, 3, 4)
+        ),
+    )
+    sales.run(JOB, TICK)
+    points = [
+        one
+        for one in brief(sales)["key_points"]
+        if "ontact" in one["text"] or "efore" in one["text"]
+    ]
+    assert [one["rows"][0].split(":")[0] for one in points] == ["meeting", "activity", "activity"]
+    assert ["Demo" in points[0]["text"], "Call 2" in points[1]["text"]] == [True, True]
+
+
+def test_the_company_is_that_of_the_meetings_own_deal_also_when_it_is_won(sales: Sales) -> None:
+    sales.load(
+        "companies", *({"external_id": name, "name": name.title()} for name in ("own", "open"))
+    )
+    created = {"created_at": "2026-01-05T00:00:00Z"}
+    sales.load(
+        "deals",
+        created
+        | {
+            "external_id": "d1",
+            "company_id": "own",
+            "status": "won",
+            "closed_at": "2026-02-01T00:00:00Z",
+        },
+        created | {"external_id": "d2", "company_id": "open", "contact_id": "c1"},
+    )
+    sales.load("meetings", meeting("m", 30 * MINUTE, deal_id="d1"), meeting("n", 31 * MINUTE))
+    sales.run(JOB, TICK)
+    assert sales.rows("select headline from sales.meeting_briefs order by id") == [
+        ("Meeting in 30 minutes: John Doe @ Own",),
+        ("Meeting in 31 minutes: John Doe @ Open",),
+    ]

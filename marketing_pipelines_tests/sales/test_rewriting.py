@@ -1,6 +1,9 @@
 """Texts that a model writes anew: taken as a whole or not at all, and counted."""
 
+import contextlib
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -130,6 +133,39 @@ def test_a_model_that_does_not_answer_is_left_after_its_time_and_not_asked_again
         "the model took longer than 0.05 s": 3,
         "not asked after failures in a row": 2,
     }
+
+
+def test_an_answer_that_trickles_is_left_after_its_time() -> None:
+    """A header that goes on for up to five seconds, a byte at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                for _ in range(100):
+                    connection.sendall(b"a")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        started = time.monotonic()
+        port = server.getsockname()[1]
+        with pytest.raises(ModelError, match=r"^the model took longer than 0.2 s$"):
+            Model(f"http://127.0.0.1:{port}/v1", "test-1", None, seconds=0.2).ask([])
+        assert time.monotonic() - started < 2
+        thread.join()
+
+
+def test_after_the_time_of_a_run_the_texts_stand_and_are_counted(sink: HttpSink) -> None:
+    sink.answer = answering(completion(GOOD))
+    own = rewriter(sink)
+    own.seconds = 0.000_001
+    assert own.rewrite(STATEMENTS, FACTS) is not None
+    assert own.rewrite(STATEMENTS, FACTS) is None
+    assert dict(own.results) == {"rewritten": 1, "not asked after 1e-06 s of requests": 1}
+    assert own.metadata == {"texts_rewritten": 1, "texts_kept": 1}
+    assert len(sink.requests) == 1
 
 
 def test_without_a_model_nothing_is_counted() -> None:

@@ -128,7 +128,18 @@ def test_what_counts_as_activity(sales: Sales) -> None:
 
 
 def test_a_planned_meeting_or_task_is_not_silence(sales: Sales) -> None:
-    names = ("met", "meets", "cancelled", "contact-meets", "todo", "late", "done", "own")
+    names = (
+        "met",
+        "meets",
+        "cancelled",
+        "contact-meets",
+        "todo",
+        "late",
+        "done",
+        "own",
+        "due-at-tick",
+        "made-at-tick",
+    )
     sales.load("deals", *(deal(name) for name in names))
     sales.load("deals", deal("contact-meets", contact_id="c1"))
     soon, before = (TICK + DAY).isoformat(), (TICK - 20 * DAY).isoformat()
@@ -146,6 +157,14 @@ def test_a_planned_meeting_or_task_is_not_silence(sales: Sales) -> None:
         "tasks",
         task | {"external_id": "t1", "deal_id": "todo", "due_at": soon},
         task | {"external_id": "t2", "deal_id": "late", "due_at": before},
+        task | {"external_id": "t4", "deal_id": "due-at-tick", "due_at": TICK.isoformat()},
+        task
+        | {
+            "external_id": "t5",
+            "deal_id": "made-at-tick",
+            "due_at": soon,
+            "created_at": TICK.isoformat(),
+        },
         task
         | {
             "external_id": "t3",
@@ -156,15 +175,10 @@ def test_a_planned_meeting_or_task_is_not_silence(sales: Sales) -> None:
         },
     )
     sales.run(JOB, TICK)
-    assert sorted(found(sales)) == ["cancelled", "done", "late", "met", "own"]
+    silent = ["cancelled", "done", "due-at-tick", "late", "made-at-tick", "met", "own"]
+    assert sorted(found(sales)) == silent
     sales.run(JOB, TICK + DAY + MOMENT)
-    assert sorted(set(found(sales)) - set(names[:1])) == [
-        "cancelled",
-        "done",
-        "late",
-        "own",
-        "todo",
-    ]
+    assert sorted(found(sales)) == [*silent, "todo"]
 
 
 def test_stages_have_their_own_days_without_case(sales: Sales) -> None:
@@ -190,6 +204,27 @@ def test_stages_have_their_own_days_without_case(sales: Sales) -> None:
     )
     sales.run(JOB, TICK)
     assert found(sales) == {"b": (True, True), "d": (True, False), "e": (True, False)}
+
+
+def test_a_deal_on_hold_is_not_at_risk(sales: Sales) -> None:
+    days = {"default": 7, "on hold": 0}
+    sales.load(
+        "organizations",
+        {"external_id": "acme", "settings": {"deals": {"stale_after_days": days}}},
+    )
+    sales.load("deals", deal("d"), deal("other"))
+    sales.load("activities", activity("d", 31 * DAY), activity("other", 31 * DAY))
+    wanted = "select external_id, tags from crm.deals order by 1"
+    sales.run(JOB, TICK)
+    assert sales.rows(wanted) == [("d", ["at-risk"]), ("other", ["at-risk"])]
+    sales.load("deals", {"external_id": "d", "stage": "On Hold"})
+    for tick in (TICK + DAY, TICK + 2 * DAY, TICK):
+        sales.run(JOB, tick)
+        assert sales.rows(wanted) == [("d", []), ("other", ["at-risk"])]
+    sales.load("deals", {"external_id": "d", "stage": "Proposal"})
+    sales.run(JOB, TICK + 3 * DAY)
+    assert sales.rows(wanted) == [("d", ["at-risk"]), ("other", ["at-risk"])]
+    assert len(notified(sales)) == 4
 
 
 def test_an_activity_ends_the_period_and_another_may_begin(sales: Sales) -> None:

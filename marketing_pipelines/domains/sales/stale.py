@@ -52,8 +52,9 @@ def _of_organization(connection: sa.Connection, organization_id: int, tick: Tick
     own = settings_of(connection, organization_id).deals
     given = {"organization_id": organization_id, "tick": tick.instant, "job": JOB}
     ended = connection.execute(read_sql("end_stale_periods"), given).all()
-    begun = connection.execute(read_sql("begin_stale_periods"), given | _ages(own)).one()
-    connection.execute(read_sql("tag_deals_at_risk"), given)
+    ages = _ages(own)
+    begun = connection.execute(read_sql("begin_stale_periods"), given | ages).one()
+    connection.execute(read_sql("tag_deals_at_risk"), given | ages)
     connection.execute(read_sql("add_stale_tasks"), given)
     wanted = read_sql("stale_notifications").bindparams(
         organization_id=organization_id, tick=tick.instant, roles=list(own.escalate_to)

@@ -1,7 +1,7 @@
 """The client of an OpenAI-compatible model: one request, one try, twenty seconds in all."""
 
+import asyncio
 import json
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,28 +54,35 @@ class Model:
         """
         import httpx2  # for installations with a model only
 
-        until = time.monotonic() + self._seconds
         body = {"model": self.name, "messages": list(messages), "temperature": 0}
-        timeout = httpx2.Timeout(self._seconds)
         try:
-            with (
-                httpx2.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client,
-                client.stream("POST", self._url, json=body, headers=self._headers) as response,
-            ):
-                if response.status_code != httpx2.codes.OK:
-                    raise ModelError(f"the model answers {response.status_code}")
-                received = b""
-                for part in response.iter_bytes():
-                    received += part
-                    if len(received) > MAX_BYTES:
-                        raise ModelError(f"the model's answer is longer than {MAX_BYTES:,} bytes")
-                    if time.monotonic() > until:
-                        raise ModelError(f"the model took longer than {self._seconds:g} s")
-        except httpx2.TimeoutException:
+            received = asyncio.run(self._receive(body))
+        except TimeoutError:
             raise ModelError(f"the model took longer than {self._seconds:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ModelError(f"the model cannot be reached ({type(error).__name__})") from None
         return _content(received)
+
+    async def _receive(self, body: Mapping[str, Any]) -> bytes:
+        """The body of the answer; one deadline from the first packet to the last byte.
+
+        A timeout of the client alone would begin anew with each phase and each packet.
+        """
+        import httpx2
+
+        received = b""
+        async with (
+            asyncio.timeout(self._seconds),
+            httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False) as client,
+            client.stream("POST", self._url, json=body, headers=self._headers) as response,
+        ):
+            if response.status_code != httpx2.codes.OK:
+                raise ModelError(f"the model answers {response.status_code}")
+            async for part in response.aiter_bytes():
+                received += part
+                if len(received) > MAX_BYTES:
+                    raise ModelError(f"the model's answer is longer than {MAX_BYTES:,} bytes")
+        return received
 
 
 def _content(received: bytes) -> str:

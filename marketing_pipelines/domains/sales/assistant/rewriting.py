@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from marketing_pipelines.settings import Settings
 
 # A model that does not answer would take twenty seconds for each text.
 MAX_FAILURES_IN_A_ROW = 3
+# A slow model would hold up the run: what the requests of one may take together.
+MAX_SECONDS = 300.0
 WRITER = "rules"
 _INSTRUCTION = (
     "You rewrite notes for a sales team in plain, friendly English. You get facts as JSON and lines"
@@ -34,11 +37,14 @@ class Rewriter:
         model: None: there is none, so no text is written anew.
         results: Texts by result: rewritten, or the reason for which the old text stands.
         problem: The reason for which its settings cannot be used; None: they can.
+        seconds: After so many seconds of requests, the model is not asked any more.
     """
 
     model: Model | None
     results: Counter[str] = field(default_factory=Counter)
     problem: str | None = None
+    seconds: float = MAX_SECONDS
+    _spent: float = 0.0
     _failures: int = 0
 
     @classmethod
@@ -62,12 +68,18 @@ class Rewriter:
         if self._failures >= MAX_FAILURES_IN_A_ROW:
             self.results["not asked after failures in a row"] += 1
             return None
+        if self._spent >= self.seconds:
+            self.results[f"not asked after {self.seconds:g} s of requests"] += 1
+            return None
+        started = time.monotonic()
         try:
             answer = self.model.ask(_messages(statements, facts))
         except ModelError as error:
             self._failures += 1
             self.results[str(error)] += 1
             return None
+        finally:
+            self._spent += time.monotonic() - started
         self._failures = 0
         rewritten = read_answer(answer, statements, facts)
         if isinstance(rewritten, str):

@@ -1,9 +1,8 @@
 """The facts of meetings, read for many meetings at once."""
 
-import contextlib
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,9 +10,10 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.leads import intent, lead_scores
+from marketing_pipelines.domains.leads.score_rules import rules_of
 from marketing_pipelines.domains.sales.assistant.statements import Facts
 from marketing_pipelines.domains.sales.sql_files import read_sql
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.domains.segments.preview import statement_timeout
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class MeetingFacts:
         meeting: The meeting, with its `version`.
         people: Attendees in their order; those without `id` are not known.
         deals: Open deals, the meeting's own first.
-        companies: By number: those of the deals and attendees.
+        companies: By number: those of the deals and attendees, and of the meeting's own deal.
         activities: The last three, the latest first.
         tasks: Open tasks, the first due first.
-        scores: Scores at the tick by contact, and as stored where rules cannot be used.
+        scores: By contact: those stored last, until `score` puts those of the tick.
     """
 
     meeting: Any
@@ -65,12 +65,12 @@ class MeetingFacts:
 
     @property
     def company(self) -> Any | None:
-        """The company of the first deal that has one, else that of an attendee.
+        """The company of the meeting's own deal, open or not, else of an open deal or attendee.
 
-        Of several attendees with a company, the one with the smallest number counts.
+        Of several open deals or attendees with a company, the one with the smallest number counts.
         """
         of_people = sorted(self.known, key=lambda person: int(person.id))
-        for row in (*self.deals, *of_people):
+        for row in (self.meeting, *self.deals, *of_people):
             if row.company_id in self.companies:
                 return self.companies[row.company_id]
         return None
@@ -97,13 +97,9 @@ class MeetingFacts:
 
 
 def read_facts(
-    connection: sa.Connection, meetings: Sequence[Any], tick: dt.datetime, zone: ZoneInfo
-) -> Iterator[MeetingFacts]:
-    """The facts of meetings, in their order; reads each kind once for all.
-
-    Args:
-        zone: The reporting zone, for rules of scores.
-    """
+    connection: sa.Connection, meetings: Sequence[Any], tick: dt.datetime
+) -> list[MeetingFacts]:
+    """The facts of meetings, in their order, with stored scores; reads each kind once for all."""
     asked = {"meetings": [meeting.id for meeting in meetings], "tick": tick}
     connection.exec_driver_sql("drop table if exists brief_attendees")
     connection.execute(read_sql("stage_attendees"), {"meetings": asked["meetings"]})
@@ -118,11 +114,10 @@ def read_facts(
         by_meeting[row.meeting_id].activities.append(row)
     for row in connection.execute(read_sql("brief_tasks"), asked):
         by_meeting[row.meeting_id].tasks.append(row)
-    _read_scores(connection, list(by_meeting.values()), zone)
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for number, facts in by_meeting.items():
-        companies = {row.company_id for row in (*facts.deals, *facts.people)} - {None}
-        wanted[number] = companies
+        rows = (facts.meeting, *facts.deals, *facts.people)
+        wanted[number] = {row.company_id for row in rows} - {None}
     numbers = sorted(set().union(*wanted.values())) if wanted else []
     companies_read = {
         row.id: row
@@ -130,24 +125,32 @@ def read_facts(
     }
     for number, facts in by_meeting.items():
         facts.companies = {one: companies_read[one] for one in sorted(wanted[number])}
-        yield facts
-
-
-def _read_scores(connection: sa.Connection, found: Sequence[MeetingFacts], zone: ZoneInfo) -> None:
-    """The scores of all attendees at the tick, one query for each organization and kind."""
-    people: defaultdict[int, dict[int, Any]] = defaultdict(dict)
-    for facts in found:
-        people[facts.meeting.organization_id] |= {one.id: one for one in facts.known}
-    for organization_id, known in people.items():
-        scores = {
-            number: Scores(one.lead_score, one.lead_grade, one.intent_score)
-            for number, one in known.items()
+        facts.scores = {
+            one.id: Scores(one.lead_score, one.lead_grade, one.intent_score) for one in facts.known
         }
-        with contextlib.suppress(BadInputError):
-            scores = _scores_at(connection, organization_id, list(known), found[0].tick, zone)
-        for facts in found:
-            if facts.meeting.organization_id == organization_id:
-                facts.scores = {one.id: scores[one.id] for one in facts.known}
+    return list(by_meeting.values())
+
+
+def score(connection: sa.Connection, found: Sequence[MeetingFacts], zone: ZoneInfo) -> None:
+    """Puts the scores of the tick into the facts of one organization's meetings.
+
+    Args:
+        found: With a known attendee at least.
+        zone: The reporting zone, for rules of scores.
+
+    Raises:
+        BadInputError: the organization's rules or settings cannot be used, or the rules take too
+            long.
+    """
+    organization_id, tick = found[0].meeting.organization_id, found[0].tick
+    contacts = sorted({one.id for facts in found for one in facts.known})
+    rules = rules_of(connection, organization_id)
+    with statement_timeout(
+        connection, lead_scores.longest_seconds(connection, organization_id, rules)
+    ):
+        scores = _scores_at(connection, organization_id, contacts, tick, zone)
+    for facts in found:
+        facts.scores = {one.id: scores[one.id] for one in facts.known}
 
 
 def _scores_at(
@@ -157,13 +160,7 @@ def _scores_at(
     tick: dt.datetime,
     zone: ZoneInfo,
 ) -> dict[int, Scores]:
-    """The scores at the tick.
-
-    Raises:
-        BadInputError: the organization's rules or settings cannot be used.
-    """
-    if not contacts:
-        return {}
+    """The scores at the tick."""
     lead = lead_scores.scores_at(connection, organization_id, tick, zone, contacts)
     intent_of = intent.scores_at(connection, organization_id, tick, contacts).subquery("intents")
     intents = {

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from marketing_pipelines.domains.crm.notifications.writing import WrittenNotific
 from marketing_pipelines.domains.delivery.notifications import WANTED, notify
 from marketing_pipelines.domains.sales.assistant.rewriting import Rewriter
 from marketing_pipelines.domains.sales.assistant.statements import Facts, stored
-from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts, read_facts
+from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts, read_facts, score
 from marketing_pipelines.domains.sales.briefs.writers import Brief, write_brief
 from marketing_pipelines.domains.sales.sql_files import read_sql
 from marketing_pipelines.domains.sales.tables import meeting_briefs
@@ -29,6 +30,7 @@ def write_briefs(tick: Tick) -> None:
     rewriter = Rewriter.of(tick.settings)
     written: list[_Written] = []
     notifications = without_recipient = 0
+    with_stored_scores: set[str] = set()
     with tick.begin(isolation="read committed") as connection:
         start, end = window(connection, tick.instant)
         meetings = connection.execute(
@@ -36,9 +38,14 @@ def write_briefs(tick: Tick) -> None:
             {"start": start, "end": end, "tick": tick.instant, "job": JOB},
         ).all()
         for batch in _batches(meetings):
-            for item in tick.items(
-                connection, read_facts(connection, batch, tick.instant, tick.zone), _name
-            ):
+            found = read_facts(connection, batch, tick.instant)
+            for name, own in _by_organization(found).items():
+                with_stored_scores.add(name)
+                for item in tick.items(connection, [own], _scores):
+                    with item:
+                        score(connection, own, tick.zone)
+                        with_stored_scores.remove(name)
+            for item in tick.items(connection, found, _name):
                 with item as facts:
                     written += _write(connection, facts, tick.instant)
         told = connection.execute(read_sql("briefed_organizations"), {"tick": tick.instant}).all()
@@ -53,6 +60,7 @@ def write_briefs(tick: Tick) -> None:
         "window": f"{start:%Y-%m-%d %H:%M} to {end:%H:%M} UTC",
         "notifications": notifications,
         "without_recipient": without_recipient,
+        "organizations_with_stored_scores": len(with_stored_scores),
         **rewriter.metadata,
     }
 
@@ -97,6 +105,19 @@ def rewrite(tick: Tick, rewriter: Rewriter, written: Iterable[_Written]) -> None
 
 def _batches(meetings: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (meetings[at : at + BATCH] for at in range(0, len(meetings), BATCH))
+
+
+def _by_organization(found: Iterable[MeetingFacts]) -> dict[str, list[MeetingFacts]]:
+    """The meetings with a known attendee, by the organization's external id."""
+    own: defaultdict[str, list[MeetingFacts]] = defaultdict(list)
+    for facts in found:
+        if facts.known:
+            own[facts.meeting.organization].append(facts)
+    return dict(own)
+
+
+def _scores(own: Sequence[MeetingFacts]) -> str:
+    return f"scores of {own[0].meeting.organization}"
 
 
 def _name(facts: MeetingFacts) -> str:

@@ -26,13 +26,13 @@ def judge(values: "pd.Series[float]", earlier: "pd.DataFrame") -> "pd.DataFrame"
     """Compares the value of each metric with its earlier values.
 
     Args:
-        values: The day's value by metric.
+        values: The day's value by metric; NaN: not known.
         earlier: The values of earlier days, a column each, by the same index; NaN: not known.
 
     Returns:
         By the same index: `value`, `expected` (median), `spread`, `earlier` (number of values) and
-        `verdict`: `usual`, `above`, `below`, or None with fewer than six earlier values, where
-        `expected` and `spread` are NaN.
+        `verdict`: `usual`, `above`, `below`; None without a value, and with fewer than six earlier
+        values, where `expected` and `spread` are NaN.
     """
     import pandas as pd
 
@@ -52,6 +52,6 @@ def judge(values: "pd.Series[float]", earlier: "pd.DataFrame") -> "pd.DataFrame"
             "expected": expected,
             "spread": spread,
             "earlier": count,
-            "verdict": verdict.where(is_known, None),
+            "verdict": verdict.where(is_known & values.notna(), None),
         }
     )

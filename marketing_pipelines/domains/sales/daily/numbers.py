@@ -31,15 +31,16 @@ class Metric:
 
     Attributes:
         name: As in `METRICS`.
-        value: Number of the day.
+        value: Number of the day; None: it is not counted yet.
         expected: Median of the earlier values; None: there are too few.
         spread: Spread of the earlier values; None: there are too few.
         earlier: Number of earlier values.
-        verdict: usual, above or below; None: there are too few earlier values.
+        verdict: usual, above or below; None: there are too few earlier values, or there is none
+            of the day.
     """
 
     name: str
-    value: int
+    value: int | None
     expected: float | None
     spread: float | None
     earlier: int
@@ -48,7 +49,9 @@ class Metric:
     @property
     def change(self) -> float | None:
         """The share by which it differs from the expected value."""
-        return (self.value - self.expected) / self.expected if self.expected else None
+        if self.value is None or not self.expected:
+            return None
+        return (self.value - self.expected) / self.expected
 
     def stored(self) -> dict[str, Any]:
         """The metric as tables hold it."""
@@ -109,7 +112,10 @@ def read_numbers(connection: sa.Connection, date: dt.date, zone: ZoneInfo) -> di
 def read_counts(
     connection: sa.Connection, dates: Sequence[dt.date], zone: ZoneInfo
 ) -> Sequence[Any]:
-    """The counts of every organization, metric and day: rows with `date` and `value`."""
+    """The counts of every organization, metric and day: rows with `date` and `value`.
+
+    A value is None where the day is not counted yet.
+    """
     one = dt.timedelta(days=1)
     days = {
         "dates": list(dates),
@@ -129,16 +135,15 @@ def _judged(
     if not rows:
         return
     frame = pd.DataFrame(rows, columns=["organization_id", "metric", "date", "value"])
-    table = frame.pivot_table(
-        index=["organization_id", "metric"], columns="date", values="value"
-    ).reindex(columns=[date, *days])
-    judged = judge(table[date].fillna(0), table[days])
+    table = frame.pivot(index=["organization_id", "metric"], columns="date", values="value")
+    table = table.reindex(columns=[date, *days]).astype(float)
+    judged = judge(table[date], table[days])
     for (organization_id, name), row in judged.iterrows():
         yield (
             int(organization_id),
             Metric(
                 name=name,
-                value=int(row["value"]),
+                value=None if pd.isna(row["value"]) else int(row["value"]),
                 expected=_or_none(row["expected"]),
                 spread=_or_none(row["spread"]),
                 earlier=int(row["earlier"]),

@@ -120,7 +120,8 @@ def _counts(
     found: defaultdict[int, defaultdict[str, dict[dt.date, int]]]
     found = defaultdict(lambda: defaultdict(dict))
     for row in read_counts(connection, days, zone):
-        found[row.organization_id][row.metric][row.date] = int(row.value)
+        if row.value is not None:
+            found[row.organization_id][row.metric][row.date] = int(row.value)
     return found
 
 

@@ -111,7 +111,9 @@ def trends(numbers: DayNumbers) -> Iterator[Statement]:
         metric = numbers.metrics.get(name)
         if metric is None:
             continue
-        if metric.expected is None:
+        if metric.value is None:
+            text = f"{title}: not counted yet"
+        elif metric.expected is None:
             text = f"{title}: {metric.value:,} ({metric.earlier} earlier {weekday}: no comparison)"
         else:
             usual = f"usually {_plain(metric.expected)} on {weekday}"

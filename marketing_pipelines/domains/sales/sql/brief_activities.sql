@@ -9,15 +9,20 @@ entries as materialized (
     where timeline.contact_id in (select contact_id from known) and timeline.occurred_at < :tick
         and timeline.kind in ('email', 'call', 'meeting', 'note')
 ),
-ranked as (
-    select known.meeting_id, entries.*,
-           row_number() over (
-               partition by known.meeting_id
-               order by entries.occurred_at desc, entries.origin, entries.origin_id desc,
-                   entries.contact_id
-           ) as place
+-- A meeting of several contacts is one activity, that of the first by number.
+once as (
+    select distinct on (known.meeting_id, entries.origin, entries.origin_id)
+           known.meeting_id, entries.*
     from known
     join entries using (contact_id)
+    order by known.meeting_id, entries.origin, entries.origin_id, entries.contact_id
+),
+ranked as (
+    select once.*,
+           row_number() over (
+               partition by meeting_id order by occurred_at desc, origin, origin_id desc
+           ) as place
+    from once
 )
 select ranked.meeting_id, ranked.origin || ':' || ranked.origin_id as row, ranked.kind,
        ranked.direction, ranked.contact_id, ranked.subject, ranked.occurred_at,

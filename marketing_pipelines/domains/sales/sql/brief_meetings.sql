@@ -1,10 +1,11 @@
 -- Planned meetings that begin in the window and have no brief of their present begin; of meetings whose
 -- brief failed before, also those that begin later than the tick.
-select meeting.id, meeting.organization_id, meeting.title, meeting.starts_at, meeting.deal_id,
+select meeting.id, meeting.organization_id, meeting.title, meeting.starts_at, deal.company_id,
        organization.external_id as organization, coalesce(owner.name, owner.external_id) as owner,
        sales.version_of(meeting.starts_at) as version
 from crm.meetings as meeting
 join crm.organizations as organization on organization.id = meeting.organization_id
+left join crm.deals as deal on deal.id = meeting.deal_id
 left join crm.users as owner on owner.id = meeting.owner_id
 where meeting.status = 'planned'
     and (

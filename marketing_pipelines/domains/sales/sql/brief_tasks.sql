@@ -14,7 +14,7 @@ found as (
     from asked
     join crm.tasks as task
         on task.contact_id = asked.contact_id or task.deal_id = asked.deal_id
-    where task.state = 'open' and task.created_at <= :tick
+    where task.state = 'open' and task.created_at < :tick
 ),
 ranked as (
     select found.*,

@@ -1,5 +1,6 @@
 -- The counts of each organization and day, for the days that are asked for: without gaps from the first
--- day on which the metric has a row.
+-- day on which the metric has a row. Numbers of mails are null on days of which
+-- analytics.campaign_daily_stats is not done yet.
 with days as materialized (
     select date, "start", "end"
     from unnest(
@@ -62,10 +63,16 @@ join days on days."end" > begun.at
 left join counted using (organization_id, metric, date)
 union all
 select begun_mails.organization_id, metrics.metric, days.date,
-       cast(coalesce(mails.value, 0) as double precision)
+       cast(
+           case when finished.partition is not null then coalesce(mails.value, 0) end
+           as double precision
+       )
 from begun_mails
 join days on days.date >= begun_mails.date
 cross join unnest(array['sent', 'delivered', 'opened', 'clicked']) as metrics (metric)
+left join analytics.finished_partitions as finished
+    on finished.asset = 'analytics/campaign_daily_stats'
+    and finished.partition = to_char(days.date, 'YYYY-MM-DD')
 left join mails
     on mails.organization_id = begun_mails.organization_id and mails.metric = metrics.metric
     and mails.date = days.date

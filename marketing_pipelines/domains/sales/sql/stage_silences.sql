@@ -14,20 +14,21 @@ last_of_contacts as (
         and kind in ('email', 'call', 'meeting', 'note')
     group by contact_id
 ),
--- The instant at which a meeting or task was planned is known only where it lies before it.
+-- The instant at which a meeting or task was planned is known only where it lies before it. A plan
+-- that is made at the tick does not count, so that jobs of one instant need no order.
 planned as (
     select meeting.deal_id, attending.contact_id
     from crm.meetings as meeting
     left join crm.meeting_contacts as attending
         on meeting.deal_id is null and attending.meeting_id = meeting.id
     where meeting.status = 'planned' and meeting.starts_at >= :tick
-        and (meeting.created_at <= :tick or meeting.created_at > meeting.starts_at)
+        and (meeting.created_at < :tick or meeting.created_at > meeting.starts_at)
     union all
     select task.deal_id, task.contact_id
     from crm.tasks as task
-    where task.job <> :job and task.due_at >= :tick
+    where task.job <> :job and task.due_at > :tick
         and (task.state = 'open' or task.done_at >= :tick)
-        and (task.created_at <= :tick or task.created_at > task.due_at)
+        and (task.created_at < :tick or task.created_at > task.due_at)
 )
 select opened.organization_id, opened.id as deal_id, opened.stage,
        greatest(opened.created_at, of_deal.occurred_at, of_contact.occurred_at) as silent_since,
