@@ -41,14 +41,18 @@ def test_events_about_contacts_become_activity(programs: Programs) -> None:
         programs,
         EmailReplied(**about, message="m1"),
         FormSubmitted(**about, form="demo", submission="s1"),
-        LeadGraded(**about, before=None, to="B", score=61),
+        LeadGraded(**about, before=None, to="B", score=61, tick=TICK),
         CampaignStarted(**own, campaign_id=1, campaign="c", started_at=TICK, tick=TICK),
     )
     assert consume(programs.installation.engine, "workflow-bridge") == ["analytics/bridge_events"]
     expected = [
         ("ann", "replied", {"message": "m1"}),
         ("ann", "form_submission", {"form": "demo", "submission": "s1"}),
-        ("ann", "lead.graded", {"from": None, "to": "B", "score": 61}),
+        (
+            "ann",
+            "lead.graded",
+            {"from": None, "to": "B", "score": 61, "tick": f"{TICK:%Y-%m-%dT%H:%M:%SZ}"},
+        ),
     ]
     assert activity(programs) == expected
     with programs.installation.engine.begin() as connection:

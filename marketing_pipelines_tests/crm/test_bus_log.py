@@ -94,8 +94,12 @@ def test_a_new_task_is_published_unless_it_is_done(programs: Programs, tmp_path:
     load(programs, tmp_path, "tasks", contact_id="ann", title="Call")
     load(programs, tmp_path, "tasks", contact_id="ann", title="Call", state="done")
     load(programs, tmp_path, "tasks", external_id="x2", title="Old", state="done")
-    [(number,)] = programs.installation.rows("select id from crm.tasks where external_id = 'x1'")
-    assert told(programs, "task.") == [("task.created", ann, {"task": number})]
+    [(number, at)] = programs.installation.rows(
+        "select id, created_at from crm.tasks where external_id = 'x1'"
+    )
+    [(kind, contact, payload)] = told(programs, "task.")
+    assert (kind, contact, payload["task"]) == ("task.created", ann, number)
+    assert instant(payload["tick"]) == at
 
 
 def test_every_published_event_is_read_by_the_model_of_its_type(

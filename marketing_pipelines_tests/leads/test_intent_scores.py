@@ -40,7 +40,7 @@ def crossings(world: LeadWorld) -> list[Any]:
     return [
         payload
         for (payload,) in world.rows(
-            "select payload from ops.bus_events where type = 'intent.band_changed'"
+            "select payload - 'tick' from ops.bus_events where type = 'intent.band_changed'"
             " and organization_id = :own order by id"
         )
     ]
@@ -229,6 +229,12 @@ def test_signals_of_one_statement_are_one_arrival(world: LeadWorld) -> None:
     ]
     world.installation.run("leads/new_signals", at=TICK + 2 * hour)
     assert world.contacts("intent_score") == {"ann": 5}
+    # The next of them does not wait for the last.
+    assert world.rows("select first_at, last_at from leads.signal_arrivals") == [
+        (TICK + 2 * hour, TICK + 3 * hour)
+    ]
+    world.installation.run("leads/new_signals", at=TICK + 2 * hour + INSTANT)
+    assert world.contacts("intent_score") == {"ann": 10}
     assert world.rows("select first_at, last_at from leads.signal_arrivals") == [
         (TICK + 3 * hour, TICK + 3 * hour)
     ]

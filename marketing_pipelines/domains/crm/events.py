@@ -1,7 +1,8 @@
 """The types of bus events about contacts: their stages and scores, deals, tasks, mail and forms.
 
 Triggers in `schema/` publish the first of these where the rows change (`contact.created`,
-`deal.*`, `task.created`); jobs publish the others.
+`deal.*`, `task.created`); jobs publish the others. `tick` is when an event of a job happened,
+however late the job runs; one without it happened when it was published.
 """
 
 import datetime as dt
@@ -52,6 +53,7 @@ class IntentBandChanged(BusEvent):
     before: str | None = Field(alias="from")
     to: str
     score: int
+    tick: dt.datetime | None = None
 
 
 class LeadGraded(BusEvent):
@@ -62,6 +64,7 @@ class LeadGraded(BusEvent):
     before: str | None = Field(alias="from")
     to: str
     score: int
+    tick: dt.datetime | None = None
 
 
 class EmailReceived(BusEvent):
@@ -122,8 +125,13 @@ class DealLost(DealStageChanged):
 
 
 class TaskCreated(BusEvent):
-    """An open task was written for a user."""
+    """An open task was written for a user.
+
+    Attributes:
+        tick: When the task came to be, `created_at`.
+    """
 
     type: ClassVar[str] = "task.created"
 
     task: int
+    tick: dt.datetime | None = None

@@ -91,11 +91,13 @@ def write_contacts(
                 stored.intent_band.is_distinct_from(band),
             ),
         )
-        .subquery("wanted")
+        .order_by(stored.id)
+        .with_for_update(of=contacts, key_share=True)
+        .cte("wanted")
     )
     is_left: sa.ColumnElement[bool] = sa.false()
     if chosen is None:
-        is_left = _has_newer_signal(connection, organization_id, instant)
+        is_left = has_newer_signal(connection, organization_id, instant)
     changed = (
         sa.update(contacts)
         .where(
@@ -114,18 +116,20 @@ def write_contacts(
     )
     number = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
     before = sa.func.coalesce(_changed.c.was, "low")
+    payload = sa.func.jsonb_build_object(
+        "from", before, "to", _changed.c.band, "score", _changed.c.score,
+        "tick", sa.literal(instant, sa.DateTime(timezone=True)), type_=pg.JSONB,
+    )  # fmt: skip
     crossings = sa.select(
         sa.literal(organization_id, sa.BigInteger).label("organization_id"),
         _changed.c.contact_id,
-        sa.func.jsonb_build_object(
-            "from", before, "to", _changed.c.band, "score", _changed.c.score, type_=pg.JSONB
-        ).label("payload"),
+        payload.label("payload"),
     ).where(before != _changed.c.band)
     bus.publish_rows(connection, IntentBandChanged, crossings)
     return number
 
 
-def _has_newer_signal(
+def has_newer_signal(
     connection: sa.Connection, organization_id: int, instant: dt.datetime
 ) -> sa.ColumnElement[bool]:
     """Returns the condition that a contact has had a signal between the instant and the present."""

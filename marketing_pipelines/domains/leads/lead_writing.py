@@ -10,6 +10,7 @@ from marketing_pipelines.domains.crm.events import LeadGraded
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.leads import lead_scores
 from marketing_pipelines.domains.leads.intent import Chosen
+from marketing_pipelines.domains.leads.intent_writing import has_newer_signal
 from marketing_pipelines.domains.leads.score_rules import rules_of
 from marketing_pipelines.domains.leads.statements import read_sql
 from marketing_pipelines.domains.segments.preview import statement_timeout
@@ -42,7 +43,8 @@ def write_contacts(
     """Stores scores and grades as of an instant where they change.
 
     A contact that never had a grade counts as one of grade F: its first grade is an event if it is
-    a better one.
+    a better one. If all contacts are meant, those with a signal since the instant are left to the
+    job of new signals, which scores them as of a later one.
 
     Args:
         connection: In a transaction of read committed.
@@ -61,7 +63,19 @@ def write_contacts(
         create_temporary(connection, "scored_leads", _that_differ(scores))
     connection.exec_driver_sql("drop table if exists changed_leads")
     connection.execute(read_sql("create_changed_leads"))
-    stored, found = contacts.c, _scored.c
+    stored = contacts.c
+    is_left: sa.ColumnElement[bool] = sa.false()
+    if chosen is None:
+        is_left = has_newer_signal(connection, organization_id, instant)
+    found = (
+        sa.select(_scored)
+        .join(contacts, stored.id == _scored.c.contact_id)
+        .where(sa.not_(is_left))
+        .order_by(stored.id)
+        .with_for_update(of=contacts, key_share=True)
+        .cte("found")
+        .c
+    )
     changed = (
         sa.update(contacts)
         .where(
@@ -77,12 +91,14 @@ def write_contacts(
     )
     number = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
     was = sa.func.coalesce(_changed.c.was, "F")
+    payload = sa.func.jsonb_build_object(
+        "from", was, "to", _changed.c.grade, "score", _changed.c.score,
+        "tick", sa.literal(instant, sa.DateTime(timezone=True)), type_=pg.JSONB,
+    )  # fmt: skip
     graded = sa.select(
         sa.literal(organization_id, sa.BigInteger).label("organization_id"),
         _changed.c.contact_id,
-        sa.func.jsonb_build_object(
-            "from", was, "to", _changed.c.grade, "score", _changed.c.score, type_=pg.JSONB
-        ).label("payload"),
+        payload.label("payload"),
     ).where(was != _changed.c.grade)
     bus.publish_rows(connection, LeadGraded, graded)
     return number

@@ -1,9 +1,11 @@
 """New signals of interest: their contacts are scored, and the days that they change are restated.
 
 A trigger notes each signal in its own transaction (`leads.signal_arrivals`), so none is missed
-however late it commits; a run takes what was noted, at most 10,000 rows.
+however late it commits; a run takes what was noted, at most 10,000 rows, of which each organization
+has an equal part.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +14,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.leads import intent, intent_writing
+from marketing_pipelines.domains.leads import intent, intent_writing, lead_writing
 from marketing_pipelines.domains.leads.statements import name_of, read_sql
+from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines.freshness.partitions import PartitionedAsset, windows_between
 from marketing_pipelines.runs.items import Items
@@ -44,6 +47,9 @@ def score_arrived(
 ) -> int:
     """Scores the contacts of signals that arrived before the tick, each organization by itself.
 
+    Each organization has an equal part of the arrivals that the run takes; those that need less,
+    and ones that fail, leave theirs to the next.
+
     Args:
         begin: A transaction of read committed.
         items: As `Tick.items`.
@@ -55,21 +61,35 @@ def score_arrived(
     """
     with begin() as connection:
         waiting = connection.execute(
-            read_sql("organizations_with_signals"), {"job": JOB, "tick": tick}
+            read_sql("organizations_with_signals"),
+            {"job": JOB, "tick": tick, "size": MAX_ARRIVALS},
         ).all()
     left, changed = MAX_ARRIVALS, 0
-    for organization in waiting:
+    for place, organization in enumerate(waiting):
         if left <= 0:
             break
+        share = max(1, left // (len(waiting) - place))
         with begin() as connection:
             for item in items(connection, [organization], name_of):
                 with item:
-                    left -= take(connection, organization.id, tick, days, zone, size=left)
-                    chosen = sa.select(_arrived.c.contact_id).distinct()
-                    changed += intent_writing.write_contacts(
-                        connection, organization.id, tick, chosen
-                    )
+                    taken = take(connection, organization.id, tick, days, zone, size=share)
+                    changed += _score(connection, organization.id, tick, zone)
+                    left -= taken
     return changed
+
+
+def _score(
+    connection: sa.Connection, organization_id: int, tick: dt.datetime, zone: ZoneInfo
+) -> int:
+    """Scores the contacts of `arrived`; returns the number of changes of intent.
+
+    Broken score rules leave the lead scores to the nightly job, whose item then fails.
+    """
+    connection.execute(read_sql("lock_arrived_contacts"))
+    chosen = sa.select(_arrived.c.contact_id).distinct()
+    with contextlib.suppress(BadInputError), connection.begin_nested():
+        lead_writing.write_contacts(connection, organization_id, tick, zone, chosen)
+    return intent_writing.write_contacts(connection, organization_id, tick, chosen)
 
 
 def take(

@@ -1,6 +1,7 @@
 -- Notes that the provider was asked about contacts, and fills those of their fields that are empty
 -- or that it filled before. A contact whose address has changed meanwhile is asked about again.
--- Returns the number of contacts whose fields changed.
+-- Returns the number of contacts whose fields changed. Contacts are locked in their order, so that two
+-- statements do not wait for each other.
 with given as (
     select match.contact_id, match.address, match.fields, match.domain
     from jsonb_to_recordset(:matches)
@@ -30,7 +31,7 @@ employers as (
     where contact.company_id is null or 'company_id' = any(contact.enriched_fields)
     group by contact.id
 ),
-planned as (
+planned as materialized (
     select contact.id, given.address,
            contact.attributes || coalesce(filled.fields, '{}') as attributes,
            coalesce(employers.company_id, contact.company_id) as company_id,
@@ -51,6 +52,8 @@ planned as (
     join crm.contacts as contact on contact.id = given.contact_id
     left join filled on filled.id = contact.id
     left join employers on employers.id = contact.id
+    order by contact.id
+    for no key update of contact
 ),
 written as (
     update crm.contacts as contact

@@ -1,6 +1,7 @@
 -- Recycles the lost leads of an organization that showed interest again and are in no active sequence:
 -- their status, the enrolment in a sequence where one is given, a task for the owner, a row of the
--- ledger. Machines show no interest.
+-- ledger. Machines show no interest. Contacts are locked in their order, so that two statements do not
+-- wait for each other.
 with lost as materialized (
     select contact.id, contact.lead_status, contact.owner_id
     from crm.contacts as contact
@@ -33,10 +34,17 @@ interested as materialized (
         limit 1
     ) as signal
 ),
+locked as materialized (
+    select interested.*
+    from interested
+    join crm.contacts as contact on contact.id = interested.id
+    order by contact.id
+    for no key update of contact
+),
 recycled as (
     update crm.contacts as contact
     set lead_status = 'recycled', lead_status_at = :tick
-    from interested
+    from locked as interested
     where contact.id = interested.id and contact.lead_status = interested.lead_status
         and contact.lead_status_at < :lost_before
     returning contact.id, interested.lead_status as previous_status, interested.event_id,

@@ -1,0 +1,117 @@
+"""`leads/new_signals` for several organizations, its lead scores and their events."""
+
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.leads import intent_writing, lead_writing, new_signals
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.leads.world import LeadWorld
+from marketing_pipelines_tests.queueing.consuming import consume
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
+
+NINE = dt.datetime(2026, 3, 20, 9, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+JOB = "leads/new_signals"
+Write = Callable[[sa.Connection, int], int]
+
+
+def waiting(world: LeadWorld) -> int:
+    [(number,)] = world.rows(
+        "select count(*) from leads.signal_arrivals where organization_id = :own"
+    )
+    return int(number)
+
+
+def test_a_run_divides_its_arrivals_over_the_organizations(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_signals, "MAX_ARRIVALS", 6)
+    large, broken, small = (LeadWorld(installation) for _ in range(3))
+    broken.set(intent={"decay_rate": "fast"})
+    for world, signals in ((large, 10), (broken, 3), (small, 1)):
+        for n in range(signals):
+            world.event(world.contact(f"c{n}"), "clicked", NINE)
+    installation.run(JOB, at=NINE + MINUTE)
+    # The one that fails leaves its part to the large one.
+    assert (waiting(large), waiting(broken), waiting(small)) == (10 - 5, 3, 0)
+    assert small.contacts("intent_score") == {"c0": 10}
+
+
+def test_a_form_gives_its_points_within_the_minute(installation: Installation) -> None:
+    world, broken = LeadWorld(installation), LeadWorld(installation)
+    broken.execute(
+        "insert into leads.score_rules (organization_id, external_id, rule, points, counts)"
+        """ values (:own, 'rule', '{"attribute": "shoe_size", "op": "exists"}', 5, 'once')"""
+    )
+    for one in (world, broken):
+        one.event(one.contact(email="ann@example.org"), "form_submission", NINE)
+    installation.run(JOB, at=NINE + MINUTE)
+    assert world.contacts("intent_score, lead_score, lead_grade") == {"ann": (20, 20, "D")}
+    assert broken.contacts("intent_score, lead_score") == {"ann": (20, None)}
+    installation.run(JOB, at=NINE + 2 * MINUTE)
+    # A nightly run that is late leaves the newer score.
+    installation.run("leads/lead_scores", at=NINE - 6 * MINUTE)
+    assert world.contacts("lead_score, lead_grade") == {"ann": (20, "D")}
+    assert world.rows(
+        "select payload -> 'from', payload -> 'to' from ops.bus_events where type = 'lead.graded'"
+    ) == [("F", "D")]
+
+
+def test_events_of_a_late_run_happened_at_its_tick(installation: Installation) -> None:
+    world = LeadWorld(installation)
+    world.event(world.contact(), "demo_request", NINE)
+    world.execute(
+        "insert into crm.tasks (organization_id, contact_id, title, created_at)"
+        " select :own, id, 'Call', :at from crm.contacts",
+        at=NINE - MINUTE,
+    )
+    installation.run(JOB, at=NINE + MINUTE)
+    consume(installation.engine, "workflow-bridge")
+    assert world.rows(
+        "select event_type, occurred_at from analytics.contact_activity"
+        " where event_id like 'bus:%' and event_type <> 'contact.created' order by 1"
+    ) == [
+        ("intent.band_changed", NINE + MINUTE),
+        ("lead.graded", NINE + MINUTE),
+        ("task.created", NINE - MINUTE),
+    ]
+
+
+def intent(connection: sa.Connection, organization: int) -> int:
+    return intent_writing.write_contacts(connection, organization, NINE + MINUTE)
+
+
+def lead(connection: sa.Connection, organization: int) -> int:
+    return lead_writing.write_contacts(connection, organization, NINE + MINUTE, ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize("write", [intent, lead])
+def test_contacts_are_locked_in_their_order(
+    shared_installation: Installation, write: Write
+) -> None:
+    world, engine = LeadWorld(shared_installation), shared_installation.engine
+    ann, bob = world.contact("ann"), world.contact("bob")
+    for contact in (bob, ann):
+        world.event(contact, "demo_request", NINE)
+    # Ann comes after Bob in the table.
+    world.execute("update crm.contacts set first_name = 'Ann' where id = :ann", ann=ann)
+    locked = sa.text("select from crm.contacts where id = :id for no key update nowait")
+
+    def run() -> int:
+        with engine.begin() as connection:
+            return write(connection, world.organization)
+
+    with ThreadPoolExecutor() as threads, engine.connect() as other:
+        other.execute(locked, {"id": ann})
+        running = threads.submit(run)
+        try:
+            until(lambda: waits_for_a_lock(engine), what="the lock of the first contact")
+            other.execute(locked, {"id": bob})
+        finally:
+            other.rollback()
+        assert running.result() == 2
