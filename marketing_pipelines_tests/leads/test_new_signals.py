@@ -66,7 +66,8 @@ def test_events_of_a_late_run_happened_at_its_tick(installation: Installation) -
     world = LeadWorld(installation)
     world.event(world.contact(), "demo_request", NINE)
     world.execute(
-        "insert into crm.tasks (organization_id, contact_id, title, job, subject, period, created_at)"
+        "insert into crm.tasks"
+        " (organization_id, contact_id, title, job, subject, period, created_at)"
         " select :own, id, 'Call', 'a/b', 'ann', 'once', :at from crm.contacts",
         at=NINE - MINUTE,
     )
