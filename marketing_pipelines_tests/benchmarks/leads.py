@@ -1,4 +1,4 @@
-"""Scores of very many contacts of which few change, beside the same rules as bare statements."""
+"""Scores of very many contacts of which few change, against the same rules as bare SQL."""
 
 import datetime as dt
 import time

@@ -337,7 +337,7 @@ def mails(bench: Bench) -> None:
 
 
 def leads(bench: Bench) -> None:
-    """Scores of --contacts contacts of which one of a hundred changed, beside bare SQL."""
+    """Scores of --contacts contacts of which one of a hundred changed, against bare SQL."""
     from marketing_pipelines_tests.benchmarks.leads import measure
 
     measure(bench.server, bench.report, bench.contacts)

@@ -112,7 +112,7 @@ on conflict do nothing
 
 
 def measure(server: Server, report: Report, repeat: int, deals: int) -> None:
-    """A first run over all deals, then a day with 1 % changed, each beside the bare statement."""
+    """A first run over all deals, then a day with 1 % changed, each against the bare statement."""
     site = server.new_site("sales")
     _build(site, deals)
     first_bare = _bare(site, TICK)

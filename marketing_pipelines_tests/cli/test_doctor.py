@@ -38,7 +38,7 @@ CHECKS = [
 
 @pytest.fixture(autouse=True)
 def no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of this machine may be many, and measuring them takes long."""
+    """The clusters of this machine may be many, and measuring them takes long."""
     monkeypatch.setattr(embedded_home, "STATE_DIR", tmp_path / "clusters")
 
 

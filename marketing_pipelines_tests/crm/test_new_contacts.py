@@ -1,4 +1,4 @@
-"""New contacts: announced once whoever names them, owned in turn, and welcomed by mail."""
+"""New contacts: announced once though named often, owned in turn, and welcomed by mail."""
 
 import json
 import time

@@ -138,7 +138,7 @@ def settled(world: World) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Look:
-    """What one snapshot shows: the messages by progress, the events, and the marks without a claim.
+    """The view of one snapshot: messages by progress, events, marks without a claim.
 
     Attributes:
         taken: Mails that the server had taken a moment later.

@@ -1,4 +1,4 @@
-"""What remains of signals of interest at an instant, and the bands of their sum."""
+"""The rest of signals of interest at an instant, and the bands of their sum."""
 
 import datetime as dt
 from decimal import Decimal

@@ -56,7 +56,7 @@ def world(installation: Installation) -> Crm:
 
 
 def written(installation: Installation, order: Sequence[str]) -> dict[str, list[Any]]:
-    """What the jobs write, one after the other."""
+    """The rows that the jobs write, one after the other."""
     crm = world(installation)
     for job in order:
         if job in (INTENT, OPPORTUNITIES):

@@ -1,4 +1,4 @@
--- How many contacts of an organization wait to be asked about.
+-- Counts the contacts of an organization that wait to be asked about.
 select count(*)
 from crm.contacts
 where organization_id = :organization_id

@@ -1,4 +1,4 @@
--- Whether signals arrived of an organization that did not fail within the last hour.
+-- True if signals arrived of an organization that did not fail within the last hour.
 select exists (
     select
     from crm.organizations as organization
