@@ -1,33 +1,21 @@
 """Stores intent scores: the days of contacts, their present score and band, and crossings.
 
-A crossing is a row that the guarded update of the band returns, so it is published once whichever
-job comes first. Days have no events.
+Days have no events.
 """
 
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.analytics.tables import contact_activity
-from marketing_pipelines.domains.crm.events import IntentBandChanged
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import contacts
-from marketing_pipelines.domains.leads import intent
+from marketing_pipelines.domains.leads import intent, score_writing
 from marketing_pipelines.domains.leads.statements import read_sql
 from marketing_pipelines.freshness.partitions import Window
-from marketing_pipelines.queueing import bus
 from marketing_pipelines.stores.temporary import create_temporary
 
-_changed = sa.table(
-    "changed_intents",
-    sa.column("contact_id", sa.BigInteger),
-    sa.column("was", sa.Text),
-    sa.column("band", sa.Text),
-    sa.column("score", sa.Integer),
-)
 _scored = sa.table(
     "scored_contacts",
     sa.column("contact_id", sa.BigInteger),
@@ -74,59 +62,25 @@ def write_contacts(
         BadInputError: the settings of the organization cannot be used.
     """
     _score(connection, organization_id, instant, chosen)
-    stored, found = contacts.c, _scored.c
-    score = sa.func.coalesce(found.score, 0)
-    band = sa.func.coalesce(found.band, "low")
-    own = sa.and_(stored.organization_id == organization_id, _is_among(stored.id, chosen))
-    wanted = (
+    found = _scored.c
+    scored = (
         sa.select(
-            stored.id, stored.intent_band.label("was"), score.label("score"), band.label("band")
+            sa.func.coalesce(found.score, 0).label("score"),
+            sa.func.coalesce(found.band, "low").label("rank"),
         )
-        .select_from(contacts.outerjoin(_scored, found.contact_id == stored.id))
+        .select_from(contacts.outerjoin(_scored, found.contact_id == contacts.c.id))
         .where(
-            own,
-            sa.or_(found.contact_id.is_not(None), stored.intent_band.is_not(None)),
-            sa.or_(
-                stored.intent_score.is_distinct_from(score),
-                stored.intent_band.is_distinct_from(band),
-            ),
+            contacts.c.organization_id == organization_id,
+            sa.or_(found.contact_id.is_not(None), contacts.c.intent_band.is_not(None)),
         )
-        .order_by(stored.id)
-        .with_for_update(of=contacts, key_share=True)
-        .cte("wanted")
     )
-    is_left: sa.ColumnElement[bool] = sa.false()
     if chosen is None:
-        is_left = has_newer_signal(connection, organization_id, instant)
-    changed = (
-        sa.update(contacts)
-        .where(
-            stored.id == wanted.c.id,
-            stored.intent_band.is_not_distinct_from(wanted.c.was),
-            sa.not_(is_left),
-        )
-        .values(intent_score=wanted.c.score, intent_band=wanted.c.band)
-        .returning(stored.id, wanted.c.was, wanted.c.band, wanted.c.score)
-        .cte("changed")
+        scored = scored.where(sa.not_(has_newer_signal(connection, organization_id, instant)))
+    else:
+        scored = scored.where(contacts.c.id == sa.any_(intent.numbers_of(chosen)))
+    return score_writing.write_changes(
+        connection, score_writing.INTENT, organization_id, instant, scored
     )
-    connection.exec_driver_sql("drop table if exists changed_intents")
-    connection.execute(read_sql("create_changed_intents"))
-    insert = sa.insert(_changed).from_select(
-        ["contact_id", "was", "band", "score"], sa.select(changed)
-    )
-    number = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
-    before = sa.func.coalesce(_changed.c.was, "low")
-    payload = sa.func.jsonb_build_object(
-        "from", before, "to", _changed.c.band, "score", _changed.c.score,
-        "tick", sa.literal(instant, sa.DateTime(timezone=True)), type_=pg.JSONB,
-    )  # fmt: skip
-    crossings = sa.select(
-        sa.literal(organization_id, sa.BigInteger).label("organization_id"),
-        _changed.c.contact_id,
-        payload.label("payload"),
-    ).where(before != _changed.c.band)
-    bus.publish_rows(connection, IntentBandChanged, crossings)
-    return number
 
 
 def has_newer_signal(
@@ -164,9 +118,3 @@ def _score(
     )
     connection.exec_driver_sql("analyze scored_contacts")
     return rows
-
-
-def _is_among(
-    contact_id: sa.ColumnElement[Any], chosen: sa.Select[Any] | Sequence[int] | None
-) -> sa.ColumnElement[bool]:
-    return sa.true() if chosen is None else contact_id == sa.any_(intent.numbers_of(chosen))
