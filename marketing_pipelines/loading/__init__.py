@@ -77,7 +77,7 @@ def load_file(
                 engine, reader, checker, settings=settings, timezone=timezone, started_at=started_at
             )
         else:
-            target = EntityTarget(kinds()[kind], reader, checker, timezone=timezone)
+            target = EntityTarget(kinds()[kind], reader, checker, timezone=timezone, now=started_at)
         with RejectsFile(rejects or default_rejects_path(path)) as rejected:
             return run_load(engine, reader, target, rejected, on_progress)
     finally:
@@ -94,7 +94,8 @@ def load_rows(
     Args:
         kind: one of `loadable()`.
         rows: values of JSON; each should be an object with the columns of a file of the kind.
-        now: `received_at` of events that do not say it.
+        now: `received_at` of events that do not say it, and the instant of changes of status or
+            stage that name none.
 
     Returns:
         The result, and the refused rows, whose lines are those of `rows`, from 1.
@@ -118,7 +119,7 @@ def load_rows(
                 engine, reader, checker, settings=settings, timezone=None, started_at=now
             )
         else:
-            target = EntityTarget(kinds()[kind], reader, checker, timezone=None)
+            target = EntityTarget(kinds()[kind], reader, checker, timezone=None, now=now)
         result = run_load(engine, reader, target, rejects, None)
     finally:
         checker.close()

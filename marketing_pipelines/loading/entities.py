@@ -6,6 +6,7 @@ other text (`12`, `true`) stays text, which rules read as the type they need. If
 entity, the last row counts. An unknown id in a row creates a stub.
 """
 
+import datetime as dt
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 class EntityTarget:
     """Checks and stores a file of one kind of entity.
 
+    Args:
+        now: As of `EntityStore`.
+
     Raises:
         BadInputError: the file has columns that the kind has no place for.
     """
@@ -35,11 +39,18 @@ class EntityTarget:
     writers = 1
 
     def __init__(
-        self, kind: Kind, reader: Reader, checker: Checker, *, timezone: str | None
+        self,
+        kind: Kind,
+        reader: Reader,
+        checker: Checker,
+        *,
+        timezone: str | None,
+        now: dt.datetime,
     ) -> None:
         _refuse_unknown_columns(kind, reader)
         objects = tuple(column.name for column in kind.columns if column.may_nest)
         self._kind = kind
+        self._now = now
         self._checker = checker
         self._header = reader.columns
         self._seen = KeysSeen()
@@ -92,7 +103,7 @@ class EntityTarget:
 
     def store(self) -> EntityStore:
         """Returns the writer of batches."""
-        return EntityStore(self._kind)
+        return EntityStore(self._kind, self._now)
 
     def _without_problems(self, picked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
         """The rows that the kind's own code accepts, and those refused."""

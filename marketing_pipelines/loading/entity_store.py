@@ -1,11 +1,13 @@
 """Stores checked entity rows: set-based statements written from the kind's declaration."""
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts, Reject
 from marketing_pipelines.loading.stubs import Stubs
+from marketing_pipelines.stores.change_dates import date_changes
 from marketing_pipelines.stores.kinds import Column, Kind
 from marketing_pipelines.stores.postgres import copy_arrow
 
@@ -32,10 +34,14 @@ class EntityStore:
 
     A row's `fields` is an object of the columns it sets; the values of keys and references stand in
     columns of their own, as external ids.
+
+    Args:
+        now: When statuses and stages change whose row does not say it.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, now: dt.datetime) -> None:
         self._kind = kind
+        self._now = now
         self._stage = f"loaded_{kind.name}"
         self._ids = [c.name for c in kind.columns if c.name in kind.key or c.reference is not None]
         if not kind.tenants:
@@ -45,6 +51,7 @@ class EntityStore:
     def write(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Stores the rows of one batch, in which every entity stands once, in one transaction."""
         with connection.begin():
+            date_changes(connection, self._now)
             connection.exec_driver_sql(self._create_stage())
             connection.exec_driver_sql(f"truncate {self._stage}")
             copy_arrow(connection, self._stage, batch.to_reader())

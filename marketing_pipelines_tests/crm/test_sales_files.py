@@ -1,11 +1,13 @@
 """Files of deals, meetings, tasks and contacts: history, attendees, instants, and refused rows."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from marketing_pipelines.loading import LoadResult
+from marketing_pipelines.loading import LoadResult, load_rows
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
 
 HISTORY = (
@@ -14,6 +16,7 @@ HISTORY = (
     " order by deal_stage_history.id"
 )
 LATER = "2026-03-05 00:00:00+00"
+DAY = dt.timedelta(days=1)
 
 
 class Files:
@@ -192,6 +195,28 @@ def test_status_and_stage_have_the_instant_of_the_file_or_of_the_load(files: Fil
     assert files.load("contacts", header, "c,lost,,lead").repeated == 1
     files.load("contacts", "external_id,lead_status,lifecycle_stage", "c,working,mql")
     assert files.rows(shown)[0] == ("c", True, True)
+
+
+def test_rows_of_a_job_change_at_its_tick(files: Files) -> None:
+    tick = dt.datetime(2026, 3, 20, 2, tzinfo=dt.UTC)
+
+    def load(kind: str, at: dt.datetime, **row: str) -> None:
+        rows = [{"organization_id": "acme", "external_id": "x", **row}]
+        _, refused = load_rows(
+            files.installation.engine, kind, rows, settings=get_settings(), now=at
+        )
+        assert refused == []
+
+    first = {"created_at": "2026-03-01T00:00:00Z"}
+    load("contacts", tick, lead_status="new", lifecycle_stage="lead", **first)
+    load("contacts", tick + DAY, lifecycle_stage="mql")
+    load("deals", tick, stage="new", **first)
+    load("deals", tick + DAY, stage="proposal")
+    load("tasks", tick, title="Call", state="done", **first)
+    assert files.rows(
+        "select contact.lead_status_at, contact.lifecycle_stage_at, deal.stage_changed_at,"
+        " task.done_at from crm.contacts as contact, crm.deals as deal, crm.tasks as task"
+    ) == [(tick, tick + DAY, tick + DAY, tick)]
 
 
 def test_a_task_that_is_done_has_an_instant_and_loses_it_when_it_is_not(files: Files) -> None:

@@ -99,6 +99,17 @@ def test_a_lead_becomes_a_contact_by_the_mapping(world: Connected, account: Acco
     assert asked == ("2000-01-01 00:00:00", "2026-03-01 02:00:00", 1)
 
 
+def test_a_status_changes_at_the_tick_that_brings_it(world: Connected, account: Account) -> None:
+    account.add("p1", ProspectStage="Working")
+    world.run(leadsquared.pull)
+    shown = "select lead_status, lead_status_at from crm.contacts"
+    assert world.rows(shown) == [("working", NIGHT)]
+    account.add("p1", NIGHT + MINUTE, ProspectStage="Lost")
+    for tick in (NIGHT + QUARTER, NIGHT + 2 * QUARTER):
+        world.run(leadsquared.pull, tick)
+        assert world.rows(shown) == [("lost", NIGHT + QUARTER)]
+
+
 def test_the_mapping_is_a_setting_of_the_connection(world: Connected, account: Account) -> None:
     world.connect(
         "leadsquared",

@@ -278,7 +278,7 @@ def test_fields_of_sales_are_set_as_their_columns_hold_them(world: ProgramWorld)
         "tags": ["vip", "gold"],
     }
     shown = (
-        "select lead_status, lead_status_at is not null, manual_override, next_follow_up_at::text,"
+        "select lead_status, lead_status_at = :tick, manual_override, next_follow_up_at::text,"
         " follow_up_note, tags from crm.contacts where id = :id"
     )
     [contact] = world.contacts(1)
@@ -287,7 +287,7 @@ def test_fields_of_sales_are_set_as_their_columns_hold_them(world: ProgramWorld)
         world.enrol(program, [contact], at("03-02 10:00"))
         world.move(TICK)
         expected = ("lost", True, True, "2026-03-01 08:00:00+00", "Call", ["vip", "gold"])
-        assert world.rows(shown, id=contact) == [
+        assert world.rows(shown, id=contact, tick=TICK) == [
             expected if place == 0 else (None, True, None, None, None, [])
         ]
 

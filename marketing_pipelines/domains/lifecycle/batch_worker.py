@@ -27,6 +27,7 @@ from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
+from marketing_pipelines.stores.change_dates import date_changes
 from marketing_pipelines.stores.postgres import Begin, cancel, cut
 
 # Steps lead only forward, so no contact passes more steps at once than the longest program has.
@@ -304,6 +305,7 @@ class BatchWorker:
             self._do(connection, "split", **of_type)
         elif step_type == "update_contact":
             self._do(connection, "lock_contacts")
+            date_changes(connection, self.work.tick)
             self._do(connection, "update_contact", columns=list(SETTABLE), **of_type)
         elif step_type == "create_task":
             self._do(connection, "create_task", job=self.work.kind.moved_by, **of_type)
