@@ -62,6 +62,24 @@ def test_a_form_gives_its_points_within_the_minute(installation: Installation) -
     ) == [("F", "D")]
 
 
+def test_a_contact_that_loses_an_event_to_another_is_scored_anew(
+    installation: Installation,
+) -> None:
+    world = LeadWorld(installation)
+    ann, bob = world.contact("ann"), world.contact("bob")
+    add = (
+        "insert into analytics.contact_activity (organization_id, event_id, contact_id, event_type,"
+        " occurred_at, received_at) values (:own, 'e', :contact, 'demo_request', :at, :received)"
+    )
+    world.execute(add, contact=ann, at=NINE, received=NINE)
+    installation.run(JOB, at=NINE + MINUTE)
+    assert world.contacts("intent_score, lead_score") == {"ann": (50, 25), "bob": (None, None)}
+    # The row that was received earlier holds the id of the event.
+    world.execute(add, contact=bob, at=NINE - MINUTE, received=NINE - MINUTE)
+    installation.run(JOB, at=NINE + 2 * MINUTE)
+    assert world.contacts("intent_score, lead_score") == {"ann": (0, 0), "bob": (50, 25)}
+
+
 def test_events_of_a_late_run_happened_at_its_tick(installation: Installation) -> None:
     world = LeadWorld(installation)
     world.event(world.contact(), "demo_request", NINE)
