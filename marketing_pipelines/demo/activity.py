@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marketing_pipelines.demo.funnel import Happenings, Mail
+from marketing_pipelines.demo.funnel import Happenings, SimulatedMail
 from marketing_pipelines.demo.rhythm import DAY, HOUR, SECOND, Ints, Numbers, Quantiles, delays
 from marketing_pipelines.demo.vocabulary import MOMENT, MOMENTS
 from marketing_pipelines.demo.world import World
@@ -79,7 +79,7 @@ class Activity:
     def __init__(
         self, world: World, events: int, seed: int, *, pool_events: int = POOL_EVENTS
     ) -> None:
-        self.mail = Mail(world)
+        self.mail = SimulatedMail(world)
         self._web = world.web()
         self._events, self._seed, self._pool_events = events, seed, pool_events
         self._first_contact = world.first_contact

@@ -115,9 +115,9 @@ def write_campaigns(world: World, path: Path) -> Path:
 def write_campaign_contacts(world: World, stopped_at: Ints, path: Path) -> Path:
     """One row per contact of a campaign.
 
-    `stopped_at` is the instant per contact from which nothing is sent to it (`Mail.stopped_at`
-    once all events are made): a contact that stopped before the campaign is not in it, one that
-    stopped during it left it then.
+    `stopped_at` is the instant per contact from which nothing is sent to it
+    (`SimulatedMail.stopped_at` once all events are made): a contact that stopped before the
+    campaign is not in it, one that stopped during it left it then.
     """
     ids = contact_ids(world)
     names = ("organization_id", "campaign_id", "contact_id", "status")

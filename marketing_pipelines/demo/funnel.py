@@ -43,7 +43,7 @@ class _Step(NamedTuple):
     at: Ints
 
 
-class Mail:
+class SimulatedMail:
     """The messages of a world and their events.
 
     `stopped_at` holds, per contact, the instant from which nothing more is sent (`NEVER` where

@@ -1,0 +1,1 @@
+"""Mail of connected mailboxes: what came, by which contact, and what follows from it."""
