@@ -22,7 +22,7 @@ MAX_BYTES = 1 << 20
 
 ProviderArgument = Annotated[
     str,
-    typer.Argument(metavar="PROVIDER", help="enrichment, content_service, leadsquared or smtp."),
+    typer.Argument(metavar="PROVIDER", help=f"{connections.known_providers()}."),
 ]
 AnyProvider = Annotated[
     str | None, typer.Argument(metavar="PROVIDER", help="Those of one provider; default: of all.")

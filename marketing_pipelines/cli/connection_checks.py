@@ -3,12 +3,18 @@
 from collections.abc import Callable
 
 from marketing_pipelines.domains.delivery import own_servers
-from marketing_pipelines.domains.integrations import contact_enrichment, leadsquared, web_urls
+from marketing_pipelines.domains.integrations import (
+    contact_enrichment,
+    grants,
+    leadsquared,
+    web_urls,
+)
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import (
     CONTENT_SERVICE,
     ENRICHMENT,
     LEADSQUARED,
+    OAUTH,
     SMTP,
 )
 from marketing_pipelines.settings import Settings
@@ -18,6 +24,7 @@ CHECKS: dict[str, Callable[[Settings, Connection], str]] = {
     CONTENT_SERVICE.name: web_urls.check,
     LEADSQUARED.name: leadsquared.check,
     SMTP.name: own_servers.check,
+    OAUTH.name: grants.check,
 }
 
 

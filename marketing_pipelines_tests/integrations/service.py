@@ -88,7 +88,8 @@ def service() -> Iterator[Service]:
         def do_POST(self) -> None:
             parts = urlsplit(self.path)
             text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = json.loads(text) if text else None
+            is_form = self.headers.get("Content-Type") == "application/x-www-form-urlencoded"
+            body = dict(parse_qsl(text.decode())) if is_form else json.loads(text or b"null")
             asked = Asked(
                 self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers), body
             )

@@ -18,10 +18,10 @@ from marketing_pipelines.domains.integrations.http import (
     Spacing,
     TimeUsedUpError,
     WrongAnswerError,
-    each_page,
     pause_before_retry,
     retry_after,
 )
+from marketing_pipelines.domains.integrations.listings import each_page
 from marketing_pipelines_tests.integrations.service import (
     BROKEN,
     FOR_AN_HOUR,

@@ -5,6 +5,7 @@ or tried again by hand.
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from marketing_pipelines.domains.crm.names import find_user
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.integrations.providers import (
@@ -25,6 +27,8 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.runs import incidents
 from marketing_pipelines.settings import Settings
 
+# The life of an access token whose end is not known.
+TOKEN_LIFE = dt.timedelta(hours=1)
 # The first word of the subjects of incidents.
 INCIDENT = "connection"
 _ROW = (
@@ -36,7 +40,16 @@ _ROW = (
 
 @dataclass(frozen=True)
 class Connection:
-    """One connection as its row has it; `fields` opens its secrets."""
+    """One connection as its row has it; `fields` opens its secrets.
+
+    Attributes:
+        state: ok, failing or reconnect.
+        changed_at: Latest change by a person.
+        expires_at: End of the access token of a grant.
+        refresh_expires_at: End of the refresh token of a grant, where the provider names it.
+        refused_at: First refusal of the refresh token of a grant.
+        given_hash: Hash of the refresh token of a grant as a person gave it.
+    """
 
     id: int
     organization_id: int
@@ -49,6 +62,10 @@ class Connection:
     last_ok_at: dt.datetime | None
     error: str | None
     changed_at: dt.datetime
+    expires_at: dt.datetime | None
+    refresh_expires_at: dt.datetime | None
+    refused_at: dt.datetime | None
+    given_hash: str | None
 
     @property
     def name(self) -> str:
@@ -77,7 +94,8 @@ def set_connection(
 ) -> Connection:
     """Stores a connection, or changes the fields of it that are given; null takes a default again.
 
-    Its state becomes ok, and it is tried at the next tick.
+    Its state becomes ok, and it is tried at the next tick. A refresh token that a person gave
+    before, and that its provider has replaced since, stays replaced.
 
     Raises:
         BadInputError: a field cannot be used, or the secrets would go to another system.
@@ -88,8 +106,10 @@ def set_connection(
     stored: dict[str, Any] = {}
     if found is not None:
         stored = {**found.settings, **vault.decrypt(settings, found.secrets, found.name)}
+        stored = {name: v for name, v in stored.items() if name != provider.fields.issued}
     merged = {name: value for name, value in {**stored, **given}.items() if value is not None}
     fields = provider.validated(merged)
+    _require_user(connection, organization_id, getattr(fields, "owner", None))
     if found is not None:
         _require_secrets_for_another_system(provider, stored, merged, fields, given)
     secrets = {
@@ -97,12 +117,16 @@ def set_connection(
         for name in provider.secrets
         if isinstance(value := getattr(fields, name), SecretStr)
     }
+    tokens = _tokens(provider, found, stored, merged, given, secrets)
     values = {
         "settings": {k: v for k, v in merged.items() if k not in provider.secrets},
         "secrets": vault.encrypt(settings, secrets) if secrets else None,
         "state": "ok",
         "error": None,
         "changed_at": now,
+        "expires_at": now + TOKEN_LIFE if provider.fields.issued in secrets else None,
+        "refused_at": None,
+        **tokens,
     }
     if found is None:
         key = {
@@ -135,6 +159,12 @@ def get(
             f"`marketing-pipelines connection set {provider.name}`."
         )
     return found
+
+
+def numbered(connection: sa.Connection, number: int) -> Connection | None:
+    """The connection with a number; None: it is removed."""
+    row = connection.execute(_ROW.where(connections.c.id == number)).one_or_none()
+    return None if row is None else Connection(**row._mapping)
 
 
 def named(
@@ -173,7 +203,7 @@ def retry(connection: sa.Connection, found: Connection, now: dt.datetime) -> Non
     connection.execute(
         sa.update(connections)
         .where(connections.c.id == found.id)
-        .values(state="ok", error=None, changed_at=now)
+        .values(state="ok", error=None, changed_at=now, refused_at=None)
     )
     _begin_again(connection, found)
 
@@ -204,8 +234,12 @@ def rotate(connection: sa.Connection, settings: Settings, chosen: Sequence[Conne
     return rotated
 
 
-def note_reconnect(connection: sa.Connection, found: Connection, error: str) -> None:
-    """Makes a connection wait for a person, and alerts once; one changed since then goes on."""
+def note_reconnect(connection: sa.Connection, found: Connection, error: str) -> bool:
+    """Makes a connection wait for a person, and alerts once; one changed since then goes on.
+
+    Returns:
+        True: it waits from now on.
+    """
     changed = connection.execute(
         sa.update(connections)
         .where(*_unchanged(found), connections.c.state != "reconnect")
@@ -215,6 +249,7 @@ def note_reconnect(connection: sa.Connection, found: Connection, error: str) -> 
         subject = f"{INCIDENT} {found.name}"
         incidents.item_failed(connection, subject, "", error, 1, since=found.changed_at,
                               kind="first")  # fmt: skip
+    return changed.rowcount > 0
 
 
 def note_failing(connection: sa.Connection, found: Connection, error: str) -> None:
@@ -271,6 +306,40 @@ def _begin_again(connection: sa.Connection, found: Connection) -> None:
         sa.update(syncs).where(syncs.c.connection_id == found.id).values(next_at=None, error=None)
     )
     incidents.recovered(connection, f"{INCIDENT} {found.name}")
+
+
+def _tokens(
+    provider: Provider,
+    found: Connection | None,
+    stored: Mapping[str, Any],
+    merged: Mapping[str, Any],
+    given: Mapping[str, Any],
+    secrets: dict[str, str],
+) -> dict[str, Any]:
+    """The columns on the refresh token of a grant, which stays in `secrets` where it is newer."""
+    name, bound = provider.fields.renewed, provider.fields.bound_to
+    if name is None:
+        return {}
+    given_hash = None if found is None else found.given_hash
+    if name in given:
+        before, given_hash = given_hash, hashlib.sha256(secrets[name].encode()).hexdigest()
+        is_known = found is not None and found.state != "reconnect" and before == given_hash
+        if is_known and stored[bound] == merged[bound]:
+            secrets[name] = stored[name]
+    stays = found is not None and stored[name] == secrets[name]
+    return {
+        "given_hash": given_hash,
+        "refresh_expires_at": found.refresh_expires_at if found and stays else None,
+    }
+
+
+def _require_user(connection: sa.Connection, organization_id: int, external_id: str | None) -> None:
+    if external_id is None:
+        return
+    if find_user(connection, organization_id, external_id) is None:
+        raise BadInputError(
+            f"owner: the organization has no user '{external_id}'; `load users` makes users."
+        )
 
 
 def _require_secrets_for_another_system(

@@ -1,4 +1,4 @@
-"""The one client for HTTP services: deadlines, retries, rates, sizes, redirects and pages.
+"""The one client for HTTP services: deadlines, retries, rates, sizes and redirects.
 
 Whatever a service answers becomes an `HttpAnswer` or one of the errors below, whose class says what
 to do next. Their texts name the address without its query, since some services take keys there.
@@ -9,10 +9,11 @@ import email.utils
 import json
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx2
@@ -23,16 +24,15 @@ from marketing_pipelines.failures import PermanentError, RetryableError
 from marketing_pipelines.redaction import redact
 
 MAX_REDIRECTS = 5
-MAX_PAGES = 10_000
 MAX_SENTENCE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOGIN = frozenset({401, 403})
+_SENTENCES = ("error_description", "error", "message", "ExceptionMessage", "detail")
 _logger = logging.getLogger(__name__)
 # The library's own lines hold the whole URL; ours are below.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
 stamina.instrumentation.set_on_retry_hooks([])
-Page = TypeVar("Page")
 
 
 class ServiceUnavailableError(RetryableError):
@@ -51,7 +51,19 @@ class WrongAnswerError(RetryableError):
     """The service answers something that is none of its own answers."""
 
 
-class RequestRefusedError(PermanentError):
+class _RefusedError(PermanentError):
+    """A refusal.
+
+    Attributes:
+        code: The service's own word for the reason, such as invalid_grant; None: it has none.
+    """
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class RequestRefusedError(_RefusedError):
     """The service refuses the request itself: 400, 404, 422 and the like."""
 
 
@@ -59,7 +71,7 @@ class TimeUsedUpError(RetryableError):
     """The time for all calls to the service is used up; the service itself may be well."""
 
 
-class LoginRefusedError(PermanentError):
+class LoginRefusedError(_RefusedError):
     """The service refuses key or password: a person has to give others."""
 
 
@@ -69,12 +81,14 @@ class HttpLimits:
 
     Attributes:
         timeout: Seconds without a byte of the answer.
+        connect: Seconds to connect, and again for the handshake of TLS.
         deadline: Seconds for all attempts, pauses included.
         attempts: Attempts in all.
         max_bytes: Size of an answer.
     """
 
     timeout: float = 20.0
+    connect: float = 20.0
     deadline: float = 120.0
     attempts: int = 4
     max_bytes: int = 16 << 20
@@ -186,7 +200,7 @@ class ServiceClient:
                 is no usable answer.
         """
         headers = {"If-None-Match": etag} if etag is not None else {}
-        return self._answered("GET", path, query or {}, headers, None)
+        return self._answered("GET", path, query or {}, headers, {})
 
     def post(self, path: str, body: Any) -> HttpAnswer:
         """Sends a JSON value, as often as the limits allow: for requests that change nothing.
@@ -195,7 +209,16 @@ class ServiceClient:
             ServiceUnavailableError, WrongAnswerError, RequestRefusedError, LoginRefusedError: there
                 is no usable answer.
         """
-        return self._answered("POST", path, {}, {}, body)
+        return self._answered("POST", path, {}, {}, {"json": body})
+
+    def post_form(self, path: str, form: Mapping[str, str]) -> HttpAnswer:
+        """Sends a form, as often as the limits allow.
+
+        Raises:
+            ServiceUnavailableError, WrongAnswerError, RequestRefusedError, LoginRefusedError: there
+                is no usable answer.
+        """
+        return self._answered("POST", path, {}, {}, {"data": dict(form)})
 
     def _answered(
         self,
@@ -203,7 +226,7 @@ class ServiceClient:
         path: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-        body: Any,
+        content: Mapping[str, Any],
     ) -> HttpAnswer:
         now = time.monotonic()
         if now >= self._ends_at:
@@ -222,7 +245,7 @@ class ServiceClient:
             wait_jitter=0.5,
         ):
             with attempt:
-                return self._follow(method, f"{self._base}{path}", query, headers, body, ends_at)
+                return self._follow(method, f"{self._base}{path}", query, headers, content, ends_at)
         raise RuntimeError("The last attempt neither returned nor raised.")
 
     def _follow(
@@ -231,13 +254,13 @@ class ServiceClient:
         url: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-        body: Any,
+        content: Mapping[str, Any],
         ends_at: float,
     ) -> HttpAnswer:
         """One attempt, over the redirects of a GET."""
         sent, sent_query = {**self._own_headers, **headers}, {**self._query, **query}
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._once(method, url, sent_query, sent, body, ends_at)
+            answer = self._once(method, url, sent_query, sent, content, ends_at)
             if answer.status not in _REDIRECTS:
                 return answer
             target = self._target(method, url, answer)
@@ -267,7 +290,7 @@ class ServiceClient:
         url: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-        body: Any,
+        content: Mapping[str, Any],
         ends_at: float,
     ) -> HttpAnswer:
         if self._spacing is not None:
@@ -280,10 +303,13 @@ class ServiceClient:
                 url,
                 params=dict(query) if query else None,
                 headers=dict(headers),
-                json=body,
-                timeout=max(min(self._limits.timeout, left), 0.001),
+                **content,
+                timeout=httpx2.Timeout(
+                    max(min(self._limits.timeout, left), 0.001),
+                    connect=max(min(self._limits.connect, left), 0.001),
+                ),
             ) as response:
-                content = self._read(response, source, ends_at)
+                answered = self._read(response, source, ends_at)
         except httpx2.TimeoutException as error:
             raise ServiceUnavailableError(f"{source} did not answer in time.") from error
         except httpx2.DecodingError as error:
@@ -291,7 +317,7 @@ class ServiceClient:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             said = redact(" ".join(str(error).split())) or type(error).__name__
             raise ServiceUnavailableError(f"{source} cannot be reached: {said}.") from error
-        answer = HttpAnswer(source, response.status_code, response.headers, content)
+        answer = HttpAnswer(source, response.status_code, response.headers, answered)
         if response.is_success or answer.status in _REDIRECTS or answer.is_unchanged:
             return answer
         raise _refusal(answer)
@@ -307,30 +333,6 @@ class ServiceClient:
             if time.monotonic() > ends_at:
                 raise ServiceUnavailableError(f"{source} did not answer in time.")
         return bytes(read)
-
-
-def each_page(
-    read: Callable[[str | None], tuple[Page, str | None]], *, most: int = MAX_PAGES
-) -> Iterator[Page]:
-    """The pages of a listing, each of which names the next.
-
-    Args:
-        read: Returns the page of a cursor and the next cursor; None: the first, the last.
-
-    Raises:
-        WrongAnswerError: the listing leads back to a page, or does not end.
-    """
-    cursor: str | None = None
-    seen: set[str | None] = set()
-    while cursor not in seen:
-        if len(seen) == most:
-            raise WrongAnswerError(f"The listing does not end: it has more than {most:,} pages.")
-        seen.add(cursor)
-        page, cursor = read(cursor)
-        yield page
-        if cursor is None:
-            return
-    raise WrongAnswerError(f"The listing leads back to its page '{str(cursor)[:40]}'.")
 
 
 def pause_before_retry(error: Exception, left: float) -> bool | float:
@@ -366,10 +368,20 @@ def _refusal(answer: HttpAnswer) -> Exception:
     said = f"{answer.source} answers {answer.status}{_sentence(answer)}"
     wait = retry_after(answer.headers)
     if answer.status in _LOGIN and wait is None:
-        return LoginRefusedError(f"{said}: give other keys with `connection set`.")
+        sentence = f"{said}: give other keys with `connection set`."
+        return LoginRefusedError(sentence, _code(answer))
     if answer.status in (408, 425, 429) or answer.status >= 500 or wait is not None:
         return ServiceUnavailableError(f"{said}.", wait)
-    return RequestRefusedError(f"{said}.")
+    return RequestRefusedError(f"{said}.", _code(answer))
+
+
+def _code(answer: HttpAnswer) -> str | None:
+    """The error of an answer as OAuth and others name it, in one word."""
+    try:
+        found = answer.json_object().get("error")
+    except WrongAnswerError:
+        return None
+    return found if isinstance(found, str) and re.fullmatch(r"[a-z_]{1,50}", found) else None
 
 
 def _sentence(answer: HttpAnswer) -> str:
@@ -378,7 +390,7 @@ def _sentence(answer: HttpAnswer) -> str:
         body = answer.json_object()
     except WrongAnswerError:
         return ""
-    words = (body.get(name) for name in ("error", "message", "ExceptionMessage", "detail"))
+    words = (body.get(name) for name in _SENTENCES)
     text = next((" ".join(one.split()) for one in words if isinstance(one, str) and one), "")
     return f" ({redact(text)[:MAX_SENTENCE].rstrip('.')})" if text else ""
 

@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field, ValidationError
 from marketing_pipelines.domains.crm.tables import LEAD_STATUSES
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.http import (
-    MAX_PAGES,
     ServiceClient,
     Spacing,
     WrongAnswerError,
 )
+from marketing_pipelines.domains.integrations.listings import MAX_PAGES
 from marketing_pipelines.domains.integrations.providers import LEADSQUARED, LeadSquaredFields
 from marketing_pipelines.domains.integrations.syncs import (
     PACING,

@@ -23,7 +23,7 @@ from marketing_pipelines.failures import BadInputError
 MAX_LENGTH = 500
 
 
-def _base_url(url: str) -> str:
+def _whole_url(url: str) -> str:
     """Accepts `https://host/path`, and `http://` on loopback."""
     try:
         parts = urlsplit(url)
@@ -36,7 +36,11 @@ def _base_url(url: str) -> str:
         raise ValueError("http:// is for loopback only: write https://")
     if parts.username is not None or parts.query or parts.fragment or re.search(r"\s", url):
         raise ValueError("it holds more than host and path: keys have fields of their own")
-    return url.rstrip("/")
+    return url
+
+
+def _base_url(url: str) -> str:
+    return _whole_url(url).rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
@@ -50,6 +54,7 @@ def is_loopback(host: str) -> bool:
 
 
 BaseUrl = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_base_url)]
+WholeUrl = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_whole_url)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 Rate = Annotated[float, Field(gt=0, le=10_000)]
@@ -63,6 +68,10 @@ class ProviderFields(BaseModel):
     bound_to: ClassVar[str] = "url"
     # The field that tells several connections of an organization apart.
     named_by: ClassVar[str | None] = None
+    # The secret that its system replaces: one that a person gave stays replaced when given again.
+    renewed: ClassVar[str | None] = None
+    # The secret that its system issues for the others: another one is got after a change.
+    issued: ClassVar[str | None] = None
 
 
 class EnrichmentFields(ProviderFields):
@@ -159,6 +168,48 @@ class SmtpFields(ProviderFields):
         return self
 
 
+class OAuthFields(ProviderFields):
+    """The grant of an account at an OAuth provider, which mailboxes and forms name."""
+
+    bound_to = "token_url"
+    named_by = "name"
+    renewed = "refresh_token"
+    issued = "access_token"
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]*$", max_length=200)] = Field(
+        description="Name by which mailboxes and forms name the grant, such as `google-ann`"
+    )
+    token_url: WholeUrl = Field(description="Token endpoint of the provider")
+    client_id: Annotated[str, Field(pattern=r"^[ -~]+$", max_length=MAX_LENGTH)] = Field(
+        description="Application that the provider knows"
+    )
+    client_secret: Secret | None = Field(
+        default=None, description="Secret of the application; none = it is a public client"
+    )
+    scopes: Annotated[
+        list[Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$", max_length=MAX_LENGTH)]],
+        Field(max_length=50),
+    ] = Field(default=[], description="Scopes to ask for at each refresh; none = all that it has")
+    auth: Literal["basic", "post"] = Field(
+        default="post",
+        description="Client id and secret in the header `Authorization` (`basic`) or in the form",
+    )
+    owner: ShortText | None = Field(
+        default=None,
+        description="User (external id) that is notified; none = the organization's admins",
+    )
+    refresh_token: Secret = Field(description="Refresh token; the newest is kept")
+    access_token: Secret | None = Field(
+        default=None, description="Access token, taken to be valid for an hour; none = one is got"
+    )
+
+    @model_validator(mode="after")
+    def _can_authenticate(self) -> "OAuthFields":
+        if self.auth == "basic" and self.client_secret is None:
+            raise ValueError("auth basic needs client_secret")
+        return self
+
+
 @dataclass(frozen=True)
 class Provider:
     """One kind of system.
@@ -207,7 +258,8 @@ ENRICHMENT = Provider("enrichment", EnrichmentFields)
 CONTENT_SERVICE = Provider("content_service", ContentServiceFields)
 LEADSQUARED = Provider("leadsquared", LeadSquaredFields)
 SMTP = Provider("smtp", SmtpFields, is_synchronized=False)
-PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP)}
+OAUTH = Provider("oauth", OAuthFields)
+PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH)}
 
 
 def provider_of(name: str) -> Provider:

@@ -39,6 +39,13 @@ connections = sa.Table(
     instant("last_ok_at", "Tick of the latest synchronization without an error"),
     sa.Column("error", sa.Text, comment="Why it is not ok"),
     instant("changed_at", "Latest change by a person", nullable=False),
+    instant("expires_at", "End of the access token of a grant; null = it has none"),
+    instant("refresh_expires_at", "End of the refresh token of a grant; null = unknown"),
+    instant(
+        "refused_at",
+        "First refusal of the refresh token of a grant; null = none since it was stored",
+    ),
+    sa.Column("given_hash", sa.Text, comment="SHA-256 of the refresh token that a person gave"),
     sa.UniqueConstraint("organization_id", "provider", "external_id"),
     sa.CheckConstraint(one_of("state", STATES), name="state"),
     info=owned(keep=FOR_EVER),

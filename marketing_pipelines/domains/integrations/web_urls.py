@@ -20,8 +20,8 @@ from marketing_pipelines.domains.integrations.http import (
     HttpAnswer,
     ServiceClient,
     WrongAnswerError,
-    each_page,
 )
+from marketing_pipelines.domains.integrations.listings import each_page
 from marketing_pipelines.domains.integrations.providers import CONTENT_SERVICE
 from marketing_pipelines.domains.integrations.syncs import (
     PACING,

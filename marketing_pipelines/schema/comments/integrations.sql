@@ -10,6 +10,10 @@ comment on column integrations.connections.state is 'ok, failing (tried again) o
 comment on column integrations.connections.last_ok_at is 'Tick of the latest synchronization without an error';
 comment on column integrations.connections.error is 'Why it is not ok';
 comment on column integrations.connections.changed_at is 'Latest change by a person';
+comment on column integrations.connections.expires_at is 'End of the access token of a grant; null = it has none';
+comment on column integrations.connections.refresh_expires_at is 'End of the refresh token of a grant; null = unknown';
+comment on column integrations.connections.refused_at is 'First refusal of the refresh token of a grant; null = none since it was stored';
+comment on column integrations.connections.given_hash is 'SHA-256 of the refresh token that a person gave';
 comment on table integrations.syncs is 'Standing of the synchronizations over each connection';
 comment on column integrations.syncs.connection_id is 'Connection';
 comment on column integrations.syncs.what is 'Synchronized rows, such as leads';
