@@ -6,6 +6,7 @@ lies far above what mail programs write. Nothing here raises on any bytes.
 
 import binascii
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from email import errors, header
@@ -63,7 +64,8 @@ def parse(raw: bytes) -> "Message[str, str]":
     if head.count(b"\n") + head.count(b"\r") > lines:
         head = b"".join(head.splitlines(keepends=True)[:lines])
     try:
-        return BytesParser(policy=_POLICY).parsebytes(head)
+        # From a file: from bytes it would make a copy of four bytes a character.
+        return BytesParser(policy=_POLICY).parse(io.BytesIO(head))
     except (RecursionError, ValueError, LookupError):
         return BytesHeaderParser(policy=_POLICY).parsebytes(head)
 
