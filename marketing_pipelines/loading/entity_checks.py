@@ -25,8 +25,6 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
     ]
     unknown = "json_problem(extras)" if kind.attributes else "extra_problem(extras)"
     problems.append(("", unknown))
-    names = " ".join(f"when {problem} is not null then '{name}'" for name, problem in problems)
-    reasons = ", ".join(f"'{name} ' || {problem}" for name, problem in problems)
     fields = ", ".join(
         _field(column, header) for column in kind.columns if column.name not in kind.key
     )
@@ -34,12 +32,23 @@ def check_statement(kind: Kind, header: list[str] | None) -> str:
     listed += "".join(
         f'{_is_set(column, header)} as "sets_{column.name}", ' for column in kind.references
     )
+    numbered = [(name, f"problem_{at}") for at, (name, _) in enumerate(problems)]
+    names = " ".join(f"when {at} is not null then '{name}'" for name, at in numbered)
+    reasons = ", ".join(f"'{name} ' || {at}" for name, at in numbered)
+    judged = "".join(f", {problem} as problem_{at}" for at, (_, problem) in enumerate(problems))
+    instants = [column.name for column in kind.columns if column.type == "instant"]
+    read = "".join(f', read_instant("{name}", $zone) as {_instant(name)}' for name in instants)
+    held = "".join(f", held_instant({_instant(name)}) as {_instant(name)}" for name in instants)
+    # Macros are texts that DuckDB plans again wherever they stand, so each value has one place.
+    relation = f"(select *{read} from batch)"
+    if held:
+        relation = f"(select * replace ({held[2:]}) from {relation})"
     return (
         f"select line, {listed}concat_ws(',', {fields}) as fields,"
         " substr(extras, 2, length(extras) - 2) as extras,"
         f" case {names} end as wrong_column,"
         f" substr(concat_ws('; ', {reasons}), length(wrong_column) + 2) as refused_because"
-        " from batch"
+        f" from (select *{judged} from {relation})"
     )
 
 
@@ -69,7 +78,7 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         reason = f"'''' || left({name}, 60) || ''' is not one of {', '.join(column.choices)}'"
         problems.append(f"case when {present} and {name} not in ({allowed}) then {reason} end")
     if column.type == "instant":
-        problems.append(f"instant_problem({name}, {_instant(name)}, $zone)")
+        problems.append(f"instant_problem({name}, {_instant(column.name)}, $zone)")
     if column.type == "integer":
         decimal = f"regexp_full_match({name}, '[+-]?\\d+,\\d+')"
         fault = f"case when {decimal} then 'has a decimal comma and ' else '' end"
@@ -109,7 +118,8 @@ def _beyond_bounds(column: Column) -> list[str]:
 
 
 def _instant(name: str) -> str:
-    return f"held_instant(read_instant({name}, $zone))"
+    """Returns the name of the instant that the text of a column means."""
+    return f'"instant of {name}"'
 
 
 def _field(column: Column, header: list[str] | None) -> str:
@@ -139,6 +149,6 @@ def _json_value(column: Column) -> str:
     if column.type == "boolean":
         return f"(lower({name}) in ('true', '1'))::varchar"
     if column.type == "instant":
-        text = f"strftime({_instant(name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+        text = f"strftime({_instant(column.name)} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
         return f"to_json({text})::varchar"
     return f"to_json({name})::varchar"
