@@ -40,6 +40,7 @@ SCHEMAS = {
     "delivery": "Messages and suppressions.",
     "leads": "Scores of contacts and opportunities, and the rules of lead scores.",
     "segments": "Rules and memberships.",
+    "forms": "Forms whose answers stand in sheets, and their submissions.",
     "integrations": "Connections to other systems, and how far each is synchronized.",
     "ops": "Sessions, incidents and alerts of jobs; tasks that failed for good.",
 }
@@ -69,8 +70,7 @@ _COLUMNS = sa.text("""
            col_description(attribute.attrelid, attribute.attnum) as comment
     from pg_attribute as attribute
     left join pg_constraint as key on key.conrelid = attribute.attrelid and key.contype = 'p'
-    where attribute.attrelid = :relation and attribute.attnum > 0 and not attribute.attisdropped
-    order by attribute.attnum
+    where attrelid = :relation and attnum > 0 and not attisdropped order by attnum
 """)
 
 

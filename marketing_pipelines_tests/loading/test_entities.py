@@ -150,6 +150,12 @@ FULL = {
         "domain,organization_id,from_address,from_name,is_default,warmup,per_second",
         "news.example.org,o,hello@news.example.org,Acme,true,auto,5",
     ],
+    "forms": [
+        "external_id,organization_id,name,spreadsheet_id,sheet,header_row,mapping,key_columns,"
+        "connection,backfill,enabled",
+        'f,o,Contact us,1AbC-d_9,Form responses 1,2,"{""E-mail"": ""email""}",Nr;E-mail,'
+        "google:main,true,true",
+    ],
     "suppressions": [
         "contact_id,organization_id,channel,reason,since,address,action",
         "c,o,all,do_not_contact,2024-01-01T00:00:00Z,,add",

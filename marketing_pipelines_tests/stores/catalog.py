@@ -7,6 +7,7 @@ SCHEMAS = (
     "campaigns",
     "crm",
     "delivery",
+    "forms",
     "integrations",
     "journey",
     "leads",

@@ -14,6 +14,7 @@ grant select on
     analytics.event_aggregates,
     analytics.event_keys,
     analytics.finished_partitions,
+    analytics.form_submissions,
     analytics.hourly_events,
     analytics.lake_hours,
     analytics.meetings,
