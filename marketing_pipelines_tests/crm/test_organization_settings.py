@@ -106,6 +106,27 @@ def test_the_template_of_the_newsletter_must_be_a_mail_that_can_be_used(
             '[{"up_to_days": 7, "points": 1}, {"up_to_days": 7, "points": 2}]',
             "opportunities.bands: the bands must ascend by up_to_days",
         ),
+        (
+            "opportunities.bands",
+            '[{"up_to_days": 3000000000, "points": 1}]',
+            "opportunities.bands.0.up_to_days: Input should be less than or equal to 36500",
+        ),
+        (
+            "opportunities.bands",
+            '[{"up_to_days": 7, "points": 3000000000}]',
+            "opportunities.bands.0.points: Input should be less than or equal to 1000000",
+        ),
+        (
+            "deals.stale_after_days",
+            "3000000000",
+            "deals.stale_after_days: it is a number of days from 0 to 36500, or an object of such",
+        ),
+        (
+            "deals.stale_after_days",
+            '{"default": 7, "Offer": 36501}',
+            "deals.stale_after_days: it is a number of days from 0 to 36500, or an object of such",
+        ),
+        ("insights.response_hours", "1e9", "insights.response_hours: Input should be less than"),
         ("intent.medium_above", "60", "intent: intent.medium_above must lie below"),
         ("intent.decay_rate", '{"page_view": -2}', "intent.decay_rate: takes a number of at least"),
         ("frequency_caps.day", "2.5", "frequency_caps.day: Input should be a valid integer"),

@@ -227,6 +227,17 @@ def test_attendees_are_found_by_address_or_id_and_colleagues_left_out(sales: Sal
     ) == [("bob", True)]
 
 
+def test_ids_that_differ_by_case_alone_are_two_attendees(sales: Sales) -> None:
+    for name in ("c2", "C2"):
+        sales.load("contacts", {"external_id": name, "first_name": f"Eve {name}"})
+    attendees = ["C2", "c2", "C2", "john@globex.example", "JOHN@globex.example"]
+    sales.load("meetings", meeting("m", 35 * MINUTE, attendees=attendees))
+    sales.run(JOB, TICK)
+    assert brief(sales)["headline"] == (
+        "Meeting in 35 minutes: Eve C2, Eve c2 and John Doe @ Globex Corp"
+    )
+
+
 def test_a_meeting_without_anything_known_has_a_brief(sales: Sales) -> None:
     sales.load("meetings", meeting("m", 30 * MINUTE, attendees=[], title=None))
     sales.run(JOB, TICK)

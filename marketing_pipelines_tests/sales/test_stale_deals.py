@@ -206,7 +206,7 @@ def test_stages_have_their_own_days_without_case(sales: Sales) -> None:
     assert found(sales) == {"b": (True, True), "d": (True, False), "e": (True, False)}
 
 
-def test_a_deal_on_hold_is_not_at_risk(sales: Sales) -> None:
+def test_a_deal_on_hold_is_not_at_risk_and_has_no_open_task(sales: Sales) -> None:
     days = {"default": 7, "on hold": 0}
     sales.load(
         "organizations",
@@ -221,6 +221,7 @@ def test_a_deal_on_hold_is_not_at_risk(sales: Sales) -> None:
     for tick in (TICK + DAY, TICK + 2 * DAY, TICK):
         sales.run(JOB, tick)
         assert sales.rows(wanted) == [("d", []), ("other", ["at-risk"])]
+        assert [task[0:3:2] for task in tasks(sales)] == [("d", "dropped"), ("other", "open")]
     sales.load("deals", {"external_id": "d", "stage": "Proposal"})
     sales.run(JOB, TICK + 3 * DAY)
     assert sales.rows(wanted) == [("d", ["at-risk"]), ("other", ["at-risk"])]

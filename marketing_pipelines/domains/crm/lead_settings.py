@@ -1,10 +1,12 @@
 """Settings of scores: signals of interest, and opportunities of travel."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from marketing_pipelines.domains.crm.setting_types import (
+    MOST_DAYS,
+    MOST_POINTS,
     Count,
     Days,
     Points,
@@ -23,6 +25,7 @@ SIGNAL_POINTS: dict[str, float] = {
 }
 DECAY_RATE = 2
 REMOVE_BELOW = 10
+MOST_BANDS = 100
 
 
 class Intent(SettingGroup):
@@ -69,8 +72,8 @@ class Intent(SettingGroup):
 class TravelBand(SettingGroup):
     """Days before the travel, and the points of each of them."""
 
-    up_to_days: Count
-    points: Count
+    up_to_days: Annotated[Count, Field(le=MOST_DAYS)]
+    points: Annotated[Count, Field(le=MOST_POINTS)]
 
 
 class Opportunities(SettingGroup):
@@ -82,6 +85,7 @@ class Opportunities(SettingGroup):
             TravelBand(up_to_days=14, points=15),
             TravelBand(up_to_days=30, points=10),
         ],
+        max_length=MOST_BANDS,
         description="Points of a day by the calendar days until the travel; later ones earn none",
     )
     excluded_stages: list[SettingName] = Field(

@@ -4,18 +4,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from marketing_pipelines.domains.crm.setting_types import Days, SettingGroup
+from marketing_pipelines.domains.crm.setting_types import MOST_DAYS, Days, SettingGroup
+
+MOST_HOURS = 24 * 365
 
 
 def _is_days(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and 0 <= value <= MOST_DAYS
 
 
 def _days_by_stage(value: Any) -> Any:
     if _is_days(value):
         return value
     if not isinstance(value, dict) or not all(map(_is_days, value.values())):
-        raise ValueError("it is a number of days, or an object of such numbers by stage")
+        raise ValueError(
+            f"it is a number of days from 0 to {MOST_DAYS}, or an object of such numbers by stage"
+        )
     if "default" not in value:
         raise ValueError("it needs a `default` for the stages that it does not name")
     if len({stage.lower() for stage in value}) < len(value):
@@ -39,6 +44,12 @@ class Deals(SettingGroup):
         description="Roles whose users are notified of deals at risk; `[]` = none",
     )
 
+    @property
+    def days_by_stage(self) -> dict[str, int]:
+        """Days until a deal is stale, by stage; `default`: those of all others."""
+        days = self.stale_after_days
+        return {"default": days} if isinstance(days, int) else dict(days)
+
 
 class Insights(SettingGroup):
     """Bounds beyond which a day's numbers need attention."""
@@ -46,6 +57,6 @@ class Insights(SettingGroup):
     stuck_days: Days = Field(
         default=5, description="Days without movement after which a stage is stuck"
     )
-    response_hours: Annotated[float, Field(gt=0)] = Field(
+    response_hours: Annotated[float, Field(gt=0, le=MOST_HOURS)] = Field(
         default=2, description="Hours within which an e-mail of a contact should be answered"
     )

@@ -56,6 +56,8 @@ def _of_organization(connection: sa.Connection, organization_id: int, tick: Tick
     begun = connection.execute(read_sql("begin_stale_periods"), given | ages).one()
     connection.execute(read_sql("tag_deals_at_risk"), given | ages)
     connection.execute(read_sql("add_stale_tasks"), given)
+    if 0 in own.days_by_stage.values():
+        connection.execute(read_sql("drop_tasks_of_exempt_stages"), given | ages)
     wanted = read_sql("stale_notifications").bindparams(
         organization_id=organization_id, tick=tick.instant, roles=list(own.escalate_to)
     )
@@ -76,8 +78,7 @@ def _of_organization(connection: sa.Connection, organization_id: int, tick: Tick
 
 
 def _ages(own: Deals) -> dict[str, Any]:
-    stages = own.stale_after_days
-    days = {"default": stages} if isinstance(stages, int) else dict(stages)
+    days = own.days_by_stage
     return {
         "default_days": days.pop("default"),
         "days": json.dumps(days),
