@@ -337,14 +337,14 @@ def mails(bench: Bench) -> None:
 
 
 def leads(bench: Bench) -> None:
-    """Scores of --contacts contacts of which one of a hundred changed, against bare SQL."""
+    """Scores and stages of --contacts contacts, one of a hundred changed, against bare SQL."""
     from marketing_pipelines_tests.benchmarks.leads import measure
 
     measure(bench.server, bench.report, bench.contacts)
 
 
 def sales(bench: Bench) -> None:
-    """Stale deals among --messages deals, compared with one bare statement."""
+    """Stale deals, briefs and insights over --messages deals, compared with bare SQL."""
     from marketing_pipelines_tests.benchmarks.sales import measure
 
     measure(bench.server, bench.report, bench.repeat, bench.messages)

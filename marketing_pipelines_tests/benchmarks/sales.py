@@ -5,6 +5,7 @@ import time
 
 import psycopg
 
+from marketing_pipelines_tests.benchmarks import sales_days
 from marketing_pipelines_tests.benchmarks.report import Measured, Report
 from marketing_pipelines_tests.benchmarks.sites import Server, Site
 
@@ -136,6 +137,7 @@ def measure(server: Server, report: Report, repeat: int, deals: int) -> None:
     report.add(Measured("stale deals, a day", seconds, "s", 60, note=note))
     report.add(Measured("stale deals, a day : bare statement", ratios, "×", 3, note=note))
     report.add(Measured("stale deals, peak memory", peaks, "MB", 512, note="whole process"))
+    sales_days.measure(site, report, deals, TICK + (repeat + 1) * DAY)
 
 
 def _build(site: Site, deals: int) -> None:
