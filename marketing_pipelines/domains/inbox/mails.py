@@ -11,6 +11,7 @@ from email.utils import mktime_tz, parsedate_tz
 
 from marketing_pipelines.domains.inbox import bodies, mail_addresses, mime, replies
 from marketing_pipelines.domains.inbox.auto_replies import is_automatic
+from marketing_pipelines.domains.inbox.bounces import Returned, read_returned
 
 MAX_SUBJECT_LENGTH = 1_000
 MAX_SNIPPET_LENGTH = 200
@@ -57,7 +58,7 @@ class Mail:
         snippet: The beginning of the reply on one line, at most 200 characters.
         sent_at: By the header Date; None where it is missing or no date.
         is_auto_reply: True if no person wrote it, as its headers or subject say.
-        is_bounce: True if it is about the fate of another mail: a bounce, a delay, a complaint.
+        returned: What it says about the fate of another mail; None: it is about none.
         is_forward: True if it holds an attached mail, or its subject says so.
         malformed: True if it has no header, no sender, or addresses that cannot be read.
         has_list_id: True if it came by a mailing list.
@@ -82,7 +83,7 @@ class Mail:
     sent_at: dt.datetime | None
     attachments: tuple[Attachment, ...]
     is_auto_reply: bool
-    is_bounce: bool
+    returned: Returned | None
     is_forward: bool
     malformed: bool
     has_list_id: bool
@@ -91,6 +92,11 @@ class Mail:
     names: tuple[str, ...]
     identity: str
     content_hash: str
+
+    @property
+    def is_bounce(self) -> bool:
+        """True if it is about the fate of another mail: a bounce, a delay, a complaint."""
+        return self.returned is not None
 
 
 def read_mail(raw: bytes) -> Mail:
@@ -108,6 +114,7 @@ def read_mail(raw: bytes) -> Mail:
     in_reply_to = _first(_ids(message, "In-Reply-To"))
     references = _ids(message, "References")
     sent_at = _sent_at(message)
+    returned = read_returned(parts, subject, text)
     attached = [_first(_ids(part, "Message-ID")) for part, is_inner in parts if is_inner]
     return Mail(
         message_id=message_id,
@@ -124,14 +131,16 @@ def read_mail(raw: bytes) -> Mail:
         sent_at=sent_at,
         attachments=_attachments(parts),
         is_auto_reply=is_automatic(message, subject),
-        is_bounce=mime.type_of(message) == "multipart/report",
+        returned=returned,
         is_forward=bool(_FORWARDED.match(subject))
         or any(mime.type_of(part) == "message/rfc822" for part, _ in parts[1:]),
         malformed=_is_malformed(message, from_address),
         has_list_id=bool(mime.raw_header(message, "List-Id")),
         return_path=_return_path(message),
         delivered_to=_delivered_to(message),
-        names=_names([in_reply_to, *references, *attached]),
+        names=_names(
+            [in_reply_to, *references, *attached, *(returned.message_ids if returned else ())]
+        ),
         identity=_identity(message, message_id, from_address, list(receivers), subject, text),
         content_hash=hashlib.sha256(raw).hexdigest(),
     )
