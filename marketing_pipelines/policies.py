@@ -5,18 +5,17 @@ deployment. The policy holds for every run of the job, however the run is starte
 """
 
 import datetime as dt
-import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines import jobs_file
+from marketing_pipelines.installation_settings import TABLES
 from marketing_pipelines.settings import get_settings
 
 CatchUp = Literal["all", "once", "skip"]
@@ -166,13 +165,14 @@ def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> Non
     path = get_settings().jobs_file
     for job, override in overrides().items():
         if job not in jobs:
-            _refuse(path, job, None, f"there is no job '{job}'; docs/timetable.md lists them")
+            reason = f"there is no job '{job}'; docs/timetable.md lists them"
+            jobs_file.refuse(path, job, None, reason)
         without_schedule = [key for key in OF_SCHEDULES if key in override.model_fields_set]
         if without_schedule and not jobs[job]:
-            _refuse(path, job, without_schedule[0], f"{job} has no schedule to change")
+            jobs_file.refuse(path, job, without_schedule[0], f"{job} has no schedule to change")
         if override.catch_up and (override.catch_up == "all") != (job in partitioned):
             can = "only all" if job in partitioned else "once or skip"
-            _refuse(path, job, "catch_up", f"{job} can catch up {can}")
+            jobs_file.refuse(path, job, "catch_up", f"{job} can catch up {can}")
 
 
 def five_fields(cron: str) -> str:
@@ -194,33 +194,11 @@ def five_fields(cron: str) -> str:
 
 @cache
 def _read(path: Path) -> Mapping[str, Override]:
-    if not path.is_file():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}.") from error
-    return {job: _override(path, job, value) for job, value in document.items()}
-
-
-def _override(path: Path, job: str, value: Any) -> Override:
-    if not isinstance(value, dict):
-        _refuse(
-            path,
-            None,
-            job,
-            f"'{job}' must stand below the job it changes, as in [\"upkeep/run_history\"]",
-        )
-    try:
-        return Override.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            reason = f"there is no key '{key}', only {', '.join(Override.model_fields)}"
-        else:
-            reason = f"{key}: {first['msg'].removeprefix('Value error, ')}"
-        _refuse(path, job, key, reason)
+    return {
+        job: jobs_file.validated(path, job, values, Override, '["upkeep/run_history"]')
+        for job, values in jobs_file.document(path).items()
+        if job not in TABLES
+    }
 
 
 def _is_delay(value: Any) -> bool:
@@ -233,24 +211,3 @@ def _is_delay(value: Any) -> bool:
 
 def _is_rule(times: Any, delay: Any, rest: Mapping[Any, Any]) -> bool:
     return not rest and type(times) is int and 0 <= times <= MAX_RETRIES and _is_delay(delay)
-
-
-def _refuse(path: Path, job: str | None, key: str | None, reason: str) -> NoReturn:
-    line = _line_of(path.read_text(encoding="utf-8").splitlines(), job, key)
-    raise ConfigurationError(f"{path} line {line} cannot be used: {reason}.")
-
-
-def _line_of(lines: Collection[str], job: str | None, key: str | None) -> int:
-    """The line of a key below a job's header, or of the header itself."""
-    inside = job is None
-    header = 1
-    for number, line in enumerate(lines, start=1):
-        if re.match(r"\s*\[", line):
-            inside = (
-                job is not None
-                and re.match(rf"""\s*\[\s*(["']?){re.escape(job)}\1\s*[].]""", line) is not None
-            )
-            header = number if inside else header
-        elif inside and key and re.match(rf"""\s*(["']?){re.escape(key)}\1\s*[.=]""", line):
-            return number
-    return header

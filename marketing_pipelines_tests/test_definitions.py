@@ -54,7 +54,13 @@ CLOCKS = {
     "segments/memberships": "0 * * * *",
     "upkeep/run_history": "0 1 * * *",
 }
-OFF_IN_DEVELOPMENT = {"upkeep/queue_history"}
+OFF_IN_DEVELOPMENT = {
+    "upkeep/audit_logs",
+    "upkeep/expired_sessions",
+    "upkeep/job_sessions",
+    "upkeep/old_rows",
+    "upkeep/queue_history",
+}
 WITHOUT_CLOCK = {"analytics/hourly_events", "analytics/warehouse", "sales/insight_pages"}
 HEAVY = "duckdb pandas pyarrow matplotlib adbc_driver_postgresql alembic pyspark"
 LOAD = f"""

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, owned
 from marketing_pipelines.stores.tables import identity, instant, metadata
 
 tokens = sa.Table(
@@ -92,7 +92,7 @@ audit_log = sa.Table(
         "beyond the first of their minute",
     ),
     sa.Index("ix_audit_log_asked_at", "asked_at"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=Keep("asked_at", days=90, job="upkeep/audit_logs")),
     schema="ops",
     comment="Every call of the API's addresses for applications, operators and schedulers, refused "
     "ones included",

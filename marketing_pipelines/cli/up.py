@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from marketing_pipelines import policies
+from marketing_pipelines import installation_settings, policies
 from marketing_pipelines.cli import running_up
 from marketing_pipelines.cli.doctor import said_of_unknown
 from marketing_pipelines.cli.session import connected, dagster_environment
@@ -80,6 +80,7 @@ def up(
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
     policies.overrides()
+    installation_settings.validate()
     for variable in unknown_variables().items():
         say(said_of_unknown(variable))
     with _alone(get_settings()), connected() as (settings, engine), running_up.noted(settings):

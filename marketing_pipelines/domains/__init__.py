@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 
-from marketing_pipelines import policies, registry
+from marketing_pipelines import installation_settings, policies, registry
 from marketing_pipelines.freshness import partitions
 from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines.queueing import tasks
 from marketing_pipelines.registry import import_errors
+from marketing_pipelines.stores import retention_rules
 from marketing_pipelines.unloaded import unloaded
 
 JOB_FILES = ("sources", "jobs", "sensors")
@@ -77,6 +78,7 @@ def load_jobs() -> tuple[ModuleType, ...]:
     # through those of Dagster several times, which takes a fifth of the whole start.
     gc.freeze()
     policies.overrides()
+    installation_settings.validate()
     import_errors.update(load_tasks())
     from marketing_pipelines.jobs.scheduling import instigators_of
 
@@ -86,6 +88,7 @@ def load_jobs() -> tuple[ModuleType, ...]:
     if not import_errors:
         scheduled = {key: job.policy.cron is not None for key, job in registry.jobs().items()}
         policies.require_known(scheduled, partitions.registered())
+        retention_rules.require_known()
     return modules
 
 

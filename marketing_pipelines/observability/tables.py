@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.ownership import FOR_EVER, owned
+from marketing_pipelines.stores.ownership import Keep, owned
 from marketing_pipelines.stores.tables import instant, json_object, metadata
 
 health_reports = sa.Table(
@@ -13,7 +13,7 @@ health_reports = sa.Table(
         "status", sa.Text, nullable=False, comment="healthy, degraded or unhealthy at that moment"
     ),
     json_object("report", "The whole report: numbers, and the reasons for the status"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=Keep("at", days=90)),
     schema="ops",
     comment="Health of the installation every five minutes",
 )
@@ -25,7 +25,7 @@ metric_samples = sa.Table(
     sa.Column("metric", sa.Text, primary_key=True, comment="Name as at /metrics"),
     sa.Column("labels", sa.Text, primary_key=True, comment="Labels as name=value, comma separated"),
     sa.Column("value", sa.Double, nullable=False, comment="Value at that moment"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=Keep("at", days=400)),
     schema="ops",
     comment="Queue, lag and size metrics every hour, for charts over months",
 )

@@ -12,7 +12,7 @@ from marketing_pipelines.settings import Settings
 
 
 @dataclass(frozen=True)
-class Keep:
+class KeptTasks:
     """Limits of keeping finished tasks: their age and their number."""
 
     age: dt.timedelta
@@ -36,8 +36,8 @@ class Queue:
     concurrency: int | None = None
     per_second: int | Literal["setting"] | None = None
     retry: Retry = Retry.listed(1, 2, 4)  # noqa: RUF009
-    keep_completed: Keep = Keep(dt.timedelta(hours=24), 1_000)
-    keep_failed: Keep = Keep(dt.timedelta(days=7), 5_000)
+    keep_completed: KeptTasks = KeptTasks(dt.timedelta(hours=24), 1_000)
+    keep_failed: KeptTasks = KeptTasks(dt.timedelta(days=7), 5_000)
 
     def __post_init__(self) -> None:
         # It is part of the name of a notification channel, which PostgreSQL cuts at 63 bytes.

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -97,7 +97,12 @@ dead_letters = sa.Table(
     sa.CheckConstraint("state in ('dead', 'redriven', 'discarded')", name="state"),
     sa.UniqueConstraint("task_id"),
     sa.Index("ix_dead_letters_dead", "queue", "id", postgresql_where=sa.text("state = 'dead'")),
-    info=owned(keep=FOR_EVER),
+    sa.Index(
+        "ix_dead_letters_settled_at",
+        "settled_at",
+        postgresql_where=sa.text("settled_at is not null"),
+    ),
+    info=owned(keep=Keep("settled_at", days=90)),
     schema="ops",
     comment="Tasks that failed for good, until they are sent back or discarded",
 )
@@ -118,7 +123,15 @@ bus_events = sa.Table(
         server_default=sa.func.now(),
     ),
     sa.Index("ix_bus_events_type_published_at", "type", "published_at"),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    sa.Index("ix_bus_events_published_at", "published_at"),
+    info=owned(
+        keep=Keep(
+            "published_at",
+            days=30,
+            where="id not in (select event_id from ops.awaited_bus_events)",
+        ),
+        person=Person(by="contact_id", erase="delete"),
+    ),
     schema="ops",
     comment="Events between domains; every consumer has a task for each event",
 )

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import intents
-from marketing_pipelines.stores.ownership import FOR_EVER, owned
+from marketing_pipelines.stores.ownership import Keep, owned
 from marketing_pipelines.stores.tables import identity, instant, metadata
 
 alerts = sa.Table(
@@ -36,7 +36,14 @@ alerts = sa.Table(
         name="state",
     ),
     sa.Index("ix_alerts_open", "due_at", postgresql_where=sa.text("state = 'queued'")),
-    info=owned(keep=FOR_EVER),
+    sa.Index("ix_alerts_recorded_at", "recorded_at"),
+    info=owned(
+        keep=Keep(
+            "recorded_at",
+            days=400,
+            where="incident_id in (select id from ops.incidents where recovered_at is not null)",
+        )
+    ),
     schema="ops",
     comment="Alerts of incidents: each kind once per incident",
 )

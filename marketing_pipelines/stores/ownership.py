@@ -1,7 +1,8 @@
 """The growth of a table and the contact that its rows are about, declared next to its columns.
 
-`sa.Table(…, info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")))`. A test
-demands it of every table; the data dictionary shows it.
+`sa.Table(…, info=owned(keep=Keep("read_at", days=400), person=Person(by="contact_id",
+erase="delete")))`. A test demands it of every table; the data dictionary shows it, and the jobs of
+the domain `upkeep` remove rows that are older.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,30 @@ class Growth(Enum):
 
 FOR_EVER = Growth.FOR_EVER
 EMPTIED = Growth.EMPTIED
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The days that rows stay, unless `[retention]` of `jobs.toml` says otherwise.
+
+    Attributes:
+        column: Instant or date from which the days count; rows where it is null stay.
+        days: Whole days of 24 hours; of a date, calendar days.
+        where: SQL condition of the rows that may go, with `:before` for the instant up to which
+            rows are old; None: all of them.
+        job: Asset key of the job that removes them.
+    """
+
+    column: str
+    days: int
+    where: str | None = None
+    job: str = "upkeep/old_rows"
+
+    @property
+    def value(self) -> str:
+        """Its words for the data dictionary."""
+        condition = f", where `{self.where}`" if self.where else ""
+        return f"{self.days} days after `{self.column}`{condition}"
 
 
 @dataclass(frozen=True)
@@ -48,11 +73,11 @@ class Person:
 class Ownership:
     """The declaration of one table; `person` is None where rows are about no contact."""
 
-    keep: Growth
+    keep: Growth | Keep
     person: Person | None
 
 
-def owned(*, keep: Growth, person: Person | None = None) -> dict[str, Any]:
+def owned(*, keep: Growth | Keep, person: Person | None = None) -> dict[str, Any]:
     """Returns the `info` of a table: how it grows, and which contact its rows are about."""
     return {"ownership": Ownership(keep, person)}
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.locations import PACKAGE
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, owned
 
 metadata = sa.MetaData(
     naming_convention={
@@ -189,7 +189,15 @@ job_sessions = sa.Table(
         "job",
         postgresql_where=sa.text("status in ('RUNNING', 'QUEUED')"),
     ),
-    info=owned(keep=FOR_EVER),
+    sa.Index("ix_job_sessions_started_at", "started_at"),
+    info=owned(
+        keep=Keep(
+            "started_at",
+            days=90,
+            where="status not in ('QUEUED', 'RUNNING')",
+            job="upkeep/job_sessions",
+        )
+    ),
     schema="ops",
     comment="One row for every time a job worked, failed, or was skipped",
 )
@@ -246,7 +254,12 @@ incidents = sa.Table(
         unique=True,
         postgresql_where=sa.text("recovered_at is null"),
     ),
-    info=owned(keep=FOR_EVER),
+    sa.Index(
+        "ix_incidents_recovered_at",
+        "recovered_at",
+        postgresql_where=sa.text("recovered_at is not null"),
+    ),
+    info=owned(keep=Keep("recovered_at", days=400)),
     schema="ops",
     comment="Unbroken rows of failures, one open at a time for each subject and item",
 )

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.queueing import control
-from marketing_pipelines.queueing.queues import Keep, Queue
+from marketing_pipelines.queueing.queues import KeptTasks, Queue
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.installed import put, scalar
 
@@ -53,8 +53,8 @@ def test_of_too_many_the_newest_are_kept(queue: sa.Engine) -> None:
         ended(queue, "failed", dt.timedelta(hours=hours))
     few = Queue(
         "default",
-        keep_completed=Keep(dt.timedelta(days=1), 2),
-        keep_failed=Keep(dt.timedelta(days=1), 3),
+        keep_completed=KeptTasks(dt.timedelta(days=1), 2),
+        keep_failed=KeptTasks(dt.timedelta(days=1), 3),
     )
     assert removed_of(queue, few) == 5
     left = "select string_agg(status::text, ' ' order by id) from procrastinate_jobs"

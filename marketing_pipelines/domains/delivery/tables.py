@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores import intents
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -112,7 +112,8 @@ warmup_reservations = sa.Table(
     sa.Column("reserved", sa.Integer, nullable=False, comment="Places that claims have taken"),
     sa.Column("sent", sa.Integer, comment="Mails handed over, counted when the day is closed"),
     instant("closed_at", "Tick that closed the day; null = open"),
-    info=owned(keep=FOR_EVER),
+    sa.Index("ix_warmup_reservations_day", "day"),
+    info=owned(keep=Keep("day", days=400)),
     schema="delivery",
     comment="Mails of each day of each domain under warm-up",
 )
@@ -352,8 +353,9 @@ message_events = sa.Table(
         postgresql_where=sa.text("type = 'complained'"),
     ),
     sa.Index("ix_message_events_unread", "provider", postgresql_where=sa.text("type = 'unread'")),
+    sa.Index("ix_message_events_received_at", "received_at"),
     info=owned(
-        keep=FOR_EVER,
+        keep=Keep("received_at", days=400),
         person=Person(by="message_id", erase="empty", mask=("recipient", "reading", "payload")),
     ),
     schema="delivery",

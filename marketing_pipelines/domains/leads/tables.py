@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.tables import BANDS
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -67,7 +67,7 @@ intent_days = sa.Table(
     sa.Column("band", sa.Text, nullable=False, comment=", ".join(BANDS)),
     sa.CheckConstraint(one_of("band", BANDS), name="band"),
     sa.Index("ix_intent_days_date", "date", "organization_id"),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    info=owned(keep=Keep("date", days=400), person=Person(by="contact_id", erase="delete")),
     schema="leads",
     comment="Intent scores of each day, of contacts with a signal that counts",
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -208,7 +208,16 @@ step_results = sa.Table(
         name="outcome",
     ),
     sa.CheckConstraint("(outcome = 'way') = (way is not null)", name="way"),
-    info=owned(keep=FOR_EVER, person=Person(by="enrolment_id", erase="keep")),
+    sa.Index("ix_step_results_at", "at"),
+    info=owned(
+        keep=Keep(
+            "at",
+            days=400,
+            where="exists (select from lifecycle.enrolments where enrolments.id = enrolment_id "
+            "and coalesce(completed_at, exited_at, failed_at) < :before)",
+        ),
+        person=Person(by="enrolment_id", erase="keep"),
+    ),
     schema="lifecycle",
     comment="Results of steps: at most one per enrolment and step",
 )

@@ -1,4 +1,4 @@
-"""Stored samples of health and metrics for charts, and their retention."""
+"""Stored samples of health and metrics, for charts."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence, Set
@@ -16,8 +16,6 @@ from marketing_pipelines.runs import incidents
 if TYPE_CHECKING:
     from marketing_pipelines.observability.metrics import Sample
 
-KEEP_REPORTS = dt.timedelta(days=90)
-KEEP_SAMPLES = dt.timedelta(days=400)
 DEAD_LETTER_STEPS = (1, 10, 100, 1_000)
 
 
@@ -32,7 +30,6 @@ def keep_report(connection: sa.Connection, tick: dt.datetime, health: Health) ->
             set_={"status": insert.excluded.status, "report": insert.excluded.report},
         )
     )
-    connection.execute(sa.delete(health_reports).where(health_reports.c.at < tick - KEEP_REPORTS))
     incidents.set_lasting(connection, "overdue", _overdue(health, incidents.failing(connection)))
     incidents.set_lasting(connection, "file", registry.import_errors)
     incidents.set_lasting(connection, "dead-letters", _dead(dead_letter_counts(connection)))
@@ -61,11 +58,7 @@ def _dead(counts: Mapping[str, int]) -> dict[str, str]:
 
 def keep_samples(connection: sa.Connection, tick: dt.datetime, samples: Sequence["Sample"]) -> int:
     """Writes the tick's samples; returns how many."""
-    connection.execute(
-        sa.delete(metric_samples).where(
-            (metric_samples.c.at == tick) | (metric_samples.c.at < tick - KEEP_SAMPLES)
-        )
-    )
+    connection.execute(sa.delete(metric_samples).where(metric_samples.c.at == tick))
     connection.execute(
         sa.insert(metric_samples),
         [{"at": tick, "metric": s.metric, "labels": s.labels, "value": s.value} for s in samples],

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -75,8 +75,9 @@ meeting_briefs = sa.Table(
     instant("created_at", "Tick at which it was written", nullable=False),
     sa.UniqueConstraint("meeting_id", "version"),
     sa.Index("ix_meeting_briefs_organization_id", "organization_id", "created_at"),
+    sa.Index("ix_meeting_briefs_created_at", "created_at"),
     info=owned(
-        keep=FOR_EVER,
+        keep=Keep("created_at", days=400),
         person=Person(
             by="meeting_id",
             erase="empty",
@@ -101,7 +102,8 @@ insights = sa.Table(
     sa.Column("digest", sa.Text, nullable=False, comment="Hash of the rules' numbers and texts"),
     instant("created_at", "Tick at which it was written", nullable=False),
     sa.UniqueConstraint("organization_id", "date"),
-    info=owned(keep=FOR_EVER),
+    sa.Index("ix_insights_date", "date"),
+    info=owned(keep=Keep("date", days=400)),
     schema="sales",
     comment="Insights of each organization and day",
 )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -115,7 +115,19 @@ memberships = sa.Table(
         postgresql_using="brin",
         postgresql_with={"autosummarize": "on"},
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    sa.Index("ix_memberships_left_at", "left_at", postgresql_where=sa.text("left_at is not null")),
+    info=owned(
+        keep=Keep(
+            "left_at",
+            days=400,
+            where="not exists (select from lifecycle.triggers as trigger "
+            "join lifecycle.programs as program on program.kind = trigger.program_kind "
+            "and program.id = trigger.program_id "
+            "where trigger.segment_id = memberships.segment_id "
+            "and coalesce(trigger.evaluated_at, program.started_at) <= memberships.entered_at)",
+        ),
+        person=Person(by="contact_id", erase="delete"),
+    ),
     schema="segments",
     comment="Present and former members of segments; present members have no left_at",
 )
@@ -233,7 +245,7 @@ daily_overlaps = sa.Table(
     sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
     sa.Column("members", sa.BigInteger, nullable=False, comment="Members of both at its end"),
     sa.Index("ix_daily_overlaps_date", "date"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=Keep("date", days=90)),
     schema="segments",
     comment="Number of contacts that two segments share; pairs that share none have no row",
 )

@@ -1,5 +1,8 @@
-"""Removing what is no longer kept. Owns no tables."""
+"""Removal of rows, runs and finished tasks that are no longer kept.
+
+Owns `ops.retention`. The rule of each table stands next to its columns (`stores.ownership`).
+"""
 
 # Schemas that its SQL reads and writes.
-READS: frozenset[str] = frozenset()
-WRITES: frozenset[str] = frozenset()
+READS = frozenset({"ops"})
+WRITES = frozenset({"ops"})

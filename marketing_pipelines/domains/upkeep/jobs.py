@@ -1,6 +1,12 @@
 """The jobs of this domain."""
 
+from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.upkeep import sources
+from marketing_pipelines.domains.upkeep.removal import (
+    apply_rules,
+    note_full_tables,
+    remove_expired_sessions,
+)
 from marketing_pipelines.jobs.domain import Domain
 from marketing_pipelines.queueing import control
 from marketing_pipelines.registry import Team
@@ -16,6 +22,32 @@ def queue_history(tick: Tick) -> None:
     removed = control.remove_all_history(tick.begin, tick.instant)
     tick.rows = sum(removed.values())
     tick.metadata["removed"] = removed
+
+
+@UPKEEP.job(cron="0 0 * * *", deps=[sources.sign_ins], environments=["production"])
+def expired_sessions(tick: Tick) -> None:
+    """Removes sign-ins that have expired."""
+    remove_expired_sessions(tick)
+
+
+@UPKEEP.job(cron="0 0 * * *", deps=[sources.audit_log], environments=["production"], items=True)
+def audit_logs(tick: Tick) -> None:
+    """Removes entries of the audit log of more than 90 days ago."""
+    apply_rules(tick, dry_run=installation_settings.retention().dry_run)
+
+
+@UPKEEP.job(cron="0 1 * * *", deps=[sources.sessions], environments=["production"], items=True)
+def job_sessions(tick: Tick) -> None:
+    """Removes sessions of jobs that began more than 90 days ago; their totals stay."""
+    apply_rules(tick, dry_run=installation_settings.retention().dry_run)
+
+
+@UPKEEP.job(cron="15 1 * * *", deps=[sources.tables], environments=["production"], items=True)
+def old_rows(tick: Tick) -> None:
+    """Removes the rows of every other table that are older than its rule says."""
+    with tick.begin() as connection:
+        note_full_tables(connection)
+    apply_rules(tick, dry_run=installation_settings.retention().dry_run)
 
 
 @UPKEEP.job(cron="0 1 * * *", deps=[sources.runs])

@@ -83,6 +83,13 @@ comment on table ops.queue_states is 'State of a queue for all workers: paused o
 comment on column ops.queue_states.queue is 'Queue name';
 comment on column ops.queue_states.paused_at is 'Since when nothing of it is started; null = it is not paused';
 comment on column ops.queue_states.starts is 'Instants before which the latest tasks started; the rate limit counts them';
+comment on table ops.retention is 'Rules of retention: since when each table''s old rows are removed, and how many were';
+comment on column ops.retention.table_name is 'Table with its schema';
+comment on column ops.retention.days is 'Days that its rows stay, as last applied';
+comment on column ops.retention.first_tick is 'Tick that counted the old rows and removed none; later ticks remove';
+comment on column ops.retention.last_tick is 'Latest tick that applied the rule';
+comment on column ops.retention.old_rows is 'Old rows at the first tick';
+comment on column ops.retention.removed_rows is 'Rows removed since';
 comment on table ops.schema_files is 'Files of functions, views, triggers, rights and comments that this database has';
 comment on column ops.schema_files.path is 'Path of the file in `schema/`';
 comment on column ops.schema_files.sha256 is 'SHA-256 of its text';

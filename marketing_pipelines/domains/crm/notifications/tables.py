@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import Keep, Person, owned
 from marketing_pipelines.stores.tables import identity, instant, metadata, organization_id
 
 notifications = sa.Table(
@@ -25,7 +25,10 @@ notifications = sa.Table(
     sa.UniqueConstraint("job", "kind", "subject", "period", "user_id"),
     sa.Index("ix_notifications_organization_id", "organization_id", "id"),
     sa.Index("ix_notifications_user_id", "user_id", "id"),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    sa.Index(
+        "ix_notifications_read_at", "read_at", postgresql_where=sa.text("read_at is not null")
+    ),
+    info=owned(keep=Keep("read_at", days=400), person=Person(by="contact_id", erase="delete")),
     schema="crm",
     comment="Notifications of users, each written once per job, kind, subject, period and user",
 )

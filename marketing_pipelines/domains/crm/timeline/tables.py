@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import FOR_EVER, Keep, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -188,7 +188,16 @@ tasks = sa.Table(
         "done_at",
         postgresql_where=sa.text("done_at is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    sa.Index("ix_tasks_done", "done_at", postgresql_where=sa.text("done_at is not null")),
+    info=owned(
+        keep=Keep(
+            "done_at",
+            days=400,
+            where="job <> 'leads/follow_ups' or not exists (select from crm.contacts "
+            "where contacts.id = tasks.contact_id and contacts.next_follow_up_at is not null)",
+        ),
+        person=Person(by="contact_id", erase="delete"),
+    ),
     schema="crm",
     comment="Tasks for users",
 )

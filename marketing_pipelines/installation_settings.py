@@ -1,0 +1,73 @@
+"""Settings of the whole installation that stand in `jobs.toml`, a table for each part.
+
+`[retention]`, for example. The settings of one organization are in its row, those of the
+environment in `settings`.
+"""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from marketing_pipelines import jobs_file
+from marketing_pipelines.settings import get_settings
+
+MAX_DAYS = 36_500
+M = TypeVar("M", bound=BaseModel)
+
+
+class RetentionSettings(BaseModel):
+    """The table `[retention]`.
+
+    Attributes:
+        dry_run: True if the jobs only count what they would remove.
+        days: Days that rows stay by table; 0 = for ever.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    dry_run: bool = False
+    days: dict[str, int] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_are_keys(cls, values: Any) -> Any:
+        given = dict(values)
+        dry_run = given.pop("dry_run", False)
+        for table, days in given.items():
+            if isinstance(days, dict):
+                raise ValueError(
+                    f'write a table in quotes, as in "{table}.{next(iter(days))}" = 90'
+                )
+            if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MAX_DAYS:
+                raise ValueError(
+                    f"{table} must be a number of days from 0 (for ever) to {MAX_DAYS:,}"
+                )
+        return {"dry_run": dry_run, "days": given}
+
+
+TABLES: dict[str, type[BaseModel]] = {"retention": RetentionSettings}
+
+
+def retention() -> RetentionSettings:
+    """The table `[retention]`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return _table("retention", RetentionSettings)
+
+
+def validate() -> None:
+    """Reads every table.
+
+    Raises:
+        ConfigurationError: one cannot be used; the sentence names the line.
+    """
+    for name, model in TABLES.items():
+        _table(name, model)
+
+
+def _table(name: str, model: type[M]) -> M:
+    path = get_settings().jobs_file
+    values = jobs_file.document(path).get(name, {})
+    return jobs_file.validated(path, name, values, model, f"[{name}]")

@@ -1,0 +1,86 @@
+"""`jobs.toml` in the data folder: the document, and the sentence that names the line of a mistake.
+
+Its tables are named after a job (`policies`) or after a part of the installation
+(`installation_settings`).
+"""
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from marketing_pipelines.failures import ConfigurationError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@cache
+def document(path: Path) -> Mapping[str, Any]:
+    """The tables of the file; none without such a file.
+
+    Raises:
+        ConfigurationError: it is not TOML.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}.") from error
+
+
+def validated(path: Path, table: str, values: Any, model: type[M], example: str) -> M:
+    """The values of a table as its model.
+
+    Args:
+        example: A header of a table, for the sentence on a value that stands outside of any.
+
+    Raises:
+        ConfigurationError: they cannot be used; the sentence names the line.
+    """
+    if not isinstance(values, dict):
+        refuse(path, None, table, f"'{table}' must stand below the job it changes, as in {example}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            reason = f"there is no key '{key}', only {', '.join(model.model_fields)}"
+        else:
+            place = f"{key}: " if key else ""
+            reason = f"{place}{first['msg'].removeprefix('Value error, ')}"
+        refuse(path, table, key, reason)
+
+
+def refuse(path: Path, table: str | None, key: str | None, reason: str) -> NoReturn:
+    """Refuses the file.
+
+    Args:
+        table: Table of the mistake; None: it stands above all tables.
+
+    Raises:
+        ConfigurationError: always, with the line.
+    """
+    line = _line_of(path.read_text(encoding="utf-8").splitlines(), table, key)
+    raise ConfigurationError(f"{path} line {line} cannot be used: {reason}.")
+
+
+def _line_of(lines: Collection[str], table: str | None, key: str | None) -> int:
+    """The line of a key below a table's header, or of the header itself."""
+    inside = table is None
+    header = 1
+    for number, line in enumerate(lines, start=1):
+        if re.match(r"\s*\[", line):
+            inside = (
+                table is not None
+                and re.match(rf"""\s*\[\s*(["']?){re.escape(table)}\1\s*[].]""", line) is not None
+            )
+            header = number if inside else header
+        elif inside and key and re.match(rf"""\s*(["']?){re.escape(key)}\1\s*[.=]""", line):
+            return number
+    return header
