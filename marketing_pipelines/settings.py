@@ -118,6 +118,11 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
         "The URL's own package (s3fs, gcsfs, adlfs) must be installed. Unset: `lake` in the "
         "data folder.",
     )
+    files_url: str | None = Field(
+        default=None,
+        description="Files that people and programs send, such as raw mail: a folder or any fsspec "
+        "URL, as for `MARKETING_LAKE_URL`. Unset: `files` in the data folder.",
+    )
     timezone: str = Field(
         default="UTC",
         description="Reporting zone (IANA name) of days, months and all schedules but the hourly "
@@ -290,6 +295,10 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
     @property
     def effective_lake_url(self) -> str:
         return self.lake_url or str(self.data_dir / "lake")
+
+    @property
+    def effective_files_url(self) -> str:
+        return self.files_url or str(self.data_dir / "files")
 
     @property
     def public_urls(self) -> list[str]:

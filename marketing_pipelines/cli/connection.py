@@ -33,7 +33,10 @@ AnyOrganization = Annotated[
 ]
 IdOption = Annotated[
     str | None,
-    typer.Option("--id", help="Which one, where there are several, such as a domain of smtp."),
+    typer.Option(
+        "--id",
+        help="Which one, where there are several, the domain of smtp or address of imap.",
+    ),
 ]
 
 

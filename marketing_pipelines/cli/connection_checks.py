@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from marketing_pipelines.domains.delivery import own_servers
+from marketing_pipelines.domains.inbox import synchronizing
 from marketing_pipelines.domains.integrations import (
     contact_enrichment,
     grants,
@@ -13,6 +14,7 @@ from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import (
     CONTENT_SERVICE,
     ENRICHMENT,
+    IMAP,
     LEADSQUARED,
     OAUTH,
     SMTP,
@@ -25,6 +27,7 @@ CHECKS: dict[str, Callable[[Settings, Connection], str]] = {
     LEADSQUARED.name: leadsquared.check,
     SMTP.name: own_servers.check,
     OAUTH.name: grants.check,
+    IMAP.name: synchronizing.check,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-ContactSource = Literal["form", "api"]
+ContactSource = Literal["form", "api", "import"]
 
 
 @dataclass(frozen=True)

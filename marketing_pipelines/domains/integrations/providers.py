@@ -210,6 +210,81 @@ class OAuthFields(ProviderFields):
         return self
 
 
+_DOMAIN = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
+DomainName = Annotated[str, Field(pattern=rf"^{_DOMAIN}$", max_length=253)]
+LowerAddress = Annotated[str, Field(pattern=rf"^[^@\sA-Z<>,;]+@{_DOMAIN}$", max_length=320)]
+# A whole address, a domain, or either with `*` for any characters.
+Exclusion = Annotated[str, Field(pattern=r"^[^\s<>,;]+$", min_length=3, max_length=320)]
+
+
+class ImapFields(ProviderFields):
+    """A mailbox, read over IMAP."""
+
+    bound_to = "host"
+    named_by = "address"
+
+    address: LowerAddress = Field(description="Address of the mailbox, lower case")
+    owner: ShortText | None = Field(
+        default=None, description="External id of the user whose mailbox it is"
+    )
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$", max_length=253)] = Field(
+        description="Server"
+    )
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="Port; default: 993 with `implicit`, else 143"
+    )
+    tls: Literal["implicit", "starttls", "off"] = Field(
+        default="implicit",
+        description="`implicit` from the first byte, `starttls`, or `off`, for loopback only",
+    )
+    user: Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=r"^[ -~]+$")] | None = (
+        Field(default=None, description="User; default: the address")
+    )
+    password: Secret | None = Field(default=None, description="Password, or one of an application")
+    grant: ShortText | None = Field(
+        default=None, description="Id of a connection `oauth`, in place of a password (XOAUTH2)"
+    )
+    folders: Annotated[list[ShortText], Field(max_length=50)] = Field(
+        default=[],
+        description="Folders to read; default: all mail of Gmail, elsewhere INBOX and sent mail",
+    )
+    since_days: Annotated[int, Field(ge=0, le=3_650)] = Field(
+        default=30,
+        description="Days of mail before the first synchronization; a later value changes nothing",
+    )
+    contacts: Literal["existing", "create_for_sent", "create_all"] = Field(
+        default="existing",
+        description="`create_for_sent` makes contacts of those the owner writes to, `create_all` "
+        "also of senders",
+    )
+    exclude: Annotated[list[Exclusion], Field(max_length=1_000)] = Field(
+        default=[],
+        description="Mail from or to these is not stored: addresses, domains with their "
+        "subdomains, or patterns with `*`",
+    )
+    internal: Annotated[list[DomainName], Field(max_length=100)] = Field(
+        default=[], description="Own domains, lower case: mail among them only is not stored"
+    )
+    keep_raw_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
+        default=365, description="Days that the mails as they arrived are kept; 0 = for ever"
+    )
+    share: Literal["metadata", "subject", "full"] = Field(
+        default="full",
+        description="`metadata` stores neither subject nor text, `subject` no text, `full` all",
+    )
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> "ImapFields":
+        if (self.password is None) == (self.grant is None):
+            raise ValueError("it needs either password or grant")
+        password = self.password.get_secret_value() if self.password else ""
+        if any(ord(one) < 32 or ord(one) == 127 for one in password):
+            raise ValueError("password holds a control character")
+        if self.tls == "off" and not is_loopback(self.host):
+            raise ValueError("tls off is for loopback only: use implicit or starttls")
+        return self
+
+
 @dataclass(frozen=True)
 class Provider:
     """One kind of system.
@@ -259,7 +334,8 @@ CONTENT_SERVICE = Provider("content_service", ContentServiceFields)
 LEADSQUARED = Provider("leadsquared", LeadSquaredFields)
 SMTP = Provider("smtp", SmtpFields, is_synchronized=False)
 OAUTH = Provider("oauth", OAuthFields)
-PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH)}
+IMAP = Provider("imap", ImapFields)
+PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH, IMAP)}
 
 
 def provider_of(name: str) -> Provider:

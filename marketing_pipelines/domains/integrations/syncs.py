@@ -2,7 +2,7 @@
 
 The calls happen outside any transaction; each part of the work commits by itself. An error of one
 connection stops that one only, and is counted as that of an item. So does a slow service: each
-connection has its share of the job's time, those without a success for longest come first.
+connection has its share of the job's time, those that were not tried for longest come first.
 """
 
 import datetime as dt
@@ -95,12 +95,17 @@ def sync_each(
     what: str,
     work: Callable[[Synced], SyncReport],
     pacing: Pacing = PACING,
+    *,
+    time_for_calls: float = TIME_FOR_CALLS,
 ) -> None:
     """Synchronizes over every connection of a provider.
+
+    Connections for which no time is left wait for the next tick, where they come first.
 
     Args:
         what: The rows that are synchronized, such as leads.
         work: Does it for one connection; commits parts of its work by `tick.begin`.
+        time_for_calls: Share of the job's time in which connections may call.
     """
     found, standings = _standings(tick, provider, what)
     if not found:
@@ -117,9 +122,12 @@ def sync_each(
     _note_waiting(
         tick, provider, len(standings) - len(ready), "the end of the pause that their service set"
     )
-    ends_at = tick.started + TIME_FOR_CALLS * tick.timeout.total_seconds()
+    ends_at = tick.started + time_for_calls * tick.timeout.total_seconds()
     for place, standing in enumerate(ready):
         begins_at = time.monotonic()
+        if place and begins_at >= ends_at:
+            _note_waiting(tick, provider, len(ready) - place, "the next tick")
+            break
         share = max((ends_at - begins_at) / (len(ready) - place), pacing.least_seconds)
         synced = Synced(
             found[standing.connection_id], standing.last_tick, standing.pages, begins_at + share
@@ -145,7 +153,7 @@ def _standings(
 ) -> tuple[dict[int, Connection], Sequence[sa.Row[Any]]]:
     """The connections of a provider by number, and the standings of those that may be called.
 
-    Those without a success for longest come first. A standing begins with its first tick.
+    Those that were not tried for longest come first. A standing begins with its first tick.
     """
     is_called = sa.and_(connections.c.provider == provider.name, connections.c.state != "reconnect")
     first = (
@@ -163,7 +171,11 @@ def _standings(
             sa.select(syncs)
             .join(connections, connections.c.id == syncs.c.connection_id)
             .where(is_called, syncs.c.what == what)
-            .order_by(syncs.c.last_ok_at.nulls_first(), syncs.c.connection_id)
+            .order_by(
+                syncs.c.tried_at.nulls_first(),
+                syncs.c.last_ok_at.nulls_first(),
+                syncs.c.connection_id,
+            )
         ).all()
         found = {one.id: one for one in stored.all_of(connection, provider)}
     return found, [one for one in standings if one.connection_id in found]
@@ -190,6 +202,8 @@ def _sync(
 ) -> None:
     one, report = synced.connection, SyncReport()
     error: Exception | None = None
+    with tick.begin(isolation="read committed") as connection:
+        _update(connection, one, what, {"tried_at": tick.instant})
     try:
         report = work(synced)
     except TimedOutError:

@@ -65,6 +65,7 @@ syncs = sa.Table(
         comment="Connection",
     ),
     sa.Column("what", sa.Text, primary_key=True, comment="Synchronized rows, such as leads"),
+    instant("tried_at", "Tick of the latest attempt"),
     instant("last_ok_at", "Tick of the latest synchronization without an error"),
     instant("last_tick", "Up to this instant everything is synchronized"),
     sa.Column("backlog", sa.BigInteger, comment="Rows still to do; null = that is not known"),

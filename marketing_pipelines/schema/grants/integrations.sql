@@ -5,6 +5,6 @@ grant select (
     refresh_expires_at
 ) on integrations.connections to marketing_reader;
 grant select (
-    connection_id, what, last_ok_at, last_tick, backlog, next_at, error, overdue_at
+    connection_id, what, tried_at, last_ok_at, last_tick, backlog, next_at, error, overdue_at
 ) on integrations.syncs to marketing_reader;
 revoke all on all functions in schema integrations from public;

@@ -1,0 +1,21 @@
+-- For each listed mail: the stored one with its identity, and whether a contact takes part or one of
+-- our messages is named.
+select asked.uid, known.id, known.share,
+       exists (
+           select from crm.contacts as contact
+           where contact.organization_id = :organization_id
+               and delivery.address_of('email', contact.email) = any(asked.addresses)
+       ) as has_contact,
+       exists (
+           select from delivery.messages as message
+           where message.organization_id = :organization_id and message.id = any(asked.numbers)
+       ) or exists (
+           select from delivery.messages as message
+           where message.organization_id = :organization_id
+               and message.provider_message_id = any(asked.names)
+       ) as names_ours
+from jsonb_to_recordset(:asked) as asked (
+    uid bigint, identity text, addresses text[], numbers bigint[], names text[]
+)
+left join inbox.email_messages as known
+    on known.organization_id = :organization_id and known.identity = asked.identity

@@ -1,0 +1,66 @@
+"""Mailboxes that are read at each tick, and the check of one."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from marketing_pipelines.domains.inbox.mailboxes import chosen_folders, open_mailbox
+from marketing_pipelines.domains.inbox.reader import WHAT, Reader
+from marketing_pipelines.domains.inbox.session import Session
+from marketing_pipelines.domains.inbox.tokens import token_of
+from marketing_pipelines.domains.integrations.connections import Connection
+from marketing_pipelines.domains.integrations.providers import IMAP, ImapFields
+from marketing_pipelines.domains.integrations.syncs import (
+    PACING,
+    Pacing,
+    Synced,
+    SyncReport,
+    sync_each,
+)
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.settings import Settings
+
+# Four of the five minutes of a tick.
+TIME_FOR_CALLS = 0.8
+
+
+def synchronize(tick: Tick, pacing: Pacing = PACING) -> None:
+    """Reads every mailbox."""
+    sync_each(tick, IMAP, WHAT, partial(_read, tick), pacing, time_for_calls=TIME_FOR_CALLS)
+
+
+def check(settings: Settings, connection: Connection) -> str:
+    """Logs in, and names the folders that are read and the others.
+
+    Raises:
+        MarketingPipelinesError: the server does not answer as it should.
+    """
+    fields: ImapFields = connection.fields(settings)
+    with Session(fields, token_of(settings, connection, fields)) as session:
+        found = session.folders()
+        chosen = chosen_folders(fields, found, is_gmail=session.is_gmail)
+    names = [one.name for one in found]
+    missing = [name for name in chosen if name not in names]
+    if missing:
+        raise BadInputError(
+            f"{connection.name} names folders that the server does not have: {_listed(missing)}; "
+            f"it has {_listed(names)}."
+        )
+    others = [name for name in names if name not in chosen]
+    return f"it reads {_listed(chosen)}" + (f", and not {_listed(others)}" if others else "")
+
+
+def _read(tick: Tick, synced: Synced) -> SyncReport:
+    with tick.begin(isolation="read committed") as connection:
+        mailbox = open_mailbox(
+            connection,
+            tick.settings,
+            synced.connection,
+            tick.instant,
+            is_first=synced.last_tick is None,
+        )
+    return Reader(tick, synced, mailbox).read()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
