@@ -32,6 +32,7 @@ CLOCKS = {
     "delivery/newsletter": "0 9 * * 1",
     "delivery/warmup_counters": "0 0 * * *",
     "development/sample_job": "0 */4 * * *",
+    "inbox/email_messages": "*/5 * * * *",
     "journeys/segment_entries": "5 * * * *",
     "journeys/stale_executions": "0 3 * * *",
     "journeys/step_progress": "*/5 * * * *",

@@ -13,6 +13,7 @@ SCHEMAS = (
     "leads",
     "lifecycle",
     "ops",
+    "inbox",
     "sales",
     "segments",
 )

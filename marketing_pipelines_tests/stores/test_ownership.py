@@ -36,6 +36,7 @@ def test_every_table_with_a_contact_is_declared_to_be_about_it() -> None:
         "crm.meetings": "attendees",
         "delivery.handovers": "message_id",
         "delivery.message_events": "message_id",
+        "inbox.message_places": "message_id",
         "leads.opportunity_points": "opportunity_id",
         "lifecycle.goals": "enrolment_id",
         "lifecycle.step_results": "enrolment_id",

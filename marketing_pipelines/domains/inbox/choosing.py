@@ -19,7 +19,7 @@ _REPORTERS = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@")
 
 
 @dataclass(frozen=True)
-class Choice:
+class MailChoice:
     """The decision on one mail of a folder.
 
     Attributes:
@@ -43,7 +43,7 @@ class Choice:
 
 def choose(
     connection: sa.Connection, mailbox: Mailbox, listed: Sequence[Listed]
-) -> dict[int, Choice]:
+) -> dict[int, MailChoice]:
     """Decides on mails by their headers; returns the choices by number (UID).
 
     Mail from before the cut-off is not among them.
@@ -67,14 +67,14 @@ def choose(
     return {one.uid: _choice(mailbox, one, headers[one.uid], known[one.uid]) for one in fresh}
 
 
-def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> Choice:
+def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> MailChoice:
     is_wanted = bool(
         mail.malformed or row.has_contact or row.names_ours or mailbox.new_contacts(mail)
     )
     is_stored = not mailbox.leaves_out(mail) and (is_wanted or _may_be_report(mail))
     share = SHARES.index(mailbox.fields.share)
     is_known = row.id is not None and SHARES.index(row.share) >= share
-    return Choice(
+    return MailChoice(
         listed,
         mail,
         is_stored=is_stored,

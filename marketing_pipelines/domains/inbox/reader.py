@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from marketing_pipelines.domains.inbox.choosing import Choice, choose
+from marketing_pipelines.domains.inbox.choosing import MailChoice, choose
 from marketing_pipelines.domains.inbox.fetched import Listed
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders
 from marketing_pipelines.domains.inbox.mails import read_mail
@@ -52,7 +52,7 @@ CursorAt = Callable[[int], Cursor]
 _ENDS = (ConnectionLostError, TimeUsedUpError)
 
 
-class Reader:
+class MailboxReader:
     """Reads one mailbox, over one session after another while they bring something."""
 
     def __init__(self, tick: Tick, synced: Synced, mailbox: Mailbox) -> None:
@@ -243,7 +243,7 @@ class Reader:
         session: Session,
         group: Sequence[int],
         wanted: Sequence[int],
-        choices: Mapping[int, Choice],
+        choices: Mapping[int, MailChoice],
     ) -> list[Placed]:
         small = [uid for uid in wanted if choices[uid].listed.size <= MAX_MAIL_BYTES]
         bodies = self._bodies(session, small)
@@ -262,7 +262,7 @@ class Reader:
                 placed.append(Placed(uid, received_at, identity))
         return placed
 
-    def _placed(self, choice: Choice, uid: int, received_at: dt.datetime, raw: bytes) -> Placed:
+    def _placed(self, choice: MailChoice, uid: int, received_at: dt.datetime, raw: bytes) -> Placed:
         mail = read_mail(raw)
         if choice.is_only_report and not mail.is_bounce:
             return Placed(uid, received_at, None)
@@ -283,7 +283,7 @@ class Reader:
         self._report.counts["mails_chosen"] += sum(one.mail is not None for one in placed)
 
 
-def _groups(uids: Sequence[int], choices: Mapping[int, Choice]) -> Iterator[list[int]]:
+def _groups(uids: Sequence[int], choices: Mapping[int, MailChoice]) -> Iterator[list[int]]:
     """The mails in their order, in groups that one answer of the server may hold."""
     group: list[int] = []
     size = 0

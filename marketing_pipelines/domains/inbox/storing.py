@@ -24,7 +24,7 @@ MAX_ADDRESS_LENGTH = 320
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a folder is read.
+    """The progress of reading a folder.
 
     Attributes:
         is_complete: True if everything down to the cut-off is read.

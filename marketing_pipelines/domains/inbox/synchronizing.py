@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from marketing_pipelines.domains.inbox.mailboxes import chosen_folders, open_mailbox
-from marketing_pipelines.domains.inbox.reader import WHAT, Reader
+from marketing_pipelines.domains.inbox.reader import WHAT, MailboxReader
 from marketing_pipelines.domains.inbox.session import Session
 from marketing_pipelines.domains.inbox.tokens import token_of
 from marketing_pipelines.domains.integrations.connections import Connection
@@ -59,7 +59,7 @@ def _read(tick: Tick, synced: Synced) -> SyncReport:
             tick.instant,
             is_first=synced.last_tick is None,
         )
-    return Reader(tick, synced, mailbox).read()
+    return MailboxReader(tick, synced, mailbox).read()
 
 
 def _listed(names: Sequence[str]) -> str:

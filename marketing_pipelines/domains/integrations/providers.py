@@ -211,7 +211,7 @@ class OAuthFields(ProviderFields):
 
 
 _DOMAIN = r"[a-z0-9-]+(\.[a-z0-9-]+)+"
-DomainName = Annotated[str, Field(pattern=rf"^{_DOMAIN}$", max_length=253)]
+LowerDomain = Annotated[str, Field(pattern=rf"^{_DOMAIN}$", max_length=253)]
 LowerAddress = Annotated[str, Field(pattern=rf"^[^@\sA-Z<>,;]+@{_DOMAIN}$", max_length=320)]
 # A whole address, a domain, or either with `*` for any characters.
 Exclusion = Annotated[str, Field(pattern=r"^[^\s<>,;]+$", min_length=3, max_length=320)]
@@ -262,7 +262,7 @@ class ImapFields(ProviderFields):
         description="Mail from or to these is not stored: addresses, domains with their "
         "subdomains, or patterns with `*`",
     )
-    internal: Annotated[list[DomainName], Field(max_length=100)] = Field(
+    internal: Annotated[list[LowerDomain], Field(max_length=100)] = Field(
         default=[], description="Own domains, lower case: mail among them only is not stored"
     )
     keep_raw_days: Annotated[int, Field(ge=0, le=36_500)] = Field(

@@ -17,6 +17,7 @@ comment on column integrations.connections.given_hash is 'SHA-256 of the refresh
 comment on table integrations.syncs is 'Standing of the synchronizations over each connection';
 comment on column integrations.syncs.connection_id is 'Connection';
 comment on column integrations.syncs.what is 'Synchronized rows, such as leads';
+comment on column integrations.syncs.tried_at is 'Tick of the latest attempt';
 comment on column integrations.syncs.last_ok_at is 'Tick of the latest synchronization without an error';
 comment on column integrations.syncs.last_tick is 'Up to this instant everything is synchronized';
 comment on column integrations.syncs.backlog is 'Rows still to do; null = that is not known';

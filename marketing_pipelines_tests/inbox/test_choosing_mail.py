@@ -1,0 +1,179 @@
+"""The mail that is stored: contacts, exclusions, internal mail, new contacts, levels of sharing."""
+
+from typing import Any
+
+import pytest
+
+from marketing_pipelines_tests.inbox.world import ANNA, BEN, FIVE_MINUTES, TICK, Mailboxes, mail
+
+
+def contacts(world: Mailboxes) -> list[tuple[Any, ...]]:
+    return world.rows("select email, source from crm.contacts where email <> :ben order by 1",
+                      ben=BEN)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_stored"),
+    [
+        ({"sender": "Ben <BEN@Client.example>"}, True),
+        ({"sender": "x@y.example", "headers": {"Cc": BEN}}, True),
+        ({"sender": ANNA, "to": BEN}, True),
+        ({"sender": "x@y.example"}, False),
+        ({"sender": "x@y.example", "headers": {"Reply-To": BEN}}, False),
+        ({"sender": BEN, "headers": {"Cc": "eve@spam.example"}}, False),
+        ({"sender": BEN, "headers": {"Cc": "eve@news.SPAM.example"}}, False),
+        ({"sender": BEN, "headers": {"Cc": "eve@nospam.example"}}, True),
+        ({"sender": BEN, "headers": {"Cc": "one@only.example"}}, False),
+        ({"sender": BEN, "headers": {"Cc": "two@only.example"}}, True),
+        ({"sender": BEN, "headers": {"Cc": "noreply-7@shop.example"}}, False),
+        ({"sender": "carl@acme.example", "headers": {"Cc": "dora@eu.acme.example"}}, False),
+        ({"sender": "carl@acme.example", "to": BEN}, True),
+    ],
+)
+def test_mail_of_contacts_is_stored_unless_it_is_excluded_or_internal(
+    world: Mailboxes, headers: dict[str, Any], is_stored: bool
+) -> None:
+    world.contacts({"email": "carl@acme.example"}, {"email": "dora@eu.acme.example"})
+    world.receive(mail(1, **headers))
+    world.connect_anna(
+        exclude=["spam.example", "one@only.example", "noreply*@*"], internal=["acme.example"]
+    )
+    world.sync()
+    assert world.subjects() == (["Mail 1"] if is_stored else [])
+    assert len(world.places()) == 1
+
+
+def test_exclusions_never_mean_the_mailbox_itself(world: Mailboxes) -> None:
+    world.receive(mail(1))
+    world.connect_anna(exclude=["acme.example"])
+    world.sync()
+    assert world.subjects() == ["Mail 1"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "made"),
+    [
+        ("existing", []),
+        ("create_for_sent", ["new@to.example", "other@cc.example"]),
+        ("create_all", ["new@to.example", "other@cc.example", "sender@from.example"]),
+    ],
+)
+def test_contacts_are_made_as_the_connection_says_and_never_by_programs(
+    world: Mailboxes, chosen: str, made: list[str]
+) -> None:
+    world.receive(
+        mail(1, sender=ANNA, to="New <new@to.example>", headers={"Cc": "other@cc.example"}),
+        mail(2, sender="sender@from.example"),
+        mail(3, sender="robot@auto.example", headers={"Auto-Submitted": "auto-replied"}),
+        mail(4, sender="list@list.example", headers={"List-Id": "<l.example>"}),
+        mail(5, sender=ANNA, to="away@auto.example", headers={"Auto-Submitted": "auto-replied"}),
+    )
+    world.connect_anna(contacts=chosen)
+    world.sync()
+    assert contacts(world) == [(address, "import") for address in made]
+    assert len(world.subjects()) == len(
+        {"existing": [], "create_for_sent": [1]}.get(chosen, [1, 2])
+    )
+    published = world.rows("select type, payload ->> 'source' from ops.bus_events"
+                           " where type = 'contact.created' order by id")  # fmt: skip
+    assert published[1:] == ([("contact.created", "import")] * min(len(made), 1))
+
+
+def test_mail_without_readable_addresses_is_stored_raw_and_marked(world: Mailboxes) -> None:
+    world.receive(b"no header at all", mail(2, sender="<<>>"), mail(3))
+    world.connect_anna()
+    assert world.sync()["rows"] == 3
+    assert world.rows("select malformed, raw_path is not null from inbox.email_messages"
+                      " order by malformed") == [(False, True), (True, True), (True, True)]  # fmt: skip
+
+
+def test_the_raw_mail_is_a_file_under_the_hash_of_its_content(world: Mailboxes) -> None:
+    world.receive(mail(1))
+    world.connect_anna()
+    world.sync()
+    [(path, digest)] = world.rows("select raw_path, content_hash from inbox.email_messages")
+    file = world.installation.settings.data_dir / "files" / path
+    assert file.read_bytes() == mail(1)
+    assert path.endswith(f"/{digest[:2]}/{digest}.eml")
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_mail_older_than_the_raw_days_has_no_file(world: Mailboxes) -> None:
+    world.receive(mail(1), at=TICK - 48 * 12 * FIVE_MINUTES)
+    world.connect_anna(keep_raw_days=1)
+    world.sync()
+    assert world.rows("select raw_path, text from inbox.email_messages") == [(None, "Hello 1")]
+
+
+@pytest.mark.parametrize(
+    ("share", "stored"),
+    [
+        ("metadata", (None, None, None, None, None)),
+        ("subject", ("Mail 1", None, None, None, None)),
+        ("full", ("Mail 1", "Hello 1", "Hello 1", "Hello 1", True)),
+    ],
+)
+def test_a_connection_shares_metadata_subjects_or_all(
+    world: Mailboxes, share: str, stored: tuple[Any, ...]
+) -> None:
+    world.receive(mail(1))
+    world.connect_anna(share=share)
+    world.sync()
+    assert world.rows(
+        "select subject, text, reply, snippet, raw_path is not null or null"
+        " from inbox.email_messages"
+    ) == [stored]
+
+
+def test_the_widest_of_several_mailboxes_holds(world: Mailboxes) -> None:
+    world.receive(mail(1))
+    world.connect_anna(share="metadata")
+    world.sync()
+    world.server.passwords["bob@acme.example"] = "s3cret"
+    world.connect_anna(address="bob@acme.example", share="full")
+    assert world.sync(TICK + FIVE_MINUTES)["rows"] == 0
+    assert world.rows("select subject, text, share from inbox.email_messages") == [
+        ("Mail 1", "Hello 1", "full")
+    ]
+    assert len(world.places()) == 2
+
+
+def test_a_reply_to_one_of_our_messages_is_stored_whoever_sends_it(world: Mailboxes) -> None:
+    world.receive(
+        mail(1, sender="x@y.example", headers={"In-Reply-To": "<message.7@acme.example>"}),
+        mail(2, sender="x@y.example", headers={"References": "<message.8@acme.example>"}),
+    )
+    world.execute(
+        "insert into delivery.messages (id, organization_id, channel, contact_id, address, step_id,"
+        " rotation, content_id, queued_at, sent_at, state) overriding system value select 7,"
+        " organization_id, 'email', id, email, 1, 1, 0, :at, :at, 'sent' from crm.contacts",
+        at=TICK,
+    )
+    world.connect_anna()
+    world.sync()
+    assert world.subjects() == ["Mail 1"]
+
+
+def test_threads_hold_mails_that_name_each_other_under_the_earliest(world: Mailboxes) -> None:
+    day = "{:02} Mar 2026 10:00:00 +0000"
+    world.receive(
+        mail(1, date=day.format(1)),
+        mail(2, date=day.format(2), headers={"In-Reply-To": "<m1@client.example>"}),
+        mail(3, date=day.format(3)),
+        mail(4, date=day.format(4), headers={
+            "References": "<m2@client.example> <gone@client.example> <m3@client.example>"}),
+        mail(5, date=day.format(5), headers={"References": "<gone@client.example>"}),
+    )  # fmt: skip
+    world.connect_anna()
+    world.sync()
+    threads = (
+        "select mail.subject, root.subject from inbox.email_messages as mail join"
+        " inbox.email_messages as root on root.id = mail.thread_id order by 1"
+    )
+    assert world.rows(threads) == [
+        ("Mail 1", "Mail 1"), ("Mail 2", "Mail 1"), ("Mail 3", "Mail 1"), ("Mail 4", "Mail 1"),
+        ("Mail 5", "Mail 5"),
+    ]  # fmt: skip
+    world.receive(mail("gone", message_id="<gone@client.example>", date=day.format(6)))
+    world.sync(TICK + FIVE_MINUTES)
+    assert {root for _, root in world.rows(threads)} == {"Mail 1"}
