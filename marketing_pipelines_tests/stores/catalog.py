@@ -8,12 +8,12 @@ SCHEMAS = (
     "crm",
     "delivery",
     "forms",
+    "inbox",
     "integrations",
     "journey",
     "leads",
     "lifecycle",
     "ops",
-    "inbox",
     "sales",
     "segments",
 )
