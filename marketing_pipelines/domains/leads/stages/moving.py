@@ -43,7 +43,6 @@ _moves = sa.table(
 _reached = sa.table(
     "reached_stages", sa.column("contact_id", sa.BigInteger), sa.column("stage", sa.Text)
 )
-_candidates = sa.table("stage_candidates", sa.column("contact_id", sa.BigInteger))
 Scorer = Callable[[sa.Connection, int, dt.datetime, ZoneInfo, sa.Select[Any]], sa.Select[Any]]
 
 
@@ -111,16 +110,15 @@ def _find_movers(
     """Makes the temporary table `stage_movers` of the contacts that a rule moves."""
     require_patterns(connection, move.rule)
     wanted = scores_in(move.rule)
-    first = StageCompiler(frame)
-    found = _matching(first, move)
-    if not wanted:
-        return create_temporary(connection, "stage_movers", found)
-    if not create_temporary(connection, "stage_candidates", found):
-        return 0
-    connection.exec_driver_sql("analyze stage_candidates")
-    chosen = sa.select(_candidates.c.contact_id)
+    found = _matching(StageCompiler(frame), move)
     scores: dict[str, sa.FromClause] = {}
     for name in sorted(wanted):
+        # Each score is computed for the contacts for which the rule holds with the ones before.
+        candidates = sa.table(f"candidates_of_{name}", sa.column("contact_id", sa.BigInteger))
+        if not create_temporary(connection, candidates.name, found):
+            return 0
+        connection.exec_driver_sql(f"analyze {candidates.name}")
+        chosen = sa.select(candidates.c.contact_id)
         query = SCORERS[name](connection, frame.organization_id, frame.now, reporting_zone, chosen)
         create_temporary(connection, f"candidate_{name}", query)
         scores[name] = sa.table(
@@ -128,9 +126,12 @@ def _find_movers(
             sa.column("contact_id", sa.BigInteger),
             sa.column("score", sa.Numeric),
         )
-    second = StageCompiler(frame, scores=scores)
-    second.source = second.source.join(_candidates, _candidates.c.contact_id == second.contact.c.id)
-    return create_temporary(connection, "stage_movers", _matching(second, move))
+        compiler = StageCompiler(frame, scores=dict(scores))
+        compiler.source = compiler.source.join(
+            candidates, candidates.c.contact_id == compiler.contact.c.id
+        )
+        found = _matching(compiler, move)
+    return create_temporary(connection, "stage_movers", found)
 
 
 def _matching(compiler: StageCompiler, move: Move) -> sa.Select[Any]:

@@ -1,12 +1,12 @@
 """The briefs of a tick's meetings, each version once, and the notifications of their owners."""
 
 import datetime as dt
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.notifications.writing import WrittenNotifications
 from marketing_pipelines.domains.delivery.notifications import WANTED, notify
@@ -16,6 +16,7 @@ from marketing_pipelines.domains.sales.briefs.facts import MeetingFacts, read_fa
 from marketing_pipelines.domains.sales.briefs.writers import Brief, write_brief
 from marketing_pipelines.domains.sales.sql_files import read_sql
 from marketing_pipelines.domains.sales.tables import meeting_briefs
+from marketing_pipelines.failures import TimedOutError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.tables import job_sessions
 
@@ -45,9 +46,7 @@ def write_briefs(tick: Tick) -> None:
                     with item:
                         score(connection, own, tick.zone)
                         with_stored_scores.remove(name)
-            for item in tick.items(connection, found, _name):
-                with item as facts:
-                    written += _write(connection, facts, tick.instant)
+            written += _write_batch(tick, connection, found)
         told = connection.execute(read_sql("briefed_organizations"), {"tick": tick.instant}).all()
         for item in tick.items(connection, told, _notifications):
             with item as organization:
@@ -143,21 +142,49 @@ def _notify(
     )
 
 
-def _write(connection: sa.Connection, facts: MeetingFacts, tick: dt.datetime) -> list[_Written]:
-    """The new brief; nothing where the version has one."""
-    brief, by_row = write_brief(facts), facts.by_row()
-    number = connection.execute(
-        read_sql("write_brief"),
+def _write_batch(
+    tick: Tick, connection: sa.Connection, found: Sequence[MeetingFacts]
+) -> list[_Written]:
+    """The new briefs of a batch, by one statement; one by one if that fails."""
+    try:
+        with connection.begin_nested():
+            written = _write(connection, found, tick.instant)
+    except TimedOutError:
+        raise
+    except Exception as error:
+        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+            raise
+    else:
+        tick.failures.all_succeeded(connection, [_name(facts) for facts in found])
+        return written
+    written = []
+    for item in tick.items(connection, found, _name):
+        with item as facts:
+            written += _write(connection, [facts], tick.instant)
+    return written
+
+
+def _write(
+    connection: sa.Connection, found: Sequence[MeetingFacts], tick: dt.datetime
+) -> list[_Written]:
+    """The new briefs; none for a version that has one."""
+    briefs = {facts.meeting.id: (write_brief(facts), facts.by_row()) for facts in found}
+    rows = [
         {
             "organization_id": facts.meeting.organization_id,
             "meeting_id": facts.meeting.id,
             "version": facts.meeting.version,
             "headline": brief.headline,
-            "key_points": json.dumps(stored(brief.key_points)),
-            "talking_points": json.dumps(stored(brief.talking_points)),
-            "questions": json.dumps(stored(brief.questions)),
-            "facts": json.dumps(by_row),
-            "tick": tick,
-        },
-    ).scalar()
-    return [] if number is None else [(number, brief, by_row)]
+            "key_points": stored(brief.key_points),
+            "talking_points": stored(brief.talking_points),
+            "questions": stored(brief.questions),
+            "facts": by_row,
+        }
+        for facts in found
+        for brief, by_row in [briefs[facts.meeting.id]]
+    ]
+    written = connection.execute(_WRITE, {"briefs": rows, "tick": tick})
+    return [(row.id, *briefs[row.meeting_id]) for row in written]
+
+
+_WRITE = read_sql("write_briefs").bindparams(sa.bindparam("briefs", type_=pg.JSONB))

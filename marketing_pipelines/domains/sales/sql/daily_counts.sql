@@ -42,16 +42,38 @@ mails as (
     ) as numbers (metric, number)
     group by 1, 2, 3
 ),
+-- The first row of each organization, by index.
 begun as (
-    select organization_id, 'new_contacts' as metric, min(created_at) as at
-    from crm.contacts where source <> 'stub' group by 1
-    union all
-    select organization_id, 'new_deals', min(created_at)
-    from crm.deals where status is not null group by 1
-    union all
-    select organization_id, 'stage_changes', min(at) from crm.deal_stage_history group by 1
-    union all
-    select organization_id, 'won_deals', min(at) from crm.deal_stage_history group by 1
+    select organization.id as organization_id, first.metric, first.at
+    from crm.organizations as organization
+    cross join lateral (
+        (
+            select 'new_contacts' as metric, created_at as at
+            from crm.contacts
+            where organization_id = organization.id and source <> 'stub'
+            order by created_at
+            limit 1
+        )
+        union all
+        (
+            select 'new_deals', created_at
+            from crm.deals
+            where organization_id = organization.id and status is not null
+            order by created_at
+            limit 1
+        )
+        union all
+        (
+            select changes.metric, history.at
+            from (
+                select at from crm.deal_stage_history
+                where organization_id = organization.id
+                order by at
+                limit 1
+            ) as history
+            cross join (values ('stage_changes'), ('won_deals')) as changes (metric)
+        )
+    ) as first
 ),
 begun_mails as (
     select organization_id, min(date) as date from analytics.campaign_daily_stats group by 1
