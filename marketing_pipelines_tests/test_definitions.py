@@ -57,6 +57,7 @@ CLOCKS = {
 }
 OFF_IN_DEVELOPMENT = {
     "upkeep/audit_logs",
+    "upkeep/database",
     "upkeep/expired_sessions",
     "upkeep/job_sessions",
     "upkeep/old_rows",

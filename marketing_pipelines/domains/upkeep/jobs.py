@@ -1,13 +1,18 @@
 """The jobs of this domain."""
 
+import datetime as dt
+
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.upkeep import sources
+from marketing_pipelines.domains.upkeep.lake import check_lake
 from marketing_pipelines.domains.upkeep.removal import (
     apply_rules,
     note_full_tables,
     remove_expired_sessions,
 )
+from marketing_pipelines.domains.upkeep.vacuum import vacuum_tables
 from marketing_pipelines.jobs.domain import Domain
+from marketing_pipelines.jobs.resources import EventLake
 from marketing_pipelines.queueing import control
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.history import KEPT, purge_runs
@@ -48,6 +53,19 @@ def old_rows(tick: Tick) -> None:
     with tick.begin() as connection:
         note_full_tables(connection)
     apply_rules(tick, dry_run=installation_settings.retention().dry_run)
+
+
+@UPKEEP.job(
+    cron="0 3 * * 0",
+    deps=[sources.tables, sources.lake],
+    environments=["production"],
+    timeout=dt.timedelta(hours=2),
+    kinds={"postgres", "parquet"},
+)
+def database(tick: Tick, lake: EventLake) -> None:
+    """Vacuums tables full of dead rows, and compares the files of the lake with their manifest."""
+    tick.metadata["vacuumed"] = vacuum_tables(tick)
+    check_lake(tick, lake.open())
 
 
 @UPKEEP.job(cron="0 1 * * *", deps=[sources.runs])

@@ -10,3 +10,4 @@ sign_ins = source("sign_ins", "`ops.user_sessions`: sign-ins to the pages and th
 audit_log = source("audit_log", "`ops.audit_log`: every call of the API.")
 sessions = source("sessions", "`ops.job_sessions`: one row for every time a job worked.")
 tables = source("tables", "The tables with a rule of retention (`docs/data-dictionary.md`).")
+lake = source("lake", "The files of the event lake and their manifest, `analytics.lake_hours`.")
