@@ -45,7 +45,23 @@ class RetentionSettings(BaseModel):
         return {"dry_run": dry_run, "days": given}
 
 
-TABLES: dict[str, type[BaseModel]] = {"retention": RetentionSettings}
+class CredentialsSettings(BaseModel):
+    """The table `[credentials]`.
+
+    Attributes:
+        warn_days: A grant whose refresh token ends within so many days is refreshed each night,
+            and its owner is notified if that does not move the end.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    warn_days: int = Field(default=7, ge=0, le=365)
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "retention": RetentionSettings,
+    "credentials": CredentialsSettings,
+}
 
 
 def retention() -> RetentionSettings:
@@ -55,6 +71,15 @@ def retention() -> RetentionSettings:
         ConfigurationError: it cannot be used.
     """
     return _table("retention", RetentionSettings)
+
+
+def credentials() -> CredentialsSettings:
+    """The table `[credentials]`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return _table("credentials", CredentialsSettings)
 
 
 def validate() -> None:

@@ -33,6 +33,7 @@ CLOCKS = {
     "delivery/warmup_counters": "0 0 * * *",
     "development/sample_job": "0 */4 * * *",
     "inbox/email_messages": "*/5 * * * *",
+    "integrations/credentials": "0 3 * * *",
     "journeys/segment_entries": "5 * * * *",
     "journeys/stale_executions": "0 3 * * *",
     "journeys/step_progress": "*/5 * * * *",

@@ -8,7 +8,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines import policies
+from marketing_pipelines import installation_settings, policies
 from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
@@ -44,11 +44,16 @@ print(json.dumps(seen))
 def complaint(text: str) -> str:
     """The sentence with which the file is refused, its path left out."""
     file = write_policies(text)
+    scheduled = {
+        name: policies.declared(name).cron is not None for name in (WAREHOUSE, DAYS, HISTORY)
+    }
+
+    def read() -> None:
+        installation_settings.validate()
+        policies.require_known(scheduled, partitioned=[DAYS])
+
     with pytest.raises(ConfigurationError) as refused:
-        policies.require_known(
-            {name: policies.declared(name).cron is not None for name in (WAREHOUSE, DAYS, HISTORY)},
-            partitioned=[DAYS],
-        )
+        read()
     sentence = str(refused.value)
     assert sentence.startswith(str(file))
     assert sentence.endswith(".")
@@ -162,12 +167,28 @@ def test_everything_can_be_changed_for_one_deployment(
         ),
         ("alert = false\n", "line 1 cannot be used: 'alert' must stand below the job it changes"),
         (f'["{DAYS}"\n', "is not TOML: "),
+        (
+            "[credentials]\nwarn_days = 400\n",
+            "line 2 cannot be used: warn_days: Input should be less than or equal to 365",
+        ),
+        (
+            "\n[credentials]\nwarn_day = 4\n",
+            "line 3 cannot be used: there is no key 'warn_day', only warn_days",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_line(
     environment: dict[str, str], text: str, sentence: str
 ) -> None:
     assert complaint(text).startswith(sentence)
+
+
+def test_a_table_that_is_no_job_holds_settings_of_the_installation(
+    environment: dict[str, str],
+) -> None:
+    write_policies(f'[credentials]\nwarn_days = 30\n\n["{WAREHOUSE}"]\nalert = false\n')
+    assert installation_settings.credentials().warn_days == 30
+    assert list(policies.overrides()) == [WAREHOUSE]
 
 
 @pytest.mark.parametrize(

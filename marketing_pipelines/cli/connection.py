@@ -15,7 +15,7 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.domains.integrations import connections, standing
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import provider_of
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.failures import BadInputError, ConfigurationError
 
 app = typer.Typer(no_args_is_help=True)
 MAX_BYTES = 1 << 20
@@ -63,16 +63,20 @@ def set_(
 
 @app.command("list")
 def list_(provider: AnyProvider = None, organization: AnyOrganization = None) -> None:
-    """List connections with their state, last success, next try, backlog and error."""
+    """List connections with their state, last success, next try, backlog and error.
+
+    Those that wait for a person come first. Tokens are synchronized by refreshing them.
+    """
     with connected() as (_, engine), engine.connect() as connection:
         chosen = _chosen(connection, provider, organization)
         rows = standing.standing_of(connection, [one.id for one in chosen])
     print_table(
         ["organization", "provider", "id", "state", "synchronizes", "last ok", "up to", "next",
-         "backlog", "error"],
+         "backlog", "token ends", "grant ends", "owner", "error"],
         [
             [row.organization, row.provider, row.external_id, row.state, row.what, row.last_ok_at,
-             row.last_tick, row.next_at, row.backlog, row.error]
+             row.last_tick, row.next_at, row.backlog, row.expires_at, row.refresh_expires_at,
+             row.owner, row.error]
             for row in rows
         ],
     )  # fmt: skip
@@ -82,7 +86,10 @@ def list_(provider: AnyProvider = None, organization: AnyOrganization = None) ->
 def call_once(
     provider: ProviderArgument, organization: OrganizationOption, which: IdOption = None
 ) -> None:
-    """Call the other system once, changing nothing; a success ends state `reconnect`."""
+    """Call the other system once, changing nothing; a success ends state `reconnect`.
+
+    The test of `oauth` refreshes the grant.
+    """
     from marketing_pipelines.cli.connection_checks import check
 
     with connected() as (settings, engine):
@@ -109,10 +116,20 @@ def retry(
 @app.command()
 def rotate(provider: AnyProvider = None, organization: AnyOrganization = None) -> None:
     """Encrypt the secrets with the present MARKETING_SECRET_KEY."""
-    with connected() as (settings, engine), engine.begin() as connection:
-        chosen = _chosen(connection, provider, organization)
-        rotated = connections.rotate(connection, settings, chosen)
+    rotated, unreadable = 0, []
+    with connected() as (settings, engine):
+        with engine.begin() as connection:
+            chosen = _chosen(connection, provider, organization)
+        for found in chosen:
+            # A grant that is being refreshed holds up no other.
+            try:
+                with engine.begin() as connection:
+                    rotated += connections.rotate(connection, settings, found)
+            except ConfigurationError as error:
+                unreadable.append(str(error))
     print(f"{rotated} of {len(chosen)} connections had secrets of a former key.")
+    if unreadable:
+        raise ConfigurationError(" ".join(unreadable))
 
 
 @app.command()

@@ -25,6 +25,26 @@ def world(installation: Installation) -> Connected:
     leads = {"url": "https://api.example.org", "access_key": KEY, "secret_key": KEY}
     failing = world.connect("leadsquared", **leads)
     world.connect("enrichment", api_key=KEY)
+    world.execute("insert into crm.users (organization_id, external_id, name) select id, 'ann',"
+                  " 'Ann <Lee>' from crm.organizations where external_id = 'acme'"
+                  " on conflict do nothing")  # fmt: skip
+    for name in ("google-ok", "google-failing", "google-reconnect"):
+        grant = world.connect(
+            "oauth", name=name, token_url="https://x.example/token", client_id="app",
+            client_secret=KEY, refresh_token=KEY, owner="ann",
+        )  # fmt: skip
+        world.execute(
+            "update integrations.connections set state = :state, refresh_expires_at = :end,"
+            " expires_at = :soon, error = :error where id = :id",
+            state=name.removeprefix("google-"), end=NOW + 48 * HOUR, soon=NOW + HOUR,
+            error=None if name == "google-ok" else f"The grant {grant.name} got no token.",
+            id=grant.id,
+        )  # fmt: skip
+        world.execute(
+            "insert into integrations.syncs (connection_id, what, last_ok_at, overdue_at)"
+            " values (:id, 'tokens', :ok, :due)",
+            id=grant.id, ok=NOW - HOUR, due=NOW + 240 * HOUR,
+        )  # fmt: skip
     world.connect("smtp", "umbra", domain="news.umbra.example", host="mail.umbra.example")
     world.execute("update integrations.connections set state = 'reconnect' where provider ="
                   " 'enrichment'")  # fmt: skip
@@ -54,8 +74,11 @@ def test_the_page_lists_each_connection_with_state_backlog_and_error(
         *("acme", "leadsquared", "failing", "overdue", "reconnect", "news.umbra.example"),
         *("4200", "2026-03-01 08:30", "2026-03-01 13:30", "&lt;b&gt;out of order"),
     ]
+    expected += ["of Ann &lt;Lee&gt;", "token 2026-03-01 13:30", "grant 2026-03-03 12:30"]
     for text in expected:
         assert text in shown, text
+    order = [shown.index(name) for name in ("google-reconnect", "google-failing", "google-ok")]
+    assert order == sorted(order), "those that need a person come first"
     assert KEY not in shown
 
 

@@ -10,6 +10,7 @@ from marketing_pipelines.domains.crm.notifications.writing import (
     TO_ADMINS,
     WANTED,
     WrittenNotifications,
+    write_notifications,
 )
 from marketing_pipelines.domains.delivery import notifications
 from marketing_pipelines.settings import get_settings
@@ -150,3 +151,22 @@ def test_a_mail_names_at_most_fifty(world: World) -> None:
     assert (title, variables["text"]) == ("51 notifications", "The first 50 of 51:")
     assert len(variables["items"]) == 50
     assert [row[3] for row in written(world)] == [True] * 51
+
+
+def test_a_notification_of_a_grant_is_mailed_once_by_the_sensor(world: World) -> None:
+    ann, quiet = user(world, "ann"), user(world, "quiet", notify_by_mail=False)
+    wanted = sa.text(
+        "select number as user_id, cast(null as bigint) as contact_id, 'grant_reconnect' as kind,"
+        " 'Access ended' as title, 'Text.' as text, null as ref, 'connection 1' as subject,"
+        " 'p1' as period from unnest(cast(:users as bigint[])) as given (number)"
+    ).bindparams(users=[ann, quiet])
+    with world.engine.begin() as connection:
+        write_notifications(
+            connection, wanted.columns(*WANTED), organization_id=world.organization,
+            job="integrations/credentials", tick=TICK,
+        )  # fmt: skip
+    for hours in (25, 1, 2):
+        with world.engine.begin() as connection:
+            notifications.mail_of_grants(connection, TICK + dt.timedelta(hours=hours))
+        assert len(mails(world)) == (0 if hours == 25 else 1)
+    assert [mail[:3] for mail in mails(world)] == [("ann", "transactional", "Access ended")]

@@ -206,8 +206,8 @@ def test_a_former_key_still_reads_and_rotating_leaves_only_the_present_one(
     with acme.engine.begin() as connection:
         [found] = connections.all_of(connection)
         assert found.fields(both).access_key.get_secret_value() == ACCESS
-        assert connections.rotate(connection, both, [found]) == 1
-        assert connections.rotate(connection, both, [found]) == 0
+        assert connections.rotate(connection, both, found)
+        assert not connections.rotate(connection, both, found)
         [found] = connections.all_of(connection)
     assert found.fields(with_keys(SECOND)).secret_key.get_secret_value() == OTHER
 

@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(f"{PAGES}/connections")
 def show_connections(site: Here, visit: SignedInReader) -> HTMLResponse:
-    """Shows state, last success, next try, backlog and error of every connection."""
+    """Shows state, last success, next try, ends, backlog and error of every connection."""
     with site.engine.begin() as connection:
         found = standing_of(connection)
     return page(site, visit, "connections.html", connections=found)

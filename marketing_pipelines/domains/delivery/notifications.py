@@ -7,19 +7,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.notifications.tables import notifications
 from marketing_pipelines.domains.crm.notifications.writing import (
     WANTED,
     WrittenNotifications,
     write_notifications,
 )
+from marketing_pipelines.domains.crm.tables import users
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.delivery.named_templates.catalog import Catalog, Wanted
 from marketing_pipelines.domains.delivery.notify import notify_workers
+from marketing_pipelines.domains.integrations.grant_owners import JOB as GRANTS
 from marketing_pipelines.settings import get_settings
 
-__all__ = ["WANTED", "notify"]
+__all__ = ["WANTED", "mail_of_grants", "notify"]
 TEMPLATE = "notification"
 MAX_IN_MAIL = 50
+# What was noted before, while no sensor ran, is on the page of notifications.
+MAX_AGE_OF_MAIL = dt.timedelta(days=1)
 
 
 def notify(
@@ -54,6 +59,22 @@ def notify(
     if written.written:
         _mail(connection, organization_id, job, tick)
     return written
+
+
+def mail_of_grants(connection: sa.Connection, now: dt.datetime) -> None:
+    """Mails the notifications of grants, which are written where no mail can be queued.
+
+    A refresh happens in any process and below this domain; the sensor of due messages mails them.
+    """
+    pending = sa.select(notifications.c.organization_id, notifications.c.created_at).distinct()
+    pending = pending.join(users, users.c.id == notifications.c.user_id).where(
+        notifications.c.job == GRANTS,
+        notifications.c.mailed_at.is_(None),
+        notifications.c.created_at > now - MAX_AGE_OF_MAIL,
+        sa.func.coalesce(users.c.notify_by_mail, get_settings().env == "production"),
+    )
+    for row in connection.execute(pending).all():
+        _mail(connection, row.organization_id, GRANTS, row.created_at)
 
 
 def _mail(connection: sa.Connection, organization_id: int, job: str, tick: dt.datetime) -> None:

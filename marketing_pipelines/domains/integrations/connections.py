@@ -214,24 +214,24 @@ def remove(connection: sa.Connection, found: Connection) -> None:
     connection.execute(sa.delete(connections).where(connections.c.id == found.id))
 
 
-def rotate(connection: sa.Connection, settings: Settings, chosen: Sequence[Connection]) -> int:
-    """Encrypts the secrets of connections with the present key.
+def rotate(connection: sa.Connection, settings: Settings, found: Connection) -> bool:
+    """Encrypts the secrets of a connection with the present key, under the lock of its row.
 
     Returns:
-        Number of rows that had another key.
+        True if they had another key.
+
+    Raises:
+        ConfigurationError: no key of this installation fits.
     """
-    rotated = 0
-    for found in chosen:
-        token = connection.execute(
-            sa.select(connections.c.secrets).where(connections.c.id == found.id).with_for_update()
-        ).scalar()
-        again = token and vault.encrypt_again(settings, token, found.name)
-        if again:
-            connection.execute(
-                sa.update(connections).where(connections.c.id == found.id).values(secrets=again)
-            )
-            rotated += 1
-    return rotated
+    token = connection.execute(
+        sa.select(connections.c.secrets).where(connections.c.id == found.id).with_for_update()
+    ).scalar()
+    again = token and vault.encrypt_again(settings, token, found.name)
+    if again:
+        connection.execute(
+            sa.update(connections).where(connections.c.id == found.id).values(secrets=again)
+        )
+    return bool(again)
 
 
 def note_reconnect(connection: sa.Connection, found: Connection, error: str) -> bool:

@@ -8,66 +8,56 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.notifications.writing import WANTED, write_notifications
 from marketing_pipelines.domains.crm.tables import users
 from marketing_pipelines.domains.integrations.connections import Connection
-from marketing_pipelines.domains.integrations.providers import OAuthFields
 
 JOB = "integrations/credentials"
 
 
-def notify_of_reconnect(
-    connection: sa.Connection, grant: Connection, fields: OAuthFields, now: dt.datetime
-) -> None:
+def notify_of_reconnect(connection: sa.Connection, grant: Connection, now: dt.datetime) -> None:
     """Notifies the owner once that a grant waits; again only after a person has changed it."""
-    host = urlsplit(fields.token_url).hostname
     _notify(
         connection,
         grant,
-        fields,
         now,
         kind="grant_reconnect",
-        period=grant.changed_at.astimezone(dt.UTC).isoformat(),
-        title=f"Access {fields.name} has ended",
-        text=f"{host} refuses the access '{fields.name}' for good. Nothing that uses it works "
-        "until it is granted again: sign in there once more and have the new refresh token stored "
-        "(`connection set oauth`).",
+        title=f"Access {grant.external_id} has ended",
+        text=f"{_host(grant)} refuses the access '{grant.external_id}' for good. Nothing "
+        "that uses it works until it is granted again: sign in there once more and have the new "
+        "refresh token stored (`connection set oauth`).",
     )
 
 
 def notify_of_end(
-    connection: sa.Connection,
-    grant: Connection,
-    fields: OAuthFields,
-    ends_at: dt.datetime,
-    now: dt.datetime,
+    connection: sa.Connection, grant: Connection, ends_at: dt.datetime, now: dt.datetime
 ) -> None:
     """Notifies the owner once that the refresh token of a grant ends and is not prolonged."""
-    host = urlsplit(fields.token_url).hostname
     _notify(
         connection,
         grant,
-        fields,
         now,
         kind="grant_ends",
-        period=grant.changed_at.astimezone(dt.UTC).isoformat(),
-        title=f"Access {fields.name} ends on {ends_at:%Y-%m-%d}",
-        text=f"{host} ends the access '{fields.name}' on {ends_at:%Y-%m-%d %H:%M} UTC. Sign in "
-        "there once more before that and have the new refresh token stored (`connection set "
-        "oauth`).",
+        title=f"Access {grant.external_id} ends on {ends_at:%Y-%m-%d}",
+        text=f"{_host(grant)} ends the access '{grant.external_id}' on {ends_at:%Y-%m-%d %H:%M} "
+        "UTC. Sign in there once more before that and have the new refresh token stored "
+        "(`connection set oauth`).",
     )
+
+
+def _host(grant: Connection) -> str:
+    return str(urlsplit(grant.settings["token_url"]).hostname)
 
 
 def _notify(
     connection: sa.Connection,
     grant: Connection,
-    fields: OAuthFields,
     now: dt.datetime,
     *,
     kind: str,
-    period: str,
     title: str,
     text: str,
 ) -> None:
     owner = sa.select(users.c.id).where(
-        users.c.organization_id == grant.organization_id, users.c.external_id == fields.owner
+        users.c.organization_id == grant.organization_id,
+        users.c.external_id == grant.settings.get("owner"),
     )
     values = {
         "user_id": owner.scalar_subquery(),
@@ -77,7 +67,7 @@ def _notify(
         "text": sa.literal(text),
         "ref": sa.literal(f"connection:{grant.id}"),
         "subject": sa.literal(f"connection {grant.id}"),
-        "period": sa.literal(period),
+        "period": sa.literal(grant.changed_at.astimezone(dt.UTC).isoformat()),
     }
     wanted = sa.select(*(values[column.name].label(column.name) for column in WANTED))
     write_notifications(

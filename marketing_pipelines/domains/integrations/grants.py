@@ -29,6 +29,7 @@ from marketing_pipelines.domains.integrations.token_endpoint import (
     ask,
 )
 from marketing_pipelines.failures import BadInputError, PermanentError, RetryableError
+from marketing_pipelines.queueing.tasks import Clock, system_clock
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs import incidents
 from marketing_pipelines.settings import Settings
@@ -57,6 +58,14 @@ class GrantWaitsError(PermanentError):
 
 class GrantFailingError(RetryableError):
     """The provider gives no token for now."""
+
+
+class ProviderUnavailableError(GrantFailingError):
+    """The provider does not answer, answers 5xx or asks for fewer calls."""
+
+
+class GrantRefusedError(GrantFailingError):
+    """The provider has refused the refresh token once; the second time makes `reconnect`."""
 
 
 class _LockTakenError(GrantFailingError):
@@ -91,10 +100,6 @@ class Grant:
 _engine = cache(create_engine)
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 def grant_of(connection: sa.Connection, organization_id: int, name: str) -> Connection:
     """The grant that a mailbox or form of the organization names.
 
@@ -109,7 +114,7 @@ def access_token(
     grant: Connection,
     *,
     refused: str | None = None,
-    clock: Callable[[], dt.datetime] = _now,
+    clock: Clock = system_clock,
 ) -> str:
     """Returns an access token that lasts for two minutes, or as long as the provider makes them.
 
@@ -143,7 +148,7 @@ def refresh(
     *,
     since: dt.datetime,
     by_hand: bool = False,
-    clock: Callable[[], dt.datetime] = _now,
+    clock: Clock = system_clock,
 ) -> None:
     """Refreshes a grant unless that was done since an instant, whatever its token has left.
 
@@ -166,7 +171,7 @@ def check(settings: Settings, connection: Connection) -> str:
     Raises:
         MarketingPipelinesError: the provider gives no token.
     """
-    refresh(settings, connection, since=_now(), by_hand=True)
+    refresh(settings, connection, since=system_clock(), by_hand=True)
     with _engine(database_url(settings)).connect() as own:
         ends_at = _read(own, settings, connection).connection.expires_at
     return f"its access token lasts until {ends_at:%Y-%m-%d %H:%M} UTC"
@@ -176,7 +181,7 @@ def _refreshed(
     settings: Settings,
     grant: Connection,
     is_enough: Callable[[Grant], bool],
-    clock: Callable[[], dt.datetime],
+    clock: Clock,
     *,
     by_hand: bool = False,
 ) -> str:
@@ -192,7 +197,7 @@ def _refresh(
     settings: Settings,
     grant: Connection,
     is_enough: Callable[[Grant], bool],
-    clock: Callable[[], dt.datetime],
+    clock: Clock,
     by_hand: bool,
 ) -> str:
     answer: TokenAnswer | None = None
@@ -208,15 +213,15 @@ def _refresh(
                         _require_due(found, clock())
                     answer = ask(found.fields, clock())
                     gives_up_at = time.monotonic() + SECONDS_TO_STORE
-                _note(own, settings, found, answer)
+                failure = _note(own, settings, found, answer)
             break
         except (sa.exc.DBAPIError, _LockTakenError):
             if answer is None or time.monotonic() > gives_up_at:
                 raise
             time.sleep(SECONDS_BETWEEN_ATTEMPTS)
-    if answer.access_token is None:
-        raise GrantFailingError(_sentence(found, answer))
-    return answer.access_token
+    if failure is not None:
+        raise failure
+    return str(answer.access_token)
 
 
 @contextlib.contextmanager
@@ -254,19 +259,26 @@ def _read(connection: sa.Connection, settings: Settings, grant: Connection) -> G
 def _require_due(found: Grant, now: dt.datetime) -> None:
     own = found.connection
     if own.state == "reconnect":
-        raise GrantWaitsError(
-            f"The grant {own.name} waits for a person: its owner signs in again and gives the new "
-            "refresh token to `connection set oauth`."
-        )
+        raise _waiting(own)
     if found.next_at is not None and found.next_at > now:
-        raise GrantFailingError(
+        kind = GrantFailingError if own.refused_at is None else GrantRefusedError
+        raise kind(
             f"The grant {own.name} is not tried again before {found.next_at:%H:%M:%S} UTC: "
             f"{own.error}"
         )
 
 
-def _note(connection: sa.Connection, settings: Settings, found: Grant, answer: TokenAnswer) -> None:
-    """Stores an answer under the lock."""
+def _waiting(grant: Connection) -> GrantWaitsError:
+    return GrantWaitsError(
+        f"The grant {grant.name} waits for a person: its owner signs in again and gives the new "
+        "refresh token to `connection set oauth`."
+    )
+
+
+def _note(
+    connection: sa.Connection, settings: Settings, found: Grant, answer: TokenAnswer
+) -> Exception | None:
+    """Stores an answer under the lock; returns the error where it has no token."""
     own = found.connection
     values: dict[str, Any] = {}
     if answer.refresh_token is not None:
@@ -283,32 +295,31 @@ def _note(connection: sa.Connection, settings: Settings, found: Grant, answer: T
         connection.execute(
             sa.update(connections).where(connections.c.id == own.id).values(**values)
         )
-    if answer.access_token is not None:
-        stored.note_ok(connection, own, answer.asked_at)
-        incidents.recovered(connection, f"{stored.INCIDENT} {own.name}")
-        incidents.recovered(connection, _client(found))
-    else:
-        _note_failure(connection, found, answer)
     _note_standing(connection, found, answer)
+    if answer.access_token is None:
+        return _note_failure(connection, found, answer)
+    stored.note_ok(connection, own, answer.asked_at)
+    incidents.recovered(connection, f"{stored.INCIDENT} {own.name}")
+    incidents.recovered(connection, _client(found))
+    return None
 
 
-def _note_failure(connection: sa.Connection, found: Grant, answer: TokenAnswer) -> None:
+def _note_failure(connection: sa.Connection, found: Grant, answer: TokenAnswer) -> Exception:
     own, error = found.connection, _sentence(found, answer)
-    since = own.refused_at
-    if (
-        answer.code == INVALID_GRANT
-        and since is not None
-        and answer.asked_at - since >= BETWEEN_REFUSALS
-    ):
+    since = own.refused_at if answer.code == INVALID_GRANT else None
+    if since is not None and answer.asked_at - since >= BETWEEN_REFUSALS:
         if stored.note_reconnect(connection, own, error):
-            grant_owners.notify_of_reconnect(connection, own, found.fields, answer.asked_at)
-        return
+            grant_owners.notify_of_reconnect(connection, own, answer.asked_at)
+        return _waiting(own)
     if own.state != "reconnect":
         stored.note_failing(connection, own, error)
     if answer.code in OF_THE_CLIENT:
         incidents.item_failed(
             connection, _client(found), "", error, 1, since=answer.asked_at, kind="first"
         )
+    if not answer.is_answered:
+        return ProviderUnavailableError(error)
+    return GrantRefusedError(error) if answer.code == INVALID_GRANT else GrantFailingError(error)
 
 
 def _note_standing(connection: sa.Connection, found: Grant, answer: TokenAnswer) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.integrations import connections as stored
 from marketing_pipelines.domains.integrations.connections import Connection
+from marketing_pipelines.domains.integrations.grants import GrantRefusedError, GrantWaitsError
 from marketing_pipelines.domains.integrations.http import (
     LoginRefusedError,
     ServiceUnavailableError,
@@ -116,23 +117,25 @@ def sync_each(
         return
     now = pacing.clock()
     ready = [one for one in standings if one.next_at is None or one.next_at <= now]
-    _note_waiting(
+    note_waiting(
         tick, provider, sum(one.state == "reconnect" for one in found.values()), "other keys"
     )
-    _note_waiting(
+    note_waiting(
         tick, provider, len(standings) - len(ready), "the end of the pause that their service set"
     )
+    without_grant = 0
     ends_at = tick.started + time_for_calls * tick.timeout.total_seconds()
     for place, standing in enumerate(ready):
         begins_at = time.monotonic()
         if place and begins_at >= ends_at:
-            _note_waiting(tick, provider, len(ready) - place, "the next tick")
+            note_waiting(tick, provider, len(ready) - place, "the next tick")
             break
         share = max((ends_at - begins_at) / (len(ready) - place), pacing.least_seconds)
         synced = Synced(
             found[standing.connection_id], standing.last_tick, standing.pages, begins_at + share
         )
-        _sync(tick, synced, what, work, pacing)
+        without_grant += not _sync(tick, synced, what, work, pacing)
+    note_waiting(tick, provider, without_grant, "the grant that they name")
 
 
 def keep_page(
@@ -181,8 +184,8 @@ def _standings(
     return found, [one for one in standings if one.connection_id in found]
 
 
-def _note_waiting(tick: Tick, provider: Provider, number: int, reason: str) -> None:
-    """Counts connections that are not called by this tick."""
+def note_waiting(tick: Tick, provider: Provider, number: int, reason: str) -> None:
+    """Counts connections that are not items of this tick, and says so in its note."""
     if not number:
         return
     tick.failures.waiting += number
@@ -199,7 +202,8 @@ def _sync(
     what: str,
     work: Callable[[Synced], SyncReport],
     pacing: Pacing,
-) -> None:
+) -> bool:
+    """Does one connection; returns false if it waits for its grant, and is no item."""
     one, report = synced.connection, SyncReport()
     error: Exception | None = None
     with tick.begin(isolation="read committed") as connection:
@@ -212,6 +216,10 @@ def _sync(
         if isinstance(problem, sa.exc.DBAPIError) and problem.connection_invalidated:
             raise
         error = problem
+    if isinstance(error, GrantWaitsError | GrantRefusedError):
+        with tick.begin() as connection:
+            _update(connection, one, what, {"error": redact(str(error))})
+        return False
     answered_at = pacing.clock()
     with tick.begin() as connection:
         for item in tick.items(connection, [one], lambda one: one.name):
@@ -227,6 +235,7 @@ def _sync(
     if report.refused:
         known = tick.metadata.get("refused_rows", [])
         tick.metadata["refused_rows"] = [*known, *(f"{one.name}: {r}" for r in report.refused)]
+    return True
 
 
 def _patience(tick: Tick) -> dt.timedelta:

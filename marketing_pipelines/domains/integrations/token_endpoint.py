@@ -43,6 +43,7 @@ class TokenAnswer:
         refresh_expires_at: End of the refresh token that is valid now; None: it names none.
         code: The word of RFC 6749 for its refusal.
         wait: The pause that it asks for.
+        is_answered: False if it did not answer, answered 5xx or asked for fewer calls.
     """
 
     spent: str
@@ -54,6 +55,7 @@ class TokenAnswer:
     error: str | None = None
     code: str | None = None
     wait: dt.timedelta | None = None
+    is_answered: bool = True
 
 
 def ask(fields: OAuthFields, now: dt.datetime) -> TokenAnswer:
@@ -67,7 +69,7 @@ def ask(fields: OAuthFields, now: dt.datetime) -> TokenAnswer:
             answer = service.post_form(host.path, form)
         return _read(answer.source, answer.json_object(), spent, now)
     except ServiceUnavailableError as error:
-        return TokenAnswer(spent, now, error=str(error), wait=error.wait)
+        return TokenAnswer(spent, now, error=str(error), wait=error.wait, is_answered=False)
     except LoginRefusedError as error:
         return TokenAnswer(spent, now, error=str(error), code=error.code or "invalid_client")
     except RequestRefusedError as error:
