@@ -46,13 +46,22 @@ class Installation:
     settings: Settings
     engine: sa.Engine
     open_instance: Callable[[], dg.DagsterInstance]
+    loading: sa.Engine | None = None
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, settings: Settings, engine: sa.Engine) -> Iterator["Installation"]:
-        """Keeps Dagster's storage in memory, taken only for tests that use it."""
+        """Keeps Dagster's storage in memory, taken only for tests that use it.
+
+        Loads keep connections where the engine does, but others: their sessions have settings of
+        their own.
+        """
         with contextlib.ExitStack() as stack:
-            yield cls(settings, engine, lambda: stack.enter_context(instance_in_memory()))
+            loading = None
+            if isinstance(engine.pool, sa.QueuePool):
+                loading = create_engine(engine.url, pool_size=4)
+                stack.callback(loading.dispose)
+            yield cls(settings, engine, lambda: stack.enter_context(instance_in_memory()), loading)
 
     @functools.cached_property
     def instance(self) -> dg.DagsterInstance:
@@ -61,7 +70,7 @@ class Installation:
 
     def load(self, kind: str, path: Path, **options: Any) -> LoadResult:
         """Loads a file, over connections of its own as the command does."""
-        engine = create_engine(self.engine.url)
+        engine = self.loading or create_engine(self.engine.url)
         return load_file(engine, kind, path, settings=self.settings, **options)
 
     def load_events(self, folder: Path, rows: Sequence[dict[str, Any]]) -> LoadResult:

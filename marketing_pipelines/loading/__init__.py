@@ -53,7 +53,7 @@ def load_file(
         BadInputError: the kind, the zone or the file as a whole cannot be used.
         StoreUnavailableError: PostgreSQL does not answer; stored rows stay stored.
     """
-    from marketing_pipelines.loading.checker import Checker
+    from marketing_pipelines.loading.checker import borrowed_checker
     from marketing_pipelines.loading.entities import EntityTarget
     from marketing_pipelines.loading.events import REQUIRED, EventsTarget
     from marketing_pipelines.loading.kinds import kinds
@@ -69,8 +69,7 @@ def load_file(
         )
     started_at = dt.datetime.now(dt.UTC)
     reader = open_reader(path, REQUIRED if kind == EVENTS else kinds()[kind].required)
-    checker = Checker()
-    try:
+    with borrowed_checker() as checker:
         target: Target
         if kind == EVENTS:
             target = EventsTarget(
@@ -80,8 +79,6 @@ def load_file(
             target = EntityTarget(kinds()[kind], reader, checker, timezone=timezone, now=started_at)
         with RejectsFile(rejects or default_rejects_path(path)) as rejected:
             return run_load(engine, reader, target, rejected, on_progress)
-    finally:
-        checker.close()
 
 
 def load_rows(
@@ -103,7 +100,7 @@ def load_rows(
     Raises:
         StoreUnavailableError: PostgreSQL does not answer; stored rows stay stored.
     """
-    from marketing_pipelines.loading.checker import Checker
+    from marketing_pipelines.loading.checker import borrowed_checker
     from marketing_pipelines.loading.entities import EntityTarget
     from marketing_pipelines.loading.events import EventsTarget
     from marketing_pipelines.loading.kinds import kinds
@@ -111,8 +108,8 @@ def load_rows(
     from marketing_pipelines.loading.rejects import RejectsList
     from marketing_pipelines.loading.rows import RowsReader
 
-    reader, checker, rejects = RowsReader(kind, rows), Checker(), RejectsList()
-    try:
+    reader, rejects = RowsReader(kind, rows), RejectsList()
+    with borrowed_checker() as checker:
         target: Target
         if kind == EVENTS:
             target = EventsTarget(
@@ -121,6 +118,4 @@ def load_rows(
         else:
             target = EntityTarget(kinds()[kind], reader, checker, timezone=None, now=now)
         result = run_load(engine, reader, target, rejects, None)
-    finally:
-        checker.close()
     return result, sorted(rejects.rows)

@@ -1,5 +1,7 @@
 """The in-memory DuckDB in which rows are read as the right types and judged, column by column."""
 
+import contextlib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,28 @@ def _local_instants(local: Any, zone: Any) -> Any:
     times = local.cast(pa.timestamp("us")).to_numpy()
     instants = times - ahead[np.searchsorted(starts, times, side="right")]
     return pa.array(instants.astype("int64")).cast(pa.timestamp("us", "UTC"))
+
+
+_unused: list["Checker"] = []
+
+
+@contextlib.contextmanager
+def borrowed_checker() -> Iterator["Checker"]:
+    """A checker that no one else uses meanwhile.
+
+    Making one takes longer than checking a few rows, so it stays for the next load of the process;
+    one that met an error goes.
+    """
+    try:
+        checker = _unused.pop()
+    except IndexError:
+        checker = Checker()
+    try:
+        yield checker
+    except BaseException:
+        checker.close()
+        raise
+    _unused.append(checker)
 
 
 class Checker:

@@ -48,7 +48,7 @@ def _stage(connection: sa.Connection, batch: "pa.Table") -> Stubs:
     connection.exec_driver_sql(read_sql("events/empty_stage"))
     for table, rows in number_names(batch).items():
         copy_arrow(connection, table, rows.to_reader())
-    for table in ("loaded_events", "loaded_contacts"):
+    for table in ("loaded_events", "event_contacts"):
         connection.exec_driver_sql(f"analyze {table}")
 
     def do(step: str) -> sa.CursorResult[Any]:
@@ -61,7 +61,7 @@ def _stage(connection: sa.Connection, batch: "pa.Table") -> Stubs:
     do("find_campaigns")
     stubs.add("contacts", do("find_contacts"))
     do("find_contacts_again")
-    connection.exec_driver_sql("analyze loaded_contact_ids")
+    connection.exec_driver_sql("analyze event_contact_ids")
     return stubs
 
 
@@ -89,9 +89,9 @@ def number_names(batch: "pa.Table") -> dict[str, "pa.Table"]:
     numbers = pa.array(range(len(organizations)), pa.int32())
     return {
         "loaded_events": events,
-        "loaded_organizations": pa.table({"number": numbers, "external_id": organizations}),
-        "loaded_contacts": contacts,
-        "loaded_campaigns": campaigns,
+        "event_organizations": pa.table({"number": numbers, "external_id": organizations}),
+        "event_contacts": contacts,
+        "event_campaigns": campaigns,
     }
 
 

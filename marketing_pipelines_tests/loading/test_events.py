@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ class Loader:
 @pytest.fixture
 def loader(emptied: Installation, tmp_path: Path) -> Loader:
     return Loader(emptied, tmp_path)
+
+
+@pytest.fixture
+def command(emptied: Installation, tmp_path: Path) -> Loader:
+    """Opens connections for each load and closes them after it, as the command does."""
+    assert emptied.loading is not None
+    emptied.loading.dispose()
+    return Loader(replace(emptied, loading=None), tmp_path)
 
 
 def instant(text: str) -> dt.datetime:
@@ -344,20 +353,20 @@ def test_what_is_stored_does_not_depend_on_order_or_on_how_files_are_cut(
 
 
 @pytest.mark.fault
-def test_loaders_of_the_same_events_at_the_same_moment_store_each_once(loader: Loader) -> None:
+def test_loaders_of_the_same_events_at_the_same_moment_store_each_once(command: Loader) -> None:
     rows = [event(n, contact_id=f"c{n % 50}", event_source=f"k{n % 5}") for n in range(3000)]
     files = []
     for seed in range(4):
         random.Random(seed).shuffle(rows)
-        path = loader.folder / f"same-{seed}.jsonl"
+        path = command.folder / f"same-{seed}.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows))
         files.append(path)
     with ThreadPoolExecutor(4) as threads:
-        results = list(threads.map(loader.load_path, files))
+        results = list(threads.map(command.load_path, files))
     assert sum(result.loaded for result in results) == 3000
     assert sum(result.repeated for result in results) == 9000
-    assert loader.query("select count(*) as n from analytics.contact_activity") == [{"n": 3000}]
-    assert loader.query("select count(*) as n from crm.contacts") == [{"n": 50}]
+    assert command.query("select count(*) as n from analytics.contact_activity") == [{"n": 3000}]
+    assert command.query("select count(*) as n from crm.contacts") == [{"n": 50}]
 
 
 EVENTS_OF_A_LOAD = 300_000 if SOAK else 120_000
@@ -365,10 +374,10 @@ EVENTS_OF_A_LOAD = 300_000 if SOAK else 120_000
 
 @pytest.mark.fault
 def test_a_load_whose_connection_breaks_says_so_and_is_completed_by_another(
-    loader: Loader,
+    command: Loader,
 ) -> None:
     header = HEADER.split(",")
-    path = loader.folder / "events.csv"
+    path = command.folder / "events.csv"
     rows = (event(n) for n in range(EVENTS_OF_A_LOAD))
     lines = (",".join(str(row.get(name, "")) for name in header) for row in rows)
     path.write_text("\n".join([HEADER, *lines]))
@@ -377,19 +386,19 @@ def test_a_load_whose_connection_breaks_says_so_and_is_completed_by_another(
     def kill(position: int, size: int, rows: int) -> None:
         if not killed and rows > EVENTS_OF_A_LOAD // 3:
             killed.extend(
-                loader.query(
+                command.query(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where pid <> pg_backend_pid() and datname = current_database()"
                 )
             )
 
     with pytest.raises(StoreUnavailableError, match="load the file again"):
-        loader.load_path(path, on_progress=kill)
+        command.load_path(path, on_progress=kill)
     assert len(killed) == 2
-    again = loader.load_path(path)
+    again = command.load_path(path)
     assert again.loaded + again.repeated == EVENTS_OF_A_LOAD
     assert 0 < again.repeated < EVENTS_OF_A_LOAD
-    assert loader.query("select count(*) as n from analytics.contact_activity") == [
+    assert command.query("select count(*) as n from analytics.contact_activity") == [
         {"n": EVENTS_OF_A_LOAD}
     ]
 

@@ -3,8 +3,8 @@
 with added as (
     insert into campaigns.campaigns (organization_id, external_id, status)
     select organization.id, loaded.external_id, 'imported'
-    from loaded_campaigns as loaded
-    join loaded_organizations as organization on organization.number = loaded.organization
+    from event_campaigns as loaded
+    join event_organizations as organization on organization.number = loaded.organization
     where not exists (
         select
         from campaigns.campaigns as known

@@ -19,6 +19,6 @@ select organization.id,
                || coalesce(loaded.properties, '{}'), '{}')
        end
 from loaded_events as loaded
-join loaded_organizations as organization on organization.number = loaded.organization
-join loaded_contact_ids as contact on contact.number = loaded.contact
-left join loaded_campaigns as campaign on campaign.number = loaded.campaign
+join event_organizations as organization on organization.number = loaded.organization
+join event_contact_ids as contact on contact.number = loaded.contact
+left join event_campaigns as campaign on campaign.number = loaded.campaign

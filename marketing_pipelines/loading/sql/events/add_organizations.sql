@@ -3,7 +3,7 @@
 with added as (
     insert into crm.organizations (external_id)
     select external_id
-    from loaded_organizations as loaded
+    from event_organizations as loaded
     where not exists (
         select from crm.organizations as known where known.external_id = loaded.external_id
     )

@@ -1,5 +1,5 @@
 -- PostgreSQL. The contacts of one batch, each once.
-create temporary table if not exists loaded_contacts (
+create temporary table if not exists event_contacts (
     number integer,
     organization integer,
     external_id text

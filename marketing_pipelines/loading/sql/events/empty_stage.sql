@@ -1,2 +1,2 @@
 -- PostgreSQL. Makes room for the next batch.
-truncate loaded_events, loaded_corrections, loaded_organizations, loaded_contacts, loaded_contact_ids, loaded_campaigns
+truncate loaded_events, loaded_corrections, event_organizations, event_contacts, event_contact_ids, event_campaigns

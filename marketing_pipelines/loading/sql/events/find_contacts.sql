@@ -3,8 +3,8 @@
 -- look-up a contact, whatever it believes of the table.
 with found as materialized (
     select loaded.number, organization.id as organization_id, loaded.external_id, known.id
-    from loaded_contacts as loaded
-    join loaded_organizations as organization on organization.number = loaded.organization
+    from event_contacts as loaded
+    join event_organizations as organization on organization.number = loaded.organization
     left join lateral (
         select contact.id
         from crm.contacts as contact
@@ -21,7 +21,7 @@ with found as materialized (
     on conflict do nothing
     returning id, organization_id, external_id
 ), noted as (
-    insert into loaded_contact_ids (number, id)
+    insert into event_contact_ids (number, id)
     select found.number, coalesce(found.id, added.id)
     from found
     left join added using (organization_id, external_id)

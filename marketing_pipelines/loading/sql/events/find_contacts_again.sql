@@ -1,8 +1,8 @@
 -- PostgreSQL. The ids of contacts that another loader made at the same moment.
-update loaded_contact_ids as unknown
+update event_contact_ids as unknown
 set id = contact.id
-from loaded_contacts as loaded
-join loaded_organizations as organization on organization.number = loaded.organization
+from event_contacts as loaded
+join event_organizations as organization on organization.number = loaded.organization
 join crm.contacts as contact
     on contact.organization_id = organization.id and contact.external_id = loaded.external_id
 where unknown.id is null and loaded.number = unknown.number

@@ -1,5 +1,5 @@
 -- PostgreSQL. The ids of the batch's organizations.
-update loaded_organizations as loaded
+update event_organizations as loaded
 set id = known.id
 from crm.organizations as known
 where known.external_id = loaded.external_id

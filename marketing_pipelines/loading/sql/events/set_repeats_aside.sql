@@ -8,7 +8,7 @@ with held as materialized (
                < (taken.received_at, taken.occurred_at)
                as is_correction
     from loaded_events as loaded
-    join loaded_organizations as organization on organization.number = loaded.organization
+    join event_organizations as organization on organization.number = loaded.organization
     cross join lateral (
         select known.received_at, known.occurred_at
         from analytics.event_keys as known
