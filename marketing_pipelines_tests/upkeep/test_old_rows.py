@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines import jobs_file, policies
+from marketing_pipelines.domains.delivery import contents
+from marketing_pipelines.domains.delivery.messages_of import messages_of
 from marketing_pipelines.domains.upkeep.removal import note_full_tables, remove
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.runs.tables import alerts  # noqa: F401  declares what incidents write
@@ -418,3 +420,35 @@ def test_calls_in_the_audit_log_stay_ninety_days(site: Installation) -> None:
         [outcome] = site.run("upkeep/audit_logs", at=NOW + days * DAY)
         assert outcome.rows == removed
     assert site.rows("select path from ops.audit_log") == [("/admin/sessions",)]
+
+
+def test_bodies_of_messages_go_half_a_year_after_their_latest_use(site: Installation) -> None:
+    organization = site.rows("select id from crm.organizations")[0][0]
+    numbers = {}
+    with site.engine.begin() as connection:
+        for name in ("old", "waiting", "again"):
+            content = {"subject": name, "text": "Hello"}
+            numbers |= contents.store(connection, {name: (organization, content)})
+    site.execute("update delivery.contents set used_at = :at", at=NOW - 181 * DAY)
+    site.execute(
+        "insert into crm.contacts (organization_id, external_id, email)"
+        " select id, 'c', 'c@example.org' from crm.organizations"
+    )
+    for name, state in (("old", "sent"), ("waiting", "queued")):
+        site.execute(
+            "insert into delivery.messages (organization_id, channel, contact_id, content_id,"
+            " state, due_at, queued_at) select organization_id, 'email', id, :content, :state,"
+            " :at, :at from crm.contacts",
+            content=numbers[name], state=state, at=NOW - 181 * DAY,
+        )  # fmt: skip
+    with site.engine.begin() as connection:
+        again = {"subject": "again", "text": "Hello"}
+        assert contents.store(connection, {0: (organization, again)}) == {0: numbers["again"]}
+    old_rows(site, NOW - DAY)
+    assert old_rows(site, NOW).rows == 1
+    left = site.rows("select content ->> 'subject' from delivery.contents order by 1")
+    assert left == [("again",), ("waiting",)]
+    assert site.rows("select count(*) from delivery.messages") == [(2,)]
+    with site.engine.begin() as connection:
+        found = messages_of(connection, "c", "acme")
+        assert [message.subject for message in found] == ["waiting", None]

@@ -55,8 +55,22 @@ contents = sa.Table(
     organization_id(),
     sa.Column("digest", sa.Text, nullable=False, comment="Hash of the content"),
     sa.Column("content", pg.JSONB, nullable=False, comment="Subject, text and so on, by channel"),
+    instant(
+        "used_at",
+        "Latest time that messages with it were written, to the hour",
+        nullable=False,
+        server_default=sa.func.now(),
+    ),
     sa.UniqueConstraint("organization_id", "digest"),
-    info=owned(keep=FOR_EVER),
+    sa.Index("ix_contents_used_at", "used_at"),
+    info=owned(
+        keep=Keep(
+            "used_at",
+            days=180,
+            where="id not in "
+            "(select content_id from delivery.messages where state in ('queued', 'claimed'))",
+        )
+    ),
     schema="delivery",
     comment="Contents of messages, each stored once; never changed",
 )
@@ -173,7 +187,9 @@ messages = sa.Table(
     sa.Column("step_id", sa.BigInteger, comment="Step that sends it"),
     sa.Column("rotation", sa.Integer, comment="Rotation of the contact in the program"),
     sa.Column("idempotency_key", sa.Text, comment="Key of the request that wrote it"),
-    sa.Column("content_id", sa.BigInteger, nullable=False, comment="Its content"),
+    sa.Column(
+        "content_id", sa.BigInteger, nullable=False, comment="Its content; old ones are gone"
+    ),
     sa.Column("variables", pg.JSONB, comment="Fields of its templates that the caller gave"),
     sa.Column(
         "category_id", sa.BigInteger, comment="Category; null = the organization's default one"

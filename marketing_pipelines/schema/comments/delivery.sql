@@ -47,6 +47,7 @@ comment on column delivery.contents.id is 'Content number';
 comment on column delivery.contents.organization_id is 'Organization (tenant) that owns the row';
 comment on column delivery.contents.digest is 'Hash of the content';
 comment on column delivery.contents.content is 'Subject, text and so on, by channel';
+comment on column delivery.contents.used_at is 'Latest time that messages with it were written, to the hour';
 comment on table delivery.messages is 'Messages: the intent to send each, and its result';
 comment on column delivery.messages.id is 'Message number';
 comment on column delivery.messages.organization_id is 'Organization (tenant) that owns the row';
@@ -63,7 +64,7 @@ comment on column delivery.messages.program_id is 'Number of the program within 
 comment on column delivery.messages.step_id is 'Step that sends it';
 comment on column delivery.messages.rotation is 'Rotation of the contact in the program';
 comment on column delivery.messages.idempotency_key is 'Key of the request that wrote it';
-comment on column delivery.messages.content_id is 'Its content';
+comment on column delivery.messages.content_id is 'Its content; old ones are gone';
 comment on column delivery.messages.variables is 'Fields of its templates that the caller gave';
 comment on column delivery.messages.category_id is 'Category; null = the organization''s default one';
 comment on column delivery.messages.state is 'queued or claimed; then how it ended';

@@ -24,7 +24,7 @@ select message.id, message.channel, message.kind, message.state, message.reason,
 from found
 join delivery.messages as message on message.id = found.id
 join crm.contacts as contact on contact.id = message.contact_id
-join delivery.contents as content on content.id = message.content_id
+left join delivery.contents as content on content.id = message.content_id
 left join lifecycle.steps as step on step.id = message.step_id
 left join lifecycle.programs as program
     on program.kind = message.program_kind and program.id = message.program_id
