@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,13 +27,19 @@ class StoredMail:
 
 @dataclass
 class ServedFolder:
-    """A folder; `names_next` is false for servers that do not say UIDNEXT."""
+    """A folder.
+
+    Attributes:
+        names_next: False for servers that do not say UIDNEXT.
+        names_validity: False for those that do not say UIDVALIDITY.
+    """
 
     flags: str = ""
     uidvalidity: int = 1
     next_uid: int = 1
     mails: list[StoredMail] = field(default_factory=list)
     names_next: bool = True
+    names_validity: bool = True
 
     def add(self, raw: bytes, received_at: dt.datetime) -> int:
         """Appends a mail; returns its number."""
@@ -60,6 +67,9 @@ class ImapServer:
         drops_after: Ends a connection after so many mails of answers; 0: never.
         unreadable: Numbers that a FETCH of bodies refuses.
         silent: Reads commands and never answers.
+        drips: Sends the bytes of mails one by one, with a pause of so many seconds.
+        greeting: The first line instead; None: that of a mail server.
+        tls: implicit, starttls or off, for a server with a certificate.
         given: Mails in all its answers.
     """
 
@@ -71,6 +81,9 @@ class ImapServer:
     drops_after: int = 0
     unreadable: set[int] = field(default_factory=set)
     silent: bool = False
+    drips: float = 0.0
+    greeting: str | None = None
+    tls: str = "off"
     port: int = 0
     commands: list[str] = field(default_factory=list)
     given: int = 0
@@ -87,12 +100,17 @@ class ImapServer:
 
 
 @contextlib.contextmanager
-def imap_server() -> Iterator[ImapServer]:
-    """Serves until the end of the block."""
+def imap_server(context: ssl.SSLContext | None = None) -> Iterator[ImapServer]:
+    """Serves until the end of the block.
+
+    Args:
+        context: The server's certificate; None: it has none.
+    """
     serving = ImapServer()
 
     class Handler(_Conversation):
         server_state = serving
+        certificate = context
 
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True
@@ -120,13 +138,16 @@ class _DroppedError(Exception):
 
 class _Conversation(socketserver.StreamRequestHandler):
     server_state: ImapServer
+    certificate: ssl.SSLContext | None
     wbufsize = 1 << 16
 
     def handle(self) -> None:
         self.folder: ServedFolder | None = None
         self.given = 0
-        with contextlib.suppress(_DroppedError, ConnectionError):
-            self._say(f"* OK [CAPABILITY {self.server_state.capabilities}] ready")
+        with contextlib.suppress(_DroppedError, ConnectionError, ssl.SSLError):
+            if self.server_state.tls == "implicit":
+                self._begin_tls()
+            self._say(self.server_state.greeting or "* OK ready")
             self.wfile.flush()
             while line := self.rfile.readline():
                 tag, _, rest = line.decode().strip().partition(" ")
@@ -137,6 +158,18 @@ class _Conversation(socketserver.StreamRequestHandler):
                     return
                 self.wfile.flush()
 
+    def finish(self) -> None:
+        """Closes the conversation, whoever has hung up."""
+        with contextlib.suppress(ConnectionError, ssl.SSLError, ValueError):
+            super().finish()
+        self.connection.close()
+
+    def _begin_tls(self) -> None:
+        assert self.certificate is not None
+        self.connection = self.certificate.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", self.wbufsize)
+
     def _answer(self, tag: str, rest: str) -> bool:
         state = self.server_state
         name = rest.split(" ", 1)[0].upper()
@@ -144,7 +177,13 @@ class _Conversation(socketserver.StreamRequestHandler):
             name = " ".join(rest.upper().split(" ")[:2])
         state.commands.append("LOGIN" if name == "LOGIN" else rest)
         if name == "CAPABILITY":
-            self._say(f"* CAPABILITY {state.capabilities}")
+            added = " STARTTLS" if state.tls == "starttls" else ""
+            self._say(f"* CAPABILITY {state.capabilities}{added}")
+        elif name == "STARTTLS" and state.tls == "starttls":
+            self._say(f"{tag} OK begin")
+            self.wfile.flush()
+            self._begin_tls()
+            return True
         elif name in ("LOGIN", "AUTHENTICATE"):
             state.logins += 1
             self._say(f"{tag} {self._login(name, rest)}")
@@ -200,7 +239,8 @@ class _Conversation(socketserver.StreamRequestHandler):
     def _examine(self, folder: ServedFolder) -> None:
         self.folder = folder
         self._say(f"* {len(folder.mails)} EXISTS")
-        self._say(f"* OK [UIDVALIDITY {folder.uidvalidity}] valid")
+        if folder.names_validity:
+            self._say(f"* OK [UIDVALIDITY {folder.uidvalidity}] valid")
         if folder.names_next:
             self._say(f"* OK [UIDNEXT {folder.next_uid}] next")
 
@@ -245,9 +285,19 @@ class _Conversation(socketserver.StreamRequestHandler):
                 f'* {place} FETCH (UID {one.uid} INTERNALDATE "{date}" RFC822.SIZE {len(one.raw)}'
                 f" {label} {{{len(content)}}}"
             )
-            self.wfile.write(content)
+            self._give(content)
             self._say(")")
         return 0
+
+    def _give(self, content: bytes) -> None:
+        if not self.server_state.drips:
+            self.wfile.write(content)
+            return
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.server_state.ends.wait(self.server_state.drips):
+                raise _DroppedError
 
     def _say(self, line: str) -> None:
         self.wfile.write(line.encode() + b"\r\n")

@@ -198,26 +198,26 @@ class Session:
     def _connect(self) -> None:
         host, port, timeout = self._fields.host, self._port, self._timeout
         try:
-            if self._fields.tls == "off":
-                self._box = imap_tools.MailBoxUnencrypted(host, port, timeout)
-            elif self._fields.tls == "starttls":
-                context = ssl.create_default_context()
-                self._box = imap_tools.MailBoxStartTls(host, port, timeout, ssl_context=context)
-            else:
+            if self._fields.tls == "implicit":
                 context = ssl.create_default_context()
                 self._box = imap_tools.MailBox(host, port, timeout, ssl_context=context)
+            else:
+                self._box = imap_tools.MailBoxUnencrypted(host, port, timeout)
         except imaplib.IMAP4.error as error:
             raise ServiceUnavailableError(
                 f"{self.server} does not greet as a mail server does: {_said(error)}."
-            ) from error
-        except imap_tools.ImapToolsError as error:
-            raise ServiceUnavailableError(
-                f"{self.server} does not begin TLS: {_said(error)}."
             ) from error
         except (OSError, ValueError) as error:
             raise ServiceUnavailableError(
                 f"{self.server} cannot be reached: {_said(error)}."
             ) from error
+        if self._fields.tls == "starttls":
+            try:
+                self._box.client.starttls(ssl.create_default_context())
+            except (imaplib.IMAP4.error, OSError) as error:
+                raise ServiceUnavailableError(
+                    f"{self.server} does not begin TLS: {_said(error)}."
+                ) from error
         if self._ends_at is not None:
             pause = max(self._ends_at - time.monotonic(), LEAST_TIMEOUT)
             self._watch = threading.Timer(pause, _hang_up, [self._box.client.sock])
