@@ -6,12 +6,14 @@ environment in `settings`.
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from marketing_pipelines import jobs_file
 from marketing_pipelines.settings import get_settings
 
 MAX_DAYS = 36_500
+# Insights whose pages are looked after.
+DAYS_OF_PAGES = 60
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -58,8 +60,31 @@ class CredentialsSettings(BaseModel):
     warn_days: int = Field(default=7, ge=0, le=365)
 
 
+class ReportSettings(BaseModel):
+    """The table `[reports]`.
+
+    Attributes:
+        keep_days: Days that pages of insights stay; 0 = for ever.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    keep_days: int = Field(default=400, ge=0, le=MAX_DAYS)
+
+    @field_validator("keep_days")
+    @classmethod
+    def _longer_than_pages_are_written(cls, value: int) -> int:
+        if 0 < value <= DAYS_OF_PAGES:
+            raise ValueError(
+                f"must be 0 (for ever) or more than {DAYS_OF_PAGES}: pages of the last "
+                f"{DAYS_OF_PAGES} days are written again"
+            )
+        return value
+
+
 TABLES: dict[str, type[BaseModel]] = {
     "retention": RetentionSettings,
+    "reports": ReportSettings,
     "credentials": CredentialsSettings,
 }
 
@@ -80,6 +105,15 @@ def credentials() -> CredentialsSettings:
         ConfigurationError: it cannot be used.
     """
     return _table("credentials", CredentialsSettings)
+
+
+def reports() -> ReportSettings:
+    """The table `[reports]`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return _table("reports", ReportSettings)
 
 
 def validate() -> None:

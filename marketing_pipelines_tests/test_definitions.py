@@ -61,6 +61,7 @@ OFF_IN_DEVELOPMENT = {
     "upkeep/database",
     "upkeep/expired_sessions",
     "upkeep/job_sessions",
+    "upkeep/old_files",
     "upkeep/old_rows",
     "upkeep/queue_history",
 }

@@ -4,5 +4,5 @@ Owns `ops.retention`. The rule of each table stands next to its columns (`stores
 """
 
 # Schemas that its SQL reads and writes.
-READS = frozenset({"ops"})
-WRITES = frozenset({"ops"})
+READS = frozenset({"inbox", "integrations", "ops"})
+WRITES = frozenset({"inbox", "ops"})

@@ -19,13 +19,12 @@ from marketing_pipelines.domains.campaigns.reports import safe_name, write
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.sales.daily.numbers import METRICS, read_counts
 from marketing_pipelines.domains.sales.tables import insights
+from marketing_pipelines.installation_settings import DAYS_OF_PAGES
 from marketing_pipelines.jobs.metadata import line_chart as line_image
 from marketing_pipelines.jobs.metadata import path_of, table_of
 from marketing_pipelines.runs.tick import Tick
 
 DAYS = 56
-# Insights whose pages are looked after.
-DAYS_OF_PAGES = 60
 MAX_SHOWN = 50
 CHARTS = (
     ("Contacts and deals", ("new_contacts", "new_deals", "won_deals")),
