@@ -223,7 +223,7 @@ def _execute(
 
 def _own_jobs() -> set[str]:
     """Jobs with their own schedule; other assets run in Dagster's implicit job."""
-    return {job.name for job in defs.resolve_all_job_defs()}
+    return {job.name for job in defs.jobs or ()}
 
 
 def _sessions(engine: sa.Engine, run_id: str) -> list[Outcome]:

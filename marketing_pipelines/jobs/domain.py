@@ -20,7 +20,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -302,6 +302,7 @@ def _mapped(dep: Any, grain: Grain) -> Any:
     return dep if asset is None or asset.grain == grain else over(dep)
 
 
+@cache
 def _freshness(cron: str) -> dg.FreshnessPolicy:
     """Overdue after the cron's longest gap and a quarter of it more, at least two hours."""
     ticks = croniter(cron, dt.datetime(2026, 1, 1))

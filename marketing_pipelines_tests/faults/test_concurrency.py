@@ -88,7 +88,7 @@ def test_a_long_range_together_with_processes_that_do_hours_and_a_reader(
     with contextlib.ExitStack() as processes:
         reader = processes.enter_context(started("read", str(flag)))
         whole = processes.enter_context(started("range", EXPORT, keys[0], keys[-1]))
-        few = keys[len(keys) // 35 :: max(len(keys) // 25, 3)]
+        few = keys[len(keys) // 35 :: max(len(keys) // 25, 6)]
         singles = [
             processes.enter_context(started("run", EXPORT, *few[n::SINGLES]))
             for n in range(SINGLES)
