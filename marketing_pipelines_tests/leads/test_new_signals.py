@@ -1,8 +1,10 @@
 """`leads/new_signals` for several organizations, its lead scores and their events."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +18,7 @@ from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 NINE = dt.datetime(2026, 3, 20, 9, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
+HOUR = dt.timedelta(hours=1)
 JOB = "leads/new_signals"
 Write = Callable[[sa.Connection, int], int]
 
@@ -78,6 +81,63 @@ def test_a_contact_that_loses_an_event_to_another_is_scored_anew(
     world.execute(add, contact=bob, at=NINE - MINUTE, received=NINE - MINUTE)
     installation.run(JOB, at=NINE + 2 * MINUTE)
     assert world.contacts("intent_score, lead_score") == {"ann": (0, 0), "bob": (50, 25)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "event", "grade"),
+    [
+        (None, "purchase", (10, "F")),
+        (None, "bounced", (0, "F")),
+        ({"event": "webinar*"}, "webinar_joined", (30, "D")),
+        ({"any": [{"not": {"event": "call_missed"}}, {"event": "call_made"}]}, "call_made",
+         (30, "D")),
+    ],
+)  # fmt: skip
+def test_an_event_that_a_score_rule_reads_scores_its_contact_within_the_minute(
+    shared_installation: Installation, rule: Any, event: str, grade: tuple[int, str]
+) -> None:
+    world = LeadWorld(shared_installation)
+    if rule is not None:
+        world.execute(
+            "insert into leads.score_rules (organization_id, external_id, rule, points)"
+            " values (:own, 'rule', cast(:rule as jsonb), 30)",
+            rule=json.dumps(rule),
+        )
+    contact = world.contact(lead_score=5, lead_grade="F")
+    world.event(contact, "sent", NINE)
+    assert waiting(world) == 0
+    world.event(contact, event, NINE)
+    assert waiting(world) == 1
+    shared_installation.run(JOB, at=NINE + MINUTE)
+    assert world.contacts("lead_score, lead_grade") == {"ann": grade}
+    # It is no signal of interest.
+    assert world.contacts("intent_score") == {"ann": None}
+    assert waiting(world) == 0
+
+
+def test_scores_of_an_earlier_tick_replace_none_of_a_later_one(
+    shared_installation: Installation,
+) -> None:
+    world = LeadWorld(shared_installation)
+    world.event(world.contact(), "demo_request", NINE - 24 * HOUR)
+    day = f"{NINE - 24 * HOUR:%Y-%m-%d}"
+
+    def at(tick: dt.datetime) -> Any:
+        shared_installation.run("leads/intent_scores", day, at=tick)
+        shared_installation.run("leads/lead_scores", at=tick)
+        return world.contacts("intent_score, lead_score")["ann"]
+
+    assert at(NINE) == (48, 25)
+    # An hour earlier the signal had not lost its first points.
+    assert at(NINE - HOUR) == (48, 25)
+    # A signal that comes late is scored as of the next tick, and not of the earlier one again.
+    world.event(world.rows("select id from crm.contacts where organization_id = :own")[0][0],
+                "clicked", NINE - MINUTE)  # fmt: skip
+    shared_installation.run(JOB, at=NINE - MINUTE / 2)
+    assert (waiting(world), at(NINE - HOUR)) == (2, (48, 25))
+    shared_installation.run(JOB, at=NINE + MINUTE)
+    assert (waiting(world), world.contacts("intent_score, lead_score")["ann"]) == (0, (58, 30))
+    assert at(NINE) == (58, 30)
 
 
 def test_events_of_a_late_run_happened_at_its_tick(installation: Installation) -> None:

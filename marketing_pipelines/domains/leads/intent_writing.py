@@ -6,9 +6,7 @@ Days have no events.
 import datetime as dt
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.domains.analytics.tables import contact_activity
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.leads import intent, score_writing
@@ -48,12 +46,12 @@ def write_contacts(
 ) -> int:
     """Stores scores and bands as of an instant where they change, and publishes the crossings.
 
-    If all contacts are meant, those with a signal since the instant are left to the job of new
-    signals, which scores them as of a later one. Of contacts without a signal, only ones scored
-    before are looked at.
+    Contacts that were scored as of a later instant keep their scores. Of contacts without a signal,
+    only ones scored before are looked at.
 
     Args:
         connection: In a transaction of read committed.
+        chosen: Contacts that are locked; None: all of the organization.
 
     Returns:
         Number of changed contacts.
@@ -61,6 +59,8 @@ def write_contacts(
     Raises:
         BadInputError: the settings of the organization cannot be used.
     """
+    if score_writing.is_outdated(connection, score_writing.INTENT, organization_id, instant):
+        return 0
     _score(connection, organization_id, instant, chosen)
     found = _scored.c
     scored = (
@@ -74,27 +74,10 @@ def write_contacts(
             sa.or_(found.contact_id.is_not(None), contacts.c.intent_band.is_not(None)),
         )
     )
-    if chosen is None:
-        scored = scored.where(sa.not_(has_newer_signal(connection, organization_id, instant)))
-    else:
+    if chosen is not None:
         scored = scored.where(contacts.c.id == sa.any_(intent.numbers_of(chosen)))
     return score_writing.write_changes(
-        connection, score_writing.INTENT, organization_id, instant, scored
-    )
-
-
-def has_newer_signal(
-    connection: sa.Connection, organization_id: int, instant: dt.datetime
-) -> sa.ColumnElement[bool]:
-    """Returns the condition that a contact has had a signal between the instant and the present."""
-    signals = intent.signals_of(settings_of(connection, organization_id).intent)
-    types = sa.cast([signal.event_type for signal in signals], pg.ARRAY(sa.Text))
-    activity = contact_activity.c
-    return sa.exists().where(
-        activity.contact_id == contacts.c.id,
-        activity.event_type == sa.any_(types),
-        activity.occurred_at >= instant,
-        activity.occurred_at < sa.func.now(),
+        connection, score_writing.INTENT, organization_id, instant, scored, chosen
     )
 
 

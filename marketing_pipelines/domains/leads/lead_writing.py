@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.leads import lead_scores, score_writing
 from marketing_pipelines.domains.leads.intent import Chosen
-from marketing_pipelines.domains.leads.intent_writing import has_newer_signal
 from marketing_pipelines.domains.leads.score_rules import rules_of
 from marketing_pipelines.domains.segments.preview import statement_timeout
 from marketing_pipelines.stores.temporary import create_temporary
@@ -31,11 +30,11 @@ def write_contacts(
     """Stores scores and grades as of an instant where they change.
 
     A contact that never had a grade counts as one of grade F: its first grade is an event if it is
-    a better one. If all contacts are meant, those with a signal since the instant are left to the
-    job of new signals, which scores them as of a later one.
+    a better one. Contacts that were scored as of a later instant keep their scores.
 
     Args:
         connection: In a transaction of read committed.
+        chosen: Contacts that are locked; None: all of the organization.
 
     Returns:
         Number of changed contacts.
@@ -44,6 +43,8 @@ def write_contacts(
         BadInputError: a rule, the settings or the zone of the organization cannot be used, or the
             rules take too long.
     """
+    if score_writing.is_outdated(connection, score_writing.LEAD, organization_id, instant):
+        return 0
     rules = rules_of(connection, organization_id)
     scores = lead_scores.scores_at(connection, organization_id, instant, reporting_zone, chosen)
     patience = lead_scores.longest_seconds(connection, organization_id, rules)
@@ -52,10 +53,8 @@ def write_contacts(
     scored = sa.select(_scored.c.score, _scored.c.grade.label("rank")).select_from(
         contacts.join(_scored, contacts.c.id == _scored.c.contact_id)
     )
-    if chosen is None:
-        scored = scored.where(sa.not_(has_newer_signal(connection, organization_id, instant)))
     return score_writing.write_changes(
-        connection, score_writing.LEAD, organization_id, instant, scored
+        connection, score_writing.LEAD, organization_id, instant, scored, chosen
     )
 
 

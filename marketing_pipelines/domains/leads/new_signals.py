@@ -1,8 +1,8 @@
 """New signals of interest: their contacts are scored, and the days that they change are restated.
 
-A trigger notes each signal in its own transaction (`leads.signal_arrivals`), so none is missed
-however late it commits; a run takes what was noted, at most 10,000 rows, of which each organization
-has an equal part.
+Contacts of other events that score rules read get their lead scores. A trigger notes each event in
+its own transaction (`leads.signal_arrivals`), so none is missed however late it commits; a run
+takes what was noted, at most 10,000 rows, of which each organization has an equal part.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.leads import intent, intent_writing, lead_writing
+from marketing_pipelines.domains.leads import intent, intent_writing, lead_writing, score_writing
 from marketing_pipelines.domains.leads.statements import name_of, read_sql
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.freshness import stale_partitions
@@ -31,6 +31,7 @@ _arrived = sa.table(
     "arrived",
     sa.column("id", sa.BigInteger),
     sa.column("contact_id", sa.BigInteger),
+    sa.column("is_signal", sa.Boolean),
     sa.column("first_at", sa.DateTime(timezone=True)),
     sa.column("last_at", sa.DateTime(timezone=True)),
 )
@@ -57,7 +58,7 @@ def score_arrived(
         zone: The reporting zone.
 
     Returns:
-        Number of changed contacts.
+        Number of changed scores.
     """
     with begin() as connection:
         waiting = connection.execute(
@@ -81,15 +82,17 @@ def score_arrived(
 def _score(
     connection: sa.Connection, organization_id: int, tick: dt.datetime, zone: ZoneInfo
 ) -> int:
-    """Scores the contacts of `arrived`; returns the number of changes of intent.
+    """Scores the contacts of `arrived`; returns the number of changes.
 
     Broken score rules leave the lead scores to the nightly job, whose item then fails.
     """
-    connection.execute(read_sql("lock_arrived_contacts"))
     chosen = sa.select(_arrived.c.contact_id).distinct()
+    score_writing.lock_contacts(connection, chosen)
+    changed = 0
     with contextlib.suppress(BadInputError), connection.begin_nested():
-        lead_writing.write_contacts(connection, organization_id, tick, zone, chosen)
-    return intent_writing.write_contacts(connection, organization_id, tick, chosen)
+        changed = lead_writing.write_contacts(connection, organization_id, tick, zone, chosen)
+    interested = chosen.where(_arrived.c.is_signal)
+    return changed + intent_writing.write_contacts(connection, organization_id, tick, interested)
 
 
 def take(
@@ -108,12 +111,8 @@ def take(
     Returns:
         Number of arrivals.
     """
-    signals = intent.signals_of(settings_of(connection, organization_id).intent)
     query = read_sql("arrived_signals").bindparams(
-        organization_id=organization_id,
-        tick=tick,
-        types=[signal.event_type for signal in signals],
-        size=size,
+        organization_id=organization_id, tick=tick, size=size
     )
     taken = create_temporary(connection, "arrived", query)
     if taken:
@@ -134,7 +133,9 @@ def _mark_days(
     span = intent.longest_span(settings_of(connection, organization_id).intent)
     day = sa.func.date_trunc("day", sa.func.timezone(zone.key, _arrived.c.first_at))
     spans = connection.execute(
-        sa.select(sa.func.min(_arrived.c.first_at), sa.func.max(_arrived.c.last_at)).group_by(day)
+        sa.select(sa.func.min(_arrived.c.first_at), sa.func.max(_arrived.c.last_at))
+        .where(_arrived.c.is_signal)
+        .group_by(day)
     ).all()
     keys = sorted(
         {

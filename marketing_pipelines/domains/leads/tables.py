@@ -14,6 +14,7 @@ from marketing_pipelines.stores.tables import (
 )
 
 COUNTS = ("once", "each", "per_day")
+SCORES = ("intent", "lead")
 
 score_rules = sa.Table(
     "score_rules",
@@ -103,11 +104,36 @@ signal_arrivals = sa.Table(
     identity("Arrival number"),
     sa.Column("organization_id", sa.BigInteger, nullable=False, comment="Organization (tenant)"),
     sa.Column("contact_id", sa.BigInteger, nullable=False, comment="Contact of the signals"),
+    sa.Column(
+        "is_signal",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.true(),
+        comment="True if they are signals of interest; false if score rules alone read them",
+    ),
     instant("first_at", "When the earliest of them happened", nullable=False),
     instant("last_at", "When the latest of them happened", nullable=False),
     sa.Index("ix_signal_arrivals_organization_id", "organization_id", "id"),
     info=owned(keep=EMPTIED, person=Person(by="contact_id", erase="delete")),
     schema="leads",
-    comment="Signals of interest that were stored since the contact was scored, a row for each "
-    "contact and statement",
+    comment="Signals of interest, and other events that score rules read, stored since the contact "
+    "was scored: a row for each contact and statement",
+)
+
+scorings = sa.Table(
+    "scorings",
+    metadata,
+    identity("Scoring number"),
+    organization_id(),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact; null = all of the organization"),
+    sa.Column("score", sa.Text, nullable=False, comment=", ".join(SCORES)),
+    instant("at", "Latest instant as of which it was scored", nullable=False),
+    sa.UniqueConstraint(
+        "organization_id", "contact_id", "score", postgresql_nulls_not_distinct=True
+    ),
+    sa.CheckConstraint(one_of("score", SCORES), name="score"),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    schema="leads",
+    comment="The latest instants as of which contacts were scored by themselves, and organizations "
+    "as a whole: scores of an earlier one do not replace them",
 )

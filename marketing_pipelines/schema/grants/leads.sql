@@ -6,6 +6,7 @@ grant select on
     leads.opportunity_points,
     leads.opportunity_scores,
     leads.score_rules,
+    leads.scorings,
     leads.signal_arrivals
 to marketing_reader;
 revoke all on all functions in schema leads from public;
