@@ -34,6 +34,8 @@ MESSAGE_HEADERS = HEADERS | {
     " style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox allow-popups"
 }
 GONE = "This link is not valid. Please use the one from the latest message."
+NOT_KEPT = "This message is no longer kept."
+OF_A_TEST = "This link is from a test copy of a message. In a real message it works."
 # Scanners ask by HEAD whether a link leads somewhere.
 LOOKS = ["GET", "HEAD"]
 router = APIRouter(include_in_schema=False)
@@ -56,7 +58,7 @@ def ask_to_leave(token: str, site: Here) -> HTMLResponse:
     with site.engine.begin() as connection:
         recipient = _recipient(connection, site, "unsubscribe", token)
         if recipient is None:
-            return gone()
+            return _not_found(site, "unsubscribe", token)
         return _leaving_page(connection, site, recipient, left=None)
 
 
@@ -84,7 +86,7 @@ def ask_for_choices(token: str, site: Here) -> HTMLResponse:
     with site.engine.begin() as connection:
         recipient = _recipient(connection, site, "preferences", token)
         if recipient is None:
-            return gone()
+            return _not_found(site, "preferences", token)
         return _choices_page(connection, recipient, saved=False)
 
 
@@ -126,11 +128,11 @@ def view(token: str, site: Here) -> HTMLResponse:
     from marketing_pipelines.domains.delivery.viewing import viewed
 
     message_id = _message(site, "view", token)
-    if message_id is None:
-        return gone()
+    if message_id is None or message_id < 0:
+        return _not_found(site, "view", token)
     with site.engine.begin() as connection:
         page = viewed(connection, message_id, links_of(site))
-    return gone() if page is None else HTMLResponse(page, headers=MESSAGE_HEADERS)
+    return gone(410, NOT_KEPT) if page is None else HTMLResponse(page, headers=MESSAGE_HEADERS)
 
 
 def _leaving_page(
@@ -202,6 +204,12 @@ def _evidence(request: Request, site: Site, form: str) -> dict[str, str]:
 def gone(status: int = 404, sentence: str = GONE) -> HTMLResponse:
     """The answer to a link that is not valid."""
     return HTMLResponse(render("recipients/gone.html", sentence=sentence), status, HEADERS)
+
+
+def _not_found(site: Site, purpose: OfMessage, token: str) -> HTMLResponse:
+    """The answer to a link of a message that is not there; those of test copies never are."""
+    message_id = _message(site, purpose, token)
+    return gone() if message_id is None or message_id >= 0 else gone(404, OF_A_TEST)
 
 
 def _page(template: str, **values: Any) -> HTMLResponse:

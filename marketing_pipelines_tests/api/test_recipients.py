@@ -360,6 +360,22 @@ def test_a_forged_link_is_not_found(people: Recipients, page: str) -> None:
             assert people.client.post(path).status_code == 404
 
 
+@pytest.mark.parametrize("page", ["unsubscribe", "preferences", "view"])
+def test_a_link_of_a_test_copy_says_so(people: Recipients, page: str) -> None:
+    answer = people.client.get(people.path(getattr(people.links, page)(-1)))
+    assert answer.status_code == 404
+    assert "This link is from a test copy of a message." in answer.text
+
+
+def test_a_message_whose_body_is_no_longer_kept_is_gone(people: Recipients) -> None:
+    path = people.path(people.links.view(people.message(content=CONTENT)))
+    assert people.client.get(path).status_code == 200
+    people.installation.execute("delete from delivery.contents")
+    answer = people.client.get(path)
+    assert answer.status_code == 410
+    assert "This message is no longer kept." in answer.text
+
+
 def test_a_message_is_shown_as_it_was_written(people: Recipients) -> None:
     page = people.get(people.links.view(people.message(content=CONTENT)))
     assert "<p>Dear Ann" in page

@@ -1,6 +1,7 @@
 """Previews of messages, and test copies that go past the queue.
 
-Neither has a row: no suppression, cap, count or report knows of it, and its links lead nowhere.
+Neither has a row: no suppression, cap, count or report knows of it, and the pages of its links say
+that they are of a test copy.
 """
 
 import datetime as dt
