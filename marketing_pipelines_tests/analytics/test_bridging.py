@@ -39,14 +39,14 @@ def test_events_about_contacts_become_activity(programs: Programs) -> None:
     programs.installation.execute("truncate ops.bus_events, procrastinate_jobs cascade")
     publish(
         programs,
-        EmailReplied(**about, message="m1"),
+        EmailReplied(**about, message="m1", at=TICK),
         FormSubmitted(**about, form="demo", submission="s1"),
         LeadGraded(**about, before=None, to="B", score=61, tick=TICK),
         CampaignStarted(**own, campaign_id=1, campaign="c", started_at=TICK, tick=TICK),
     )
     assert consume(programs.installation.engine, "workflow-bridge") == ["analytics/bridge_events"]
     expected = [
-        ("ann", "replied", {"message": "m1"}),
+        ("ann", "replied", {"message": "m1", "at": f"{TICK:%Y-%m-%dT%H:%M:%SZ}"}),
         ("ann", "form_submission", {"form": "demo", "submission": "s1"}),
         (
             "ann",

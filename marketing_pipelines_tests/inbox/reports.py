@@ -1,5 +1,6 @@
 """Reports of mail systems about the fate of mails, and mails that only look like them."""
 
+import hashlib
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,6 +16,11 @@ def returned(message_id: str = OURS, to: str = RECIPIENT) -> str:
     )
 
 
+def own_id(*contents: str) -> str:
+    """The Message-ID of a report; others have another one."""
+    return f"<{hashlib.sha256(repr(contents).encode()).hexdigest()[:20]}@theirs.example>"
+
+
 def report(
     sender: str,
     *recipients: str,
@@ -27,7 +33,8 @@ def report(
     blocks = "\n\n".join(recipients)
     return (
         f"From: {sender}\nTo: {to}\nSubject: Delivery report\n"
-        f"Date: Tue, 3 Mar 2026 10:00:00 +0000\nMessage-ID: <report@theirs.example>\n{headers}"
+        f"Date: Tue, 3 Mar 2026 10:00:00 +0000\nMessage-ID: {own_id(to, blocks, message_id)}\n"
+        f"{headers}"
         "MIME-Version: 1.0\n"
         "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
         f"--b\nContent-Type: text/plain\n\n{text}\n"
@@ -73,7 +80,8 @@ def complaint(
     named = f"Original-Rcpt-To: {recipient}\n" if recipient else ""
     return (
         f"From: {sender}\nTo: abuse@ours.example\nSubject: Abuse report\n"
-        "Date: Tue, 3 Mar 2026 10:00:00 +0000\nMessage-ID: <feedback@theirs.example>\n"
+        "Date: Tue, 3 Mar 2026 10:00:00 +0000\n"
+        f"Message-ID: {own_id(feedback, recipient, message_id)}\n"
         "MIME-Version: 1.0\n"
         "Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n"
         "--b\nContent-Type: text/plain\n\nThis is a report about a mail.\n"

@@ -2,7 +2,8 @@
 
 Triggers in `schema/` publish the first of these where the rows change (`contact.created`,
 `deal.*`, `task.created`); jobs publish the others. `tick` is when an event of a job happened,
-however late the job runs; one without it happened when it was published.
+however late the job runs, and `at` when a change or a mail did; one without them happened when
+it was published.
 """
 
 import datetime as dt
@@ -68,21 +69,27 @@ class LeadGraded(BusEvent):
 
 
 class EmailReceived(BusEvent):
-    """A mail of a contact arrived in a connected mailbox."""
+    """A mail of a contact arrived in a connected mailbox.
+
+    Attributes:
+        message: Number of the mail in `inbox.email_messages`.
+        at: When it was sent.
+    """
 
     type: ClassVar[str] = "email.received"
 
     message: str
+    at: dt.datetime
 
 
 class EmailReplied(EmailReceived):
-    """A contact replied to a mail."""
+    """A contact replied to one of our messages, or to a mail of a connected mailbox."""
 
     type: ClassVar[str] = "email.replied"
 
 
 class EmailForwarded(EmailReceived):
-    """A contact forwarded a mail."""
+    """A contact forwarded one of our messages, or a mail of a connected mailbox."""
 
     type: ClassVar[str] = "email.forwarded"
 

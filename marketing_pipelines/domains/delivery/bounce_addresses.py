@@ -7,8 +7,11 @@ bounce that anybody could write proves nothing.
 
 import hashlib
 import hmac
+import re
+from collections.abc import Iterable
 
 _DIGITS = 16
+_NUMBER = re.compile(r"\+([0-9]{1,18})\.[0-9a-f]+@")
 
 
 def bounce_address(base: str, message_id: int, key: str) -> str:
@@ -21,3 +24,19 @@ def bounce_address(base: str, message_id: int, key: str) -> str:
     local, _, domain = base.rpartition("@")
     signature = hmac.new(key.encode(), f"bounce:{message_id}".encode(), hashlib.sha256).hexdigest()
     return f"{local}+{message_id}.{signature[:_DIGITS]}@{domain}"
+
+
+def message_of(address: str, base: str, keys: Iterable[str]) -> int | None:
+    """Returns the number of the message whose bounces come to an address.
+
+    None: the address is not one of these, or its signature is by none of the keys.
+    """
+    found = _NUMBER.search(address)
+    if found is None:
+        return None
+    number = int(found[1])
+    given = address.lower().encode()
+    for key in keys:
+        if hmac.compare_digest(given, bounce_address(base, number, key).lower().encode()):
+            return number
+    return None

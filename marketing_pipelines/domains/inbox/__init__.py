@@ -8,4 +8,4 @@ Raw mail lies in files; analysts see neither subjects, texts nor addresses.
 SCHEMA = "inbox"
 # Schemas beyond its own that its SQL reads and writes.
 READS: frozenset[str] = frozenset({"crm", "delivery"})
-WRITES: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset({"crm"})

@@ -30,6 +30,7 @@ _ACTION = re.compile(r"[a-z]+")
 _FINAL = {"failed", "failure", "fail", "error"}
 _FEEDBACK = {"abuse": COMPLAINED, "opt-out": UNSUBSCRIBED, "opt-out-list": UNSUBSCRIBED}
 _JUNK_SUBJECT = re.compile(r"complaint about message from", re.IGNORECASE)
+_JUNK_SENDER = re.compile(r"\bstaff@(?:hotmail|outlook|live)\.", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,14 @@ def read_returned(parts: Parts, subject: str, text: str) -> Returned | None:
     if not bounces and kind == "delivery-status":
         # A filter packed the report into another one.
         bounces = list(_of_statuses(parts, told, may_be_inner=True))
-    is_report = kind == "delivery-status" or any(
+    # By its headers alone, which a mailbox reads first, it may be one already.
+    is_report = kind in ("delivery-status", "feedback-report") or any(
         mime.type_of(part) == "message/delivery-status" and not is_inner for part, is_inner in parts
     )
-    if not bounces and (is_report or _is_of_a_server(message, subject)):
+    is_of_text = kind != "feedback-report" and (is_report or _is_of_a_server(message, subject))
+    if not bounces and is_of_text:
         bounces = list(_of_text(subject, told))
-    if not (bounces or is_report):
+    if not (bounces or is_report or _is_of_junk_button(message, subject)):
         return None
     ids, receivers, paths = _returned_headers(parts, text)
     return Returned(tuple(bounces[:MAX_RECIPIENTS]), ids, receivers, paths)
@@ -112,12 +115,17 @@ def _of_junk_button(
     message: "Message[str, str]", parts: Parts, subject: str
 ) -> Iterator[RecipientReport]:
     """Complaints of Outlook.com, which attach the mail without a report."""
-    if not _JUNK_SUBJECT.match(subject):
+    if not _is_of_junk_button(message, subject):
         return
     for part, _ in parts[1:]:
         named = mime.raw_headers(part, "X-HmXmrOriginalRecipient")
         if named:
             yield RecipientReport(tuple(read_addresses(named)), COMPLAINED, sentence(subject))
+
+
+def _is_of_junk_button(message: "Message[str, str]", subject: str) -> bool:
+    sender = mime.header_of(message, "From")
+    return bool(_JUNK_SUBJECT.match(subject) and _JUNK_SENDER.search(sender))
 
 
 def _of_statuses(parts: Parts, told: str, *, may_be_inner: bool) -> Iterator[RecipientReport]:

@@ -31,7 +31,7 @@ class Mailbox:
         owner_id: User whose mailbox it is; None: of no user.
         own_addresses: Addresses of the owner and of the organization's mailboxes.
         cut_off_at: Mail that arrived before is not read.
-        is_first: True if no synchronization ended without an error so far.
+        connected_at: First tick that read it.
     """
 
     connection: Connection
@@ -39,7 +39,7 @@ class Mailbox:
     owner_id: int | None
     own_addresses: frozenset[str]
     cut_off_at: dt.datetime
-    is_first: bool
+    connected_at: dt.datetime
 
     @property
     def id(self) -> int:
@@ -108,8 +108,6 @@ def open_mailbox(
     settings: Settings,
     own: Connection,
     now: dt.datetime,
-    *,
-    is_first: bool,
 ) -> Mailbox:
     """Returns the mailbox of a connection; its first call fixes its cut-off.
 
@@ -129,11 +127,15 @@ def open_mailbox(
                 f"owner of {own.name} names '{fields.owner}', which is no user of the organization:"
                 " load the user, or set the connection again."
             )
-    first = {"connection_id": own.id, "cut_off_at": now - dt.timedelta(days=fields.since_days)}
+    first = {
+        "connection_id": own.id,
+        "cut_off_at": now - dt.timedelta(days=fields.since_days),
+        "connected_at": now,
+    }
     connection.execute(pg.insert(mailboxes).values(first).on_conflict_do_nothing())
-    cut_off_at = connection.execute(
-        sa.select(mailboxes.c.cut_off_at).where(mailboxes.c.connection_id == own.id)
-    ).scalar_one()
+    known = connection.execute(
+        sa.select(mailboxes).where(mailboxes.c.connection_id == own.id)
+    ).one()
     others = connections.all_of(connection, IMAP, own.organization_id)
     addresses = {one.external_id for one in others} | {fields.address}
     if owner is not None and owner.email:
@@ -143,8 +145,8 @@ def open_mailbox(
         fields=fields,
         owner_id=None if owner is None else owner.id,
         own_addresses=frozenset(addresses),
-        cut_off_at=cut_off_at,
-        is_first=is_first,
+        cut_off_at=known.cut_off_at,
+        connected_at=known.connected_at,
     )
 
 

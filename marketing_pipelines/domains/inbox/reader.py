@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from marketing_pipelines.domains.inbox import effects
 from marketing_pipelines.domains.inbox.choosing import MailChoice, choose
 from marketing_pipelines.domains.inbox.fetched import Listed
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders
@@ -277,6 +278,16 @@ class MailboxReader:
         self._left[cursor.folder] -= done
         with self._tick.begin(isolation="read committed") as connection:
             new = store(connection, self._mailbox, cursor, placed)
+            effects.apply(
+                connection,
+                new,
+                organization_id=self._mailbox.organization_id,
+                owner_id=self._mailbox.owner_id,
+                owner_address=self._mailbox.fields.address,
+                connected_at=self._mailbox.connected_at,
+                now=self._tick.instant,
+                settings=self._tick.settings,
+            )
             note_backlog(connection, self._synced, WHAT, sum(self._left.values()))
         self._has_moved = self._has_stored = True
         self._report.rows += len(new)

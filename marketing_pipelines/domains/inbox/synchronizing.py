@@ -57,7 +57,6 @@ def _read(tick: Tick, synced: Synced) -> SyncReport:
             tick.settings,
             synced.connection,
             tick.instant,
-            is_first=synced.last_tick is None,
         )
     return MailboxReader(tick, synced, mailbox).read()
 

@@ -63,6 +63,7 @@ mailboxes = sa.Table(
     metadata,
     _connection_id(),
     instant("cut_off_at", "Mail that arrived before is not read", nullable=False),
+    instant("connected_at", "First tick that read it", nullable=False),
     info=owned(keep=FOR_EVER),
     schema="inbox",
     comment="Mailboxes that were read at least once",

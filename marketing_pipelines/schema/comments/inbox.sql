@@ -35,6 +35,7 @@ comment on column inbox.cursors.complete is 'True if everything since the mailbo
 comment on table inbox.mailboxes is 'Mailboxes that were read at least once';
 comment on column inbox.mailboxes.connection_id is 'Connection of the mailbox';
 comment on column inbox.mailboxes.cut_off_at is 'Mail that arrived before is not read';
+comment on column inbox.mailboxes.connected_at is 'First tick that read it';
 comment on table inbox.message_places is 'Places of mails in folders; those of former generations are removed';
 comment on column inbox.message_places.connection_id is 'Connection of the mailbox';
 comment on column inbox.message_places.folder is 'Name of the folder';
