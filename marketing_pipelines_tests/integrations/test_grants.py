@@ -3,11 +3,12 @@
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from marketing_pipelines.domains.integrations import connections, grants, vault
+from marketing_pipelines.domains.integrations import connections, credentials, grants, vault
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.grants import (
     GrantFailingError,
@@ -15,37 +16,23 @@ from marketing_pipelines.domains.integrations.grants import (
     access_token,
 )
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing.tasks import system_clock
 from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.integrations.service import BROKEN, Asked, Said, Service
-from marketing_pipelines_tests.integrations.world import Connected
+from marketing_pipelines_tests.integrations.service import BROKEN, REFUSED, Asked, Said, Service
+from marketing_pipelines_tests.integrations.token_server import (
+    CLIENT,
+    Provider,
+    kept,
+    made,
+    secrets,
+)
+from marketing_pipelines_tests.integrations.world import Connected, everything_in
 
 NOW = dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC)
+ENCODED = "YXBwOnMzY3JldC1vZi10aGUtYXBwbGljYXRpb24="
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
-CLIENT = "s3cret-of-the-application"
-
-
-class Provider:
-    """A token endpoint that gives new tokens for the refresh token that is valid, if it rotates."""
-
-    def __init__(self, outside: Service, *, rotates: bool = True) -> None:
-        self.outside, self.rotates = outside, rotates
-        self.valid, self.given = "refresh-0-aaaaaaaa", 0
-        self.more: dict[str, Any] = {"expires_in": 3600}
-        self.lock = threading.Lock()
-        outside.answer = self.answer
-
-    def answer(self, asked: Asked) -> Said:
-        with self.lock:
-            if asked.body["refresh_token"] != self.valid:
-                return Said({"error": "invalid_grant"}, status=400)
-            self.given += 1
-            said = {"access_token": f"access-{self.given}-bbbbbbbb", "token_type": "Bearer"}
-            if self.rotates:
-                self.valid = f"refresh-{self.given}-aaaaaaaa"
-                said["refresh_token"] = self.valid
-            return Said(said | self.more)
 
 
 @pytest.fixture
@@ -60,30 +47,8 @@ def provider(outside: Service) -> Provider:
     return Provider(outside)
 
 
-def made(world: Connected, provider: Provider, **fields: Any) -> Connection:
-    """A grant with the provider's valid refresh token, without an access token."""
-    given = {
-        "name": "google-ann",
-        "token_url": f"{provider.outside.url}/token",
-        "client_id": "app",
-        "client_secret": CLIENT,
-        "refresh_token": provider.valid,
-    }
-    return world.connect("oauth", **given | fields)
-
-
 def token(grant: Connection, at: dt.datetime = NOW, **options: Any) -> str:
     return access_token(get_settings(), grant, clock=lambda: at, **options)
-
-
-def kept(world: Connected) -> str:
-    """The refresh token in the row."""
-    return secrets(world)["refresh_token"]
-
-
-def secrets(world: Connected) -> dict[str, str]:
-    [(sealed,)] = world.rows("select secrets from integrations.connections")
-    return vault.decrypt(get_settings(), sealed, "it")
 
 
 def test_a_token_is_used_until_two_minutes_before_its_end_and_then_refreshed(
@@ -299,3 +264,41 @@ def test_a_removed_grant_says_so(world: Connected, provider: Provider) -> None:
             grants.grant_of(connection, grant.organization_id, "google-ann")
     with pytest.raises(BadInputError, match="oauth google-ann of acme was removed"):
         token(grant)
+
+
+def test_tokens_stand_nowhere_in_rows_logs_and_errors(
+    world: Connected, provider: Provider, caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    grant = made(world, provider, refresh_token="refresh-of+a/person=1", auth="basic")
+    told = ""
+    for status, said in (
+        (500, {"message": f"refresh-of+a/person=1 and {ENCODED}"}),
+        (
+            400,
+            {
+                "error": "invalid_grant",
+                "error_description": f"{CLIENT} refresh-of%2Ba%2Fperson%3D1",
+            },
+        ),
+        (200, {"refresh_token": "refresh-that-is-new", "error": "refresh-that-is-new"}),
+        (429, {"error": "refresh-that-is-new"}),
+        (401, {"error": "invalid_client", "error_description": CLIENT}),
+    ):
+        provider.outside.misbehave(Said(said, status=status))
+        with pytest.raises(GrantFailingError) as failed:
+            grants.refresh(get_settings(), grant, since=system_clock(), by_hand=True)
+        told += str(failed.value)
+    provider.valid = "refresh-that-is-new"
+    grants.refresh(get_settings(), grant, since=system_clock(), by_hand=True)
+    hidden = {*secrets(world).values(), CLIENT, ENCODED, "refresh-of", "refresh-that-is-new"}
+    provider.outside.misbehave(REFUSED)
+    world.run(partial(credentials.refresh_due, clock=lambda: NOW + 48 * HOUR), NOW + 48 * HOUR)
+    printed = capfd.readouterr()
+    with world.installation.engine.connect() as connection:
+        told += everything_in(connection) + caplog.text + printed.out + printed.err
+    for run in world.installation.instance.get_runs():
+        told += "".join(map(str, world.installation.instance.all_logs(run.run_id)))
+    assert "google-ann of acme got no token" in told
+    for secret in hidden:
+        assert secret not in told, secret

@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -46,11 +46,11 @@ class TokenAnswer:
         is_answered: False if it did not answer, answered 5xx or asked for fewer calls.
     """
 
-    spent: str
+    spent: str = field(repr=False)
     asked_at: dt.datetime
-    access_token: str | None = None
+    access_token: str | None = field(default=None, repr=False)
     expires_at: dt.datetime | None = None
-    refresh_token: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
     refresh_expires_at: dt.datetime | None = None
     error: str | None = None
     code: str | None = None
