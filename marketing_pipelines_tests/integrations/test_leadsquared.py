@@ -161,9 +161,14 @@ def test_all_pages_are_read_and_the_window_moves_after_the_last_one_only(
     assert len(contacts(world)) == 6
     assert world.rows("select last_tick, backlog from integrations.syncs") == [(None, 2)]
     account.before = lambda number: None
-    done = world.run(leadsquared.pull)
-    assert [number for _, _, number in account.windows[-3:]] == [1, 2, 3]
-    assert (done["ok"], done["rows"], done["leads"]) == (1, 2, 8)
+    # The next tick goes on where this one stopped; what was modified since is for the one after.
+    account.add("p9", NIGHT + MINUTE)
+    account.windows.clear()
+    done = world.run(leadsquared.pull, NIGHT + QUARTER)
+    assert account.windows == [("2000-01-01 00:00:00", "2026-03-01 02:00:00", 3)]
+    assert (done["ok"], done["rows"], done["leads"]) == (1, 2, 2)
+    assert world.rows("select last_tick, pages from integrations.syncs") == [(NIGHT, {})]
+    del account.leads[-1]
     before = world.dump(TABLES)
     world.run(leadsquared.pull)
     assert world.dump(TABLES) == before
@@ -185,6 +190,27 @@ def test_a_lead_that_leaves_the_window_meanwhile_hides_no_other(
     done = world.run(leadsquared.pull)
     assert [number for _, _, number in account.windows] == [1, 2, 1, 2, 3]
     assert done["ok"] == 1
+    assert contacts(world) == [(f"leadsquared:p{number}",) for number in range(9)]
+
+
+def test_a_window_that_is_gone_on_with_reads_the_pages_that_shifted(
+    world: Connected, account: Account, outside: Service
+) -> None:
+    for number in range(9):
+        account.add(f"p{number}")
+
+    def fail(number: int) -> None:
+        if number == 2:
+            outside.misbehave(*[BROKEN] * 4)
+
+    account.before = fail
+    assert world.run(leadsquared.pull)["failed"] == 1
+    account.before = lambda number: None
+    # Between the two ticks a lead of the pages that were read is modified again.
+    del account.leads[0]
+    account.windows.clear()
+    assert world.run(leadsquared.pull, NIGHT + QUARTER)["ok"] == 1
+    assert [number for _, _, number in account.windows] == [3, 2, 3]
     assert contacts(world) == [(f"leadsquared:p{number}",) for number in range(9)]
 
 

@@ -235,3 +235,8 @@ def test_the_connection_without_a_success_for_longest_comes_first(
                   " (select min(connection_id) from integrations.syncs)",
                   later=NIGHT + 3 * DAY)  # fmt: skip
     assert order(NIGHT + 4 * DAY) == ["token-of-umbra", "content-token-5d1"]
+    # A run whose time did not suffice for both leaves the other the first turn of the next.
+    world.execute("update integrations.syncs set tried_at = :later where connection_id ="
+                  " (select max(connection_id) from integrations.syncs)",
+                  later=NIGHT + 5 * DAY)  # fmt: skip
+    assert order(NIGHT + 6 * DAY) == ["content-token-5d1", "token-of-umbra"]

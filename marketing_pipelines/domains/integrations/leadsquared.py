@@ -1,9 +1,10 @@
 """Leads of LeadSquared as contacts: those modified since the last time, page by page.
 
 A window ends at the tick and begins ten minutes before the end of the one before. It moves on only
-when its last page is stored; until then everything is read again, and the same rows are the same
-contacts. A lead that is modified meanwhile leaves the window and moves later ones up by a place: as
-the number of leads shrinks, the pages on which that may have hidden a lead are read again.
+when its last page is stored; until then later ticks go on with it where the last one stopped, so
+that a first import may take many of them. A lead that is modified meanwhile leaves the window and
+moves later ones up by a place: as the number of leads shrinks, the pages on which that may have
+hidden a lead are read again.
 """
 
 import datetime as dt
@@ -28,6 +29,7 @@ from marketing_pipelines.domains.integrations.syncs import (
     Pacing,
     Synced,
     SyncReport,
+    keep_page,
     note_backlog,
     sync_each,
 )
@@ -37,6 +39,8 @@ from marketing_pipelines.settings import Settings
 
 PATH = "/v2/LeadManagement.svc/Leads.RecentlyModified"
 WHAT = "leads"
+# The name of a window that was not read to its end, among the pages of the standing.
+WINDOW = "window"
 PAGE_SIZE = 1_000
 OVERLAP = dt.timedelta(minutes=10)
 FIVE_SECONDS = 5.0
@@ -58,6 +62,22 @@ class _Lead(BaseModel):
 class _Page(BaseModel):
     RecordCount: int = Field(ge=0)
     Leads: list[Any]
+
+
+class _Window(BaseModel):
+    """A span of modifications, and how far it was read.
+
+    Attributes:
+        url: The system that was asked.
+        number: The next page, from 1.
+        last: Number of leads in the last answer; None: there was none.
+    """
+
+    url: str
+    since: dt.datetime
+    until: dt.datetime
+    number: int = 1
+    last: int | None = None
 
 
 @dataclass
@@ -88,37 +108,49 @@ def check(settings: Settings, connection: Connection) -> str:
 
 
 def _pull(tick: Tick, synced: Synced) -> SyncReport:
-    own, report = synced.connection, SyncReport(synced_until=tick.instant)
-    fields: LeadSquaredFields = own.fields(tick.settings)
-    since = dt.datetime.combine(fields.since, dt.time(), dt.UTC)
-    if synced.last_tick is not None:
-        since = synced.last_tick - OVERLAP
+    own, fields = synced.connection, synced.connection.fields(tick.settings)
+    window = _window(synced, fields, tick.instant)
+    report = SyncReport(synced_until=window.until, pages={})
     report.counts = {"leads": 0, "leads_refused": 0, "stages_unknown": 0}
-    if since >= tick.instant:
+    if window.since >= window.until:
         # A later tick has read all of it.
         return report
     with _client(fields, synced.ends_at) as service:
-        number, last = 1, None
         for _ in range(MAX_PAGES):
-            page = _page(service, fields, since, tick.instant, number)
+            number, last = window.number, window.last
+            page = _page(service, fields, window.since, window.until, number)
+            window.last = page.RecordCount
             if last is not None and page.RecordCount < last:
-                number = max((number - 1) * PAGE_SIZE - (last - page.RecordCount), 0) // PAGE_SIZE
-                number, last = number + 1, page.RecordCount
+                read = max((number - 1) * PAGE_SIZE - (last - page.RecordCount), 0)
+                window.number = read // PAGE_SIZE + 1
                 continue
-            last = page.RecordCount
             _store(tick, own, fields, page.Leads, report)
-            left = max(last - number * PAGE_SIZE, 0)
+            left = max(page.RecordCount - number * PAGE_SIZE, 0)
+            window.number += bool(page.Leads)
             with tick.begin(isolation="read committed") as connection:
                 note_backlog(connection, synced, WHAT, left)
+                keep_page(connection, synced, WHAT, WINDOW, window.model_dump(mode="json"))
             if not left:
                 report.backlog = 0
                 return report
             if not page.Leads:
                 raise WrongAnswerError(
-                    f"LeadSquared counts {last:,} leads, and page {number} of them is empty."
+                    f"LeadSquared counts {page.RecordCount:,} leads, and page {number} of them is "
+                    "empty."
                 )
-            number += 1
     raise WrongAnswerError(f"The leads do not end: they have more than {MAX_PAGES:,} pages.")
+
+
+def _window(synced: Synced, fields: LeadSquaredFields, tick: dt.datetime) -> _Window:
+    """The window of a tick, or an earlier one of the same begin that was not read to its end."""
+    since = dt.datetime.combine(fields.since, dt.time(), dt.UTC)
+    if synced.last_tick is not None:
+        since = synced.last_tick - OVERLAP
+    if WINDOW in synced.pages:
+        begun = _Window.model_validate(synced.pages[WINDOW])
+        if (begun.url, begun.since) == (fields.url, since) and begun.until <= tick:
+            return begun
+    return _Window(url=fields.url, since=since, until=tick)
 
 
 def _store(

@@ -141,7 +141,7 @@ def sync_each(
 def keep_page(
     connection: sa.Connection, synced: Synced, what: str, page: str, version: dict[str, Any]
 ) -> None:
-    """Stores the version of one page, in the transaction that stores its rows."""
+    """Stores the version of one page, or the place in a window, with the rows that it has."""
     pages = syncs.c.pages.op("||")(sa.cast({page: version}, pg.JSONB))
     _update(connection, synced.connection, what, {"pages": pages})
 

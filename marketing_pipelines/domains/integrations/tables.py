@@ -72,7 +72,9 @@ syncs = sa.Table(
     instant("next_at", "No call before this"),
     sa.Column("error", sa.Text, comment="Why the latest one failed; null = it did not"),
     instant("overdue_at", "Without progress until then it is overdue", nullable=False),
-    json_object("pages", "Pages of a listing: its version (ETag) and the page after it"),
+    json_object(
+        "pages", "Pages of a listing: its version (ETag) and the page after it; or a window in work"
+    ),
     info=owned(keep=FOR_EVER),
     schema="integrations",
     comment="Standing of the synchronizations over each connection",

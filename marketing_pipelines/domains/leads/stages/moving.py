@@ -21,6 +21,7 @@ from marketing_pipelines.domains.crm.events import ContactStageChanged
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.leads import intent, lead_scores
 from marketing_pipelines.domains.leads.condition_compiler import StageCompiler
+from marketing_pipelines.domains.leads.score_rules import rules_of
 from marketing_pipelines.domains.leads.stages.compiler import scores_in
 from marketing_pipelines.domains.leads.stages.rules import Move, moves_of
 from marketing_pipelines.domains.leads.stages.tables import lifecycle_history
@@ -120,7 +121,11 @@ def _find_movers(
         connection.exec_driver_sql(f"analyze {candidates.name}")
         chosen = sa.select(candidates.c.contact_id)
         query = SCORERS[name](connection, frame.organization_id, frame.now, reporting_zone, chosen)
-        create_temporary(connection, f"candidate_{name}", query)
+        # A lead score has the time of each of its rules.
+        rules = rules_of(connection, frame.organization_id) if name == "lead" else ()
+        patience = lead_scores.longest_seconds(connection, frame.organization_id, rules)
+        with statement_timeout(connection, patience):
+            create_temporary(connection, f"candidate_{name}", query)
         scores[name] = sa.table(
             f"candidate_{name}",
             sa.column("contact_id", sa.BigInteger),
