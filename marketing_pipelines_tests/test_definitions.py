@@ -32,6 +32,7 @@ CLOCKS = {
     "delivery/newsletter": "0 9 * * 1",
     "delivery/warmup_counters": "0 0 * * *",
     "development/sample_job": "0 */4 * * *",
+    "forms/sheet_submissions": "*/10 * * * *",
     "inbox/email_messages": "*/5 * * * *",
     "integrations/credentials": "0 3 * * *",
     "journeys/segment_entries": "5 * * * *",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from marketing_pipelines.domains.delivery import own_servers
+from marketing_pipelines.domains.forms import reading
 from marketing_pipelines.domains.inbox import synchronizing
 from marketing_pipelines.domains.integrations import (
     contact_enrichment,
@@ -14,6 +15,7 @@ from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import (
     CONTENT_SERVICE,
     ENRICHMENT,
+    GOOGLE,
     IMAP,
     LEADSQUARED,
     OAUTH,
@@ -26,6 +28,7 @@ CHECKS: dict[str, Callable[[Settings, Connection], str]] = {
     CONTENT_SERVICE.name: web_urls.check,
     LEADSQUARED.name: leadsquared.check,
     SMTP.name: own_servers.check,
+    GOOGLE.name: reading.check,
     OAUTH.name: grants.check,
     IMAP.name: synchronizing.check,
 }

@@ -15,13 +15,13 @@ from marketing_pipelines.domains.integrations.http import (
     RequestRefusedError,
     ServiceClient,
     ServiceUnavailableError,
-    Spacing,
     TimeUsedUpError,
     WrongAnswerError,
     pause_before_retry,
     retry_after,
 )
 from marketing_pipelines.domains.integrations.listings import each_page
+from marketing_pipelines.domains.integrations.spacing import Spacing
 from marketing_pipelines_tests.integrations.service import (
     BROKEN,
     FOR_AN_HOUR,

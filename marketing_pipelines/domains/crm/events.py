@@ -95,12 +95,19 @@ class EmailForwarded(EmailReceived):
 
 
 class FormSubmitted(BusEvent):
-    """A contact submitted a form."""
+    """A contact submitted a form.
+
+    Attributes:
+        form: External id.
+        submission: Its number.
+        at: When it was submitted.
+    """
 
     type: ClassVar[str] = "form.submitted"
 
     form: str
     submission: str
+    at: dt.datetime | None = None
 
 
 class DealStageChanged(BusEvent):

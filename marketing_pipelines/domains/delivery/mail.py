@@ -164,6 +164,15 @@ def _nobody(message: Rendered) -> Sender:
     return Sender(address=address, name=message.organization)
 
 
+def is_address(text: str) -> bool:
+    """Returns true if mail can be addressed to it."""
+    try:
+        _parts(text, "")
+    except MessageError:
+        return False
+    return True
+
+
 def _parts(address: str, what: str) -> tuple[str, str]:
     if not _ADDRESS.fullmatch(address):
         raise MessageError(f"{what} is not valid.")

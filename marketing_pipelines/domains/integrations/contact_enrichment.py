@@ -18,10 +18,10 @@ from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.http import (
     ServiceClient,
-    Spacing,
     WrongAnswerError,
 )
 from marketing_pipelines.domains.integrations.providers import ENRICHMENT
+from marketing_pipelines.domains.integrations.spacing import Spacing
 from marketing_pipelines.domains.integrations.syncs import (
     PACING,
     Pacing,

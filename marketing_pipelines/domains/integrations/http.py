@@ -20,6 +20,7 @@ import httpx2
 import stamina
 import stamina.instrumentation
 
+from marketing_pipelines.domains.integrations.spacing import Spacing
 from marketing_pipelines.failures import PermanentError, RetryableError
 from marketing_pipelines.redaction import redact
 
@@ -27,6 +28,7 @@ MAX_REDIRECTS = 5
 MAX_SENTENCE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOGIN = frozenset({401, 403})
+OTHER_KEYS = ": give other keys with `connection set`."
 _SENTENCES = ("error_description", "error", "message", "ExceptionMessage", "detail")
 _logger = logging.getLogger(__name__)
 # The library's own lines hold the whole URL; ours are below.
@@ -61,6 +63,10 @@ class _RefusedError(PermanentError):
     def __init__(self, text: str, code: str | None = None) -> None:
         super().__init__(text)
         self.code = code
+
+
+class AnswerTooLargeError(WrongAnswerError):
+    """The service answers more than the limits allow."""
 
 
 class RequestRefusedError(_RefusedError):
@@ -128,25 +134,6 @@ class HttpAnswer:
         if not isinstance(found, dict):
             raise WrongAnswerError(f"{self.source} answers JSON that is no object.")
         return found
-
-
-class Spacing:
-    """Starts of calls, no more than a number in any span of time.
-
-    Args:
-        calls: Calls in `seconds`; they start evenly spaced.
-    """
-
-    def __init__(self, calls: float, seconds: float) -> None:
-        self._gap = seconds / calls
-        self._next = 0.0
-
-    def wait(self) -> None:
-        """Waits for the next start."""
-        pause = self._next - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        self._next = max(self._next, time.monotonic()) + self._gap
 
 
 class ServiceClient:
@@ -327,7 +314,7 @@ class ServiceClient:
         for chunk in response.iter_bytes():
             read += chunk
             if len(read) > self._limits.max_bytes:
-                raise WrongAnswerError(
+                raise AnswerTooLargeError(
                     f"{source} answers more than {self._limits.max_bytes:,} bytes."
                 )
             if time.monotonic() > ends_at:
@@ -368,31 +355,36 @@ def _refusal(answer: HttpAnswer) -> Exception:
     said = f"{answer.source} answers {answer.status}{_sentence(answer)}"
     wait = retry_after(answer.headers)
     if answer.status in _LOGIN and wait is None:
-        sentence = f"{said}: give other keys with `connection set`."
-        return LoginRefusedError(sentence, _code(answer))
+        return LoginRefusedError(f"{said}{OTHER_KEYS}", _code(answer))
     if answer.status in (408, 425, 429) or answer.status >= 500 or wait is not None:
         return ServiceUnavailableError(f"{said}.", wait)
     return RequestRefusedError(f"{said}.", _code(answer))
 
 
 def _code(answer: HttpAnswer) -> str | None:
-    """The error of an answer as OAuth and others name it, in one word."""
-    try:
-        found = answer.json_object().get("error")
-    except WrongAnswerError:
-        return None
-    return found if isinstance(found, str) and re.fullmatch(r"[a-z_]{1,50}", found) else None
+    """The error of an answer as OAuth, Google and others name it, in one word."""
+    found = _error_of(answer).get("error")
+    return found if isinstance(found, str) and re.fullmatch(r"[A-Za-z_]{1,50}", found) else None
 
 
 def _sentence(answer: HttpAnswer) -> str:
     """The service's own words, in one line without secrets."""
-    try:
-        body = answer.json_object()
-    except WrongAnswerError:
-        return ""
+    body = _error_of(answer)
     words = (body.get(name) for name in _SENTENCES)
     text = next((" ".join(one.split()) for one in words if isinstance(one, str) and one), "")
     return f" ({redact(text)[:MAX_SENTENCE].rstrip('.')})" if text else ""
+
+
+def _error_of(answer: HttpAnswer) -> dict[str, Any]:
+    """The object of an answer that describes an error; Google's stands in another one."""
+    try:
+        body = answer.json_object()
+    except WrongAnswerError:
+        return {}
+    inner = body.get("error")
+    if isinstance(inner, dict):
+        return {"error": inner.get("status"), "error_description": inner.get("message")}
+    return body
 
 
 def _same_origin(one: str, other: str) -> bool:

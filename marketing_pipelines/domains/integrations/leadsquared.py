@@ -19,11 +19,11 @@ from marketing_pipelines.domains.crm.tables import LEAD_STATUSES
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.http import (
     ServiceClient,
-    Spacing,
     WrongAnswerError,
 )
 from marketing_pipelines.domains.integrations.listings import MAX_PAGES
 from marketing_pipelines.domains.integrations.providers import LEADSQUARED, LeadSquaredFields
+from marketing_pipelines.domains.integrations.spacing import Spacing
 from marketing_pipelines.domains.integrations.syncs import (
     PACING,
     Pacing,

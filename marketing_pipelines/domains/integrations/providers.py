@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,10 +15,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from marketing_pipelines.domains.crm.tables import LEAD_STATUSES
+from marketing_pipelines.domains.integrations.google_keys import read_key
 from marketing_pipelines.failures import BadInputError
 
 MAX_LENGTH = 500
@@ -57,6 +60,7 @@ BaseUrl = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_base_url)
 WholeUrl = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_whole_url)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000)]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
+OwnName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]*$", max_length=200)]
 Rate = Annotated[float, Field(gt=0, le=10_000)]
 
 
@@ -168,6 +172,42 @@ class SmtpFields(ProviderFields):
         return self
 
 
+class GoogleFields(ProviderFields):
+    """An account of Google that may read sheets of forms."""
+
+    named_by = "name"
+
+    name: OwnName | None = Field(
+        default=None, description="Name, where an organization has several of them"
+    )
+    url: BaseUrl = Field(default="https://sheets.googleapis.com", description="Base address")
+    key: Secret | None = Field(
+        default=None, description="Key of a service account: the JSON file as Google gives it"
+    )
+    grant: ShortText | None = Field(
+        default=None, description="Name of a connection `oauth`, in place of a key"
+    )
+    per_minute: Rate = Field(default=60, description="Calls a minute")
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        return json.dumps(given) if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> "GoogleFields":
+        if (self.key is None) == (self.grant is None):
+            raise ValueError("it needs either key or grant")
+        if self.key is not None:
+            _whole_url(read_key(self.key.get_secret_value())["token_uri"])
+        return self
+
+    @property
+    def account(self) -> str | None:
+        """The address of the service account, with which sheets are shared; None: a grant."""
+        return None if self.key is None else read_key(self.key.get_secret_value())["client_email"]
+
+
 class OAuthFields(ProviderFields):
     """The grant of an account at an OAuth provider, which mailboxes and forms name."""
 
@@ -176,7 +216,7 @@ class OAuthFields(ProviderFields):
     renewed = "refresh_token"
     issued = "access_token"
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]*$", max_length=200)] = Field(
+    name: OwnName = Field(
         description="Name by which mailboxes and forms name the grant, such as `google-ann`"
     )
     token_url: WholeUrl = Field(description="Token endpoint of the provider")
@@ -335,7 +375,11 @@ LEADSQUARED = Provider("leadsquared", LeadSquaredFields)
 SMTP = Provider("smtp", SmtpFields, is_synchronized=False)
 OAUTH = Provider("oauth", OAuthFields)
 IMAP = Provider("imap", ImapFields)
-PROVIDERS = {one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH, IMAP)}
+GOOGLE = Provider("google", GoogleFields)
+PROVIDERS = {
+    one.name: one
+    for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH, IMAP, GOOGLE)
+}
 
 
 def provider_of(name: str) -> Provider:

@@ -66,6 +66,7 @@ class SyncReport:
         pages: Versions of pages for the next time; None: as before.
         counts: Further numbers for the metadata of the run.
         refused: Sentences on rows that were refused, the first of them.
+        has_items: True if the work counted items of its own, so that the connection is none.
     """
 
     rows: int = 0
@@ -74,6 +75,7 @@ class SyncReport:
     pages: dict[str, Any] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    has_items: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,10 @@ def _sync(
         return False
     answered_at = pacing.clock()
     with tick.begin() as connection:
-        for item in tick.items(connection, [one], lambda one: one.name):
+        if report.has_items:
+            _note_ok(connection, tick, one, what, report)
+            tick.failures.recovered(connection, one.name)
+        for item in tick.items(connection, [] if report.has_items else [one], lambda one: one.name):
             with item:
                 if error is not None:
                     raise error
