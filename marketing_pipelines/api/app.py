@@ -32,6 +32,7 @@ from marketing_pipelines.api.pages import delivery as delivery_pages
 from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
+from marketing_pipelines.api.pages import sheets as sheet_pages
 from marketing_pipelines.api.rates import Rates
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.domains import load_tasks
@@ -57,6 +58,7 @@ ROUTERS = (
     pages.router,
     queue_pages.router,
     connection_pages.router,
+    sheet_pages.router,
     delivery_pages.router,
 )
 

@@ -15,6 +15,7 @@ from marketing_pipelines.cli import (
     dead_letters,
     demo,
     doctor,
+    form,
     load,
     message,
     messages,
@@ -82,6 +83,7 @@ app.add_typer(
     name="connection",
     help="Set, list, test, retry and remove connections to other systems.",
 )
+app.add_typer(form.app, name="form", help="List the forms whose answers stand in sheets.")
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 
 

@@ -32,6 +32,7 @@ ALL = [
             "delivery",
             "messages",
             "connections",
+            "forms",
         )
     ),
 ]

@@ -5,12 +5,16 @@ import json
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from marketing_pipelines.domains.forms import reading
+from marketing_pipelines.domains.forms.cells import read_cells, submitted_rows
+from marketing_pipelines.domains.forms.declared import enabled_forms
+from marketing_pipelines.domains.forms.submissions import StoredReading, store_reading
 from marketing_pipelines.loading import load_rows
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import Asked, Said, Service
@@ -148,9 +152,20 @@ class FormWorld(Connected):
         )
         assert rejects == []
 
-    def read(self, tick: int = 0) -> dict[str, Any]:
+    def job(self, tick: int = 0) -> dict[str, Any]:
         """Runs the job at a tick: the first, or so many ticks later."""
         return self.run(reading.read_sheets, NIGHT + tick * TEN)
+
+    def read(self, tick: int = 0) -> StoredReading:
+        """Stores the sheet of the one form as the job does, without Google and Dagster."""
+        at = NIGHT + tick * TEN
+        with self.installation.engine.begin() as connection:
+            [form] = enabled_forms(connection)
+            values = [_trimmed(one) for one in self.google.sheets[form.spreadsheet_id, form.sheet]]
+            sheet = read_cells(values, form.header_row, form.needed)
+            zone = ZoneInfo(self.google.zone)
+            rows = submitted_rows(sheet, form.columns, form.keys, zone, at)
+            return store_reading(connection, form, sheet.columns, rows, at)
 
     def submissions(self, columns: str = "data ->> 'Name'", where: str = "true") -> list[Any]:
         """Submissions in the order in which they came."""

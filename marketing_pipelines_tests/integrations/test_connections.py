@@ -99,7 +99,7 @@ def test_standard_input_makes_one_too(acme: Installation, monkeypatch: pytest.Mo
     ("provider", "fields", "sentence"),
     [
         ("crm", {}, "There is no provider 'crm': name one of enrichment, content_service, "
-                    "leadsquared, smtp, oauth, imap."),
+                    "leadsquared, smtp, oauth, imap, google."),
         ("leadsquared", {"url": "https://x.example"}, "leadsquared needs the field access_key."),
         ("leadsquared", {**LEADS, "colour": 1}, "leadsquared has no field 'colour': its fields "
             "are url, access_key, secret_key, per_5_seconds, since, mapping, statuses."),
@@ -267,5 +267,6 @@ def test_every_provider_has_one_field_that_its_secrets_belong_to() -> None:
         "smtp": ["password"],
         "oauth": ["access_token", "client_secret", "refresh_token"],
         "imap": ["password"],
+        "google": ["key"],
     }
     assert all(one.fields.bound_to in one.fields.model_fields for one in PROVIDERS.values())

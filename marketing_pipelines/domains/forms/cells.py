@@ -35,7 +35,7 @@ MAX_EXTERNAL_ID = 500
 EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _EPOCH = dt.datetime(1899, 12, 30)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-Value = str | int | float | bool
+CellValue = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class SubmittedRow:
     """
 
     position: int
-    data: dict[str, Value]
-    fields: dict[str, Value]
+    data: dict[str, CellValue]
+    fields: dict[str, CellValue]
     address: str | None
     external_id: str | None
     submitted_at: dt.datetime | None
@@ -134,7 +134,7 @@ def submitted_rows(
             yield _submitted(position, data, mapping, zone, now)
 
 
-def normal(cell: Any) -> Value | None:
+def normal(cell: Any) -> CellValue | None:
     """The value of a cell; None: it is empty.
 
     Raises:
@@ -157,7 +157,7 @@ def normal(cell: Any) -> Value | None:
     raise BadInputError("The sheet has a cell that is neither text, number nor truth value.")
 
 
-def instant_of(value: Value | None, zone: ZoneInfo) -> dt.datetime | None:
+def instant_of(value: CellValue | None, zone: ZoneInfo) -> dt.datetime | None:
     """The instant that a cell holds; None: it holds none, or one before the year 2000."""
     at: dt.datetime | None = None
     if isinstance(value, str):
@@ -178,7 +178,7 @@ def instant_of(value: Value | None, zone: ZoneInfo) -> dt.datetime | None:
 
 def _submitted(
     position: int,
-    data: dict[str, Value],
+    data: dict[str, CellValue],
     mapping: Sequence[MappedColumn],
     zone: ZoneInfo,
     now: dt.datetime,
@@ -203,11 +203,11 @@ def _submitted(
 
 
 def _fields(
-    values: dict[str, Value],
+    values: dict[str, CellValue],
     mapping: Sequence[MappedColumn],
     address: str | None,
     zone: ZoneInfo,
-) -> Iterator[tuple[str, Value]]:
+) -> Iterator[tuple[str, CellValue]]:
     for one in mapping:
         value = values.get(one.target)
         if value is None or one.target in (EXTERNAL_ID, SUBMITTED_AT):
@@ -223,7 +223,7 @@ def _fields(
             yield one.target, value[:MAX_IN_ATTRIBUTE] if isinstance(value, str) else value
 
 
-def _day_or_instant(value: Value, wanted: str, zone: ZoneInfo) -> str | None:
+def _day_or_instant(value: CellValue, wanted: str, zone: ZoneInfo) -> str | None:
     """A number of days as text; None: it is none."""
     if isinstance(value, (str, bool)) or not 0 <= value < 1e6:
         return None
@@ -233,7 +233,7 @@ def _day_or_instant(value: Value, wanted: str, zone: ZoneInfo) -> str | None:
     return at.replace(tzinfo=zone).astimezone(dt.UTC).isoformat()
 
 
-def text(value: Value) -> str:
+def text(value: CellValue) -> str:
     """A value as a column of text has it."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -41,7 +41,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True)
-class Form:
+class SheetForm:
     """An enabled form."""
 
     id: int
@@ -100,20 +100,20 @@ class Reading:
     key_columns: Sequence[str]
 
 
-def enabled_forms(connection: sa.Connection) -> list[Form]:
+def enabled_forms(connection: sa.Connection) -> list[SheetForm]:
     """The forms whose sheets are read."""
-    return [Form(**row._mapping) for row in connection.execute(_FORMS)]
+    return [SheetForm(**row._mapping) for row in connection.execute(_FORMS)]
 
 
-def is_unchanged(connection: sa.Connection, form: Form) -> bool:
+def is_unchanged(connection: sa.Connection, form: SheetForm) -> bool:
     """Returns true if the form is still the same, and locks it against changes until the commit."""
     row = connection.execute(
         _FORMS.where(forms.c.id == form.id).with_for_update(read=True, of=forms)
     ).one_or_none()
-    return row is not None and Form(**row._mapping) == form
+    return row is not None and SheetForm(**row._mapping) == form
 
 
-def reading_of(connection: sa.Connection, form: Form) -> Reading | None:
+def reading_of(connection: sa.Connection, form: SheetForm) -> Reading | None:
     """The standing of the readings of a form; None: its sheet was never tried."""
     row = connection.execute(
         sa.select(

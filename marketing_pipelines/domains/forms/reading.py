@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.forms.cells import SubmittedRow, read_cells, submitted_rows
-from marketing_pipelines.domains.forms.declared import Form, enabled_forms, is_unchanged
+from marketing_pipelines.domains.forms.declared import SheetForm, enabled_forms, is_unchanged
 from marketing_pipelines.domains.forms.sheets import SheetsClient
 from marketing_pipelines.domains.forms.submissions import note_tried, store_reading
 from marketing_pipelines.domains.forms.tokens import token_source
@@ -72,7 +72,7 @@ def check(settings: Settings, connection: Connection) -> str:
     return f"Google knows {fields.account}; share the sheets of forms with this address"
 
 
-def _read_all(tick: Tick, forms: Sequence[Form], pacing: Pacing, synced: Synced) -> SyncReport:
+def _read_all(tick: Tick, forms: Sequence[SheetForm], pacing: Pacing, synced: Synced) -> SyncReport:
     """Reads the sheets of one connection."""
     own, report = synced.connection, SyncReport(synced_until=tick.instant, backlog=0)
     mine = [form for form in forms if form.connection_id == own.id]
@@ -93,16 +93,17 @@ def _read_all(tick: Tick, forms: Sequence[Form], pacing: Pacing, synced: Synced)
             report.backlog = len(mine) - place
             break
         except _OF_CONNECTION as error:
+            # The form comes last at the next tick, so that none stands in the way of others.
             with tick.begin(isolation="read committed") as connection:
-                note_tried(connection, form, tick.instant, _reason(error))
-            tick.failures.waiting += len(mine) - place
+                note_tried(connection, form, tick.instant)
             if isinstance(error, ServiceUnavailableError):
+                tick.failures.waiting += len(mine) - place
                 raise _until_next_tick(tick, error, pacing.clock()) from error
             raise
     return report
 
 
-def _read_one(tick: Tick, client: SheetsClient, form: Form, report: SyncReport) -> None:
+def _read_one(tick: Tick, client: SheetsClient, form: SheetForm, report: SyncReport) -> None:
     """Reads and stores one sheet; an error of its own is that of the item."""
     problem: Exception | None = None
     columns: list[str] = []
@@ -133,7 +134,7 @@ def _read_one(tick: Tick, client: SheetsClient, form: Form, report: SyncReport) 
 def _store(
     connection: sa.Connection,
     tick: Tick,
-    form: Form,
+    form: SheetForm,
     columns: Sequence[str],
     rows: Sequence[SubmittedRow],
     problem: Exception | None,

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.events import FormSubmitted
 from marketing_pipelines.domains.forms.cells import SubmittedRow
-from marketing_pipelines.domains.forms.declared import Form, Reading, reading_of
+from marketing_pipelines.domains.forms.declared import Reading, SheetForm, reading_of
 from marketing_pipelines.domains.forms.mapping import (
     EMAIL,
     EXTERNAL_ID,
@@ -63,7 +63,7 @@ class StoredReading:
 
 def store_reading(
     connection: sa.Connection,
-    form: Form,
+    form: SheetForm,
     columns: Sequence[str],
     rows: Iterable[SubmittedRow],
     tick: dt.datetime,
@@ -111,9 +111,13 @@ def store_reading(
     return StoredReading(counts.copies, new, edited, missing, published)
 
 
-def note_tried(connection: sa.Connection, form: Form, tick: dt.datetime, error: str) -> None:
-    """Notes why the sheet of a form could not be read."""
-    values = {"tried_at": tick, "error": error}
+def note_tried(
+    connection: sa.Connection, form: SheetForm, tick: dt.datetime, error: str | None = None
+) -> None:
+    """Notes that the sheet of a form was tried, and why it cannot be read; None: as before."""
+    values: dict[str, Any] = {"tried_at": tick}
+    if error is not None:
+        values["error"] = error
     connection.execute(
         pg.insert(readings)
         .values(form_id=form.id, **values)
@@ -142,7 +146,7 @@ def _stage(connection: sa.Connection, rows: Iterable[SubmittedRow]) -> None:
 
 def _follow_changes(
     connection: sa.Connection,
-    form: Form,
+    form: SheetForm,
     before: Reading,
     columns: Sequence[str],
     given: Mapping[str, Any],
@@ -176,7 +180,7 @@ def _renamed(
     return {(old, new) for old, new in pairs if old != new}
 
 
-def _is_first(form: Form, before: Reading | None, known: int, rows: int) -> bool:
+def _is_first(form: SheetForm, before: Reading | None, known: int, rows: int) -> bool:
     """Returns true if it is the first reading of this sheet.
 
     A sheet at another place is the same one if it has at least half of its submissions from before.
@@ -188,7 +192,7 @@ def _is_first(form: Form, before: Reading | None, known: int, rows: int) -> bool
 
 
 def _write_contacts(
-    connection: sa.Connection, form: Form, given: Mapping[str, Any], *, is_import: bool
+    connection: sa.Connection, form: SheetForm, given: Mapping[str, Any], *, is_import: bool
 ) -> None:
     values = {
         **given,
@@ -218,7 +222,7 @@ def _publish(connection: sa.Connection, given: Mapping[str, Any]) -> int:
 
 
 def _note_read(
-    connection: sa.Connection, form: Form, tick: dt.datetime, rows: int, *, is_first: bool
+    connection: sa.Connection, form: SheetForm, tick: dt.datetime, rows: int, *, is_first: bool
 ) -> None:
     values = {
         "last_tick": tick,

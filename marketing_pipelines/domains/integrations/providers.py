@@ -377,8 +377,7 @@ OAUTH = Provider("oauth", OAuthFields)
 IMAP = Provider("imap", ImapFields)
 GOOGLE = Provider("google", GoogleFields)
 PROVIDERS = {
-    one.name: one
-    for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH, IMAP, GOOGLE)
+    one.name: one for one in (ENRICHMENT, CONTENT_SERVICE, LEADSQUARED, SMTP, OAUTH, IMAP, GOOGLE)
 }
 
 
