@@ -1,5 +1,7 @@
 """The job of this domain."""
 
+import datetime as dt
+
 from marketing_pipelines.domains.crm import sources as crm
 from marketing_pipelines.domains.forms import reading, sources
 from marketing_pipelines.domains.forms.tables import submissions
@@ -16,6 +18,7 @@ FORMS = Domain("forms", owner=Team.REVENUE)
     deps=[sources.forms, integrations.connections, crm.contacts],
     table=submissions,
     items=True,
+    timeout=dt.timedelta(minutes=9),
 )
 def sheet_submissions(tick: Tick) -> None:
     """Reads the sheets of forms: new rows become submissions, and their people contacts."""

@@ -78,6 +78,8 @@ def _read_all(tick: Tick, forms: Sequence[SheetForm], pacing: Pacing, synced: Sy
     mine = [form for form in forms if form.connection_id == own.id]
     report.counts = {f"submissions_{name}": 0 for name in COUNTS}
     if not mine:
+        # It is no item: there is nothing to do over it.
+        report.has_items = True
         return report
     fields: GoogleFields = own.fields(tick.settings)
     tokens = token_source(tick.settings, tick.connection.engine, own, fields, synced.ends_at)
