@@ -23,6 +23,7 @@ class StoredMail:
     uid: int
     received_at: dt.datetime
     raw: bytes
+    flags: str = ""
 
 
 @dataclass
@@ -67,6 +68,7 @@ class ImapServer:
         drops_after: Ends a connection after so many mails of answers; 0: never.
         unreadable: Numbers that a FETCH of bodies refuses.
         silent: Reads commands and never answers.
+        pause: Seconds before the answer to each FETCH.
         drips: Sends the bytes of mails one by one, with a pause of so many seconds.
         greeting: The first line instead; None: that of a mail server.
         tls: implicit, starttls or off, for a server with a certificate.
@@ -81,6 +83,7 @@ class ImapServer:
     drops_after: int = 0
     unreadable: set[int] = field(default_factory=set)
     silent: bool = False
+    pause: float = 0.0
     drips: float = 0.0
     greeting: str | None = None
     tls: str = "off"
@@ -200,6 +203,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         elif name == "UID SEARCH":
             self._say("* SEARCH " + " ".join(str(one.uid) for one in self._searched(rest)))
         elif name == "UID FETCH":
+            state.ends.wait(state.pause)
             refused = self._fetch(rest)
             if refused:
                 self._say(f"{tag} NO [SERVERBUG] mail {refused} cannot be read")
@@ -282,8 +286,8 @@ class _Conversation(socketserver.StreamRequestHandler):
             at = one.received_at.astimezone(dt.UTC)
             date = f"{at.day:2}-{MONTHS[at.month - 1]}-{at:%Y %H:%M:%S} +0000"
             self._say(
-                f'* {place} FETCH (UID {one.uid} INTERNALDATE "{date}" RFC822.SIZE {len(one.raw)}'
-                f" {label} {{{len(content)}}}"
+                f'* {place} FETCH (UID {one.uid} FLAGS ({one.flags}) INTERNALDATE "{date}"'
+                f" RFC822.SIZE {len(one.raw)} {label} {{{len(content)}}}"
             )
             self._give(content)
             self._say(")")

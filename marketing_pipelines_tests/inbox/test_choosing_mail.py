@@ -43,6 +43,14 @@ def test_mail_of_contacts_is_stored_unless_it_is_excluded_or_internal(
     assert len(world.places()) == 1
 
 
+def test_drafts_are_not_stored(world: Mailboxes) -> None:
+    world.receive(mail(1, sender=ANNA, to=BEN), mail(2, sender=ANNA, to=BEN))
+    world.server.folders["INBOX"].mails[0].flags = "\\Seen \\Draft"
+    world.connect_anna()
+    world.sync()
+    assert world.places() == [("INBOX", 1, 1, None), ("INBOX", 1, 2, "Mail 2")]
+
+
 def test_exclusions_never_mean_the_mailbox_itself(world: Mailboxes) -> None:
     world.receive(mail(1))
     world.connect_anna(exclude=["acme.example"])

@@ -4,7 +4,10 @@ import datetime as dt
 
 import pytest
 
-from marketing_pipelines.domains.inbox import reader
+from marketing_pipelines.domains.inbox import reader, synchronizing
+from marketing_pipelines.domains.integrations.syncs import Pacing
+from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.inbox.imap_server import ServedFolder
 from marketing_pipelines_tests.inbox.world import FIVE_MINUTES, TICK, Mailboxes, mail
 
@@ -149,3 +152,44 @@ def test_a_folder_that_is_not_there_fails_the_mailbox_after_the_others_are_read(
         f"127.0.0.1:{world.server.port} has no folder 'Nowhere': set `folders` of imap"
         " anna@acme.example of acme again."
     )
+
+
+def test_what_the_time_allows_is_stored_and_the_next_tick_goes_on(world: Mailboxes) -> None:
+    def hurried(tick: Tick) -> None:
+        tick.timeout = dt.timedelta(seconds=2)
+        synchronizing.synchronize(tick, Pacing(least_seconds=0.1))
+
+    world.server.pause = 0.2
+    world.receive(*(mail(number) for number in range(1, 41)))
+    world.connect_anna()
+    done = world.run(hurried, TICK)
+    assert (done["ok"], done["failed"]) == (1, 0)
+    first = world.subjects()
+    assert 0 < len(first) < 40
+    assert first == numbers(41 - len(first), 40)
+    assert world.rows("select backlog, last_tick from integrations.syncs") == [
+        (40 - len(first), None)
+    ]
+    world.server.pause = 0.0
+    world.sync(TICK + FIVE_MINUTES)
+    assert world.subjects() == numbers(1, 40)
+    assert world.rows("select backlog, last_tick from integrations.syncs") == [
+        (0, TICK + FIVE_MINUTES)
+    ]
+
+
+def test_the_check_of_a_connection_names_the_folders(world: Mailboxes) -> None:
+    world.server.folders |= {"Sent": ServedFolder(), "Work": ServedFolder()}
+    world.connect_anna()
+    arguments = ("connection", "test", "imap", "--organization", "acme")
+    assert call_here(*arguments).stdout == (
+        "The connection imap anna@acme.example of acme works: it reads 'INBOX', 'Sent', and not"
+        " 'Work'.\n"
+    )
+    world.connect_anna(folders=["Wrok"])
+    refused = call_here(*arguments)
+    assert refused.returncode == 1
+    assert (
+        "imap anna@acme.example of acme names folders that the server does not have: 'Wrok'; it"
+        " has 'INBOX', 'Sent', 'Work'."
+    ) in " ".join(refused.stderr.split())

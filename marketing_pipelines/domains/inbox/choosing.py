@@ -71,7 +71,8 @@ def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> M
     is_wanted = bool(
         mail.malformed or row.has_contact or row.names_ours or mailbox.new_contacts(mail)
     )
-    is_stored = not mailbox.leaves_out(mail) and (is_wanted or _may_be_report(mail))
+    is_left_out = listed.is_draft or mailbox.leaves_out(mail)
+    is_stored = not is_left_out and (is_wanted or _may_be_report(mail))
     share = SHARES.index(mailbox.fields.share)
     is_known = row.id is not None and SHARES.index(row.share) >= share
     return MailChoice(

@@ -12,6 +12,7 @@ _DATE = re.compile(
     rb'INTERNALDATE " ?(\d+)-([a-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"',
     re.IGNORECASE,
 )
+_DRAFT = re.compile(rb"FLAGS \([^)]*\\Draft\b", re.IGNORECASE)
 _BODY = re.compile(rb"\bBODY\[", re.IGNORECASE)
 _QUOTED = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? "((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 # As IMAP writes them, whatever the locale.
@@ -26,11 +27,13 @@ class Listed:
     Attributes:
         received_at: When it arrived on the server; None: the server gives no time.
         size: Bytes, as the server says; a few say it wrongly.
+        is_draft: True if it was not sent; Gmail has drafts among all mail.
     """
 
     uid: int
     received_at: dt.datetime | None
     size: int
+    is_draft: bool
     header: bytes
 
 
@@ -40,7 +43,13 @@ def listed_of(data: Sequence[Any]) -> Iterator[Listed]:
         uid = _UID.search(items)
         if uid is not None and content is not None:
             size = _SIZE.search(items)
-            yield Listed(int(uid[1]), _instant(items), int(size[1]) if size else 0, content)
+            yield Listed(
+                uid=int(uid[1]),
+                received_at=_instant(items),
+                size=int(size[1]) if size else 0,
+                is_draft=_DRAFT.search(items) is not None,
+                header=content,
+            )
 
 
 def bodies_of(data: Sequence[Any]) -> Iterator[tuple[int, bytes]]:

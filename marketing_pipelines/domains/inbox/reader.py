@@ -193,6 +193,8 @@ class MailboxReader:
                 part = uids[start : start + HEADERS_AT_ONCE]
                 listed += self._listed(session, part)
                 reached += len(part)
+                if sum(len(one.header) for one in listed) > BYTES_AT_ONCE:
+                    break
         except _ENDS as error:
             lost = error
         with self._tick.begin(isolation="read committed") as connection:

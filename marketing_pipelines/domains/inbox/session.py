@@ -36,7 +36,7 @@ MAX_HEADER_BYTES = 256 << 10
 # A search answers with the numbers of at most so many mails.
 SEARCHED_AT_ONCE = 50_000
 GMAIL = "X-GM-EXT-1"
-_LISTED = f"(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)"
+_LISTED = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)"
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]")
 # Answers to a login after which only a person can help; an answer without a code is one of them.
 _REFUSALS = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "WEBALERT"})

@@ -113,7 +113,8 @@ def store(
             "mails": [_row(mailbox, one, one.mail) for one in read if one.mail is not None],
         }
         rows = connection.execute(statement("store_mails"), bound).all()
-        connection.execute(statement("widen_mails"), bound)
+        if len(rows) < len(read):
+            connection.execute(statement("widen_mails"), bound)
         mails = {one.identity: one.mail for one in reversed(read)}
         new = {row.id: mail for row in rows if (mail := mails[row.identity]) is not None}
         join_threads(connection, list(new))
