@@ -16,6 +16,7 @@ from marketing_pipelines.loading import LoadResult, load_file
 from marketing_pipelines.running import Outcome, Request, run_job, run_marked
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine
+from marketing_pipelines_tests.dagster_in_memory import new_instance
 
 AGGREGATES = ("hourly_events", "event_aggregates", "campaign_daily_stats")
 
@@ -27,12 +28,7 @@ _unused_instances: list[dg.DagsterInstance] = []
 @contextlib.contextmanager
 def instance_in_memory() -> Iterator[dg.DagsterInstance]:
     """An empty Dagster instance that no other installation of this process uses meanwhile."""
-    quiet = {"python_logs": {"python_log_level": "CRITICAL"}}
-    instance = (
-        _unused_instances.pop()
-        if _unused_instances
-        else dg.DagsterInstance.ephemeral(settings=quiet)
-    )
+    instance = _unused_instances.pop() if _unused_instances else new_instance()
     yield instance
     instance.run_storage.wipe()
     instance.event_log_storage.wipe()
