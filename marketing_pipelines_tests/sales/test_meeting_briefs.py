@@ -170,6 +170,32 @@ def test_the_window_is_half_open(sales: Sales) -> None:
     ]
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("order", "minutes"),
+    [((0, 30), {"30:00": 30, "60:00": 30}), ((30, 0), {"30:00": 0, "60:00": 30})],
+    ids=["7 minutes late", "later than the next tick"],
+)
+def test_a_late_run_writes_one_brief_of_meetings_at_the_bounds(
+    sales: Sales, order: tuple[int, ...], minutes: dict[str, int]
+) -> None:
+    sales.load("meetings", meeting("30:00", 30 * MINUTE), meeting("60:00", 60 * MINUTE))
+    sales.run(JOB, TICK - 30 * MINUTE)
+    assert briefed(sales) == []
+    # The run of 09:00 starts at 09:07 or after the one of 09:30; its tick is 09:00 all the same.
+    for late in (*order, *order):
+        sales.run(JOB, TICK + late * MINUTE)
+    headlines = sales.rows(
+        "select external_id, headline from sales.meeting_briefs"
+        " join crm.meetings on meetings.id = meeting_id order by 1"
+    )
+    assert headlines == [
+        (name, f"Meeting in {left} minutes: John Doe @ Globex Corp")
+        for name, left in minutes.items()
+    ]
+    assert len(sales.rows("select from crm.notifications")) == 2
+
+
 def test_a_new_time_makes_a_new_brief_and_a_new_title_none(sales: Sales) -> None:
     sales.load("meetings", meeting("m", 30 * MINUTE))
     sales.run(JOB, TICK)
