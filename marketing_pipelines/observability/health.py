@@ -198,7 +198,8 @@ def _waiting(connection: sa.Connection, now: dt.datetime) -> list[str]:
 def _overdue_syncs(connection: sa.Connection, now: dt.datetime) -> list[str]:
     """The synchronizations without a success for ten ticks, at least an hour; the first twenty."""
     return [
-        f"The {row.what} of {row.provider} of {row.organization} make no progress: look at "
+        f"The {row.what} of {' '.join(filter(None, [row.provider, row.external_id]))} of "
+        f"{row.organization} make no progress: look at "
         "`marketing-pipelines connection list`."
         for row in connection.execute(_OVERDUE_SYNCS, {"now": now})
     ]

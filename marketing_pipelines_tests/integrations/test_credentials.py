@@ -13,15 +13,16 @@ from marketing_pipelines.domains.integrations import (
     web_urls,
 )
 from marketing_pipelines.domains.integrations.connections import Connection
-from marketing_pipelines.domains.integrations.grants import GrantWaitsError
+from marketing_pipelines.domains.integrations.grants import GrantWaitsError, access_token
 from marketing_pipelines.domains.integrations.providers import CONTENT_SERVICE
 from marketing_pipelines.domains.integrations.syncs import Synced, SyncReport, sync_each
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import BROKEN, Said, Service
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
 
-DAY, SECOND = dt.timedelta(days=1), dt.timedelta(seconds=1)
+DAY, HOUR, SECOND = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(seconds=1)
 TOKENS = "select external_id, syncs.last_ok_at from integrations.syncs" \
          " join integrations.connections on id = connection_id order by 1"  # fmt: skip
 NOTIFIED = "select kind, title from crm.notifications order by id"
@@ -109,6 +110,21 @@ def test_a_grant_that_is_refused_on_two_nights_waits_and_stops_no_other(
     assert world.rows(NOTIFIED) == [("grant_reconnect", "Access bob has ended")]
     assert world.rows("select kind from ops.alerts") == [("first",)]
     assert [asked.body["refresh_token"] for asked in provider.asked].count("bad-token-of-bob") == 2
+
+
+def test_a_grant_that_a_mailbox_refreshed_meanwhile_fails_no_more(
+    world: Connected, provider: Service
+) -> None:
+    made(world, provider, "ann")
+    bob = made(world, provider, "bob")
+    provider.misbehave(BROKEN, BROKEN)
+    assert nightly(world)["failed"] == 2
+    access_token(get_settings(), bob, clock=lambda: NIGHT + 12 * HOUR)
+    provider.misbehave(BROKEN)
+    nightly(world, NIGHT + DAY)
+    assert world.rows("select item, consecutive from ops.item_failures") == [
+        ("oauth ann of acme", 2)
+    ]
 
 
 def test_a_provider_that_does_not_answer_is_left_alone_after_a_few_calls(

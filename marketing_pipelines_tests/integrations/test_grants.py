@@ -1,9 +1,11 @@
 """Grants: one refresh at a time, the newest refresh token kept, an owner notified once."""
 
 import datetime as dt
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing.tasks import system_clock
 from marketing_pipelines.secret_keys import signing_keys
 from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import BROKEN, REFUSED, Asked, Said, Service
 from marketing_pipelines_tests.integrations.token_server import (
@@ -302,3 +305,50 @@ def test_tokens_stand_nowhere_in_rows_logs_and_errors(
     assert "google-ann of acme got no token" in told
     for secret in hidden:
         assert secret not in told, secret
+
+
+def test_commands_set_test_list_and_retry_a_grant(
+    world: Connected, provider: Provider, tmp_path: Path
+) -> None:
+    file = tmp_path / "grant.json"
+    file.write_text(json.dumps({
+        "name": "google-ann", "token_url": f"{provider.outside.url}/token", "client_id": "app",
+        "refresh_token": provider.valid,
+    }))  # fmt: skip
+    asked = ("oauth", "--organization", "acme")
+    made = call_here("connection", "set", *asked, "--file", str(file)).stdout
+    assert made == "The connection oauth google-ann of acme is set.\n"
+    tested = call_here("connection", "test", *asked).stdout
+    assert tested.startswith(
+        "The connection oauth google-ann of acme works: its access token lasts until 20"
+    )
+    world.execute("update integrations.connections set state = 'reconnect', refused_at = now()")
+    assert " reconnect  tokens " in call_here("connection", "list", "oauth").stdout
+    call_here("connection", "retry", *asked)
+    assert world.rows("select state, refused_at from integrations.connections") == [("ok", None)]
+    world.execute("update integrations.connections set state = 'reconnect'")
+    call_here("connection", "test", *asked)
+    assert world.state("oauth") == [("acme", "ok", None)]
+    assert kept(world) == provider.valid == "refresh-2-aaaaaaaa"
+
+
+def test_a_connection_of_an_unknown_key_stops_no_other_from_being_rotated(
+    world: Connected, provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ann", "bob", "cleo"):
+        made(world, provider, name=name)
+    old = Settings(secret_key="a-former-key-of-32-characters-ddd")
+    known = vault.encrypt(old, {"refresh_token": "r"})
+    lost = vault.encrypt(Settings(secret_key="a-lost-key-of-32-characters-eeeeee"), {"a": "b"})
+    for name, sealed in (("bob", lost), ("cleo", known)):
+        world.execute("update integrations.connections set secrets = :sealed"
+                      " where external_id = :name", sealed=sealed, name=name)  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARKETING_OLD_SECRET_KEYS", "a-former-key-of-32-characters-ddd")
+        get_settings.cache_clear()
+        said = refusal_here(capsys, "connection", "rotate")
+    get_settings.cache_clear()
+    assert said.startswith("The secrets of oauth bob of acme were encrypted with another")
+    [(sealed,)] = world.rows("select secrets from integrations.connections"
+                             " where external_id = 'cleo'")  # fmt: skip
+    assert vault.decrypt(get_settings(), sealed, "it") == {"refresh_token": "r"}

@@ -4,6 +4,7 @@ import datetime as dt
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from marketing_pipelines.domains.integrations.tables import connections, syncs
 from marketing_pipelines.failures import RetryableError
 from marketing_pipelines.queueing.tasks import Clock, system_clock
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.tables import item_failures
 
 DAY = dt.timedelta(days=1)
 CALLS_AT_ONCE = 8
@@ -41,6 +43,9 @@ def refresh_due(tick: Tick, clock: Clock = system_clock) -> None:
     with tick.begin() as connection:
         every = stored.all_of(connection, OAUTH)
         due = _due(connection, tick.instant, ends_before)
+        _forget_failures(
+            tick, connection, [one.name for one in every if one.id in due or one.state != "ok"]
+        )
     if not every:
         tick.metadata["note"] = (
             "No organization has a connection oauth, so there is nothing to do: "
@@ -77,6 +82,15 @@ def _due(connection: sa.Connection, tick: dt.datetime, ends_before: dt.datetime)
         )
     )
     return set(connection.execute(due).scalars())
+
+
+def _forget_failures(tick: Tick, connection: sa.Connection, needy: Sequence[str]) -> None:
+    """Ends the failures of grants that work again because something else refreshed them."""
+    failing = sa.select(item_failures.c.item).where(
+        item_failures.c.job == tick.job, item_failures.c.item.not_in(needy)
+    )
+    for item in connection.execute(failing).scalars().all():
+        tick.failures.recovered(connection, item)
 
 
 class _Calls:
