@@ -67,6 +67,7 @@ class ImapServer:
         refusal: The answer to every login instead; None: by passwords and tokens.
         drops_after: Ends a connection after so many mails of answers; 0: never.
         unreadable: Numbers that a FETCH of bodies refuses.
+        vanishing: Numbers of mails that are gone when their bodies are read.
         silent: Reads commands and never answers.
         pause: Seconds before the answer to each FETCH.
         drips: Sends the bytes of mails one by one, with a pause of so many seconds.
@@ -82,6 +83,7 @@ class ImapServer:
     refusal: str | None = None
     drops_after: int = 0
     unreadable: set[int] = field(default_factory=set)
+    vanishing: set[int] = field(default_factory=set)
     silent: bool = False
     pause: float = 0.0
     drips: float = 0.0
@@ -272,6 +274,8 @@ class _Conversation(socketserver.StreamRequestHandler):
         state = self.server_state
         for place, one in enumerate(self.folder.mails, 1):
             if one.uid not in uids:
+                continue
+            if one.uid in state.vanishing and not is_header:
                 continue
             if one.uid in state.unreadable and not is_header:
                 return one.uid

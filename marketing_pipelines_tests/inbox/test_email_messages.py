@@ -140,6 +140,35 @@ def test_a_mail_that_the_server_refuses_is_stored_by_its_header(world: Mailboxes
     ]  # fmt: skip
 
 
+def test_a_mail_that_goes_while_it_is_read_is_stored_where_it_lies_then(world: Mailboxes) -> None:
+    world.receive(mail(1), mail(2), mail(3))
+    world.server.vanishing = {2}
+    world.connect_anna()
+    world.sync()
+    assert world.subjects() == ["Mail 1", "Mail 3"]
+    world.server.folders["INBOX"].mails.pop(1)
+    world.server.vanishing = set()
+    world.receive(mail(2))
+    world.sync(TICK + FIVE_MINUTES)
+    assert world.rows("select text from inbox.email_messages where subject = 'Mail 2'") == [
+        ("Hello 2",)
+    ]
+    assert [uid for _, _, uid, _ in world.places()] == [1, 3, 4]
+
+
+def test_a_mail_beyond_the_limit_is_stored_by_its_header(
+    world: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MAX_MAIL_BYTES", 1_000)
+    world.receive(mail(1, body="x" * 1_000), mail(2))
+    world.connect_anna()
+    world.sync()
+    assert world.rows("select subject, text from inbox.email_messages order by 1") == [
+        ("Mail 1", ""), ("Mail 2", "Hello 2"),
+    ]  # fmt: skip
+    assert not any("UID FETCH 1 " in one and "BODY.PEEK[])" in one for one in world.server.commands)
+
+
 def test_a_folder_that_is_not_there_fails_the_mailbox_after_the_others_are_read(
     world: Mailboxes,
 ) -> None:

@@ -17,6 +17,7 @@ _BODY = re.compile(rb"\bBODY\[", re.IGNORECASE)
 _QUOTED = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? "((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 # As IMAP writes them, whatever the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NIL = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? NIL\b", re.IGNORECASE)
 _ESCAPED = re.compile(rb"\\(.)")
 
 
@@ -88,6 +89,8 @@ def _answers(data: Sequence[Any]) -> Iterator[tuple[bytes, bytes | None]]:
 
 
 def _whole(items: bytes, content: bytes | None) -> tuple[bytes, bytes | None]:
+    if content is None and _NIL.search(items):
+        return items, b""
     if content is None and (quoted := _QUOTED.search(items)):
         return items[: quoted.start()] + items[quoted.end() :], _ESCAPED.sub(rb"\1", quoted[1])
     return items, content

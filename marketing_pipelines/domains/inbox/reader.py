@@ -230,7 +230,7 @@ class MailboxReader:
         return [one for uid in uids for one in self._listed(session, [uid])]
 
     def _bodies(self, session: Session, uids: Sequence[int]) -> dict[int, bytes]:
-        """Mails as they are; where the server refuses some, the others."""
+        """Mails as they are, of those that are still there; refused ones are empty."""
         if not uids:
             return {}
         try:
@@ -238,7 +238,7 @@ class MailboxReader:
         except UnreadableError:
             if len(uids) == 1:
                 self._report.counts["mails_unreadable"] += 1
-                return {}
+                return {uids[0]: b""}
         return {uid: raw for one in uids for uid, raw in self._bodies(session, [one]).items()}
 
     def _read_group(
@@ -249,7 +249,8 @@ class MailboxReader:
         choices: Mapping[int, MailChoice],
     ) -> list[Placed]:
         small = [uid for uid in wanted if choices[uid].listed.size <= MAX_MAIL_BYTES]
-        bodies = self._bodies(session, small)
+        bodies = dict.fromkeys(set(wanted).difference(small), b"")
+        bodies |= self._bodies(session, small)
         placed = []
         for uid in group:
             if uid not in choices:
@@ -257,9 +258,11 @@ class MailboxReader:
             choice = choices[uid]
             received_at = choice.listed.received_at or self._tick.instant
             if choice.is_read:
-                # A mail that is too large or cannot be read is stored by its header.
-                raw = bodies.pop(uid, choice.listed.header)
-                placed.append(self._placed(choice, uid, received_at, raw))
+                # One that is gone by now may lie elsewhere, where it is read whole.
+                if uid in bodies:
+                    # One that is too large or refused is stored by its header.
+                    raw = bodies.pop(uid) or choice.listed.header
+                    placed.append(self._placed(choice, uid, received_at, raw))
             else:
                 identity = choice.header.identity if choice.is_stored else None
                 placed.append(Placed(uid, received_at, identity))
