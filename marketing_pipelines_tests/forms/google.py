@@ -16,6 +16,7 @@ from marketing_pipelines.domains.forms.cells import read_cells, submitted_rows
 from marketing_pipelines.domains.forms.declared import enabled_forms
 from marketing_pipelines.domains.forms.submissions import StoredReading, store_reading
 from marketing_pipelines.loading import load_rows
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import Asked, Said, Service
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
@@ -151,7 +152,8 @@ class FormWorld(Connected):
             "connection": "google",
         }
         _, rejects = load_rows(
-            self.installation.engine,
+            # Connections of its own, as those of a command.
+            create_engine(self.installation.engine.url),
             "forms",
             [defaults | cells],
             settings=self.installation.settings,

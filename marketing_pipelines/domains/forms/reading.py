@@ -76,7 +76,6 @@ def _read_all(tick: Tick, forms: Sequence[SheetForm], pacing: Pacing, synced: Sy
     """Reads the sheets of one connection."""
     own, report = synced.connection, SyncReport(synced_until=tick.instant, backlog=0)
     mine = [form for form in forms if form.connection_id == own.id]
-    report.counts = {f"submissions_{name}": 0 for name in COUNTS}
     if not mine:
         # It is no item: there is nothing to do over it.
         report.has_items = True
@@ -125,7 +124,9 @@ def _read_one(tick: Tick, client: SheetsClient, form: SheetForm, report: SyncRep
         for item in tick.items(connection, [form], lambda form: form.name):
             with item:
                 try:
-                    _store(connection, tick, form, columns, rows, problem, report)
+                    if problem is not None:
+                        raise problem
+                    _store(connection, tick, form, columns, rows)
                 except Exception as error:
                     problem = error
                     raise
@@ -139,18 +140,16 @@ def _store(
     form: SheetForm,
     columns: Sequence[str],
     rows: Sequence[SubmittedRow],
-    problem: Exception | None,
-    report: SyncReport,
 ) -> None:
-    if problem is not None:
-        raise problem
     if not is_unchanged(connection, form):
         # The next tick reads it as it is now.
         return
     stored = store_reading(connection, form, columns, rows, tick.instant)
-    report.rows += stored.new + stored.edited
+    # Not in the report, which is lost if a later form meets an error of the connection.
+    tick.rows += stored.new + stored.edited
     for name in COUNTS:
-        report.counts[f"submissions_{name}"] += getattr(stored, name)
+        key = f"submissions_{name}"
+        tick.metadata[key] = tick.metadata.get(key, 0) + getattr(stored, name)
 
 
 def _until_next_tick(
