@@ -36,6 +36,11 @@ class FileStore:
         protocol = filesystem.protocol
         self._is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine; None: the files are in another store."""
+        return Path(self._root) if self._is_local else None
+
     def write(self, path: str, content: bytes) -> None:
         """Writes a file whose name comes from its content; one that is there stays.
 
@@ -92,5 +97,15 @@ def _write_and_move(root: Path, place: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)
+        _sync(place.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Writes the entries of a folder to the disk, so that a row never names a file that is lost."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -30,20 +30,27 @@ class RetentionRule:
         return self.table.fullname
 
     def old_at(self, instant: dt.datetime, today: dt.date) -> sa.ColumnElement[bool]:
-        """The condition of rows that are too old.
+        """The condition of rows that may go at an instant.
 
         Args:
             today: The day of the instant in the reporting zone, from which dates count.
         """
-        column = self.table.c[self.keep.column]
-        start = today if isinstance(column.type, sa.Date) else instant
-        before = start - dt.timedelta(days=self.days)
+        is_past = self.is_past(instant, today)
         if self.keep.where is None:
-            return column < before
+            return is_past
         condition = sa.text(f"({self.keep.where})")
         if ":before" in self.keep.where:
-            condition = condition.bindparams(before=before)
-        return sa.and_(column < before, condition)
+            condition = condition.bindparams(before=self._before(instant, today))
+        return sa.and_(is_past, condition)
+
+    def is_past(self, instant: dt.datetime, today: dt.date) -> sa.ColumnElement[bool]:
+        """The condition of rows whose days are over, whatever else the rule demands."""
+        column = self.table.c[self.keep.column]
+        return column < self._before(instant, today)
+
+    def _before(self, instant: dt.datetime, today: dt.date) -> dt.date:
+        is_date = isinstance(self.table.c[self.keep.column].type, sa.Date)
+        return (today if is_date else instant) - dt.timedelta(days=self.days)
 
 
 def rules(job: str | None = None) -> Sequence[RetentionRule]:
@@ -59,6 +66,13 @@ def rules(job: str | None = None) -> Sequence[RetentionRule]:
         if days and job in (None, keep.job):
             found.append(RetentionRule(table, keep, days))
     return found
+
+
+def kept_for_ever(job: str) -> list[str]:
+    """The tables of a job from which `jobs.toml` lets nothing go; by name."""
+    given = installation_settings.retention().days
+    return [name for name, (_, keep) in sorted(_declared().items())
+            if keep.job == job and given.get(name) == 0]  # fmt: skip
 
 
 def emptied() -> Sequence[sa.Table]:

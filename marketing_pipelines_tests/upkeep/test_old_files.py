@@ -87,6 +87,7 @@ def test_raw_mail_goes_when_the_mailbox_that_keeps_it_longest_lets_it_go(
         "f": (366, ["default"]),
         "g": (364, ["default"]),
         "h": (366, []),
+        "i": (5000, []),
     }
     for name, (age, mailboxes) in cases.items():
         files.write(f"mail/{name}.eml", b"raw")
@@ -102,11 +103,14 @@ def test_raw_mail_goes_when_the_mailbox_that_keeps_it_longest_lets_it_go(
             " where connection.external_id = any(:mailboxes) and mail.identity = :name",
             mailboxes=mailboxes, name=name,
         )  # fmt: skip
-    assert removed(emptied) == 4
+    # Mail without a place is kept as long as by the mailbox of the organization that keeps most.
+    assert removed(emptied) == 3
+    emptied.execute("delete from integrations.connections where external_id = 'ever'")
+    assert removed(emptied) == 3
     kept = emptied.rows(
         "select identity from inbox.email_messages where raw_path is not null order by 1"
     )
-    assert [name for (name,) in kept] == ["b", "c", "e", "g"]
+    assert [name for (name,) in kept] == ["b", "c", "g"]
     for name in cases:
         if (name,) in kept:
             assert files.read(f"mail/{name}.eml") == b"raw"
@@ -122,3 +126,24 @@ def test_pages_that_are_written_again_cannot_be_removed(emptied: Installation, d
     with pytest.raises(ConfigurationError, match=r"line 2 .* 0 \(for ever\) or more than 60"):
         installation_settings.validate()
     write_jobs("")
+
+
+def test_a_file_that_cannot_be_removed_stops_no_other(emptied: Installation) -> None:
+    files = FileStore(emptied.settings.effective_files_url)
+    emptied.execute(
+        "insert into crm.organizations (external_id, name, timezone) values ('acme', 'A', 'UTC')"
+    )
+    for name in ("a", "b"):
+        files.write(f"mail/{name}.eml", b"raw")
+        emptied.execute(
+            "insert into inbox.email_messages (organization_id, identity, received_at, raw_path,"
+            " share) select id, :name, :at, :path, 'full' from crm.organizations",
+            name=name, at=NOW - 500 * DAY, path=f"mail/{name}.eml",
+        )  # fmt: skip
+    folder = files.folder
+    assert folder is not None
+    (folder / "mail" / "a.eml").unlink()
+    (folder / "mail" / "a.eml").mkdir()
+    assert removed(emptied) == 1
+    left = emptied.rows("select identity from inbox.email_messages where raw_path is not null")
+    assert left == [("a",)]

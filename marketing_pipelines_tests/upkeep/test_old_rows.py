@@ -112,6 +112,19 @@ def test_a_shorter_rule_counts_anew_and_a_longer_one_does_not(site: Installation
     assert reports(site) == [NOW - 45 * DAY, NOW - 15 * DAY]
 
 
+def test_a_table_that_was_kept_for_ever_is_counted_again_before_its_rows_go(
+    site: Installation,
+) -> None:
+    report_at(site, NOW - 95 * DAY)
+    old_rows(site, NOW - 2 * DAY)
+    write_jobs('[retention]\n"ops.health_reports" = 0\n')
+    assert old_rows(site, NOW - DAY).rows == 0
+    write_jobs("")
+    assert old_rows(site, NOW).rows == 0
+    assert rule_of(site, "ops.health_reports") == (90, NOW, NOW, 1, 0)
+    assert old_rows(site, NOW + DAY).rows == 1
+
+
 @pytest.mark.parametrize("text", ["dry_run = true", '"ops.health_reports" = 0'])
 def test_nothing_goes_in_a_dry_run_or_from_a_table_that_is_kept_for_ever(
     site: Installation, text: str

@@ -5,7 +5,7 @@ import datetime as dt
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.upkeep import sources
 from marketing_pipelines.domains.upkeep.lake import check_lake
-from marketing_pipelines.domains.upkeep.old_files import remove_files, remove_raw_mail
+from marketing_pipelines.domains.upkeep.old_files import clean_up
 from marketing_pipelines.domains.upkeep.removal import (
     apply_rules,
     note_full_tables,
@@ -18,7 +18,6 @@ from marketing_pipelines.queueing import control
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.history import KEPT, purge_runs
 from marketing_pipelines.runs.tick import Tick
-from marketing_pipelines.stores.files import FileStore
 
 UPKEEP = Domain("upkeep", owner=Team.PLATFORM)
 
@@ -60,13 +59,7 @@ def old_rows(tick: Tick) -> None:
 @UPKEEP.job(cron="0 0 * * *", deps=[sources.files], environments=["production"])
 def old_files(tick: Tick) -> None:
     """Removes logs, unfinished files, pages of insights and raw mail that are no longer kept."""
-    dry_run = installation_settings.retention().dry_run
-    remove_files(tick, dry_run=dry_run)
-    if not dry_run:
-        files = FileStore(tick.settings.effective_files_url)
-        mails = remove_raw_mail(lambda: tick.begin(isolation="read committed"), files, tick.instant)
-        tick.metadata["raw mail"] = mails
-        tick.rows += mails
+    clean_up(tick, dry_run=installation_settings.retention().dry_run)
 
 
 @UPKEEP.job(

@@ -1,13 +1,18 @@
 """Files that are no longer kept: logs of runs, pages of insights, unfinished files, raw mail."""
 
+import contextlib
 import datetime as dt
+import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
+from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
@@ -15,6 +20,8 @@ from marketing_pipelines.stores.postgres import Begin
 
 LOG_DAYS = 30
 MAIL_BATCH = 500
+SHARE_OF_TIME = 0.8
+LONG_AGO = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -34,22 +41,22 @@ class OldFiles:
         """The files that were last written so many days before an instant."""
         before = (instant - dt.timedelta(days=self.days)).timestamp()
         for path in sorted(self.folder.rglob(self.pattern)):
-            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < before:
-                yield path
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < before:
+                    yield path
 
 
 def kinds_of(settings: Settings) -> list[OldFiles]:
-    """The kinds of files in the data folder; others stay."""
+    """The kinds of files in folders of this machine; other files stay."""
+    unfinished = f"{TEMPORARY_PREFIX}*"
     found = [
         OldFiles("logs of runs", settings.data_dir / "logs", "*", LOG_DAYS),
-        OldFiles("unfinished files", settings.reports_folder, f"{TEMPORARY_PREFIX}*", LOG_DAYS),
-        OldFiles(
-            "unfinished files of people",
-            settings.data_dir / "files",
-            f"{TEMPORARY_PREFIX}*",
-            LOG_DAYS,
-        ),
+        OldFiles("unfinished reports", settings.reports_folder, unfinished, LOG_DAYS),
     ]
+    folder = FileStore(settings.effective_files_url).folder
+    if folder is not None:
+        found.append(OldFiles("unfinished files", folder, unfinished, LOG_DAYS))
     days = installation_settings.reports().keep_days
     if days:
         pages = settings.reports_folder / "insights"
@@ -57,60 +64,91 @@ def kinds_of(settings: Settings) -> list[OldFiles]:
     return found
 
 
+def clean_up(tick: Tick, *, dry_run: bool) -> None:
+    """Removes, or only counts, the old files of every kind, and removes old raw mail."""
+    remove_files(tick, dry_run=dry_run)
+    if dry_run:
+        return
+    removed = remove_raw_mail(
+        lambda: tick.begin(isolation="read committed"),
+        FileStore(tick.settings.effective_files_url),
+        tick.instant,
+        ends_at=tick.started + SHARE_OF_TIME * tick.timeout.total_seconds(),
+    )
+    tick.rows += removed.mails
+    tick.metadata |= {"raw mail": removed.mails, "raw mail that stayed": removed.failed}
+    if removed.error is not None:
+        tick.metadata["not_removed"] = removed.error
+
+
 def remove_files(tick: Tick, *, dry_run: bool) -> None:
-    """Removes, or only counts, old files in the data folder."""
+    """Removes, or only counts, old files; one that cannot be removed stops no other."""
     for kind in kinds_of(tick.settings):
         number = 0
         for path in kind.paths(tick.instant):
-            if not dry_run:
-                path.unlink(missing_ok=True)
+            try:
+                if not dry_run:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                tick.metadata["not_removed"] = f"{path}: {error.strerror}"
+                continue
             number += 1
         tick.metadata[kind.name] = number
         tick.rows += 0 if dry_run else number
 
 
-def remove_raw_mail(begin: Begin, files: FileStore, instant: dt.datetime) -> int:
+@dataclass(frozen=True)
+class RemovedMail:
+    """The result of one removal of raw mail; `error` is the last of the files that stayed."""
+
+    mails: int
+    failed: int
+    error: str | None
+
+
+def remove_raw_mail(
+    begin: Begin, files: FileStore, instant: dt.datetime, *, ends_at: float
+) -> RemovedMail:
     """Removes raw mail that every mailbox with it has kept for its days; the rows stay.
 
-    A file goes before its row forgets it: a process that is killed in between leaves a row whose
-    file is gone, and the next tick forgets it.
+    A file goes before its row forgets it, outside any transaction: a process that is killed in
+    between leaves a row whose file is gone, and the next tick forgets it.
 
     Args:
-        begin: Opens a transaction at read committed; each batch has one of its own.
-
-    Returns:
-        Number of mails.
+        begin: Opens a transaction at read committed; each batch has two of its own.
+        ends_at: Monotonic time after which no further batch begins.
     """
-    total = 0
-    while True:
+    mails = failed = 0
+    error: str | None = None
+    statement = sa.text((resources.files(__package__) / "sql" / "old_raw_mail.sql").read_text())
+    after, after_id = LONG_AGO, 0
+    while time.monotonic() < ends_at:
         with begin() as connection:
             found = connection.execute(
-                _OLD_RAW_MAIL, {"instant": instant, "batch": MAIL_BATCH}
+                statement,
+                {
+                    "instant": instant,
+                    "after": after,
+                    "after_id": after_id,
+                    "batch": MAIL_BATCH,
+                },
             ).all()
-            for row in found:
+        gone = []
+        for row in found:
+            try:
                 files.remove(row.raw_path)
-            if found:
-                connection.execute(_FORGET, {"ids": [row.id for row in found]})
-        total += len(found)
+                gone.append(row.id)
+            except StoreUnavailableError as problem:
+                failed += 1
+                error = str(problem)
+        if gone:
+            with begin() as connection:
+                connection.execute(_FORGET, {"ids": gone})
+        mails += len(gone)
         if len(found) < MAIL_BATCH:
-            return total
+            break
+        after, after_id = found[-1].received_at, found[-1].id
+    return RemovedMail(mails, failed, error)
 
 
-_OLD_RAW_MAIL = sa.text("""
-    select mail.id, mail.raw_path
-    from inbox.email_messages as mail
-    cross join lateral (
-        select max(coalesce((connection.settings ->> 'keep_raw_days')::integer, 365)) as most,
-               min(coalesce((connection.settings ->> 'keep_raw_days')::integer, 365)) as least
-        from inbox.message_places as place
-        join integrations.connections as connection on connection.id = place.connection_id
-        where place.message_id = mail.id
-    ) as kept
-    where mail.raw_path is not null
-        and kept.least is distinct from 0
-        and mail.received_at < :instant - make_interval(days => coalesce(kept.most, 365))
-    order by mail.received_at
-    limit :batch
-    for update of mail skip locked
-""")
 _FORGET = sa.text("update inbox.email_messages set raw_path = null where id = any(:ids)")

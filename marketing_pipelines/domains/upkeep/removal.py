@@ -19,7 +19,12 @@ from marketing_pipelines.runs import incidents
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.ownership import Keep
 from marketing_pipelines.stores.postgres import Begin
-from marketing_pipelines.stores.retention_rules import RetentionRule, emptied, rules
+from marketing_pipelines.stores.retention_rules import (
+    RetentionRule,
+    emptied,
+    kept_for_ever,
+    rules,
+)
 from marketing_pipelines.stores.tables import load_tables
 
 # Place of a row in its table.
@@ -54,6 +59,7 @@ def apply_rules(tick: Tick, *, dry_run: bool) -> None:
     Each table is an item; one that takes too long goes on at the next tick.
     """
     todo = rules(tick.job)
+    _forget_rules_that_are_off(tick)
     ends_at = tick.started + SHARE_OF_TIME * tick.timeout.total_seconds()
     counted: dict[str, int] = {}
     removed: dict[str, int] = {}
@@ -147,7 +153,8 @@ def remove(
                 connection.execute(_LIMITS)
                 started = clock()
                 number = connection.execute(
-                    _delete(rule.table, is_old), {"found": [row[0] for row in found]}
+                    _delete(rule.table, rule.is_past(instant, today)),
+                    {"found": [row[0] for row in found]},
                 ).rowcount
         except sa.exc.OperationalError as error:
             if not _took_too_long(error) or size == MIN_ROWS:
@@ -165,16 +172,28 @@ def remove(
     return Removed(total, False)
 
 
-def _delete(table: sa.Table, is_old: sa.ColumnElement[bool]) -> sa.Delete:
-    """Deletes the rows at these places that are still old and that nobody has locked."""
+def _delete(table: sa.Table, is_past: sa.ColumnElement[bool]) -> sa.Delete:
+    """Deletes the rows at these places that are still old and that nobody has locked.
+
+    Another row may have come to a place since; the rule's own condition was judged an instant ago
+    and is not judged again, because it may take longer than a delete should.
+    """
     places = sa.cast(sa.bindparam("found", type_=pg.ARRAY(sa.Text)), pg.ARRAY(_Tid))
     free = (
         sa.select(_place)
         .select_from(table)
-        .where(_place == sa.any_(places), is_old)
+        .where(_place == sa.any_(places), is_past)
         .with_for_update(skip_locked=True, of=table)
     )
     return sa.delete(table).where(_place == sa.any_(sa.func.array(free.scalar_subquery())))
+
+
+def _forget_rules_that_are_off(tick: Tick) -> None:
+    """A table that is kept for ever now is counted again before its rows go one day."""
+    with tick.begin() as connection:
+        connection.execute(
+            sa.delete(retention).where(retention.c.table_name.in_(kept_for_ever(tick.job)))
+        )
 
 
 def _is_first(tick: Tick, rule: RetentionRule) -> bool:
