@@ -1,6 +1,7 @@
 """New contacts: announced once though named often, owned in turn, and welcomed by mail."""
 
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +15,12 @@ from marketing_pipelines.domains.crm.new_contacts.assignment import assign_owner
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing.tables import bus_events
 from marketing_pipelines_tests.api.applications import EVENTS, SUBSCRIPTIONS, Application
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.consuming import consume
-from marketing_pipelines_tests.queueing.installed import drain
+from marketing_pipelines_tests.queueing.installed import drain, workers
 from marketing_pipelines_tests.scale import soak_only
+from marketing_pipelines_tests.waiting import until
 
 
 @pytest.fixture
@@ -176,6 +179,34 @@ def test_contacts_created_at_once_are_shared_equally(app: Application) -> None:
         list(pool.map(create, range(4)))
     consume(app.installation.engine, "crm-events")
     assert owners(app) == {f"u{number}": 20 for number in range(5)}
+
+
+@soak_only
+def test_a_thousand_contacts_of_four_processes_are_shared_equally(
+    app: Application, tmp_path: Path
+) -> None:
+    """Each process loads 230 contacts at once and 20 in files of one row; four workers assign."""
+    users(app, *(f"u{number}" for number in range(5)))
+    users(app, "away", active="false")
+
+    def file(name: str, *numbers: int) -> Path:
+        path = tmp_path / f"{name}.csv"
+        rows = [f"{app.name},{name}-{number}" for number in numbers]
+        path.write_text("\n".join(["organization_id,external_id", *rows]))
+        return path
+
+    def command(process: int) -> Forked:
+        files = [file(f"load{process}", *range(230))]
+        files += [file(f"one{process}-{number}", number) for number in range(20)]
+        return Forked("marketing_pipelines_tests.crm.loads", *map(str, files), env=os.environ | {})
+
+    with workers(4, "--queue", "crm-events"):
+        processes = [command(number) for number in range(4)]
+        assert [process.wait(300) for process in processes] == [0, 0, 0, 0]
+        until(
+            lambda: sum(owners(app).values()) == 1_000, seconds=300, what="an owner of each contact"
+        )
+    assert owners(app) == {f"u{number}": 200 for number in range(5)}
 
 
 def test_the_setting_chooses_the_users_and_their_order(app: Application) -> None:

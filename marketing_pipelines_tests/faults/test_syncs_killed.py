@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from marketing_pipelines.domains.integrations import contact_enrichment, leadsquared
+from marketing_pipelines.domains.integrations import contact_enrichment, leadsquared, web_urls
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import Asked, Said, Service, service
@@ -95,3 +95,30 @@ def test_leadsquared_goes_on_with_its_window_and_leaves_the_same_contacts(
     )
     numbers = [number for (numbers,) in announced for number in numbers]
     assert (len(numbers), len(set(numbers))) == (count, count), "each is announced once"
+
+
+def test_web_urls_of_a_listing_that_was_read_in_part_are_complete_after_the_next_run(
+    shared_installation: Installation,
+) -> None:
+    world = Connected(shared_installation)
+
+    def answer(asked: Asked) -> Said:
+        page = int(asked.query.get("cursor", "0"))
+        items = [
+            {"id": f"d{page}{n}", "name": "D", "url": f"https://x.example/{page}{n}"}
+            for n in range(2)
+        ]
+        return Said(
+            {"items": items, "next": str(page + 1) if page < 2 else None},
+            headers={"ETag": f'"page {page}"'},
+        )
+
+    there = "select external_id from crm.destinations where gone_at is null order by 1"
+    with service() as outside:
+        world.connect("content_service", url=outside.url, token="token-of-night")
+        killed_in_call(outside, 2, "leads/web_urls", answer)
+        assert world.rows(there) == [("d00",), ("d01",)]
+        assert world.rows("select last_ok_at from integrations.syncs") == [(None,)]
+        done = world.run(web_urls.fetch)
+    assert (done["ok"], done["rows"], done["gone"]) == (1, 4, 0)
+    assert world.rows(there) == [(f"d{page}{n}",) for page in range(3) for n in range(2)]

@@ -4,11 +4,16 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+from marketing_pipelines.domains.integrations import connections
+from marketing_pipelines.domains.integrations.providers import provider_of
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.integrations.service import Said, service
 from marketing_pipelines_tests.leads.crm import DAY, INSTANT, OLD, TICK, Crm
 
 INTENT, OPPORTUNITIES = "leads/intent_scores", "leads/opportunity_scores"
 LEADS, STAGES = "leads/lead_scores", "leads/lifecycle_stages"
+ENRICHMENT = "leads/contact_enrichment"
 YESTERDAY = dt.date(2026, 3, 9)
 ORDERS = (
     (INTENT, OPPORTUNITIES, STAGES, LEADS),
@@ -78,4 +83,53 @@ def test_the_jobs_of_one_tick_write_the_same_rows_in_any_order(
     ]
     assert [row[0] for row in first["history"]] == ["ann", "cleo"]
     assert all(first.values())
+    assert others == [first] * len(others)
+
+
+def test_facts_that_enrichment_brings_count_at_the_next_tick_in_any_order(
+    shared_installation: Installation,
+) -> None:
+    """Attributes have no history: a stage moves at 02:00 or 04:00, and is the same from then on."""
+
+    def after(order: Sequence[str]) -> dict[str, list[Any]]:
+        crm = world(shared_installation)
+        rule = {"attribute": "company_id", "op": "exists"}
+        crm.add("score_rules", "company", rule=rule, points=41)
+        for name in ("kim", "lou"):
+            contact = crm.contact(name, email=f"{name}@x.example", attributes={"points": "5"})
+            crm.event(contact, "demo_request", TICK - DAY)
+            crm.event(contact, "form_submission", TICK - DAY)
+        with service() as outside:
+            outside.answer = lambda asked: Said(
+                {"matches": [
+                    {"organization": {"name": "X", "primary_domain": "x.example"}}
+                    if one["email"] == "kim@x.example" else None
+                    for one in asked.body["details"]
+                ]}
+            )  # fmt: skip
+            with crm.installation.engine.begin() as connection:
+                connections.set_connection(
+                    connection, get_settings(), crm.organization, provider_of("enrichment"),
+                    {"url": outside.url, "api_key": "key-of-night", "per_minute": 9_000}, TICK,
+                )  # fmt: skip
+            for job in order:
+                crm.installation.run(job, *([str(YESTERDAY)] if job == INTENT else []), at=TICK)
+        crm.run(LEADS, TICK + dt.timedelta(minutes=30))
+        crm.run(STAGES, TICK + dt.timedelta(hours=2))
+        found = {name: crm.rows(WRITTEN[name]) for name in ("contacts", "days", "history")}
+        # All but the instants of moves.
+        return found | {
+            "contacts": [row[:-1] for row in found["contacts"]],
+            "history": sorted(row[:3] for row in found["history"]),
+        }
+
+    first, *others = [
+        after(order)
+        for order in ((ENRICHMENT, INTENT, STAGES), (STAGES, ENRICHMENT, INTENT),
+                      (INTENT, STAGES, ENRICHMENT))
+    ]  # fmt: skip
+    assert [(row[0], row[3], row[5]) for row in first["contacts"][-2:]] == [
+        ("kim", 60, "mql"),
+        ("lou", 19, None),
+    ]
     assert others == [first] * len(others)
