@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.footers import LINK_FIELDS, before_end_of_body
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.domains.delivery.hooks.recording import lock_events, record
+from marketing_pipelines.domains.delivery.hooks.tables import message_events
 from marketing_pipelines.domains.delivery.hooks.verdicts import CLICKED, OPENED
 from marketing_pipelines.domains.delivery.inlining import EXPRESSION
 from marketing_pipelines.domains.delivery.links import ClickedLink, Links
-from marketing_pipelines.domains.delivery.tables import message_events, messages
+from marketing_pipelines.domains.delivery.tables import messages
 
 OWN = "own"
 # No person is as fast.

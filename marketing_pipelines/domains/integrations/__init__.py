@@ -6,5 +6,5 @@ states, never settings or secrets. The assets of the jobs are named after the ro
 """
 
 SCHEMA = "integrations"
-READS = frozenset({"crm", "delivery"})
+READS = frozenset({"crm", "delivery", "ops"})
 WRITES = frozenset({"crm"})

@@ -6,7 +6,7 @@ from importlib import resources
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery.tables import message_events
+from marketing_pipelines.domains.delivery.hooks.tables import message_events
 
 
 @dataclass(frozen=True)
