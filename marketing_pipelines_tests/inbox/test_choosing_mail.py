@@ -186,3 +186,30 @@ def test_threads_hold_mails_that_name_each_other_under_the_earliest(world: Mailb
     world.receive(mail("gone", message_id="<gone@client.example>", date=day.format(6)))
     world.sync(TICK + FIVE_MINUTES)
     assert {root for _, root in world.rows(threads)} == {"Mail 1"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "headers"),
+    [
+        ("mailer-daemon@mx.example", {}),
+        ("system@mx.example", {"Return-Path": "<>"}),
+        ("system@mx.example", {"X-Original-To": "bounce+7.c0ffee@acme.example"}),
+    ],
+)
+def test_a_mail_that_may_be_a_bounce_is_read_and_stored_only_if_it_is_one(
+    world: Mailboxes, sender: str, headers: dict[str, str]
+) -> None:
+    report = {"Content-Type": 'multipart/report; report-type=delivery-status; boundary="b"'}
+    parts = (
+        "--b\r\n\r\nIt did not arrive.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        "Reporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; x@y.example\r\n"
+        "Action: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+    )
+    world.receive(
+        mail(1, sender=sender, headers=headers),
+        mail(2, sender=sender, headers={**headers, **report}, body=parts),
+    )
+    world.connect_anna()
+    world.sync()
+    assert world.places() == [("INBOX", 1, 1, None), ("INBOX", 1, 2, "Mail 2")]
+    assert world.rows("select is_bounce from inbox.email_messages") == [(True,)]

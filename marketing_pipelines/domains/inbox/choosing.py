@@ -15,6 +15,8 @@ from marketing_pipelines.domains.inbox.tables import SHARES
 
 # The Message-ID that we write.
 _OURS = re.compile(r"message\.([0-9]{1,18})@")
+# The address to which a message of ours comes back, if it does.
+_RETURNED = re.compile(r"[^@]*\+[0-9]{1,18}\.[^@]+@")
 _REPORTERS = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@")
 
 
@@ -87,4 +89,9 @@ def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> M
 def _may_be_report(mail: Mail) -> bool:
     """Returns true if the whole mail may be a report on another one, such as a bounce."""
     sender = mail.from_address or ""
-    return mail.is_bounce or mail.return_path == "" or _REPORTERS.match(sender) is not None
+    return (
+        mail.is_bounce
+        or mail.return_path == ""
+        or _REPORTERS.match(sender) is not None
+        or any(_RETURNED.match(one) for one in (*mail.to_addresses, *mail.delivered_to))
+    )
