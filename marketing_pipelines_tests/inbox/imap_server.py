@@ -66,6 +66,7 @@ class ImapServer:
         tokens: Tokens that XOAUTH2 accepts.
         refusal: The answer to every login instead; None: by passwords and tokens.
         drops_after: Ends a connection after so many mails of answers; 0: never.
+        unsearchable: Folders whose SEARCH is refused.
         unreadable: Numbers that a FETCH of bodies refuses.
         vanishing: Numbers of mails that are gone when their bodies are read.
         silent: Reads commands and never answers.
@@ -82,6 +83,7 @@ class ImapServer:
     capabilities: str = "IMAP4rev1"
     refusal: str | None = None
     drops_after: int = 0
+    unsearchable: set[str] = field(default_factory=set)
     unreadable: set[int] = field(default_factory=set)
     vanishing: set[int] = field(default_factory=set)
     silent: bool = False
@@ -148,6 +150,7 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.folder: ServedFolder | None = None
+        self.opened = ""
         self.given = 0
         with contextlib.suppress(_DroppedError, ConnectionError, ssl.SSLError):
             if self.server_state.tls == "implicit":
@@ -201,7 +204,11 @@ class _Conversation(socketserver.StreamRequestHandler):
             if folder not in state.folders:
                 self._say(f"{tag} NO [NONEXISTENT] no such folder")
                 return True
+            self.opened = folder
             self._examine(state.folders[folder])
+        elif name == "UID SEARCH" and self.opened in state.unsearchable:
+            self._say(f"{tag} NO [SERVERBUG] the index is broken")
+            return True
         elif name == "UID SEARCH":
             self._say("* SEARCH " + " ".join(str(one.uid) for one in self._searched(rest)))
         elif name == "UID FETCH":

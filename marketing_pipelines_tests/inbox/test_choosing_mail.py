@@ -86,6 +86,20 @@ def test_contacts_are_made_as_the_connection_says_and_never_by_programs(
     assert published[1:] == ([("contact.created", "import")] * min(len(made), 1))
 
 
+def test_contacts_are_made_only_of_those_the_owner_of_the_mailbox_wrote_to(
+    world: Mailboxes,
+) -> None:
+    world.connect_anna(address="bob@acme.example")
+    world.receive(
+        mail(1, sender="carl@acme.example", to="one@to.example"),
+        mail(2, sender="bob@acme.example", to="two@to.example"),
+        mail(3, sender=ANNA, to="three@to.example"),
+    )
+    world.connect_anna(contacts="create_all", internal=["acme.example"])
+    world.sync()
+    assert others(world) == [("three@to.example", "import")]
+
+
 def test_mail_without_readable_addresses_is_stored_raw_and_marked(world: Mailboxes) -> None:
     world.receive(b"no header at all", mail(2, sender="<<>>"), mail(3))
     world.connect_anna()
@@ -145,6 +159,23 @@ def test_the_widest_of_several_mailboxes_holds(world: Mailboxes) -> None:
         ("Mail 1", "Hello 1", "full")
     ]
     assert len(world.places()) == 2
+
+
+def test_names_of_attachments_are_stored_where_all_is_shared(world: Mailboxes) -> None:
+    headers = {
+        "Content-Type": "application/pdf",
+        "Content-Disposition": 'attachment; filename="salary of eve.pdf"',
+    }
+    world.receive(mail(1, headers=headers))
+    world.connect_anna(share="subject")
+    world.sync()
+    [(stored,)] = world.rows("select attachments from inbox.email_messages")
+    assert [sorted(one) for one in stored] == [["size", "type"]]
+    world.server.passwords["bob@acme.example"] = "s3cret"
+    world.connect_anna(address="bob@acme.example")
+    world.sync(TICK + FIVE_MINUTES)
+    [(widened,)] = world.rows("select attachments from inbox.email_messages")
+    assert widened == [{**stored[0], "name": "salary of eve.pdf"}]
 
 
 def test_a_reply_to_one_of_our_messages_is_stored_whoever_sends_it(world: Mailboxes) -> None:

@@ -183,6 +183,21 @@ def test_a_folder_that_is_not_there_fails_the_mailbox_after_the_others_are_read(
     )
 
 
+def test_a_folder_that_cannot_be_searched_fails_the_mailbox_after_the_others_are_read(
+    world: Mailboxes,
+) -> None:
+    world.server.folders["Work"] = ServedFolder()
+    world.server.unsearchable = {"INBOX"}
+    world.receive(mail(1))
+    world.receive(mail(2), folder="Work")
+    world.connect_anna(folders=["INBOX", "Work"])
+    assert world.sync()["failed"] == 1
+    assert world.subjects() == ["Mail 2"]
+    world.server.unsearchable = set()
+    assert world.sync(TICK + FIVE_MINUTES)["ok"] == 1
+    assert world.subjects() == ["Mail 1", "Mail 2"]
+
+
 def test_what_the_time_allows_is_stored_and_the_next_tick_goes_on(world: Mailboxes) -> None:
     def hurried(tick: Tick) -> None:
         tick.timeout = dt.timedelta(seconds=2)

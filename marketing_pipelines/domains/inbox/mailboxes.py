@@ -29,7 +29,8 @@ class Mailbox:
 
     Attributes:
         owner_id: User whose mailbox it is; None: of no user.
-        own_addresses: Addresses of the owner and of the organization's mailboxes.
+        owner_addresses: Addresses of the mailbox and of its owner.
+        own_addresses: These, and those of the organization's other mailboxes.
         cut_off_at: Mail that arrived before is not read.
         connected_at: First tick that read it.
     """
@@ -37,6 +38,7 @@ class Mailbox:
     connection: Connection
     fields: ImapFields
     owner_id: int | None
+    owner_addresses: frozenset[str]
     own_addresses: frozenset[str]
     cut_off_at: dt.datetime
     connected_at: dt.datetime
@@ -68,7 +70,7 @@ class Mailbox:
         """Returns the addresses of a mail that become contacts, those of known ones among them."""
         if mail.is_auto_reply or mail.is_bounce or mail.has_list_id or mail.malformed:
             return []
-        if mail.from_address is not None and self.is_own(mail.from_address):
+        if mail.from_address in self.owner_addresses:
             chosen = self.fields.contacts != "existing"
             asked: Iterable[str] = (*mail.to_addresses, *mail.cc_addresses)
         else:
@@ -137,14 +139,15 @@ def open_mailbox(
         sa.select(mailboxes).where(mailboxes.c.connection_id == own.id)
     ).one()
     others = connections.all_of(connection, IMAP, own.organization_id)
-    addresses = {one.external_id for one in others} | {fields.address}
+    owners = {fields.address}
     if owner is not None and owner.email:
-        addresses.add(owner.email.strip().lower())
+        owners.add(owner.email.strip().lower())
     return Mailbox(
         connection=own,
         fields=fields,
         owner_id=None if owner is None else owner.id,
-        own_addresses=frozenset(addresses),
+        owner_addresses=frozenset(owners),
+        own_addresses=frozenset(owners | {one.external_id for one in others}),
         cut_off_at=known.cut_off_at,
         connected_at=known.connected_at,
     )

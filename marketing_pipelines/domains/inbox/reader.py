@@ -122,14 +122,13 @@ class MailboxReader:
     ) -> None:
         try:
             examined = session.examine(name)
+            with self._tick.begin(isolation="read committed") as connection:
+                cursor = cursor_of(connection, self._mailbox, name)
+            if cursor is None or cursor.uidvalidity != examined.uidvalidity:
+                cursor = self._begin(session, examined, name)
+            read(session, examined, cursor)
         except UnreadableError as error:
             self._problems[name] = str(error)
-            return
-        with self._tick.begin(isolation="read committed") as connection:
-            cursor = cursor_of(connection, self._mailbox, name)
-        if cursor is None or cursor.uidvalidity != examined.uidvalidity:
-            cursor = self._begin(session, examined, name)
-        read(session, examined, cursor)
 
     def _begin(self, session: Session, examined: Examined, name: str) -> Cursor:
         """The cursor of a folder that is read from its top."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.recipients import Asked, contacts_of
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, parties_of
-from marketing_pipelines.domains.inbox.mails import Mail
+from marketing_pipelines.domains.inbox.mails import Attachment, Mail
 from marketing_pipelines.domains.inbox.statements import statement
 from marketing_pipelines.domains.inbox.tables import SHARES, cursors, message_places
 from marketing_pipelines.domains.inbox.threads import join_threads
@@ -166,11 +166,17 @@ def _row(mailbox: Mailbox, placed: Placed, mail: Mail) -> dict[str, Any]:
         "is_auto_reply": mail.is_auto_reply,
         "is_bounce": mail.is_bounce,
         "malformed": mail.malformed,
-        "attachments": [asdict(one) for one in mail.attachments],
+        "attachments": [_attachment(one, is_full=is_full) for one in mail.attachments],
         "raw_path": placed.raw_path,
         "content_hash": mail.content_hash,
         "share": mailbox.fields.share,
     }
+
+
+def _attachment(attachment: Attachment, *, is_full: bool) -> dict[str, Any]:
+    """Its name is text of the mail, so only all of it shares the name."""
+    shared = asdict(attachment)
+    return shared if is_full else {"type": shared["type"], "size": shared["size"]}
 
 
 def _id(name: str | None) -> str | None:
