@@ -1,8 +1,9 @@
 """Dagster's scheduler in a process of its own, with the runs it asks for, at instants of a test.
 
-`python -m …faults.scheduler WHERE LOCATION CRASH INSTANT…` lets the scheduler look at each instant,
-as if it had just been started, lets the daemon start what is queued and waits until that has ended.
-At the last instant it dies by SIGKILL where CRASH says.
+`python -m …faults.scheduler WHERE LOCATION CRASH INSTANT…` lets the daemon start what is queued;
+then it lets the scheduler look at each instant, as if it had just been started, lets the daemon
+start what it asked for and waits until every run has ended. At the last instant it dies by SIGKILL
+where CRASH says.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
@@ -40,6 +41,11 @@ NO_CRASH = "none"
 # Where runs work: a process for each, and one that serves the code, are what `up` has, and start
 # Python anew for jobs of an instant.
 HERE, IN_PROCESSES = "here", "in-processes"
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
 _RUNS_HERE = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
@@ -103,18 +109,14 @@ def look(context: WorkspaceProcessContext, at: str, crash: str) -> None:
     assert not errors, errors
 
 
-def do_what_is_queued(context: WorkspaceProcessContext) -> None:
-    """Runs are started by the daemon's queue."""
+def do_what_is_queued(
+    context: WorkspaceProcessContext, statuses: Sequence[dg.DagsterRunStatus] = UNFINISHED
+) -> None:
+    """Runs are started by the daemon's queue, until none has one of these statuses."""
     instance = context.instance
-    unfinished = dg.RunsFilter(
-        statuses=[
-            dg.DagsterRunStatus.QUEUED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.STARTED,
-        ]
-    )
+    waited_for = dg.RunsFilter(statuses=statuses)
     with QueuedRunCoordinatorDaemon(interval_seconds=1) as queue:
-        while instance.get_runs(unfinished, limit=1):
+        while instance.get_runs(waited_for, limit=1):
             list(queue.run_iteration(context))
             time.sleep(0.2)
 
@@ -142,6 +144,7 @@ def opened(where: str, location: str) -> Iterator[WorkspaceProcessContext]:
 
 def main(where: str, location: str, crash: str, *instants: str) -> None:
     with opened(where, location) as context:
+        do_what_is_queued(context, UNFINISHED[:1])
         for number, at in enumerate(instants, start=1):
             look(context, at, crash if number == len(instants) else NO_CRASH)
             do_what_is_queued(context)

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, Steps, at
+from marketing_pipelines_tests.scale import soak_only
 
 pytestmark = pytest.mark.fault
 
@@ -41,7 +42,7 @@ def poison(world: ProgramWorld, contacts: list[int]) -> None:
     )
 
 
-@pytest.mark.parametrize("batch", [1, 7, 20_000])
+@pytest.mark.parametrize("batch", [1, pytest.param(7, marks=[pytest.mark.soak, soak_only]), 20_000])
 def test_those_whom_a_trigger_refuses_fail_and_all_others_move(
     world: ProgramWorld, batch: int
 ) -> None:

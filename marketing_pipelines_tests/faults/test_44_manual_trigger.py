@@ -19,8 +19,8 @@ from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import UNDER_WAY
 from marketing_pipelines_tests.api.serving import answers
 from marketing_pipelines_tests.cli.console import start
-from marketing_pipelines_tests.daemon import daemon
 from marketing_pipelines_tests.faults.running import Running
+from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, run_scheduler
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 from marketing_pipelines_tests.scale import soak_only
@@ -64,7 +64,7 @@ def running_of(installation: Installation) -> list[tuple[str]]:
 
 
 def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_it(
-    installation: Installation, instance: dg.DagsterInstance, tmp_path: Path
+    installation: Installation, instance: dg.DagsterInstance
 ) -> None:
     early = trigger(installation, instance)
     with pytest.raises(AlreadyRunningError, match=early.run_id):
@@ -76,11 +76,7 @@ def test_while_one_works_a_trigger_is_refused_and_a_lost_race_is_skipped_naming_
             until(lambda: waits_for_the_table(blocker), what="the run to hold its lock")
             with pytest.raises(AlreadyRunningError, match=holder):
                 trigger(installation, instance)
-            with daemon(tmp_path / "daemon.log"):
-                until(
-                    lambda: session(installation, early.session_id)[0] == "SKIPPED_OVERLAP",
-                    what="the run that lost the race to be skipped",
-                )
+            run_scheduler(location=REAL_JOBS)
             blocker.rollback()
             works.communicate(timeout=120)
     assert session(installation, early.session_id) == (
