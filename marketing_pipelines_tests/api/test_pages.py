@@ -360,6 +360,28 @@ def test_sessions_lead_to_their_runs_where_the_address_of_the_ui_is_known(
     assert ('href="http://127.0.0.1:3000/runs/r-1"' in text) == known
 
 
+def test_the_page_of_a_contact_shows_its_timeline_and_runs_nothing_of_it(api: Api) -> None:
+    sign_in(api, "read")
+    execute = api.installation.execute
+    execute("insert into crm.organizations (external_id) values ('timed')")
+    execute(
+        "insert into crm.contacts (organization_id, external_id)"
+        " select id, 'ann' from crm.organizations where external_id = 'timed'"
+    )
+    execute(
+        "insert into crm.activities (organization_id, external_id, kind, direction, contact_id,"
+        " occurred_at, subject, text, source, ref)"
+        " select organization_id, 'mail:1:1', 'email', 'in', id, '2020-03-01T10:00Z',"
+        " '<script>Offer</script>', 'Thanks', 'mailbox', 'mail 1' from crm.contacts"
+        " where external_id = 'ann'"
+        " and organization_id = (select id from crm.organizations where external_id = 'timed')"
+    )
+    text = api.client.get(f"{PAGES}/messages?organization=timed&recipient=ann").text
+    assert "&lt;script&gt;Offer&lt;/script&gt;" in text
+    assert "<script>Offer" not in text
+    assert "Thanks" in text
+
+
 def says(page: Any, words: str) -> None:
     """Waits for the page that answers with just these words."""
     exactly = re.compile(rf"^\s*{re.escape(words)}\s*$")

@@ -1,6 +1,6 @@
-"""The pages of delivery: sending domains with their servers, and the messages of a recipient."""
+"""The pages of delivery: sending domains with their servers, and what a recipient got and did."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
@@ -10,12 +10,13 @@ from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.pages.responses import SignedInReader, page
 from marketing_pipelines.api.rendering import PAGES
 from marketing_pipelines.api.site import Here
+from marketing_pipelines.domains.crm.timeline.reading import timeline_of
 from marketing_pipelines.domains.delivery.deliverability import (
     COMPLAINTS_AIM,
     COMPLAINTS_LIMIT,
     deliverability,
 )
-from marketing_pipelines.domains.delivery.messages_of import LATEST, messages_of
+from marketing_pipelines.domains.delivery.messages_of import LATEST, messages_of, recipients_of
 from marketing_pipelines.domains.delivery.tables import lines
 from marketing_pipelines.failures import BadInputError
 
@@ -45,12 +46,17 @@ def show_delivery(site: Here, visit: SignedInReader) -> HTMLResponse:
 def show_messages(
     site: Here, visit: SignedInReader, organization: Searched = "", recipient: Searched = ""
 ) -> HTMLResponse:
-    """Shows the latest messages of a contact or an address."""
-    found, said = [], ""
+    """Shows the latest messages of a contact or an address, and its timeline."""
+    found: list[Any] = []
+    entries: list[Any] = []
+    said = ""
     if organization and recipient:
         try:
             with site.engine.begin() as connection:
-                found = list(messages_of(connection, recipient.strip(), organization.strip()))
+                asked = (recipient.strip(), organization.strip())
+                found = list(messages_of(connection, *asked))
+                _, contacts = recipients_of(connection, *asked)
+                entries = list(timeline_of(connection, contacts, site.now()))
         except BadInputError as error:
             said = str(error)
     return page(
@@ -58,6 +64,7 @@ def show_messages(
         visit,
         "messages.html",
         messages=found,
+        entries=entries,
         organization=organization,
         recipient=recipient,
         latest=LATEST,

@@ -25,15 +25,25 @@ def messages_of(
     Raises:
         BadInputError: nobody has this name, and nothing went to this address.
     """
-    if "@" in recipient or recipient.startswith("+"):
-        number = organization_number(connection, organization)
-        contacts = _contacts_written_to(connection, number, recipient)
-    else:
-        number, contact = find_contact(connection, recipient, organization)
-        contacts = [contact]
+    number, contacts = recipients_of(connection, recipient, organization)
     statement = sa.text(resources.files(__package__).joinpath("sql", "messages_of.sql").read_text())
     values = {"contacts": contacts, "organization": number, "limit": LATEST}
     return connection.execute(statement, values).all()
+
+
+def recipients_of(
+    connection: sa.Connection, recipient: str, organization: str
+) -> tuple[int, Sequence[int]]:
+    """The numbers of an organization and of the contacts that a recipient stands for.
+
+    Raises:
+        BadInputError: nobody has this name, and nothing went to this address.
+    """
+    if "@" in recipient or recipient.startswith("+"):
+        number = organization_number(connection, organization)
+        return number, _contacts_written_to(connection, number, recipient)
+    number, contact = find_contact(connection, recipient, organization)
+    return number, [contact]
 
 
 def _contacts_written_to(
