@@ -78,7 +78,7 @@ class Google:
             return self._token(asked)
         if asked.headers.get("Authorization") != f"Bearer {self.valid}":
             return refusal(401, "UNAUTHENTICATED", "Request had invalid credentials.")
-        _, version, kind, spreadsheet, *rest = unquote(asked.path).split("/")
+        _, version, kind, spreadsheet, *rest = map(unquote, asked.path.split("/"))
         assert (version, kind) == ("v4", "spreadsheets")
         if spreadsheet in self.refused:
             return self.refused[spreadsheet]

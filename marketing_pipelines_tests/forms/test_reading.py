@@ -85,11 +85,13 @@ def test_the_forms_of_a_connection_wait_for_the_next_tick(world: FormWorld, mood
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"spreadsheet_id": "sheet-9"}, "answers 404 (Requested entity was not found): the form "
-            "has to name a spreadsheet and a tab that are shared with the account"),
-        ({"sheet": "it's gone"}, "answers 400 (Unable to parse range: 'it''s gone'): the form has"),
-        ({"spreadsheet_id": "secret"}, "answers 403 (The caller does not have permission): the "
-            "form has to name a spreadsheet and a tab"),
+        ({"spreadsheet_id": "sheet-9"},
+         "Google answers 404 (Requested entity was not found): the form has to name a spreadsheet"
+         " and a tab that are shared with the account"),
+        ({"sheet": "it's gone"},
+         "Google answers 400 (Unable to parse range: 'it''s gone'): the form has"),
+        ({"spreadsheet_id": "secret"},
+         "Google answers 403 (The caller does not have permission): the form has to name"),
         ({"spreadsheet_id": "broken"}, "does not answer with the values of a sheet."),
         ({"header_row": 9}, "Row 9 of the sheet is empty"),
     ],

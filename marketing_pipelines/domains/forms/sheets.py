@@ -132,8 +132,13 @@ class SheetsClient:
             try:
                 return service.get(path, query)
             except RequestRefusedError as error:
-                raise SheetError(str(error).rstrip(".") + _ADVICE) from error
+                raise SheetError(_said(error).rstrip(".") + _ADVICE) from error
             except LoginRefusedError as error:
                 if error.code != _FORBIDDEN:
                     raise
-                raise SheetError(str(error).removesuffix(OTHER_KEYS) + _ADVICE) from error
+                raise SheetError(_said(error).removesuffix(OTHER_KEYS) + _ADVICE) from error
+
+
+def _said(error: Exception) -> str:
+    """The sentence on a refusal without the address, which says nothing to users of forms."""
+    return "Google answers" + str(error).partition(" answers")[2]
