@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from marketing_pipelines.domains.leads import lead_writing
 from marketing_pipelines.domains.sales.daily.numbers import read_numbers
 from marketing_pipelines_tests.inbox import reports
 from marketing_pipelines_tests.inbox.imap_server import ServedFolder
@@ -100,7 +101,9 @@ def test_a_reply_ends_the_sequence_and_an_absence_note_does_not_and_a_bounce_sup
     ) == [("ben", "sent", None), ("kim", "sent", None), ("lee", "bounced", "hard")]
 
 
-def test_the_answer_of_the_owner_to_a_reply_is_timed(world: Mailboxes, sequence: int) -> None:
+def test_a_reply_earns_points_and_the_answer_to_it_is_timed(
+    world: Mailboxes, sequence: int
+) -> None:
     world.execute(
         "insert into crm.users (organization_id, external_id, name, role, email)"
         " select id, 'anna', 'Anna', 'rep', 'anna@acme.example' from crm.organizations"
@@ -111,13 +114,17 @@ def test_the_answer_of_the_owner_to_a_reply_is_timed(world: Mailboxes, sequence:
     )
     world.server.folders["Sent"] = ServedFolder()
     world.connect_anna(owner="anna", folders=["INBOX", "Sent"])
-    world.receive(
-        mail(1, headers={"In-Reply-To": f"<{sent_to(world, 'ben')}>"}, date=SENT_AT), at=TICK + HOUR
-    )
+    named, kim = {"In-Reply-To": f"<{sent_to(world, 'kim')}>"}, PEOPLE["kim"]
+    world.receive(mail(1, sender=kim, headers=named, date=SENT_AT), at=TICK + HOUR)
     answered = "Sun, 01 Mar 2026 15:01:00 +0000"
-    world.receive(mail(2, sender=ANNA, to=BEN, date=answered), folder="Sent", at=TICK + 4 * HOUR)
+    world.receive(mail(2, sender=ANNA, to=kim, date=answered), folder="Sent", at=TICK + 4 * HOUR)
     world.sync(TICK + 4 * HOUR)
+    consume(world.installation.engine, "workflow-bridge")
     acme, utc = world.organizations["acme"], ZoneInfo("UTC")
-    with world.installation.engine.begin() as connection:
+    engine = world.installation.engine.execution_options(isolation_level="READ COMMITTED")
+    with engine.begin() as connection:
+        lead_writing.write_contacts(connection, acme, TICK + 4 * HOUR, utc)
         [response] = read_numbers(connection, TICK.date(), utc)[acme].responses
     assert (response.role, response.hours, response.answers) == ("rep", 3, 1)
+    # By the rules that are shipped: 5 for the address, 10 for the one reply.
+    assert world.rows("select lead_score from crm.contacts where external_id = 'kim'") == [(15,)]
