@@ -27,6 +27,7 @@ from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
+from marketing_pipelines.api.pages import briefs as brief_pages
 from marketing_pipelines.api.pages import connections as connection_pages
 from marketing_pipelines.api.pages import delivery as delivery_pages
 from marketing_pipelines.api.pages import door
@@ -57,6 +58,7 @@ ROUTERS = (
     door.router,
     pages.router,
     queue_pages.router,
+    brief_pages.router,
     connection_pages.router,
     sheet_pages.router,
     delivery_pages.router,

@@ -31,6 +31,7 @@ ALL = [
             "dead-letters",
             "delivery",
             "messages",
+            "briefs",
             "connections",
             "forms",
         )
