@@ -1,4 +1,4 @@
-"""The rules by which old rows go: what the tables declare, as `jobs.toml` changes it."""
+"""The rules by which old rows go: declared by the tables, changed by `jobs.toml`."""
 
 import datetime as dt
 from collections.abc import Sequence

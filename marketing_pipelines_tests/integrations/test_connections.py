@@ -3,13 +3,14 @@
 import datetime as dt
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.integrations import connections, vault
+from marketing_pipelines.domains.integrations import connections, tables, vault
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import (
     LEADSQUARED,
@@ -24,6 +25,7 @@ from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.postgres import create_engine, reader_url
 from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 NOW = dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC)
 ACCESS, OTHER = "u$r7a9c0e5f1-access", "s3cr3t-of-leadsquared-9x"
@@ -164,6 +166,26 @@ def test_secrets_do_not_follow_to_another_system(acme: Installation) -> None:
     assert moved.settings["url"] == "https://api2.example.org"
 
 
+@pytest.mark.parametrize(
+    ("provider", "fields", "address"),
+    [
+        ("imap", {"address": "ann@acme.example"}, ("host", "imap.acme.example", "evil.example")),
+        ("google", {}, ("url", "https://sheets.acme.example", "https://evil.example")),
+    ],
+)  # fmt: skip
+def test_a_grant_does_not_follow_to_another_system(
+    acme: Installation, provider: str, fields: dict[str, Any], address: tuple[str, str, str]
+) -> None:
+    bound, own, other = address
+    given(acme, provider, {**fields, bound: own, "grant": "ann"})
+    given(acme, provider, {**fields, "grant": "ben"})
+    with pytest.raises(BadInputError, match=f"{bound} names another system: give grant with it"):
+        given(acme, provider, {**fields, bound: other})
+    assert given(acme, provider, fields).settings[bound] == own
+    moved = given(acme, provider, {**fields, bound: other, "grant": "ben"})
+    assert moved.settings[bound] == other
+
+
 @pytest.mark.parametrize("address", [{}, {"url": "https://x.example/"}], ids=["default", "slash"])
 def test_other_fields_change_without_the_keys(acme: Installation, address: dict[str, str]) -> None:
     given(acme, "enrichment", {"api_key": ACCESS, **address})
@@ -256,6 +278,29 @@ def test_state_reconnect_alerts_once_and_ends_when_a_person_changes_the_connecti
         connections.note_reconnect(connection, found, "the key is refused")
         connections.note_failing(connection, found, "it is slow")
     assert acme.rows(state) == [("ok", None)]
+
+
+def test_removing_a_connection_waits_for_its_row_before_it_takes_the_incident(
+    acme: Installation,
+) -> None:
+    found = given(acme, "leadsquared", LEADS)
+    with acme.engine.begin() as connection:
+        connections.note_reconnect(connection, found, "the key is refused")
+
+    def remove() -> None:
+        with acme.engine.begin() as connection:
+            connections.remove(connection, found)
+
+    with ThreadPoolExecutor(1) as pool:
+        with acme.engine.begin() as connection:
+            connection.execute(sa.select(tables.connections.c.id).with_for_update())
+            removed = pool.submit(remove)
+            until(lambda: waits_for_a_lock(acme.engine), seconds=30, what="the removal")
+            # As setting it does under the lock of its row: a deadlock if the incident is taken.
+            connections.retry(connection, found, NOW)
+        removed.result()
+    assert acme.rows("select from integrations.connections") == []
+    assert acme.rows("select count(*), count(recovered_at) from ops.incidents") == [(1, 1)]
 
 
 def test_every_provider_has_one_field_that_its_secrets_belong_to() -> None:

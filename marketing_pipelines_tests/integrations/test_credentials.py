@@ -1,12 +1,15 @@
 """The nightly refresh of grants, and the waiting of connections for people."""
 
 import datetime as dt
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
 
 from marketing_pipelines.domains.integrations import (
+    connections,
     contact_enrichment,
     credentials,
     leadsquared,
@@ -21,6 +24,7 @@ from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import BROKEN, Said, Service
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 DAY, HOUR, SECOND = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(seconds=1)
 TOKENS = "select external_id, syncs.last_ok_at from integrations.syncs" \
@@ -59,7 +63,7 @@ def nightly(world: Connected, at: dt.datetime = NIGHT) -> dict[str, Any]:
     return world.run(partial(credentials.refresh_due, clock=lambda: at + SECOND), at)
 
 
-def test_grants_that_were_not_refreshed_for_a_day_are_refreshed_once_a_tick(
+def test_grants_that_were_never_refreshed_are_refreshed_once_a_tick(
     world: Connected, provider: Service
 ) -> None:
     for name in ("ann", "bob"):
@@ -67,10 +71,17 @@ def test_grants_that_were_not_refreshed_for_a_day_are_refreshed_once_a_tick(
     seen = nightly(world)
     assert (seen["succeeded"], seen["ok"], seen["rows"]) == (True, 2, 2)
     assert world.rows(TOKENS) == [("ann", NIGHT + SECOND), ("bob", NIGHT + SECOND)]
-    world.execute("update integrations.syncs set last_ok_at = :at", at=NIGHT + SECOND)
     assert nightly(world)["rows"] == 0
-    assert nightly(world, NIGHT + DAY)["rows"] == 0, "a second is missing to a day"
-    assert nightly(world, NIGHT + DAY + SECOND)["rows"] == 2
+    assert nightly(world, NIGHT + 23 * HOUR)["rows"] == 0
+
+
+def test_each_night_refreshes_though_the_last_one_did_seconds_after_its_tick(
+    world: Connected, provider: Service
+) -> None:
+    made(world, provider, "ann")
+    for night in range(3):
+        assert nightly(world, NIGHT + night * DAY)["rows"] == 1
+        assert world.rows(TOKENS) == [("ann", NIGHT + night * DAY + SECOND)]
 
 
 def test_an_end_within_warn_days_is_refreshed_and_a_fixed_one_is_announced_once(
@@ -92,7 +103,7 @@ def test_an_end_that_a_refresh_moves_is_not_announced(world: Connected, provider
     made(world, provider, "ann")
     provider.answer = lambda asked: Said({"access_token": "a", "refresh_expires_in": 86_400})
     for night in range(3):
-        assert nightly(world, NIGHT + night * (DAY + SECOND))["rows"] == 1
+        assert nightly(world, NIGHT + night * DAY)["rows"] == 1
     assert world.rows(NOTIFIED) == []
 
 
@@ -101,7 +112,7 @@ def test_a_grant_that_is_refused_on_two_nights_waits_and_stops_no_other(
 ) -> None:
     made(world, provider, "ann")
     made(world, provider, "bob", "bad-token-of-bob")
-    first, second, third = (nightly(world, NIGHT + n * (DAY + SECOND)) for n in range(3))
+    first, second, third = (nightly(world, NIGHT + n * DAY) for n in range(3))
     counts = ("succeeded", "ok", "failed", "waiting")
     assert [first[c] for c in counts] == [True, 1, 1, 0]
     assert [second[c] for c in counts] == [True, 1, 0, 1]
@@ -138,6 +149,14 @@ def test_a_provider_that_does_not_answer_is_left_alone_after_a_few_calls(
     assert seen["failed"] == len(provider.asked)
     assert seen["waiting"] == 30 - len(provider.asked)
     assert "wait for the next run" in seen["note"]
+
+
+def test_a_grant_that_a_mailbox_refreshed_since_the_last_night_is_left_alone(
+    world: Connected, provider: Service
+) -> None:
+    ann = made(world, provider, "ann")
+    access_token(get_settings(), ann, clock=lambda: NIGHT - 12 * HOUR)
+    assert nightly(world)["rows"] == 0
 
 
 def test_without_a_grant_the_job_says_so(world: Connected) -> None:
@@ -186,3 +205,37 @@ def test_a_connection_whose_grant_waits_waits_with_it_and_alerts_nobody(world: C
         ("The grant oauth ann of acme waits for a person.",)
     ]
     assert world.rows("select from ops.alerts") == []
+
+
+def test_a_connection_that_a_person_changes_while_its_standing_is_noted_fails_no_other(
+    world: Connected,
+) -> None:
+    for organization in ("acme", "umbra"):
+        world.connect("content_service", organization, url="https://x.example")
+    engine = world.installation.engine
+    changed: list[Future[None]] = []
+
+    def change(own: Connection, taken: threading.Event) -> None:
+        """Sets the connection; commits when the run waits for its row."""
+        with engine.begin() as connection:
+            connections.set_connection(connection, get_settings(), own.organization_id,
+                                       CONTENT_SERVICE, {"token": "t"}, NIGHT)  # fmt: skip
+            taken.set()
+            until(lambda: waits_for_a_lock(engine), seconds=30, what="the standing")
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def read(synced: Synced) -> SyncReport:
+            if not changed:
+                taken = threading.Event()
+                changed.append(pool.submit(change, synced.connection, taken))
+                assert taken.wait(30)
+            return SyncReport(rows=1)
+
+        def job(tick: Tick) -> None:
+            sync_each(tick, CONTENT_SERVICE, "destinations", read)
+
+        seen = world.run(job)
+    changed[0].result()
+    assert (seen["succeeded"], seen["ok"], seen["failed"], seen["rows"]) == (True, 2, 0, 2)
+    assert world.rows("select last_ok_at from integrations.syncs") == [(NIGHT,), (NIGHT,)]

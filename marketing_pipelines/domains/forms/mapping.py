@@ -41,7 +41,7 @@ class MappedColumn:
     """A column of the sheet with the target of its values.
 
     Attributes:
-        header: _Name of the column, without blanks at its ends.
+        header: Name of the column, without blanks at its ends.
         target: Column of `crm.contacts`, `submitted_at`, or else an attribute.
         overwrite: True if values replace those that the contact has.
         type: The type of its numbers, where they are dates or instants of the spreadsheet.

@@ -20,5 +20,5 @@ INBOX = Domain("inbox", owner=Team.REVENUE)
     timeout=dt.timedelta(minutes=5),
 )
 def email_messages(tick: Tick) -> None:
-    """Reads new mail of connected mailboxes, and stores what is from or to contacts."""
+    """Reads new mail of connected mailboxes, and stores the mails from and to contacts."""
     synchronizing.synchronize(tick)

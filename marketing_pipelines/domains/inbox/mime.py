@@ -71,7 +71,7 @@ def parse(raw: bytes) -> "Message[str, str]":
 
 
 def parts_of(message: "Message[str, str]") -> "Iterator[tuple[Message[str, str], bool]]":
-    """Yields the parts in their order, with whether they belong to an attached mail.
+    """Yields the parts in their order, each with true if it belongs to an attached mail.
 
     Parts of attached mails are parts too, after the part that holds them.
     """

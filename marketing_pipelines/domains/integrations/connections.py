@@ -2,6 +2,8 @@
 
 A connection in state `reconnect` waits for a person: nothing calls its system until it is set anew
 or tried again by hand.
+
+Every transaction takes the row of a connection before its standing and its incident.
 """
 
 import datetime as dt
@@ -210,8 +212,8 @@ def retry(connection: sa.Connection, found: Connection, now: dt.datetime) -> Non
 
 def remove(connection: sa.Connection, found: Connection) -> None:
     """Removes a connection with its secrets and standing; rows that it brought stay."""
-    incidents.recovered(connection, f"{INCIDENT} {found.name}")
     connection.execute(sa.delete(connections).where(connections.c.id == found.id))
+    incidents.recovered(connection, f"{INCIDENT} {found.name}")
 
 
 def rotate(connection: sa.Connection, settings: Settings, found: Connection) -> bool:
@@ -355,7 +357,7 @@ def _require_secrets_for_another_system(
     known = provider.validated({name: value for name, value in before.items() if value is not None})
     if getattr(known, bound) == getattr(fields, bound):
         return
-    kept = sorted(name for name in provider.secrets if name in stored and name not in given)
+    kept = sorted(name for name in provider.logins if name in stored and name not in given)
     if kept:
         raise BadInputError(
             f"{bound} names another system: give {', '.join(kept)} with it, so that no system gets "

@@ -25,7 +25,8 @@ from marketing_pipelines.queueing.tasks import Clock, system_clock
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.tables import item_failures
 
-DAY = dt.timedelta(days=1)
+# Less than a day by an hour: the latest night's refresh came some time after its tick.
+MIN_AGE = dt.timedelta(hours=23)
 CALLS_AT_ONCE = 8
 # A token endpoint that fails to answer so many calls in a row gets no more in this run.
 MAX_UNANSWERED = 3
@@ -66,7 +67,10 @@ def refresh_due(tick: Tick, clock: Clock = system_clock) -> None:
 
 
 def _due(connection: sa.Connection, tick: dt.datetime, ends_before: dt.datetime) -> set[int]:
-    """The numbers of the grants to refresh; one that was refreshed since the tick needs nothing."""
+    """The numbers of the grants to refresh; one that was refreshed since the tick needs nothing.
+
+    A grant that nothing but this job uses is due every night.
+    """
     refreshed_at = syncs.c.last_ok_at
     due = (
         sa.select(connections.c.id)
@@ -77,7 +81,7 @@ def _due(connection: sa.Connection, tick: dt.datetime, ends_before: dt.datetime)
             connections.c.provider == OAUTH.name,
             connections.c.state != "reconnect",
             refreshed_at.is_(None)
-            | (refreshed_at <= tick - DAY)
+            | (refreshed_at <= tick - MIN_AGE)
             | ((refreshed_at < tick) & (connections.c.refresh_expires_at < ends_before)),
         )
     )

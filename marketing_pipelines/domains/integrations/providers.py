@@ -68,7 +68,7 @@ class ProviderFields(BaseModel):
     """The fields of a connection; those of type `SecretStr` are its secrets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    # A secret belongs to the system of this field: another one needs the secrets again.
+    # A login belongs to the system of this field: another one needs its secrets or grant again.
     bound_to: ClassVar[str] = "url"
     # The field that tells several connections of an organization apart.
     named_by: ClassVar[str | None] = None
@@ -345,6 +345,11 @@ class Provider:
             for name, field in self.fields.model_fields.items()
             if "SecretStr" in str(field.annotation)
         )
+
+    @property
+    def logins(self) -> frozenset[str]:
+        """The names of the fields that are secret, or name a grant whose tokens are."""
+        return self.secrets | {"grant"} & self.fields.model_fields.keys()
 
     def validated(self, values: dict[str, Any]) -> ProviderFields:
         """The fields of a connection.

@@ -208,6 +208,7 @@ def _sync(
     """Does one connection; returns false if it waits for its grant, and is no item."""
     one, report = synced.connection, SyncReport()
     error: Exception | None = None
+    # A person may change the connection at any time: at repeatable read that would fail the run.
     with tick.begin(isolation="read committed") as connection:
         _update(connection, one, what, {"tried_at": tick.instant})
     try:
@@ -219,11 +220,11 @@ def _sync(
             raise
         error = problem
     if isinstance(error, GrantWaitsError | GrantRefusedError):
-        with tick.begin() as connection:
+        with tick.begin(isolation="read committed") as connection:
             _update(connection, one, what, {"error": redact(str(error))})
         return False
     answered_at = pacing.clock()
-    with tick.begin() as connection:
+    with tick.begin(isolation="read committed") as connection:
         if report.has_items:
             _note_ok(connection, tick, one, what, report)
             tick.failures.recovered(connection, one.name)

@@ -1,4 +1,4 @@
--- The submissions of a reading, and what is stored of them until now.
+-- The submissions of a reading, each with the stored one that it continues.
 create temporary table if not exists read_submissions (
     identity text primary key, row_hash text not null, position integer not null,
     copies integer not null, data jsonb not null, fields jsonb not null, address text,
