@@ -82,6 +82,16 @@ def test_the_forms_of_a_connection_wait_for_the_next_tick(world: FormWorld, mood
     assert errors(world) == {}
 
 
+def test_rows_of_a_form_that_was_read_before_the_others_wait_are_counted(world: FormWorld) -> None:
+    with_forms(world, "other")
+    world.sheet.append(row(1))
+    world.google.refused = {"sheet-other": SLOW_DOWN}
+    done = world.job()
+    assert (done["ok"], done["failed"], done["waiting"]) == (1, 1, 1)
+    assert (done["rows"], done["submissions_new"]) == (1, 1)
+    assert world.submissions() == ["P1"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
