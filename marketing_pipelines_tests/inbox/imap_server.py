@@ -67,7 +67,11 @@ class ImapServer:
         refusal: The answer to every login instead; None: by passwords and tokens.
         drops_after: Ends a connection after so many mails of answers; 0: never.
         unsearchable: Folders whose SEARCH is refused.
+        fetch_refusal: The answer to every FETCH instead; None: mails.
+        unlistable: Numbers that a FETCH of headers refuses.
         unreadable: Numbers that a FETCH of bodies refuses.
+        fatal: Numbers at whose bodies the connection ends.
+        endless: Numbers of mails whose bodies do not come to their end.
         vanishing: Numbers of mails that are gone when their bodies are read.
         silent: Reads commands and never answers.
         pause: Seconds before the answer to each FETCH.
@@ -84,6 +88,10 @@ class ImapServer:
     refusal: str | None = None
     drops_after: int = 0
     unsearchable: set[str] = field(default_factory=set)
+    fetch_refusal: str | None = None
+    unlistable: set[int] = field(default_factory=set)
+    fatal: set[int] = field(default_factory=set)
+    endless: set[int] = field(default_factory=set)
     unreadable: set[int] = field(default_factory=set)
     vanishing: set[int] = field(default_factory=set)
     silent: bool = False
@@ -213,6 +221,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             self._say("* SEARCH " + " ".join(str(one.uid) for one in self._searched(rest)))
         elif name == "UID FETCH":
             state.ends.wait(state.pause)
+            if state.fetch_refusal is not None:
+                self._say(f"{tag} {state.fetch_refusal}")
+                return True
             refused = self._fetch(rest)
             if refused:
                 self._say(f"{tag} NO [SERVERBUG] mail {refused} cannot be read")
@@ -284,8 +295,14 @@ class _Conversation(socketserver.StreamRequestHandler):
                 continue
             if one.uid in state.vanishing and not is_header:
                 continue
-            if one.uid in state.unreadable and not is_header:
+            if one.uid in (state.unlistable if is_header else state.unreadable):
                 return one.uid
+            if one.uid in state.endless and not is_header:
+                self.wfile.flush()
+                state.ends.wait(60)
+            if one.uid in state.fatal and not is_header:
+                self.wfile.flush()
+                raise _DroppedError
             if state.drops_after and self.given >= state.drops_after:
                 self.wfile.flush()
                 raise _DroppedError

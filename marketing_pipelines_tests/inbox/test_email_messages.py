@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from marketing_pipelines.domains.inbox import reader, synchronizing
+from marketing_pipelines.domains.inbox import session as sessions
 from marketing_pipelines.domains.integrations.syncs import Pacing
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests.cli.console import call_here
@@ -12,6 +13,7 @@ from marketing_pipelines_tests.inbox.imap_server import ServedFolder
 from marketing_pipelines_tests.inbox.world import FIVE_MINUTES, TICK, Mailboxes, mail
 
 DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +139,99 @@ def test_a_mail_that_the_server_refuses_is_stored_by_its_header(world: Mailboxes
     assert (done["ok"], done["rows"], done["mails_unreadable"]) == (1, 3, 1)
     assert world.rows("select subject, text from inbox.email_messages order by subject") == [
         ("Mail 1", "Hello 1"), ("Mail 2", ""), ("Mail 3", "Hello 3"),
+    ]  # fmt: skip
+
+
+def test_a_mail_whose_header_is_refused_keeps_its_place_and_a_malformed_row(
+    world: Mailboxes,
+) -> None:
+    world.server.unlistable = {2, 3}
+    world.receive(mail(1), mail(2), mail(3), mail(4))
+    world.connect_anna()
+    done = world.sync()
+    assert (done["ok"], done["rows"], done["mails_unreadable"]) == (1, 4, 2)
+    assert world.rows(
+        "select uid, malformed, text from inbox.message_places join inbox.email_messages as mail"
+        " on mail.id = message_places.message_id order by uid"
+    ) == [
+        (1, False, "Hello 1"),
+        (2, True, "The server does not give this mail: UID 2, UIDVALIDITY 1, folder 'INBOX' of"
+                  " anna@acme.example."),
+        (3, True, "The server does not give this mail: UID 3, UIDVALIDITY 1, folder 'INBOX' of"
+                  " anna@acme.example."),
+        (4, False, "Hello 4"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ["NO [UNAVAILABLE] later", "NO [LIMIT] x", "NO [INUSE] x", "NO"])
+def test_refusals_of_all_mail_lose_nothing(world: Mailboxes, answer: str) -> None:
+    world.receive(mail(1), mail(2))
+    world.connect_anna()
+    world.server.fetch_refusal = answer
+    assert world.sync()["failed"] == 1
+    assert (world.subjects(), world.places()) == ([], [])
+    world.server.fetch_refusal = None
+    # Its headers are given, and no body.
+    world.server.unreadable = {1, 2}
+    assert world.sync(TICK + FIVE_MINUTES)["failed"] == 1
+    assert (world.subjects(), world.places()) == ([], [])
+    world.server.unreadable = set()
+    assert world.sync(TICK + 2 * FIVE_MINUTES)["ok"] == 1
+    assert world.rows("select text from inbox.email_messages order by 1") == [
+        ("Hello 1",), ("Hello 2",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mood", ["unreadable", "fatal"])
+def test_a_mail_that_is_not_given_for_an_hour_is_passed_by_its_header(
+    world: Mailboxes, mood: str
+) -> None:
+    setattr(world.server, mood, {2})
+    world.receive(mail(2, sender="stranger@else.example"), mail(3))
+    world.connect_anna()
+    for at in (TICK, TICK + FIVE_MINUTES, TICK + HOUR - FIVE_MINUTES):
+        assert world.sync(at)["failed"] == 1
+        assert world.subjects() == []
+    world.sync(TICK + HOUR)
+    assert world.sync(TICK + HOUR + FIVE_MINUTES)["ok"] == 1
+    assert world.rows("select subject, text from inbox.email_messages") == [("Mail 3", "")]
+    assert len(world.places()) == 2
+    world.receive(mail(5))
+    assert world.sync(TICK + HOUR + 2 * FIVE_MINUTES)["ok"] == 1
+    assert world.subjects() == ["Mail 3", "Mail 5"]
+
+
+def test_a_mail_without_header_that_is_not_given_for_an_hour_is_passed_by_its_place(
+    world: Mailboxes,
+) -> None:
+    world.server.unlistable = {2}
+    world.receive(mail(1), mail(2), folder="INBOX")
+    world.server.folders["INBOX"].mails.pop(0)
+    world.connect_anna()
+    for at in (TICK, TICK + HOUR):
+        assert world.sync(at)["failed"] == 1
+    assert world.sync(TICK + HOUR + FIVE_MINUTES)["ok"] == 1
+    assert world.rows("select malformed, is_bounce from inbox.email_messages") == [(True, False)]
+    assert [uid for _, _, uid, _ in world.places()] == [2]
+
+
+def test_a_mail_for_which_the_time_does_not_suffice_is_passed_after_an_hour(
+    world: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hurried(tick: Tick) -> None:
+        tick.timeout = dt.timedelta(seconds=0.5)
+        synchronizing.synchronize(tick, Pacing(least_seconds=0.1))
+
+    monkeypatch.setattr(reader, "FAIR_SECONDS", 0.05)
+    monkeypatch.setattr(sessions, "LEAST_TIMEOUT", 0.1)
+    world.server.endless = {2}
+    world.receive(mail(1), mail(2))
+    world.connect_anna()
+    for at in (TICK, TICK + HOUR):
+        assert world.run(hurried, at)["failed"] == 1
+    assert world.sync(TICK + HOUR + FIVE_MINUTES)["ok"] == 1
+    assert world.rows("select subject, text from inbox.email_messages order by 1") == [
+        ("Mail 1", "Hello 1"), ("Mail 2", ""),
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ class Listed:
         received_at: When it arrived on the server; None: the server gives no time.
         size: Bytes, as the server says; a few say it wrongly.
         is_draft: True if it was not sent; Gmail has drafts among all mail.
+        is_refused: True if the server does not give the header, and another text stands for it.
     """
 
     uid: int
@@ -36,6 +37,7 @@ class Listed:
     size: int
     is_draft: bool
     header: bytes
+    is_refused: bool = False
 
 
 def listed_of(data: Sequence[Any]) -> Iterator[Listed]:

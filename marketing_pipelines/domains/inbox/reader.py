@@ -9,15 +9,18 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from marketing_pipelines.domains.inbox import effects
 from marketing_pipelines.domains.inbox.choosing import MailChoice, choose
 from marketing_pipelines.domains.inbox.fetched import Listed
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders
 from marketing_pipelines.domains.inbox.mails import read_mail
+from marketing_pipelines.domains.inbox.obstacles import MailPart, Obstacles
 from marketing_pipelines.domains.inbox.session import (
     ConnectionLostError,
     Examined,
+    ServerBusyError,
     Session,
     UnreadableError,
 )
@@ -32,6 +35,7 @@ from marketing_pipelines.domains.inbox.storing import (
 from marketing_pipelines.domains.inbox.tokens import token_of
 from marketing_pipelines.domains.integrations.http import TimeUsedUpError
 from marketing_pipelines.domains.integrations.syncs import Synced, SyncReport, note_backlog
+from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.files import FileStore
 
@@ -46,11 +50,14 @@ BYTES_AT_ONCE = 4_000_000
 MAX_MAIL_BYTES = 25_000_000
 # After a connection was lost without progress a batch has a quarter of the mails.
 SHRINKS_BY = 4
+# An attempt that had fewer seconds says nothing about the mail at which it ended.
+FAIR_SECONDS = 5.0
 # Servers compare days in zones of their own.
 MARGIN = dt.timedelta(days=1)
 
 CursorAt = Callable[[int], Cursor]
-_ENDS = (ConnectionLostError, TimeUsedUpError)
+T = TypeVar("T")
+_ENDS = (ConnectionLostError, ServerBusyError, TimeUsedUpError, UnreadableError)
 
 
 class MailboxReader:
@@ -62,6 +69,7 @@ class MailboxReader:
         self._mailbox = mailbox
         self._files = FileStore(tick.settings.effective_files_url)
         self._report = SyncReport(counts={"mails_chosen": 0, "mails_unreadable": 0})
+        self._obstacles = Obstacles(tick, synced, WHAT)
         self._most = MAX_MAILS
         self._is_in_batch = False
         self._has_moved = False
@@ -176,26 +184,29 @@ class MailboxReader:
         done = 0
         while done < len(uids):
             self._is_in_batch = True
-            part = uids[done : done + self._most]
-            done += self._read_batch(session, part, cursor_at)
+            most = 1 if self._obstacles.is_at(cursor, uids[done]) else self._most
+            done += self._read_batch(session, uids[done : done + most], cursor_at)
 
     def _read_batch(self, session: Session, uids: Sequence[int], cursor_at: CursorAt) -> int:
         """Reads and stores the first of these mails; returns their number.
 
-        A connection that is lost meanwhile ends the batch: what it has brought is stored first.
+        A connection that is lost meanwhile, or a refusal of all, ends the batch: what was brought
+        is stored first.
         """
-        lost: ConnectionLostError | TimeUsedUpError | None = None
+        ended: MarketingPipelinesError | None = None
+        begun = time.monotonic()
+        place = cursor_at(uids[0])
         listed: list[Listed] = []
         reached = 0
         try:
             for start in range(0, len(uids), HEADERS_AT_ONCE):
                 part = uids[start : start + HEADERS_AT_ONCE]
-                listed += self._listed(session, part)
+                listed += self._listed(session, place, part)
                 reached += len(part)
                 if sum(len(one.header) for one in listed) > BYTES_AT_ONCE:
                     break
         except _ENDS as error:
-            lost = error
+            ended = error
         with self._tick.begin(isolation="read committed") as connection:
             choices = choose(connection, self._mailbox, listed)
         placed: list[Placed] = []
@@ -203,53 +214,88 @@ class MailboxReader:
         for group in _groups(uids[:reached], choices):
             wanted = [uid for uid in group if uid in choices and choices[uid].is_read]
             own = sum(choices[uid].bytes_to_read for uid in wanted)
-            if wanted and (lost is not None or (size and size + own > MAX_BYTES)):
+            if wanted and (ended is not None or (size and size + own > MAX_BYTES)):
                 break
             try:
-                placed += self._read_group(session, group, wanted, choices)
+                placed += self._read_group(session, place, group, wanted, choices)
             except _ENDS as error:
-                lost = error
+                ended = error
                 break
             done += len(group)
             size += own
         if done:
             self._store(cursor_at(uids[done - 1]), placed, done)
-        if lost is not None:
-            raise lost
+        if ended is not None:
+            if not done:
+                self._note_end(place, uids, "body" if reached else "header", ended, begun)
+            raise ended
         return done
 
-    def _listed(self, session: Session, uids: Sequence[int]) -> list[Listed]:
-        """Headers of mails; where the server refuses some, those of the others."""
-        try:
-            return session.headers(uids)
-        except UnreadableError:
-            if len(uids) == 1:
-                self._report.counts["mails_unreadable"] += 1
-                return []
-        return [one for uid in uids for one in self._listed(session, [uid])]
+    def _note_end(
+        self,
+        place: Cursor,
+        uids: Sequence[int],
+        part: MailPart,
+        ended: MarketingPipelinesError,
+        begun: float,
+    ) -> None:
+        """Notes the first mail of a batch that brought nothing, if that says something about it."""
+        if isinstance(ended, TimeUsedUpError):
+            is_obstacle = time.monotonic() - begun >= FAIR_SECONDS
+        elif isinstance(ended, ConnectionLostError):
+            is_obstacle = len(uids) == 1
+            if is_obstacle:
+                # One further attempt.
+                self._most = min(self._most, SHRINKS_BY)
+        else:
+            is_obstacle = isinstance(ended, UnreadableError)
+        if is_obstacle:
+            self._obstacles.note(place, uids[0], part)
 
-    def _bodies(self, session: Session, uids: Sequence[int]) -> dict[int, bytes]:
+    def _listed(self, session: Session, place: Cursor, uids: Sequence[int]) -> list[Listed]:
+        """Headers of mails that are still there; a sentence in place of those that are refused."""
+        given: dict[int, Listed] = {}
+        if len(uids) == 1 and self._obstacles.is_passed(place, uids[0], "header"):
+            refused = uids
+        else:
+            given, refused = _read_each(
+                lambda some: {one.uid: one for one in session.headers(some)}, uids
+            )
+        self._report.counts["mails_unreadable"] += len(refused)
+        return [*given.values(), *(self._unlisted(place, uid) for uid in refused)]
+
+    def _unlisted(self, place: Cursor, uid: int) -> Listed:
+        # The place makes it a mail of its own among all without a header.
+        said = (
+            f"\r\nThe server does not give this mail: UID {uid}, UIDVALIDITY {place.uidvalidity}, "
+            f"folder '{place.folder}' of {self._mailbox.fields.address}.\r\n"
+        )
+        return Listed(uid, None, 0, False, said.encode(), is_refused=True)
+
+    def _bodies(self, session: Session, place: Cursor, uids: Sequence[int]) -> dict[int, bytes]:
         """Mails as they are, of those that are still there; refused ones are empty."""
         if not uids:
             return {}
-        try:
-            return session.bodies(uids)
-        except UnreadableError:
-            if len(uids) == 1:
-                self._report.counts["mails_unreadable"] += 1
-                return {uids[0]: b""}
-        return {uid: raw for one in uids for uid, raw in self._bodies(session, [one]).items()}
+        given: dict[int, bytes] = {}
+        if len(uids) == 1 and self._obstacles.is_passed(place, uids[0], "body"):
+            refused = uids
+        else:
+            given, refused = _read_each(session.bodies, uids)
+        self._report.counts["mails_unreadable"] += len(refused)
+        return given | dict.fromkeys(refused, b"")
 
     def _read_group(
         self,
         session: Session,
+        place: Cursor,
         group: Sequence[int],
         wanted: Sequence[int],
         choices: Mapping[int, MailChoice],
     ) -> list[Placed]:
-        small = [uid for uid in wanted if choices[uid].listed.size <= MAX_MAIL_BYTES]
-        bodies = dict.fromkeys(set(wanted).difference(small), b"")
-        bodies |= self._bodies(session, small)
+        listed = [choices[uid].listed for uid in wanted]
+        asked = [one.uid for one in listed if one.size <= MAX_MAIL_BYTES and not one.is_refused]
+        bodies = dict.fromkeys(set(wanted).difference(asked), b"")
+        bodies |= self._bodies(session, place, asked)
         placed = []
         for uid in group:
             if uid not in choices:
@@ -296,6 +342,31 @@ class MailboxReader:
         self._has_moved = self._has_stored = True
         self._report.rows += len(new)
         self._report.counts["mails_chosen"] += sum(one.mail is not None for one in placed)
+
+
+def _read_each(
+    ask: Callable[[Sequence[int]], dict[int, T]], uids: Sequence[int]
+) -> tuple[dict[int, T], Sequence[int]]:
+    """Reads mails at once, or each by itself where the server refuses; returns the refused too.
+
+    Raises:
+        UnreadableError: it gives none of them, so that it may be the server and not the mails.
+    """
+    try:
+        return ask(uids), []
+    except UnreadableError:
+        if len(uids) == 1:
+            raise
+    given: dict[int, T] = {}
+    refused: dict[int, UnreadableError] = {}
+    for uid in uids:
+        try:
+            given |= ask([uid])
+        except UnreadableError as error:
+            refused[uid] = error
+    if refused and not given:
+        raise next(iter(refused.values()))
+    return given, list(refused)
 
 
 def _groups(uids: Sequence[int], choices: Mapping[int, MailChoice]) -> Iterator[list[int]]:

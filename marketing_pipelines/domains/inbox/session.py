@@ -40,6 +40,8 @@ _LISTED = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]")
 # Answers to a login after which only a person can help; an answer without a code is one of them.
 _REFUSALS = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "WEBALERT"})
+# Answers to any command after which the server is tried at the next tick.
+_TEMPORARY = frozenset({"UNAVAILABLE", "LIMIT", "INUSE"})
 _MAX_SAID = 200
 # Takes the token that was refused, if one was.
 TokenOf = Callable[[str | None], str]
@@ -47,6 +49,10 @@ TokenOf = Callable[[str | None], str]
 
 class ConnectionLostError(ServiceUnavailableError):
     """The server ended the connection, or did not answer in time."""
+
+
+class ServerBusyError(ServiceUnavailableError):
+    """The server refuses a command for now, as its code says."""
 
 
 class UnreadableError(RetryableError):
@@ -139,6 +145,7 @@ class Session:
 
         Raises:
             UnreadableError: the server refuses that.
+            ServerBusyError: the server refuses it for now.
         """
         with self._failures_named(f"open the folder '{folder}'"):
             _, counted = self._box.folder.set(folder, readonly=True)
@@ -269,8 +276,14 @@ class Session:
         with self._failures_named(action):
             kind, data = self._box.client.uid(*arguments)
             if kind != "OK":
-                raise UnreadableError(f"{self.server} refuses to {action}: {_said(data)}.")
+                raise self._refusal(action, data)
         return list(data)
+
+    def _refusal(self, action: str, problem: Any) -> UnreadableError | ServerBusyError:
+        said = _said(problem)
+        is_temporary = not _TEMPORARY.isdisjoint(_CODE.findall(said))
+        kind = ServerBusyError if is_temporary else UnreadableError
+        return kind(f"{self.server} refuses to {action}: {said}.")
 
     def _close(self) -> None:
         if self._watch is not None:
@@ -294,7 +307,7 @@ class Session:
                 f"{self.server} ended the connection: {_said(error)}."
             ) from error
         except (imaplib.IMAP4.error, imap_tools.ImapToolsError) as error:
-            raise UnreadableError(f"{self.server} refuses to {action}: {_said(error)}.") from error
+            raise self._refusal(action, error) from error
         except (ValueError, IndexError, TypeError, UnicodeError) as error:
             raise WrongAnswerError(
                 f"{self.server} does not {action} as a mail server does."
@@ -305,7 +318,7 @@ class Session:
         try:
             with self._failures_named("log in"):
                 yield
-        except UnreadableError as error:
+        except (UnreadableError, ServerBusyError) as error:
             said = _said(error.__cause__ or error)
             codes = set(_CODE.findall(said))
             text = f"{self.server} refuses the login of {self._user}: {said}."
