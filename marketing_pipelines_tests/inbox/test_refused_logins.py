@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from marketing_pipelines.domains.inbox import session as sessions
+from marketing_pipelines.domains.inbox import synchronizing
 from marketing_pipelines.domains.integrations import connections
 from marketing_pipelines.domains.integrations.providers import IMAP
+from marketing_pipelines.domains.integrations.syncs import Pacing
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines_tests.inbox.imap_server import imap_server
 from marketing_pipelines_tests.inbox.world import FIVE_MINUTES, TICK, Mailboxes, mail
@@ -71,6 +73,28 @@ def test_a_server_that_is_busy_is_tried_at_the_next_tick(world: Mailboxes, code:
     assert world.sync(TICK + FIVE_MINUTES)["rows"] == 1
     assert [state for _, state, _ in world.state("imap")] == ["ok"]
     assert [subject for subject, _ in alerts(world) if "imap" in subject] == []
+
+
+def test_a_refusal_without_a_code_waits_for_a_person_at_the_second_one_ten_minutes_later(
+    world: Mailboxes,
+) -> None:
+    def state_after(at: dt.datetime, refusal: str | None = "NO LOGIN failed.") -> str:
+        world.server.refusal = refusal
+        pacing = Pacing(clock=lambda: at)
+        world.run(lambda tick: synchronizing.synchronize(tick, pacing), at)
+        [(_, state, _)] = world.state("imap")
+        return str(state)
+
+    world.connect_anna()
+    assert state_after(TICK) == "failing"
+    logins = world.server.logins
+    assert state_after(TICK + FIVE_MINUTES) == "failing"
+    assert world.server.logins == logins
+    assert state_after(TICK + 3 * FIVE_MINUTES, None) == "ok"
+    assert state_after(TICK + 4 * FIVE_MINUTES) == "failing"
+    assert [subject for subject, _ in alerts(world) if "imap" in subject] == []
+    assert state_after(TICK + 6 * FIVE_MINUTES) == "reconnect"
+    assert [subject for subject, _ in alerts(world) if "imap" in subject] != []
 
 
 def test_mailboxes_of_a_server_that_is_down_come_after_those_not_tried_for_longer(

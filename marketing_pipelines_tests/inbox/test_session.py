@@ -16,6 +16,7 @@ from marketing_pipelines.domains.inbox.fetched import bodies_of, listed_of
 from marketing_pipelines.domains.inbox.mailboxes import chosen_folders
 from marketing_pipelines.domains.inbox.session import (
     ConnectionLostError,
+    DoubtfulLoginError,
     Folder,
     Session,
     UnreadableError,
@@ -44,8 +45,8 @@ def fields(server: ImapServer, **changed: Any) -> ImapFields:
         ("NO [AUTHENTICATIONFAILED] wrong", LoginRefusedError),
         ("NO [AUTHORIZATIONFAILED] not yours", LoginRefusedError),
         ("NO [EXPIRED] the password has expired", LoginRefusedError),
-        ("NO [WEBALERT https://accounts.example/x] sign in on the web", LoginRefusedError),
-        ("NO LOGIN failed.", LoginRefusedError),
+        ("NO [WEBALERT https://accounts.example/x] sign in on the web", DoubtfulLoginError),
+        ("NO LOGIN failed.", DoubtfulLoginError),
         ("NO [UNAVAILABLE] the user database is down", ServiceUnavailableError),
         ("NO [LIMIT] too many sessions", ServiceUnavailableError),
         ("NO [INUSE] locked by another", ServiceUnavailableError),

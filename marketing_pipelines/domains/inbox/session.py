@@ -38,8 +38,10 @@ SEARCHED_AT_ONCE = 50_000
 GMAIL = "X-GM-EXT-1"
 _LISTED = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)"
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]")
-# Answers to a login after which only a person can help; an answer without a code is one of them.
-_REFUSALS = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "WEBALERT"})
+# Answers to a login after which only a person can help.
+_REFUSALS = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"})
+# Asks for a login on the web; it may come for a login that is right.
+_WEB = "WEBALERT"
 # Answers to any command after which the server is tried at the next tick.
 _TEMPORARY = frozenset({"UNAVAILABLE", "LIMIT", "INUSE"})
 _MAX_SAID = 200
@@ -53,6 +55,10 @@ class ConnectionLostError(ServiceUnavailableError):
 
 class ServerBusyError(ServiceUnavailableError):
     """The server refuses a command for now, as its code says."""
+
+
+class DoubtfulLoginError(ServiceUnavailableError):
+    """The server refuses a login, and does not say that it is wrong."""
 
 
 class UnreadableError(RetryableError):
@@ -245,7 +251,7 @@ class Session:
         token = token_of(None)
         try:
             self._authenticate(token)
-        except LoginRefusedError:
+        except (LoginRefusedError, DoubtfulLoginError):
             self._close()
             self._connect()
             self._authenticate(token_of(token))
@@ -322,9 +328,11 @@ class Session:
             said = _said(error.__cause__ or error)
             codes = set(_CODE.findall(said))
             text = f"{self.server} refuses the login of {self._user}: {said}."
-            if codes and not codes & _REFUSALS:
-                raise ServiceUnavailableError(text) from None
-            raise LoginRefusedError(text) from None
+            if codes & _REFUSALS:
+                raise LoginRefusedError(text) from None
+            if not codes or _WEB in codes:
+                raise DoubtfulLoginError(text) from None
+            raise ServiceUnavailableError(text) from None
 
 
 def _hang_up(connection: socket.socket) -> None:

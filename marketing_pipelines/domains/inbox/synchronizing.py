@@ -1,19 +1,26 @@
 """Mailboxes that are read at each tick, and the check of one."""
 
+import datetime as dt
 from collections.abc import Sequence
 from functools import partial
 
 from marketing_pipelines.domains.inbox.mailboxes import chosen_folders, open_mailbox
 from marketing_pipelines.domains.inbox.reader import WHAT, MailboxReader
-from marketing_pipelines.domains.inbox.session import Session
+from marketing_pipelines.domains.inbox.session import DoubtfulLoginError, Session
 from marketing_pipelines.domains.inbox.tokens import token_of
 from marketing_pipelines.domains.integrations.connections import Connection
+from marketing_pipelines.domains.integrations.grants import BETWEEN_REFUSALS
+from marketing_pipelines.domains.integrations.http import (
+    LoginRefusedError,
+    ServiceUnavailableError,
+)
 from marketing_pipelines.domains.integrations.providers import IMAP, ImapFields
 from marketing_pipelines.domains.integrations.syncs import (
     PACING,
     Pacing,
     Synced,
     SyncReport,
+    keep_page,
     sync_each,
 )
 from marketing_pipelines.failures import BadInputError
@@ -22,6 +29,7 @@ from marketing_pipelines.settings import Settings
 
 # Four of the five minutes of a tick.
 TIME_FOR_CALLS = 0.8
+_LOGIN = "login"
 
 
 def synchronize(tick: Tick, pacing: Pacing = PACING) -> None:
@@ -58,7 +66,25 @@ def _read(tick: Tick, synced: Synced) -> SyncReport:
             synced.connection,
             tick.instant,
         )
-    return MailboxReader(tick, synced, mailbox).read()
+    try:
+        return MailboxReader(tick, synced, mailbox).read()
+    except DoubtfulLoginError as error:
+        raise _judged(tick, synced, str(error)) from error
+
+
+def _judged(tick: Tick, synced: Synced, text: str) -> LoginRefusedError | ServiceUnavailableError:
+    """The error of a doubtful login: the second one, ten minutes later, is a refusal."""
+    own, page = synced.connection, synced.pages.get(_LOGIN)
+    since = None if page is None else dt.datetime.fromisoformat(page["refused_at"])
+    # A change by a person or a success since then begins anew.
+    if own.state != "failing" or (since and own.last_ok_at and own.last_ok_at >= since):
+        since = None
+    if since is not None and tick.instant - since >= BETWEEN_REFUSALS:
+        return LoginRefusedError(text)
+    if since is None:
+        with tick.begin(isolation="read committed") as connection:
+            keep_page(connection, synced, WHAT, _LOGIN, {"refused_at": tick.instant.isoformat()})
+    return ServiceUnavailableError(text, wait=BETWEEN_REFUSALS)
 
 
 def _listed(names: Sequence[str]) -> str:
