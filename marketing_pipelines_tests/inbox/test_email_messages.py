@@ -201,6 +201,18 @@ def test_a_mail_that_is_not_given_for_an_hour_is_passed_by_its_header(
     assert world.subjects() == ["Mail 3", "Mail 5"]
 
 
+def test_mails_of_others_before_a_refused_one_take_no_hour_each(world: Mailboxes) -> None:
+    world.server.unreadable = {1}
+    strangers = [mail(number, sender="stranger@else.example") for number in (2, 3, 4)]
+    world.receive(mail(1), *strangers)
+    world.connect_anna()
+    for at in (TICK, TICK + FIVE_MINUTES, TICK + FIVE_MINUTES + HOUR):
+        assert world.sync(at)["failed"] == 1
+        assert [uid for _, _, uid, _ in world.places()] == [2, 3, 4]
+    assert world.sync(TICK + 2 * FIVE_MINUTES + HOUR)["ok"] == 1
+    assert world.subjects() == ["Mail 1"]
+
+
 def test_a_mail_without_header_that_is_not_given_for_an_hour_is_passed_by_its_place(
     world: Mailboxes,
 ) -> None:

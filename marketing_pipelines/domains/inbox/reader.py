@@ -370,12 +370,15 @@ def _read_each(
 
 
 def _groups(uids: Sequence[int], choices: Mapping[int, MailChoice]) -> Iterator[list[int]]:
-    """The mails in their order, in groups that one answer of the server may hold."""
+    """The mails in their order, in groups that one answer of the server may hold.
+
+    Those before the first that is read are a group: a failure of that one does not touch them.
+    """
     group: list[int] = []
     size = 0
     for uid in uids:
         own = choices[uid].bytes_to_read if uid in choices else 0
-        if group and size + own > BYTES_AT_ONCE and own:
+        if group and own and (not size or size + own > BYTES_AT_ONCE):
             yield group
             group, size = [], 0
         group.append(uid)
