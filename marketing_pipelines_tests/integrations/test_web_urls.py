@@ -240,3 +240,15 @@ def test_the_connection_without_a_success_for_longest_comes_first(
                   " (select max(connection_id) from integrations.syncs)",
                   later=NIGHT + 5 * DAY)  # fmt: skip
     assert order(NIGHT + 6 * DAY) == ["content-token-5d1", "token-of-umbra"]
+
+
+def test_halves_of_characters_in_an_answer_harm_no_other_item(
+    world: Connected, content: Content
+) -> None:
+    content.list("a", "b\ud800", "c")
+    content.items[0]["name"] = "half \udfff, whole \N{GRINNING FACE}"
+    done = world.run(web_urls.fetch)
+    assert done["ok"] == 1
+    assert there(world) == ["a", "b\N{REPLACEMENT CHARACTER}", "c"]
+    names = world.rows("select name from crm.destinations where external_id = 'a'")
+    assert names == [("half \N{REPLACEMENT CHARACTER}, whole \N{GRINNING FACE}",)]
