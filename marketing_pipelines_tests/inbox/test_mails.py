@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketing_pipelines.domains.inbox.mails import Attachment, Mail, read_mail
+from marketing_pipelines_tests.inbox import reports
 
 HEAD = b"From: Ann <ann@example.org>\nTo: Sam <sam@ours.example>\n"
 
@@ -254,6 +255,30 @@ MANY = 20_000
         ),
         pytest.param(HEAD + b"Content-Type: text/html\n\n" + b"<table>" * MANY, id="tables"),
         pytest.param(HEAD + b"\n" + b"> > > On " * MANY, id="quotations"),
+        pytest.param(
+            (b"From: =?utf-8?b?a?= " + b"a" * 99_000 + b"\n") * 250, id="long runs without at signs"
+        ),
+        pytest.param((b"To: " + b"a@" * 49_000 + b"\n") * 250, id="runs with at signs"),
+        pytest.param(
+            HEAD
+            + b"Content-Type: multipart/mixed; boundary=b\n\n"
+            + (b"--b\nContent-Type: text/plain" + b";" * 4_900 + b"\n\nx\n") * 200,
+            id="parts with parameters",
+        ),
+        pytest.param(HEAD + b"\n" + b" " * MANY * 10 + b"x", id="spaces"),
+        pytest.param(
+            b"From: mailer-daemon@x.example\nSubject: failure notice\n\n" + b"a" * MANY * 20,
+            id="a bounce of one run",
+        ),
+        pytest.param(
+            b"From: mailer-daemon@x.example\nSubject: failure notice\n"
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+            b"--b\n\n" + b"x@y.example " * 3_000 + b"\n"
+            b"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: x\n\n"
+            + b"Final-Recipient: rfc822;a@b.example\nAction: failed\n\n"
+            * 200,
+            id="a bounce of many recipients",
+        ),
     ],
 )
 def test_a_mail_made_to_cost_much_costs_little(raw: bytes) -> None:
@@ -268,3 +293,19 @@ def test_of_too_many_addresses_the_first_thousand_count() -> None:
     read = read_mail(f"From: ann@example.org\nTo: {addresses}\n\nHello".encode())
     assert len(read.to_addresses) == 1_000
     assert read.to_addresses[:2] == ("user0@a.example", "user1@a.example")
+
+
+def test_of_a_bounce_with_many_returned_mails_the_first_hundred_names_count() -> None:
+    parts = "".join(
+        f"--b\nContent-Type: text/rfc822-headers\n\n{reports.returned(f'{number}@a.example')}\n"
+        for number in range(120)
+    )
+    read = read_mail(
+        (
+            f"From: {reports.DAEMON}\nSubject: Delivery report\nContent-Type: multipart/report; "
+            f"report-type=delivery-status; boundary=b\n\n{parts}--b--\n"
+        ).encode()
+    )
+    assert read.returned is not None
+    assert len(read.returned.message_ids) == 100
+    assert read.returned.message_ids[0] == "0@a.example"

@@ -9,9 +9,8 @@ from marketing_pipelines.domains.inbox import mime
 MAX_TEXT_LENGTH = 200_000
 MAX_HTML_LENGTH = 300_000
 MAX_NAME_LENGTH = 255
-_TAG = re.compile(r"<[^>]{0,2000}>")
+_TAG = re.compile(r"<[^<>]{0,2000}>")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}")
-_SPACES_AT_END = re.compile(r"[ \t]+\n")
 
 
 def text_of(parts: Sequence[tuple["Message[str, str]", bool]]) -> str:
@@ -63,5 +62,6 @@ def name_of(part: "Message[str, str]") -> str:
 
 def _tidy(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")[:MAX_TEXT_LENGTH]
-    text = _SPACES_AT_END.sub("\n", mime.storable(text))
+    # A pattern for spaces before the end of a line takes quadratic time.
+    text = "\n".join(line.rstrip(" \t") for line in mime.storable(text).split("\n"))
     return _BLANK_LINES.sub("\n\n", text).strip()

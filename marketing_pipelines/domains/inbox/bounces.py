@@ -5,9 +5,10 @@ texts of servers that send neither. Nothing here believes a bounce; `effects` as
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from itertools import islice
 
 from marketing_pipelines.domains.delivery.hooks.events import sentence
 from marketing_pipelines.domains.delivery.hooks.verdicts import (
@@ -23,6 +24,7 @@ from marketing_pipelines.domains.inbox.mail_addresses import addresses_in, read_
 MAX_RECIPIENTS = 100
 MAX_LINES = 300
 MAX_BLOCK_LENGTH = 2_000
+MAX_LINE_LENGTH = 998
 _ID_LINE = re.compile(r"^[ \t>]*Message-ID:\s*<([^<>\s]{1,998})>", re.IGNORECASE | re.MULTILINE)
 _TO_LINE = re.compile(r"^[ \t>]*(?:To|X-[\w-]*Recipient):(.{1,998})$", re.IGNORECASE | re.MULTILINE)
 _PATH_LINE = re.compile(r"^[ \t>]*Return-Path:(.{1,400})$", re.IGNORECASE | re.MULTILINE)
@@ -78,23 +80,27 @@ def read_returned(parts: Parts, subject: str, text: str) -> Returned | None:
     kind = mime.parameter_of(message, "report-type").lower()
     lines = text.split("\n", MAX_LINES)[:MAX_LINES]
     told = "\n".join(_above_returned(lines))[: 20 * MAX_BLOCK_LENGTH]
-    bounces = [*_of_feedback(parts), *_of_junk_button(message, parts, subject)]
+    bounces = _first(_of_feedback(parts)) or _first(_of_junk_button(message, parts, subject))
     if not bounces:
-        bounces = list(_of_statuses(parts, told, may_be_inner=False))
+        bounces = _first(_of_statuses(parts, told, may_be_inner=False))
     if not bounces and kind == "delivery-status":
         # A filter packed the report into another one.
-        bounces = list(_of_statuses(parts, told, may_be_inner=True))
+        bounces = _first(_of_statuses(parts, told, may_be_inner=True))
     # By its headers alone, which a mailbox reads first, it may be one already.
     is_report = kind in ("delivery-status", "feedback-report") or any(
         mime.type_of(part) == "message/delivery-status" and not is_inner for part, is_inner in parts
     )
     is_of_text = kind != "feedback-report" and (is_report or _is_of_a_server(message, subject))
     if not bounces and is_of_text:
-        bounces = list(_of_text(subject, told))
+        bounces = _first(_of_text(subject, told))
     if not (bounces or is_report or _is_of_junk_button(message, subject)):
         return None
     ids, receivers, paths = _returned_headers(parts, text)
-    return Returned(tuple(bounces[:MAX_RECIPIENTS]), ids, receivers, paths)
+    return Returned(tuple(bounces), ids, receivers, paths)
+
+
+def _first(reports: Iterator[RecipientReport]) -> list[RecipientReport]:
+    return list(islice(reports, MAX_RECIPIENTS))
 
 
 def _of_feedback(parts: Parts) -> Iterator[RecipientReport]:
@@ -105,10 +111,12 @@ def _of_feedback(parts: Parts) -> Iterator[RecipientReport]:
             feedback = mime.header_of(fields, "Feedback-Type").lower()
             named = mime.raw_headers(fields, "Original-Rcpt-To")
             named += mime.raw_headers(fields, "Removal-Recipient")
+            named = [one[:MAX_LINE_LENGTH] for one in named]
             verdict = _FEEDBACK.get(feedback, NOTED)
             yield RecipientReport(
                 tuple(read_addresses(named)), verdict, sentence(f"Feedback: {feedback}")
             )
+        return
 
 
 def _of_junk_button(
@@ -118,9 +126,9 @@ def _of_junk_button(
     if not _is_of_junk_button(message, subject):
         return
     for part, _ in parts[1:]:
-        named = mime.raw_headers(part, "X-HmXmrOriginalRecipient")
+        named = mime.raw_header(part, "X-HmXmrOriginalRecipient")[:MAX_LINE_LENGTH]
         if named:
-            yield RecipientReport(tuple(read_addresses(named)), COMPLAINED, sentence(subject))
+            yield RecipientReport(tuple(read_addresses([named])), COMPLAINED, sentence(subject))
 
 
 def _is_of_junk_button(message: "Message[str, str]", subject: str) -> bool:
@@ -129,23 +137,28 @@ def _is_of_junk_button(message: "Message[str, str]", subject: str) -> bool:
 
 
 def _of_statuses(parts: Parts, told: str, *, may_be_inner: bool) -> Iterator[RecipientReport]:
-    for part, is_inner in parts:
-        if mime.type_of(part) != "message/delivery-status" or (is_inner and not may_be_inner):
-            continue
+    statuses = [
+        part
+        for part, is_inner in parts
+        if mime.type_of(part) == "message/delivery-status" and (may_be_inner or not is_inner)
+    ]
+    blocks = _blocks_of(told) if statuses else {}
+    for part in statuses:
         for fields in _blocks(part)[: MAX_RECIPIENTS + 1]:
-            bounce = _of_status(fields, told)
+            bounce = _of_status(fields, blocks, told)
             if bounce is not None:
                 yield bounce
 
 
-def _of_status(fields: "Message[str, str]", told: str) -> RecipientReport | None:
+def _of_status(
+    fields: "Message[str, str]", blocks: Mapping[str, str], told: str
+) -> RecipientReport | None:
     """One recipient of a report; None: the block is about the report as a whole."""
     action = _ACTION.match(mime.header_of(fields, "Action").lower())
     status = mime.header_of(fields, "Status")
     named = [
-        one.rpartition(";")[2]
+        mime.raw_header(fields, name)[:MAX_LINE_LENGTH].rpartition(";")[2]
         for name in ("Original-Recipient", "Final-Recipient")
-        for one in mime.raw_headers(fields, name)
     ]
     addresses = tuple(read_addresses(named))
     codes = bounce_texts.codes_in(status)
@@ -158,7 +171,8 @@ def _of_status(fields: "Message[str, str]", told: str) -> RecipientReport | None
         return RecipientReport(addresses, NOTED, sentence(status, said))
     if not said:
         # The reason stands in the text alone.
-        words += " " + _block_of(addresses, told)
+        about = (blocks[one] for one in addresses if one in blocks)
+        words += " " + next(about, told[:MAX_BLOCK_LENGTH])
     verdict = bounce_texts.verdict_of(codes[:1], words)
     return RecipientReport(addresses, verdict, sentence(status, said))
 
@@ -221,11 +235,6 @@ def _blocks_of(told: str) -> dict[str, str]:
     return blocks
 
 
-def _block_of(addresses: Sequence[str], told: str) -> str:
-    blocks = _blocks_of(told)
-    return next((blocks[one] for one in addresses if one in blocks), told[:MAX_BLOCK_LENGTH])
-
-
 def _blocks(part: "Message[str, str]") -> list["Message[str, str]"]:
     below = part.get_payload()
     return [one for one in below if isinstance(one, Message)] if isinstance(below, list) else []
@@ -253,14 +262,14 @@ def _returned_headers(
             shown.append(re.sub(r"\r?\n[ \t]+", " ", mime.text_of(part)))
         elif kind == "message/feedback-report":
             for fields in _blocks(part):
-                paths += mime.raw_headers(fields, "Original-Mail-From")
+                paths.append(mime.raw_header(fields, "Original-Mail-From")[:MAX_LINE_LENGTH])
     for one in shown:
         head = one[: 50 * MAX_BLOCK_LENGTH]
         ids += _ID_LINE.findall(head)[:MAX_RECIPIENTS]
         receivers += _TO_LINE.findall(head)[:MAX_RECIPIENTS]
         paths += _PATH_LINE.findall(head)[:MAX_RECIPIENTS]
     return (
-        tuple(dict.fromkeys(ids)),
-        tuple(addresses_in(" ".join(receivers))[:MAX_RECIPIENTS]),
-        tuple(addresses_in(" ".join(paths))[:MAX_RECIPIENTS]),
+        tuple(dict.fromkeys(ids[:MAX_RECIPIENTS])),
+        tuple(addresses_in(" ".join(receivers[:MAX_RECIPIENTS]))[:MAX_RECIPIENTS]),
+        tuple(addresses_in(" ".join(paths[:MAX_RECIPIENTS]))[:MAX_RECIPIENTS]),
     )

@@ -10,6 +10,8 @@ from marketing_pipelines.domains.inbox.mime import clean, decoded_header
 MAX_ADDRESSES = 1_000
 MAX_ADDRESS_LENGTH = 254
 _ADDRESS = re.compile(r"[^\s@<>\"(),;:\x00-\x1f\x7f]+@[^\s@<>\"(),;:\x00-\x1f\x7f]+")
+# With runs that are no address: a search that tries each of their letters takes quadratic time.
+_RUN = re.compile(r"[^\s@<>\"(),;:\x00-\x1f\x7f]+(@[^\s@<>\"(),;:\x00-\x1f\x7f]+)?")
 _QUOTED_LOCAL = re.compile(r"\"[^\"\x00-\x1f\x7f]+\"@[^\s@<>\"(),;:\x00-\x1f\x7f]+")
 _COMMENT = re.compile(r"\([^()]*\)")
 # Nothing, or a group without members, such as `undisclosed-recipients:;`.
@@ -41,7 +43,9 @@ def are_unreadable(headers: Sequence[str]) -> bool:
 def addresses_in(text: str) -> list[str]:
     """Returns the addresses that stand in a text, in their order."""
     found: dict[str, None] = {}
-    for match in _ADDRESS.finditer(text):
+    for match in _RUN.finditer(text):
+        if match[1] is None:
+            continue
         normalised = _normalised(match[0].strip(".'`[]{}"))
         if normalised is not None:
             found.setdefault(normalised)

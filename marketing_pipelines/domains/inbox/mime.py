@@ -21,9 +21,12 @@ MAX_LINES = 400_000
 MAX_COMPARISONS = 4_000_000
 MIN_LINES = 2_000
 MAX_PARTS = 1_000
+# Of one name, in all its headers.
 MAX_HEADER_LENGTH = 100_000
+MAX_HEADERS = 100
 # Python takes quadratic time for parameters and encoded words.
 MAX_PARAMETERS_LENGTH = 5_000
+MAX_PARAMETERS = 50
 MAX_ENCODED_LENGTH = 10_000
 _CONTAINER = re.compile(rb"(?:multipart|message)/", re.IGNORECASE)
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]+")
@@ -50,8 +53,9 @@ class _AsWritten(Compat32):
 
     def header_fetch_parse(self, name: str, value: str) -> str:
         """Returns the value, or the beginning of a long one."""
-        has_parameters = name.lower().startswith("content-")
-        return value[: MAX_PARAMETERS_LENGTH if has_parameters else MAX_HEADER_LENGTH]
+        if not name.lower().startswith("content-"):
+            return value[:MAX_HEADER_LENGTH]
+        return ";".join(value[:MAX_PARAMETERS_LENGTH].split(";", MAX_PARAMETERS)[:MAX_PARAMETERS])
 
 
 _POLICY = _AsWritten()
@@ -150,14 +154,24 @@ def raw_header(message: "Message[str, str]", name: str) -> str:
 
 
 def raw_headers(message: "Message[str, str]", name: str) -> list[str]:
-    """Returns all headers of that name, each on one line, their encoded words as they are."""
-    return [_one_line(found) for found in message.get_all(name, []) if isinstance(found, str)]
+    """Returns all headers of that name, each on one line, their encoded words as they are.
+
+    Of too many, or too long ones, the first.
+    """
+    headers: list[str] = []
+    left = MAX_HEADER_LENGTH
+    for found in message.get_all(name, [])[:MAX_HEADERS]:
+        if isinstance(found, str) and left > 0:
+            headers.append(_one_line(found[:left]))
+            left -= len(found)
+    return headers
 
 
 def decoded_header(text: str) -> str:
     """Returns a header with its encoded words decoded."""
     if "=?" not in text:
         return clean(text)
+    text = text[:MAX_ENCODED_LENGTH]
     try:
         return clean(
             "".join(
@@ -167,7 +181,7 @@ def decoded_header(text: str) -> str:
                 if charset
                 # As the library gives back text around encoded words.
                 else chunk.decode("raw-unicode-escape")
-                for chunk, charset in header.decode_header(text[:MAX_ENCODED_LENGTH])
+                for chunk, charset in header.decode_header(text)
             )
         )
     except (errors.HeaderParseError, binascii.Error, ValueError):
