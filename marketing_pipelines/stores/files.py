@@ -88,7 +88,9 @@ class FileStore:
 
 def _write_and_move(root: Path, place: Path, content: bytes) -> None:
     make_private(root)
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # `parents=True` would make the folders in between readable by others.
+    for folder in reversed(place.relative_to(root).parents[:-1]):
+        (root / folder).mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=place.parent)
     temporary = Path(name)
     try:

@@ -399,3 +399,38 @@ def test_a_bounce_that_arrives_twice_counts_once(mails: Arrivals) -> None:
     mails.arrive(bounce(number))
     assert mails.rows("select count(*) from inbox.email_messages where is_bounce") == [(1,)]
     assert mails.rows("select count(*) from delivery.message_events") == [(1,)]
+
+
+def test_the_date_of_a_stranger_is_believed_for_a_week(mails: Arrivals) -> None:
+    dates = (
+        "Thu, 01 Jan 1998 10:00:00 +0000",
+        "Mon, 23 Feb 2026 10:00:00 +0000",
+        "Wed, 01 Jan 2036 10:00:00 +0000",
+    )
+    mails.arrive(*(mail(number, date=date) for number, date in enumerate(dates)))
+    week_ago = ARRIVED_AT - dt.timedelta(days=7)
+    assert {row[2]: row[3] for row in events(mails)} == {
+        "Mail 0": week_ago,
+        "Mail 1": dt.datetime(2026, 2, 23, 10, tzinfo=dt.UTC),
+        "Mail 2": ARRIVED_AT,
+    }
+
+
+def test_a_forged_bounce_that_tries_many_numbers_settles_none_but_the_first(
+    mails: Arrivals,
+) -> None:
+    number = message(mails)
+    guessed = [reports.returned(f"message.{number + step}@ours.example") for step in (5, 4, 0, 1)]
+    parts = "".join(f"--b\nContent-Type: text/rfc822-headers\n\n{one}\n" for one in guessed)
+    status = f"Final-Recipient: rfc822; {BEN}\nAction: failed\nStatus: 5.1.1\n"
+    mails.arrive(
+        (
+            f"From: {reports.DAEMON}\nTo: {ANNA}\nSubject: Delivery report\n"
+            "Date: Sun, 01 Mar 2026 10:00:00 +0000\nContent-Type: multipart/report;"
+            " report-type=delivery-status; boundary=b\n\n--b\nContent-Type:"
+            " message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+            f"{status}\n{parts}--b--\n"
+        ).encode()
+    )
+    assert settled(mails, number)[0] == "sent"
+    assert suppressed(mails) == []

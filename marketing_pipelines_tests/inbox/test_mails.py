@@ -295,7 +295,7 @@ def test_of_too_many_addresses_the_first_thousand_count() -> None:
     assert read.to_addresses[:2] == ("user0@a.example", "user1@a.example")
 
 
-def test_of_a_bounce_with_many_returned_mails_the_first_hundred_names_count() -> None:
+def test_of_a_bounce_with_many_returned_mails_the_name_of_the_first_counts() -> None:
     parts = "".join(
         f"--b\nContent-Type: text/rfc822-headers\n\n{reports.returned(f'{number}@a.example')}\n"
         for number in range(120)
@@ -307,5 +307,4 @@ def test_of_a_bounce_with_many_returned_mails_the_first_hundred_names_count() ->
         ).encode()
     )
     assert read.returned is not None
-    assert len(read.returned.message_ids) == 100
-    assert read.returned.message_ids[0] == "0@a.example"
+    assert read.returned.message_ids == ("0@a.example",)

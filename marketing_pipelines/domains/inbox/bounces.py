@@ -243,11 +243,15 @@ def _blocks(part: "Message[str, str]") -> list["Message[str, str]"]:
 def _returned_headers(
     parts: Parts, text: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Message-IDs, receivers and envelope senders of the returned mail."""
+    """Message-ID, receivers and envelope senders of the returned mail.
+
+    One Message-ID counts, that of its own headers first: numbers of messages can be guessed, so a
+    forged report may not try many.
+    """
     ids: list[str] = []
     receivers: list[str] = []
     paths: list[str] = []
-    shown = [text] if text else []
+    shown: list[str] = []
     for part, is_inner in parts:
         kind = mime.type_of(part)
         if kind == "message/rfc822" and not is_inner:
@@ -263,13 +267,13 @@ def _returned_headers(
         elif kind == "message/feedback-report":
             for fields in _blocks(part):
                 paths.append(mime.raw_header(fields, "Original-Mail-From")[:MAX_LINE_LENGTH])
-    for one in shown:
+    for one in [*shown, text]:
         head = one[: 50 * MAX_BLOCK_LENGTH]
-        ids += _ID_LINE.findall(head)[:MAX_RECIPIENTS]
+        ids += _ID_LINE.findall(head)[:1]
         receivers += _TO_LINE.findall(head)[:MAX_RECIPIENTS]
         paths += _PATH_LINE.findall(head)[:MAX_RECIPIENTS]
     return (
-        tuple(dict.fromkeys(ids[:MAX_RECIPIENTS])),
+        tuple(ids[:1]),
         tuple(addresses_in(" ".join(receivers[:MAX_RECIPIENTS]))[:MAX_RECIPIENTS]),
         tuple(addresses_in(" ".join(paths[:MAX_RECIPIENTS]))[:MAX_RECIPIENTS]),
     )

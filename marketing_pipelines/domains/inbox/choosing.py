@@ -57,7 +57,8 @@ def choose(
             "uid": uid,
             "identity": mail.identity,
             "addresses": [one for one in parties_of(mail) if one not in mailbox.own_addresses],
-            "names": list(mail.names),
+            # Some services replace the domain of a Message-ID.
+            "names": [*mail.names, *(one.partition("@")[0] for one in mail.names)],
             "numbers": [int(found[1]) for one in mail.names if (found := _OURS.match(one))],
         }
         for uid, mail in headers.items()

@@ -6,7 +6,6 @@ to do next. Their texts name the address without its query, since some services 
 
 import datetime as dt
 import email.utils
-import json
 import logging
 import math
 import re
@@ -20,6 +19,7 @@ import httpx2
 import stamina
 import stamina.instrumentation
 
+from marketing_pipelines.domains.integrations.json_answers import json_of
 from marketing_pipelines.domains.integrations.spacing import Spacing
 from marketing_pipelines.failures import PermanentError, RetryableError
 from marketing_pipelines.redaction import redact
@@ -28,8 +28,6 @@ MAX_REDIRECTS = 5
 MAX_SENTENCE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOGIN = frozenset({401, 403})
-# An escape of a surrogate in JSON, or one as bytes: alone it is half a character.
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 OTHER_KEYS = ": give other keys with `connection set`."
 _SENTENCES = ("error_description", "error", "message", "ExceptionMessage", "detail")
 _logger = logging.getLogger(__name__)
@@ -124,32 +122,18 @@ class HttpAnswer:
         return self.headers.get("ETag")
 
     def json_object(self) -> dict[str, Any]:
-        """The JSON object of the body; halves of characters, which no store takes, are replaced.
+        """The JSON object of the body, as `json_answers` reads it.
 
         Raises:
             WrongAnswerError: it holds none.
         """
         try:
-            found = json.loads(self.body)
-            if _HALF.search(self.body):
-                found = _whole(found)
+            found = json_of(self.body)
         except (ValueError, RecursionError) as error:
             raise WrongAnswerError(f"{self.source} does not answer in JSON.") from error
         if not isinstance(found, dict):
             raise WrongAnswerError(f"{self.source} answers JSON that is no object.")
         return found
-
-
-def _whole(value: Any) -> Any:
-    """The same value without lone surrogates in its texts."""
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [_whole(one) for one in value]
-        case dict():
-            return {_whole(name): _whole(one) for name, one in value.items()}
-    return value
 
 
 class ServiceClient:

@@ -11,7 +11,10 @@ with told as (
            end as event_type,
            coalesce((event.payload ->> 'tick')::timestamptz, (event.payload ->> 'at')::timestamptz,
                     event.published_at) as occurred_at,
-           event.payload - 'contacts' as properties
+           event.payload - case
+               when event.payload ->> 'at' is null then array['contacts', 'at']
+               else array['contacts']
+           end as properties
     from ops.bus_events as event
     cross join lateral (
         select event.contact_id as id where event.contact_id is not null

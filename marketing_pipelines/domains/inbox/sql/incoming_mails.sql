@@ -5,7 +5,11 @@ with told as (
     from jsonb_to_recordset(:mails) as told (id bigint, names text[], is_forward boolean)
     join inbox.email_messages as mail on mail.id = told.id
     cross join lateral (
-        select least(coalesce(mail.sent_at, mail.received_at), mail.received_at) as at
+        -- The date is the sender's word: believed for a week before the arrival.
+        select least(
+            greatest(coalesce(mail.sent_at, mail.received_at), mail.received_at - interval '7 days'),
+               mail.received_at
+        ) as at
     ) as named
     where mail.direction = 'in' and not mail.is_auto_reply and not mail.is_bounce
         and (mail.received_at >= :connected_at or named.at > :oldest)

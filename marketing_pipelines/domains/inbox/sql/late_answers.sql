@@ -2,7 +2,10 @@
 -- before it: as an answer none of them counted so far.
 with answers as (
     select distinct answer.id, answer.from_address, answer.subject, answer.reference_ids,
-           least(coalesce(answer.sent_at, answer.received_at), answer.received_at) as at
+           least(
+               greatest(coalesce(answer.sent_at, answer.received_at), answer.received_at - interval '7 days'),
+               answer.received_at
+           ) as at
     from inbox.email_messages as sent
     join inbox.email_messages as answer
         on answer.organization_id = sent.organization_id
