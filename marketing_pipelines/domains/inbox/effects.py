@@ -45,9 +45,6 @@ def apply(
     if not mails:
         return
     given = {"ids": list(mails), "organization_id": organization_id}
-    # One after the other in an organization: of a reply and the mail that it answers, stored by two
-    # mailboxes at once, the later one sees the other.
-    connection.execute(statement("lock_mails"), given)
     owner = {"owner_id": owner_id, "owner_address": owner_address}
     connection.execute(statement("write_activities"), {**given, **owner})
     _publish(connection, mails, organization_id, connected_at, now)
