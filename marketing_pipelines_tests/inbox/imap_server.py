@@ -175,7 +175,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.wfile.flush()
 
     def finish(self) -> None:
-        """Closes the conversation, whoever has hung up."""
+        """Closes the conversation, also if the client has hung up."""
         with contextlib.suppress(ConnectionError, ssl.SSLError, ValueError):
             super().finish()
         self.connection.close()

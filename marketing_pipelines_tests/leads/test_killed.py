@@ -59,7 +59,7 @@ def kill_half_way(installation: Installation, table: str, job: str, *arguments: 
 
 
 def world(installation: Installation) -> Crm:
-    """Contacts whom each of the jobs concerns, with a user who is notified."""
+    """Contacts that each of the jobs concerns, with a user who is notified."""
     crm = test_orders.world(installation)
     crm.add("users", "uma", role="admin")
     lost = {"lead_status": "lost", "lead_status_at": test_orders.TICK - 100 * DAY}

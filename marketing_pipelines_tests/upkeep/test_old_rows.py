@@ -78,7 +78,7 @@ def rule_of(site: Installation, table: str) -> tuple[Any, ...]:
 
 
 def metadata_of(site: Installation, job: str) -> dict[str, Any]:
-    """What the latest run of a job shows in Dagster."""
+    """The metadata of the latest run of a job in Dagster."""
     event = site.instance.get_latest_materialization_event(dg.AssetKey(job.split("/")))
     assert event is not None
     assert event.asset_materialization is not None

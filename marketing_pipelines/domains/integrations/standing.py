@@ -1,6 +1,6 @@
 """The standing of connections as people see it: a row for each synchronization or mail server.
 
-Those that wait for a person come first, then those that fail.
+Connections that wait for a person come first, then failing ones.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
--- When the changes of this transaction happen that name no instant themselves: at that of the load or
+-- The instant of changes of this transaction that name none themselves: that of the load or
 -- job, where it gives one (`date_changes`), else now.
 create or replace function crm.instant_of_changes() returns timestamptz
 language sql stable as $$
