@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-# What is used in a new database: ours, and what Dagster's storage has.
+# The tables with rows in a new database: ours, and those of Dagster's storage.
 _KEPT = (
     "public.alembic_version",
     "ops.installation",

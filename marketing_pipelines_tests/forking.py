@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Those that commands, workers and runs import, but for those that start threads.
+# The libraries that commands, workers and runs import, without those that start threads.
 LIBRARIES = (
     "alembic.command",
     "css_inline",

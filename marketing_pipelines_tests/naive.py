@@ -1,4 +1,4 @@
-"""What the aggregates must be, counted event by event in plain Python."""
+"""The expected aggregates, counted event by event in plain Python."""
 
 import datetime as dt
 from collections import defaultdict

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from marketing_pipelines_tests.waiting import until
 
 PORT = 6432  # of the name of its Unix socket
-# What docs/operations.md names; startup options are dropped.
+# The settings that docs/operations.md names; startup options are dropped.
 SESSION = """
 pool_mode = session
 server_reset_query = DISCARD ALL

@@ -88,7 +88,7 @@ class Programs:
         )
 
     def entered(self, kind: str, program: int) -> list[tuple[str, int, str | None]]:
-        """Who entered: contact, rotation, and what the trigger saw."""
+        """The enrolments: contact, rotation, and the trigger's data."""
         return self.installation.rows(
             "select contact.external_id, rotation, entry from lifecycle.enrolments"
             " join crm.contacts as contact on contact.id = contact_id"

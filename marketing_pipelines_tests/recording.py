@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Endpoint:
-    """Where it listens, and the bodies that it was sent, in order.
+    """Its address, and the bodies that it was sent, in order.
 
     Attributes:
         status: What it answers.

@@ -46,7 +46,7 @@ class Wheel:
         return own | {"MARKETING_DATA_DIR": str(self.folder / "data")}
 
     def call(self, *arguments: str) -> str:
-        """What the command prints; it must succeed."""
+        """The output of the command; it must succeed."""
         done = subprocess.run(
             [str(self.command), *arguments],
             cwd=self.folder,
@@ -60,7 +60,7 @@ class Wheel:
         return done.stdout
 
     def files(self) -> set[Path]:
-        """What lies in the installed package, compiled files left out."""
+        """The files of the installed package, without compiled ones."""
         [package] = self.environment.glob("lib/*/site-packages/marketing_pipelines")
         return {path for path in package.rglob("*") if "__pycache__" not in path.parts}
 

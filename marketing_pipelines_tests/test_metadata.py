@@ -1,4 +1,4 @@
-"""What the package says of itself: version, types, and a range for everything it needs."""
+"""The metadata of the package: version, types, and a range for everything it needs."""
 
 import tomllib
 from importlib import metadata

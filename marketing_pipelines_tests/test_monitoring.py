@@ -1,4 +1,4 @@
-"""What is deployed for monitoring names only metrics that exist and runbooks that are written."""
+"""The files for monitoring name only metrics that exist and runbooks that are written."""
 
 import datetime as dt
 import json

@@ -137,7 +137,7 @@ class Task:
 
 
 _tasks: dict[str, Task] = {}
-# Why a domain's tasks cannot be imported, by domain.
+# The reason why a domain's tasks cannot be imported, by domain.
 import_errors: dict[str, str] = {}
 
 

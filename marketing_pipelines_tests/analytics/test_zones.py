@@ -42,7 +42,7 @@ def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def events(events_file: Path) -> pd.DataFrame:
-    """Those near the ranges, and those of one whole month."""
+    """The instants near the ranges, and those of one whole month."""
     frame = pd.read_parquet(events_file)
     near = pd.Series(data=False, index=frame.index)
     for first, last in [*RANGES, (MONTH, "2017-03-31")]:

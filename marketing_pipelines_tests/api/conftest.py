@@ -38,7 +38,7 @@ class Api:
         return {"Authorization": f"Bearer {self.made[scope]}"}
 
     def audit(self) -> list[tuple[object, ...]]:
-        """Who asked for what, and how it was answered, oldest first."""
+        """The audited requests with their answers, oldest first."""
         return self.installation.rows(
             "select actor, method, path, status from ops.audit_log order by id"
         )

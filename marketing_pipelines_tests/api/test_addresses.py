@@ -1,4 +1,4 @@
-"""What the addresses answer: sessions, triggers, queues, dead letters, limits."""
+"""The addresses answer: sessions, triggers, queues, dead letters, limits."""
 
 import itertools
 from collections.abc import Iterator

@@ -65,7 +65,7 @@ class Hooks:
         return answer.status_code
 
     def new(self, call: Call) -> int:
-        """How many events of an accepted call are new."""
+        """The number of new events of an accepted call."""
         answer = self.client.post(call.path, content=call.body, headers=call.headers)
         assert answer.status_code == 200, answer.text
         return int(answer.json()["events"])

@@ -11,7 +11,7 @@ from marketing_pipelines.api import models
 
 @dataclass(frozen=True)
 class _Lag:
-    """How late a job is.
+    """The lateness of a job.
 
     Attributes:
         seconds: Age of its latest success, in

@@ -76,7 +76,7 @@ class Ui:
         return found
 
     def ask(self, query: str, variables: Any = None, **headers: str | None) -> dict[str, Any]:
-        """What the UI's own pages ask."""
+        """Asks as the UI's own pages do."""
         body = json.dumps({"query": query, "variables": variables or {}})
         origin = {"Origin": self.address, "Sec-Fetch-Site": "same-origin"}
         sent = {"Content_Type": "application/json", **origin, **headers}

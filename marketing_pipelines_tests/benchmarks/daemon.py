@@ -84,7 +84,7 @@ class Running:
         return False
 
     def launch(self, job: str, tags: Mapping[str, str]) -> Run:
-        """What a click on "Launch run" does."""
+        """Does the same as a click on "Launch run"."""
         parameters = {
             "selector": {
                 "repositoryLocationName": "marketing_pipelines",
@@ -117,7 +117,7 @@ class Running:
         return status, end
 
     def seconds_of_work(self, run: Run) -> float:
-        """What the run's sessions lasted."""
+        """The seconds that the run's sessions lasted."""
         ((milliseconds,),) = self.site.execute(
             "select sum(duration_ms) from ops.job_sessions where run_id = %s", run.run_id
         )

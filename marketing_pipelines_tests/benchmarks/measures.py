@@ -1,4 +1,4 @@
-"""What is measured, each as a function that adds its results to the report."""
+"""The measurements, each a function that adds its results to the report."""
 
 import datetime as dt
 import statistics
@@ -28,7 +28,7 @@ TASKS = 4_000
 
 @dataclass
 class Bench:
-    """What the measures share: the server, the files, and the two histories, loaded when needed."""
+    """The server, the files, and the two histories, loaded when needed, for all measurements."""
 
     server: Server
     report: Report

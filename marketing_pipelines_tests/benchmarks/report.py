@@ -1,4 +1,4 @@
-"""What was measured beside its limit, as a table and as JSON."""
+"""Measurements with their limits, as a table and as JSON."""
 
 import json
 import os

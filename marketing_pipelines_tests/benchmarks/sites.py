@@ -66,7 +66,7 @@ class Site:
         return _execute(self.url, statement, parameters, then)
 
     def settle(self) -> None:
-        """What autovacuum and the checkpointer would do beside the first measures."""
+        """Vacuums and checkpoints, so that the first measurements are not disturbed."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("vacuum (analyze)")
             connection.execute("checkpoint")

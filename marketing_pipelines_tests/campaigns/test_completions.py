@@ -39,7 +39,7 @@ def finished_campaign(programs: Programs, name: str = "spring", **columns: Any) 
 
 
 def judge(connection: sa.Connection) -> list[str]:
-    """What the job does inside its transaction."""
+    """Does the job's work inside its transaction."""
     items = ItemFailures(completions.JOB, NOW).attempts
     return [one.campaign for one in completions.complete_all(connection, NOW, items)]
 
@@ -269,7 +269,7 @@ def test_two_completions_at_once_complete_it_once(programs: Programs) -> None:
 
 
 def asks(installation: Installation) -> bool:
-    """Whether the sensor asks for a run."""
+    """True if the sensor asks for a run."""
     repository = defs.get_repository_def()
     with dg.build_sensor_context(
         instance=installation.instance,

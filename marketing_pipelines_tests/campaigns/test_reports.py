@@ -79,7 +79,7 @@ def count(world: ProgramWorld, program: int, date: str, **numbers: int) -> None:
 
 
 def text_of(page: Path) -> str:
-    """What a reader sees, words separated by one space."""
+    """The text that a reader sees, words separated by one space."""
     words: list[str] = []
 
     class Reader(HTMLParser):
@@ -323,7 +323,7 @@ def test_names_are_safe_for_a_file_system_and_differ(name: str, safe: str) -> No
     made = safe_name(name)
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     assert made == (safe if safe == name else safe + digest)
-    # What a name was made into is another name.
+    # The file name made of a name is another name.
     assert safe_name(made) == made if made == name else safe_name(made) != made
 
 
@@ -356,7 +356,7 @@ def test_a_campaign_that_fails_does_not_stop_the_others(
     contacts = world.contacts(1)
     for name in ("bad", "good"):
         world.enrol(world.program([MAIL], name=name), contacts, at("03-02 10:00"))
-    # Where its report belongs, somebody made a folder.
+    # A folder stands at the place of its report.
     (folder / "acme" / "bad.html" / "x").mkdir(parents=True)
     assert run(installation) == ("COMPLETED", 1)
     assert (folder / "acme" / "good.html").is_file()
@@ -408,7 +408,7 @@ def test_the_axis_of_a_chart_has_round_numbers(largest: int, labels: list[str]) 
 
 
 def metadata(installation: Installation) -> dict[str, dg.MetadataValue]:
-    """What the asset's page shows of its latest run."""
+    """The metadata of the latest run on the asset's page."""
     event = installation.instance.get_latest_materialization_event(dg.AssetKey(JOB.split("/")))
     assert event is not None
     assert event.asset_materialization is not None

@@ -35,7 +35,7 @@ class Files:
         return self.installation.load("campaigns", self.path).changed
 
     def instants(self, name: str = "spring") -> dict[str, dt.datetime]:
-        """Those that a campaign has."""
+        """The instants that a campaign has."""
         [row] = self.installation.rows(
             f"select {', '.join(INSTANTS)} from campaigns.campaigns where external_id = :name",
             name=name,
@@ -134,7 +134,7 @@ def test_a_status_that_is_set_by_sql_has_its_instant_each_time(
     programs.set_status(kind, program, "cancelled")
     cancelled = instants()[3]
     assert cancelled > instants()[1]
-    # What says when it was cancelled goes with the status that it is of.
+    # The instant of the cancellation goes with its status.
     programs.set_status(kind, program, "active")
     started_again = instants()
     assert (started_again[0], started_again[3]) == (started, None)

@@ -69,7 +69,7 @@ def start(*arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"
 
 def refusal_here(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
     """The same as `refusal`, of the command's entry point in this process: six times faster."""
-    # What was done before in this process may have been logged.
+    # Earlier work of this process may have been logged.
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["marketing-pipelines", *arguments])
@@ -80,7 +80,7 @@ def refusal_here(capsys: pytest.CaptureFixture[str], *arguments: str, code: int 
 
 
 def printed_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What the command prints, of its entry point in this process: it must succeed."""
+    """The output of the command, by its entry point in this process: it must succeed."""
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["marketing-pipelines", *arguments])
@@ -103,7 +103,7 @@ def refusal(*arguments: str, **variables: str) -> str:
 
 
 def only_sentence(errors: str) -> str:
-    """What stands after the command's name in the one line of stderr."""
+    """The text after the command's name in the one line of stderr."""
     assert len(errors.splitlines()) == 1, errors
     [line] = errors.splitlines()
     assert line.startswith("marketing-pipelines: ")

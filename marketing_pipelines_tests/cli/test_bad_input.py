@@ -1,4 +1,4 @@
-"""What a user can do wrong ends in one sentence, exit code 1, and nothing half-written."""
+"""Each mistake of a user ends in one sentence, exit code 1, and nothing half-written."""
 
 import contextlib
 import os

@@ -54,7 +54,7 @@ def parquet(sql: str) -> pa.Table:
 
 
 def on_a_terminal(*arguments: str, columns: int) -> str:
-    """What the command prints where a person reads, in a window of so many columns."""
+    """The output of the command on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [str(COMMAND), *arguments],

@@ -17,7 +17,7 @@ from marketing_pipelines_tests.queueing.installed import drain, put, scalar
 
 
 def printed(*arguments: str) -> Any:
-    """What the command prints when it is piped."""
+    """The output of the command when it is piped."""
     done = call_here(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else done.stdout.strip()

@@ -9,7 +9,7 @@ HOURS = "analytics/contact_activity"
 
 
 def lines(*arguments: str) -> list[list[str]]:
-    """What the command prints, its header left out, cut at two spaces and more."""
+    """The output of the command without its header, cut at two spaces and more."""
     done = call_here(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return [line.split() for line in done.stdout.splitlines()[1:]]

@@ -40,7 +40,7 @@ def run(point: str, number: int, now: dt.datetime, transport: str = "outbox") ->
 
 
 def log() -> Path:
-    """What the transport `log` writes."""
+    """The lines that the transport `log` writes."""
     return get_settings().data_dir / "sent.log"
 
 

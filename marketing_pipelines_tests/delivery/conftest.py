@@ -1,4 +1,4 @@
-"""What the tests of messages share."""
+"""Fixtures of the tests of messages."""
 
 import shutil
 

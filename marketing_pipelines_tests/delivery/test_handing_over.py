@@ -1,4 +1,4 @@
-"""What the answers of a real mail server make of messages, in the database."""
+"""The answers of a real mail server settle messages in the database."""
 
 import datetime as dt
 from collections import Counter

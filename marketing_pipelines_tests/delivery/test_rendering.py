@@ -1,4 +1,4 @@
-"""What a template says for a contact, and what it cannot do."""
+"""A template is rendered for a contact, within the limits of templates."""
 
 import time
 import tracemalloc

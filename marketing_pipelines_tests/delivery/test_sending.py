@@ -1,4 +1,4 @@
-"""What becomes of messages: each ends once, with its reason, and stops no other."""
+"""Each message ends once, with its reason, and stops no other."""
 
 import datetime as dt
 from collections.abc import Callable

@@ -161,7 +161,7 @@ def test_an_instant_is_given_with_drain_and_lies_in_the_past(
 
 
 def look(world: World) -> list[str]:
-    """What the sensor rings for."""
+    """The channels that the sensor asks tasks for."""
     repository = defs.get_repository_def()
     with (
         dg.DagsterInstance.ephemeral() as instance,

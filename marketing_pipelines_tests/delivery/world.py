@@ -242,7 +242,7 @@ def outbox() -> Path:
 
 
 def files(folder: Path | None = None) -> list[Path]:
-    """What stands in the outbox."""
+    """The messages of the outbox."""
     found = (folder or outbox()).glob("[a-z]*/*/*")
     return sorted(found, key=lambda path: (path.parent, int(path.stem)))
 

@@ -70,7 +70,7 @@ def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
         " marketing_pipelines_tests/test_schemas_of_domains.py"
         " marketing_pipelines_tests/stores/test_ownership.py",
     }
-    # What xdist tells its workers: this test run would take itself for one of them.
+    # Settings of xdist's workers: this test run would take itself for one of them.
     own = {name: value for name, value in os.environ.items() if "XDIST" not in name}
     outputs = []
     commands = COMMAND.findall(text)

@@ -36,7 +36,7 @@ def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def result_of(process: "subprocess.Popen[str]") -> Any:
-    """What it printed; its errors, if it failed, as the reason."""
+    """Its output; its errors, if it failed, as the reason."""
     printed, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors[-3000:]
     return json.loads(printed.splitlines()[-1])

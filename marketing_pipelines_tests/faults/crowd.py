@@ -92,7 +92,7 @@ class Crowd(Segments):
         return set(found)
 
     def evaluate_by_sensor(self, at: dt.datetime) -> dg.ExecuteInProcessResult:
-        """What the daemon does when the sensor asks for an evaluation."""
+        """Evaluates as the daemon does when the sensor asks for it."""
         tags = {TICK_TAG: at.isoformat(), "dagster/sensor_name": "touched_contacts_sensor"}
         return defs.resolve_job_def(job_name(JOB)).execute_in_process(
             instance=self.installation.instance, tags=tags, run_config=QUIET
@@ -116,7 +116,7 @@ class Crowd(Segments):
         )
 
     def error_of(self, segment: str) -> str | None:
-        """Why the segment fails; None where it does not."""
+        """The reason why the segment fails; None if it does not."""
         rows = self.installation.rows(
             "select error from ops.item_failures where job = :job and item = :item",
             job=JOB,
@@ -125,7 +125,7 @@ class Crowd(Segments):
         return rows[0][0] if rows else None
 
     def touched(self) -> list[tuple[Any, ...]]:
-        """What is noted of touched contacts, as stored."""
+        """The stored notes of touched contacts."""
         return self.installation.rows("select * from segments.touched_contacts order by id")
 
 
@@ -149,7 +149,7 @@ def evaluated(at: dt.datetime, seconds: float = 240) -> str:
 
 
 def finished(process: "subprocess.Popen[str]", seconds: float = 240) -> str:
-    """What it printed; it must have ended well."""
+    """Its output; it must have ended well."""
     printed, errors = process.communicate(timeout=seconds)
     assert process.returncode == 0, (printed, errors)
     return printed

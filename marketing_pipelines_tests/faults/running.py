@@ -112,7 +112,7 @@ class Running:
         print("".join(self.lines[-100:]))
 
     def said(self, words: str) -> bool:
-        """Whether a line of it has these words."""
+        """True if a line of it has these words."""
         return any(words in line for line in self.lines)
 
     def answers(self) -> bool:
@@ -123,7 +123,7 @@ class Running:
         return False
 
     def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What a page of Dagster's UI asks its server."""
+        """Asks the server as a page of Dagster's UI does."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
@@ -133,7 +133,7 @@ class Running:
             return data
 
     def launch(self, job: str) -> str:
-        """What a click on "Launch run" does; returns the run."""
+        """Does the same as a click on "Launch run"; returns the run."""
         parameters = {
             "selector": {
                 "repositoryLocationName": "marketing_pipelines",

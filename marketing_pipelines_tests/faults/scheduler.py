@@ -38,7 +38,7 @@ SMALL_JOBS = "marketing_pipelines_tests.faults.location"
 REAL_JOBS = "marketing_pipelines.definitions"
 CRASHES = "faults__once_schedule"
 NO_CRASH = "none"
-# Where runs work: a process for each, and one that serves the code, are what `up` has, and start
+# The place of runs: a process for each, and one that serves the code, as `up` has them, start
 # Python anew for jobs of an instant.
 HERE, IN_PROCESSES = "here", "in-processes"
 UNFINISHED = (

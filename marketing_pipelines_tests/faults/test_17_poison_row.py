@@ -56,7 +56,7 @@ def test_those_whom_a_trigger_refuses_fail_and_all_others_move(
     assert report.quarantined == 5
     assert world.standing(program) == {"completed": 96, "failed": 4}
     assert world.standing(other) == {"completed": 49, "failed": 1}
-    # Those who failed have done what comes before the step that they cannot do, and nothing after.
+    # Failed contacts have done the steps before the one that they cannot do, and none after it.
     assert world.messages() == {"hello": 100 + 50, "more": 96 + 49}
     assert world.results(program) == {
         ("hello", "done"): 100,

@@ -81,7 +81,7 @@ def test_fault_24_what_came_late_ends_the_warning(
 
 
 def warning(installation: Installation) -> tuple[bool, str, list[str]]:
-    """Whether the latest check passed, how bad it is if it did not, and what it names."""
+    """The latest check: passed or not, its severity, and the rows that it names."""
     storage = installation.instance.event_log_storage
     [latest] = storage.get_asset_check_execution_history(CHECK, limit=1)
     assert latest.event is not None

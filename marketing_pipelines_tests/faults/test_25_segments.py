@@ -188,7 +188,7 @@ def test_a_broken_rule_leaves_its_members_alerts_once_and_stops_no_other(crowd: 
 
 
 def last_check(installation: Installation) -> list[list[Any]]:
-    """Whether the check of the latest run passed, and how bad it is if it did not."""
+    """The check of the latest run: passed or not, and its severity."""
     runs = installation.instance.get_run_records(limit=1)
     found = installation.instance.all_logs(runs[0].dagster_run.run_id)
     checks = [e.asset_check_evaluation_data for e in map(dagster_event, found) if e is not None]

@@ -55,7 +55,7 @@ CONTACT = """
     insert into crm.contacts (organization_id, external_id, attributes)
     select id, 'dan', '{"city": "Bern"}' from crm.organizations
 """
-# What happens, and the members then; "active" are ann, who opened, and whoever is in Bern.
+# The change, and the members then; "active" are ann, who opened, and the contacts in Bern.
 CHANGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "an event comes": (EVENT, {"active": ["ann", "bob"], "of the day": ["ann", "bob"]}),
     "an event goes": (
@@ -130,7 +130,7 @@ def evaluate(connection: sa.Connection, at: dt.datetime, *, by_time: bool = True
 
 
 def evaluate_by_sensor(crowd: Crowd, at: dt.datetime) -> int:
-    """What follows where the sensor finds something to do."""
+    """Does the work that the sensor finds."""
     with crowd.installation.engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("set transaction isolation level repeatable read")
         if not evaluation.is_due(connection):

@@ -218,7 +218,7 @@ def hostile_rules(text: str) -> Iterator[dict[str, Any]]:
 
 
 def everything(installation: Installation) -> dict[str, Any]:
-    """What there is in the database: its objects, and how many rows each table has."""
+    """The objects of the database, and the number of rows of each table."""
     [(objects,)] = installation.rows(
         "select array_agg(name order by name) from ("
         " select oid::regclass::text as name from pg_class"

@@ -170,7 +170,7 @@ def this_minute() -> dt.datetime:
 
 
 def is_between_strikes(installation: Installation, instance: dg.DagsterInstance) -> bool:
-    """Whether the clock will strike at the next minute, and nothing is left of earlier strikes.
+    """True if the schedule fires at the next minute, and nothing is left of earlier ticks.
 
     A clock strikes from the first look of the scheduler on, which may be long after the web
     server answers.

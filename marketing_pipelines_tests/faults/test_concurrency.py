@@ -59,7 +59,7 @@ def test_two_runs_of_one_hour_in_two_processes_are_one_run_and_one_skip(
 
 
 def waits_inside(installation: Installation) -> bool:
-    """Whether the export, which has its hour's lock by then, waits for the table."""
+    """True while the export, which holds its hour's lock by then, waits for the table."""
     return bool(
         installation.rows(
             "select 1 from pg_locks where relation = 'analytics.contact_activity'::regclass"

@@ -38,7 +38,7 @@ HOURS = {row["occurred_at"][:13] for row in ROWS}
 
 
 def finished(job: str) -> Callable[[Installation], bool]:
-    """Whether a partition of the asset is done."""
+    """True if a partition of the asset is done."""
     return lambda installation: bool(
         installation.rows(
             "select 1 from analytics.finished_partitions where asset = :job limit 1", job=job
@@ -47,7 +47,7 @@ def finished(job: str) -> Callable[[Installation], bool]:
 
 
 def writing(installation: Installation) -> bool:
-    """Whether a lake file is being written."""
+    """True while a lake file is being written."""
     lake = Path(installation.settings.effective_lake_url)
     return any(lake.rglob(".writing-*"))
 

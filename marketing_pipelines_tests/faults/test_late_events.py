@@ -260,7 +260,7 @@ def finishes_only_after(
 
 
 def look(installation: Installation) -> list[Any]:
-    """When waiting work asked for open writers, if that is the last thing it did."""
+    """The instant when waiting work asked for open writers, if that was its last statement."""
     return installation.rows(
         "select query_start from pg_stat_activity where datname = current_database()"
         " and query like '%RowExclusiveLock%' and pid <> pg_backend_pid()"

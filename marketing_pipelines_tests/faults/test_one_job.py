@@ -39,7 +39,7 @@ def lock_is_free(installation: Installation) -> bool:
 
 
 def reads_the_table(installation: Installation) -> bool:
-    """Whether somebody, by then with the job's lock, waits for the table."""
+    """True while a run that holds the job's lock waits for the table."""
     return bool(
         installation.rows(
             "select 1 from pg_locks where relation = cast(:table as regclass) and not granted"

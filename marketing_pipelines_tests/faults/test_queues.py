@@ -1,4 +1,4 @@
-"""What the queues survive: failing tasks, killed and stopped workers, a limit shared by several."""
+"""Queues survive failing tasks, killed and stopped workers, and share one limit."""
 
 import signal
 import subprocess
@@ -237,12 +237,12 @@ def test_a_killed_worker_loses_nothing_and_only_what_it_held_is_repeated(
 
 
 def waiting_workers(engine: sa.Engine) -> int:
-    """How many workers have said that they are there."""
+    """The number of workers that have registered."""
     return int(scalar(engine, "select count(*) from procrastinate_workers"))
 
 
 def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> int:
-    """How many are done; 0 until every worker has done one."""
+    """The number of tasks done; 0 until every worker has done one."""
     if {pid for (pid,) in calls(engine, "pid")} != {process.pid for process in processes}:
         return 0
     return counted(engine, "default").completed

@@ -199,7 +199,7 @@ def broken(embedded: EmbeddedPostgres) -> Iterator[None]:
 
 
 def quiet(installation: Installation) -> bool:
-    """Whether nothing is marked any more and no session works."""
+    """True once nothing is marked any more and no session works."""
     try:
         return not installation.rows(
             "select 1 from analytics.stale_partitions union all"

@@ -97,7 +97,7 @@ def moved(world: ProgramWorld) -> int:
 
 
 def check(world: ProgramWorld) -> None:
-    """What is committed is whole: a contact has all of its steps behind it, or none."""
+    """Commits are whole: a contact has all of its steps behind it, or none."""
     assert world.rows(
         "select entered, active + completed + exited + failed from lifecycle.program_counts"
     ) == [(CONTACTS, CONTACTS)]

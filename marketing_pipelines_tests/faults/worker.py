@@ -101,7 +101,7 @@ def working(
 
 
 def outcome(process: "subprocess.Popen[str]") -> Any:
-    """How the run ended: whether it succeeded and what it waited before each further attempt."""
+    """The end of the run: its success, and the waits before each further attempt."""
     printed, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors[-3000:]
     return json.loads(printed.splitlines()[-1])

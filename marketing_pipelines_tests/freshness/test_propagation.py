@@ -1,4 +1,4 @@
-"""What follows from what, and what is due."""
+"""Assets follow from each other's changes, and changed ones are due."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo

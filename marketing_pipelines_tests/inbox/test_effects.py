@@ -332,7 +332,7 @@ def test_of_several_recipients_the_part_of_the_own_one_counts(mails: Arrivals) -
     )
     mails.arrive(reports.report(reports.DAEMON, *parts, to=signed(number)))
     assert settled(mails, number)[:2] == ("bounced", "soft")
-    # Where none is the own one, the mildest.
+    # If no part is about our own recipient, the mildest counts.
     parts = (
         reports.fields("5.1.1", recipient="first@client.example"),
         reports.fields("2.0.0", action="delivered", recipient="second@client.example"),

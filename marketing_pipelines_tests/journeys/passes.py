@@ -50,12 +50,12 @@ def evaluate(programs: Programs, segment: int, at: dt.datetime, names: str) -> N
 
 
 def failures(programs: Programs) -> Sequence[tuple[str, int, str]]:
-    """What failed: item, how often in a row, why."""
+    """The failing items: item, failures in a row, reason."""
     return programs.installation.rows(
         "select item, consecutive, error from ops.item_failures order by item"
     )
 
 
 def items(tick: dt.datetime) -> ItemFailures:
-    """What counts the items of one pass."""
+    """The counter of the items of one pass."""
     return ItemFailures("journeys/test", tick)

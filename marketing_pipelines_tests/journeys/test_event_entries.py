@@ -42,7 +42,7 @@ class Signups:
         return start(self.programs, at)
 
     def left_out(self, at: dt.datetime) -> int:
-        """How many events a pass leaves out."""
+        """The number of events that a pass leaves out."""
         left_out = entries(self.programs, at).left_out
         assert set(left_out) <= {f"trigger event {self.journey} of journey welcome of acme"}
         return left_out.total()
@@ -311,7 +311,7 @@ def test_a_trigger_with_what_it_cannot_use_says_so_and_lets_in_when_it_is_mended
     assert start(programs, AT[3]) == 1
 
 
-# When the first execution ends, when its contact signs up again, and who is in it then.
+# The end of the first execution, the next sign-up of its contact, and the contacts in it then.
 @pytest.mark.parametrize("together", [True, False], ids=["in one pass", "one after the other"])
 @pytest.mark.parametrize(
     ("ends", "again", "expected"),
@@ -442,7 +442,7 @@ def test_an_event_that_was_written_before_the_trigger_and_committed_after_it_is_
 ) -> None:
     programs.contact("ann")
     journey = programs.program("journey", "welcome")
-    # Who began to write before the trigger came to be, the server's clock decides.
+    # The server's clock decides which writer began before the trigger came to be.
     [(now,)] = programs.installation.rows("select now()")
     with programs.installation.engine.begin() as loading:
         happen(programs, "e1", "ann", now + HOUR, connection=loading)
@@ -458,7 +458,7 @@ def test_an_event_is_counted_as_left_out_once_however_often_its_trigger_reads_it
     programs: Programs,
 ) -> None:
     programs.contact("ann")
-    # Who began to write before the trigger came to be, the server's clock decides.
+    # The server's clock decides which writer began before the trigger came to be.
     [(now,)] = programs.installation.rows("select now()")
     signups = Signups(programs)
     programs.installation.execute("update lifecycle.triggers set created_at = :at", at=now)

@@ -1,4 +1,4 @@
-"""Who entered a segment enters its programs, by the trigger's policy: one execution per entry."""
+"""New members of a segment enter its programs by the trigger's policy, once per entry."""
 
 import datetime as dt
 import threading
@@ -455,7 +455,7 @@ def test_a_rotation_that_was_just_taken_is_not_lost(programs: Programs) -> None:
 
 
 def asks(installation: Installation) -> bool:
-    """Whether the sensor asks for a run."""
+    """True if the sensor asks for a run."""
     repository = defs.get_repository_def()
     with dg.build_sensor_context(
         instance=installation.instance,

@@ -18,7 +18,7 @@ CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webh
 
 
 class Event(NamedTuple):
-    """What a contact did; `campaign` is the campaign it came from, `age` how old it was when it
+    """An act of a contact; `campaign` is the campaign it came from, `age` how old it was when it
     arrived, `plan` a property."""
 
     type: str
@@ -30,7 +30,7 @@ class Event(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What is to be sent."""
+    """A message to be sent."""
 
     program: str
     step: str
@@ -41,7 +41,7 @@ class Message(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a step came to; `reason` without the number of an event, of a split the way."""
+    """The result of a step; `reason` without the number of an event, of a split the way."""
 
     outcome: str
     reason: str | None
@@ -104,7 +104,7 @@ class Trigger:
 
 @dataclass
 class Enrolment:
-    """Where a contact stands; `step` is None before the first.
+    """The place of a contact; `step` is None before the first.
 
     Attributes:
         let_in_by: The event that let the contact in.
@@ -389,7 +389,7 @@ class World:
 
 
 def is_after(enrolment: Enrolment, event: Event) -> bool:
-    """Whether it is under way, or ended after an event."""
+    """True if it is under way, or ended after an event."""
     return enrolment.status == "active" or (
         enrolment.ended_at is not None and enrolment.ended_at > event.at
     )
@@ -403,30 +403,30 @@ def begin_of(enrolment: Enrolment, tick: dt.datetime) -> dt.datetime:
 
 
 def step_of(enrolment: Enrolment) -> Step:
-    """Where it stands."""
+    """The step at which it stands."""
     return next(step for step in enrolment.program.steps if step.name == enrolment.step)
 
 
 def is_of(enrolment: Enrolment, step: Step, step_type: str) -> bool:
-    """Whether the step is of the type, switched on and in order."""
+    """True if the step is of the type, switched on and in order."""
     is_whole = not is_broken(enrolment.program, step)
     return step.type == step_type and step.enabled and is_whole
 
 
 def is_local(step: Step) -> bool:
-    """Whether contacts wait there by their clocks."""
+    """True if contacts wait there by their clocks."""
     by_clock = "until" in step.config or "weekday" in step.config
     return step.type == "wait" and step.enabled and by_clock
 
 
 def awaits_event(enrolment: Enrolment, step: Step) -> bool:
-    """Whether it waits for an event there, or would begin to; also where it is held afterwards."""
+    """True if it waits for an event there, or would begin to; also while it is held afterwards."""
     is_read = step.type == "wait_for" and step.enabled and not step.broken
     return is_read and (enrolment.awaits or not is_broken(enrolment.program, step))
 
 
 def is_broken(program: Program, step: Step) -> bool:
-    """Whether it cannot be done as it is written, or leads to no later step; of one that is
+    """True if it cannot be done as it is written, or leads to no later step; of one that is
     switched off only `next` matters."""
     names = [each.name for each in program.steps]
     later = names[names.index(step.name) + 1 :]
@@ -467,12 +467,12 @@ def instant_of(local: dt.datetime, zone: ZoneInfo) -> dt.datetime:
 
 
 def suppressions(contact: Contact, channel: str) -> list[str]:
-    """Why the contact must not be written to."""
+    """The reason why the contact must get no message."""
     return [reason for _, where, reason in contact.suppressed if where in (channel, "all")]
 
 
 def refusal(contact: Contact, channel: str) -> str | None:
-    """Why a message of this channel is not for this contact."""
+    """The reason why this contact gets no message of this channel."""
     if channel == "webhook":
         return None
     for reason in suppressions(contact, channel):

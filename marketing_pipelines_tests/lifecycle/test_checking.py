@@ -1,4 +1,4 @@
-"""What is wrong with steps is told before contacts come to them."""
+"""Faults of steps are named before contacts come to them."""
 
 import pytest
 

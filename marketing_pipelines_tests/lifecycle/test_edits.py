@@ -191,7 +191,7 @@ def test_a_wait_of_another_source_counts_events_of_that_source_alone(world: Prog
     assert world.standing(program) == {"link": 1, "yes": 1}
 
 
-# What the step becomes, and where the two contacts that came at 10:00 are at 10:05.
+# The edit of the step, and the places at 10:05 of the two contacts that came at 10:00.
 OTHER_TYPES: list[tuple[str, dict[str, Any], dict[str, int], list[str]]] = [
     ("wait", {"for": "20min"}, {"link": 2}, ["03-02 10:20"] * 2),
     ("wait", {"until": "09:00"}, {"link": 2}, ["03-03 09:00"] * 2),

@@ -16,7 +16,7 @@ HOOK = ("hook", "webhook", {"url": "https://example.org/hook", "body": {"a": 1}}
 PAUSE = ("pause", "wait", {"for": "1d"})
 
 
-# What happened to a contact, and why the mail, the SMS and the push were skipped; None: they went.
+# The event of a contact, and why mail, SMS and push were skipped; None: they went.
 REASONS: list[tuple[str, dict[str, Any], tuple[str | None, str | None, str | None]]] = [
     ("nothing", {}, (None, None, None)),
     ("unsubscribed", {}, ("unsubscribed", None, None)),
@@ -40,7 +40,7 @@ ADDRESSES: list[tuple[dict[str, Any], tuple[str | None, str | None, str | None]]
 
 
 def outcomes(world: ProgramWorld, contact: int, program: int) -> list[tuple[str, str, str | None]]:
-    """What the steps came to, in their order."""
+    """The results of the steps, in their order."""
     rows = world.rows(
         "select external_id, outcome, result.reason from lifecycle.step_results as result"
         " join lifecycle.enrolments as enrolment on enrolment.id = enrolment_id"
@@ -92,7 +92,7 @@ def test_who_cannot_be_written_to_passes_with_the_reason(world: ProgramWorld, ki
 def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
     world: ProgramWorld,
 ) -> None:
-    """What concerns mail ends it at once, what concerns another channel at its first step."""
+    """A fault of mail ends it at once, one of another channel at its first step."""
     program = world.program([MAIL, SMS, PUSH, HOOK], kind="sequence")
     contacts = people(world)
     world.enrol(program, list(contacts), at("03-02 10:00"), kind="sequence")
@@ -116,7 +116,7 @@ def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
             assert outcomes(world, contact, program) == gone
 
 
-# How a mail of the second contact bounced and when, and whether the contact leaves for it.
+# The bounce of a mail of the second contact, its instant, and True if the contact leaves for it.
 BOUNCES = [
     ({"bounce_type": "soft"}, "03-02 12:00", True),
     ({}, "03-02 10:00", True),
@@ -308,7 +308,7 @@ def test_programs_that_set_the_same_contact_do_so_one_after_the_other(
     assert world.rows(attributes, ids=contacts) == [(expected,)] * 3
 
 
-# What no step may set; 20 contacts must not be lost for it.
+# Values that no step may set; 20 contacts must not be lost for them.
 UNSETTABLE: list[dict[str, Any]] = [
     {"intent_score": 2**31},
     {"intent_score": -(2**31) - 1},

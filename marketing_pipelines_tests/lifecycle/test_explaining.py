@@ -1,4 +1,4 @@
-"""Why a contact stands where it does: each way of standing in a program, in words."""
+"""The place of a contact in a program is explained in words, for each way of standing there."""
 
 import datetime as dt
 import json

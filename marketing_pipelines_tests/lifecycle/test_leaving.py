@@ -45,7 +45,7 @@ def suppress(world: ProgramWorld, contact: int, channel: str) -> None:
     )
 
 
-# What happens to the first contact while it waits, and why it leaves; None: it stays.
+# The event of the first contact while it waits, and its reason to leave; None: it stays.
 HAPPENS: list[tuple[str, dict[str, Any], str | None]] = [
     ("unsubscribed", {}, "unsubscribed"),
     ("unsubscribed", {"channel": "all"}, "unsubscribed"),

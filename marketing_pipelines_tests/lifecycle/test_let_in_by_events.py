@@ -41,13 +41,13 @@ class Carts:
 
     @property
     def left(self) -> dict[str, int]:
-        """How many left, by reason."""
+        """The number of contacts that left, by reason."""
         rows = self.world.left(self.journey, kind="journey")
         return {reason or status: number for status, reason, number in rows}
 
     @property
     def standing(self) -> list[tuple[Any, ...]]:
-        """Where each enrolment stands: entered, step, since, until."""
+        """The place of each enrolment: entered, step, since, until."""
         return self.world.rows(
             "select entered_at, step.external_id, arrived_at, next_step_at"
             " from lifecycle.enrolments as it"

@@ -129,7 +129,7 @@ def test_a_connection_that_is_lost_fails_the_pass_and_the_next_one_does_what_is_
 
 
 def is_there(world: ProgramWorld, pid: int) -> bool:
-    """Whether the server still has a connection."""
+    """True if the server still has a connection."""
     return bool(world.rows("select 1 from pg_stat_activity where pid = :pid", pid=pid))
 
 

@@ -1,4 +1,4 @@
-"""Whatever happens, contacts are where the specification says they are after every tick.
+"""After every tick of a random history, contacts are where the specification says.
 
 The engine is held against `naive`, a model in memory that moves one contact after the other.
 """
@@ -75,7 +75,7 @@ class KilledError(Exception):
 
 
 def config_of(dice: Random, step_type: str, program: Program) -> dict[str, Any]:
-    """What a step of the type does, without where it leads."""
+    """A step of the type, without the steps that it leads to."""
     field = f"{program.name}_k"
     if step_type == "wait":
         if dice.random() < 0.6:
@@ -411,7 +411,7 @@ class Life:
         )
 
     def _check_next(self, enrolment: Enrolment, next_at: dt.datetime | None) -> None:
-        """Who is still due at a step of an active program has a reason to be."""
+        """A contact that is still due at a step of an active program has a reason to be."""
         if enrolment.status != "active":
             assert next_at is None
             return
@@ -439,12 +439,12 @@ class Life:
 
 
 def key_of(enrolment: Enrolment) -> tuple[str, str, int]:
-    """What an enrolment is known by."""
+    """The key of an enrolment."""
     return (enrolment.program.name, enrolment.contact.name, enrolment.rotation)
 
 
 def place_of(enrolment: Enrolment) -> tuple[Any, ...]:
-    """Where it stands, since when, or how it ended."""
+    """Its step and the instant of its arrival, or its end."""
     ended_at = {enrolment.status: enrolment.ended_at}
     return (
         enrolment.status,

@@ -85,7 +85,7 @@ def test_a_message_is_queued_with_all_that_its_step_and_template_give(
     world.move(at("03-02 10:05"))
     sent = {"subject": "An offer", "text": "For {{ first_name }}", "from": NAMES["from"]}
     assert messages(world) == [(news, domain, "transactional", 9, "02:00:00", sent)]
-    # What is queued stays as it is; the template gives what the step leaves open.
+    # A queued message stays as it is; the template gives the fields that the step leaves open.
     edited = {"external_id": "offer", "text": "New", "category": "main", "valid_for": "0"}
     load(world, "templates", tmp_path, edited)
     load(world, "steps", tmp_path, step("hello", template="offer"))

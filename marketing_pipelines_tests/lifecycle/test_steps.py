@@ -1,4 +1,4 @@
-"""What steps may say: every type, and every error with its sentence."""
+"""The valid steps of every type, and every error with its sentence."""
 
 import json
 from decimal import Decimal

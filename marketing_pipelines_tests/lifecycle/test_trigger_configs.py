@@ -1,4 +1,4 @@
-"""What a trigger of type `date` may say, and every error with its sentence."""
+"""The valid values of a trigger of type `date`, and every error with its sentence."""
 
 import json
 from typing import Any

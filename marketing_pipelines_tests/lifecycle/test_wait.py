@@ -11,7 +11,7 @@ MAIL = ("mail", "send_email", {"subject": "Hello", "text": "Hello"})
 RESOLUTION = dt.timedelta(microseconds=1)
 BERLIN, NEW_YORK, KATHMANDU = "Europe/Berlin", "America/New_York", "Asia/Kathmandu"
 
-# What is waited for, where, the tick of arrival, and the instant until which, all in UTC.
+# The wait, its zone, the tick of arrival, and the end of the wait, all in UTC.
 UNTIL: list[tuple[dict[str, Any], str, str, str]] = [
     ({"for": "90min"}, "UTC", "03-02 10:05", "03-02 11:35"),
     ({"for": "1d"}, BERLIN, "03-28 10:00", "03-29 10:00"),
@@ -128,7 +128,7 @@ def test_a_zone_that_is_none_does_not_keep_others(world: ProgramWorld) -> None:
 
 
 def test_a_wait_until_counts_from_the_arrival_after_another_step(world: ProgramWorld) -> None:
-    """Those who come from a wait, and those who come at once, both wait for the next nine."""
+    """Contacts that come from a wait, and contacts that come at once, wait for the next nine."""
     program = world.program(
         [MAIL, ("pause", "wait", {"for": "1d"}), ("nine", "wait", {"until": "09:00"})]
     )
@@ -191,7 +191,7 @@ def test_what_is_no_wait_is_held_with_its_reason_while_others_move(world: Progra
     assert world.messages() == {"mail": len(REFUSED) + 1}
 
 
-# What a broken wait is mended to, and until when it then lasts for who came on 03-02 at 10:05.
+# The mended wait, and its end for a contact that came on 03-02 at 10:05.
 MENDED = [({"for": "1d"}, "03-03 10:05"), ({"until": "09:00"}, "03-03 09:00")]
 
 

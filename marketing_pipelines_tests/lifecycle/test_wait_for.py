@@ -32,7 +32,7 @@ def waiting(
     return program, contacts
 
 
-# When the click of the first contact happened, and the way that it led after the tick at 12:00.
+# The instant of the first contact's click, and the way that it led after the tick at 12:00.
 INSTANTS = [
     ("before the arrival", ARRIVAL - MICROSECOND, {"no": 2}),
     ("at the arrival", ARRIVAL, {"yes": 1, "no": 1}),
@@ -97,7 +97,7 @@ def test_no_time_to_wait_is_no_wait(world: ProgramWorld) -> None:
     assert world.standing(program) == {"no": 1}
 
 
-# What the step asks for, and which of three clicks it takes: of the program, of another, of none.
+# The step's condition, and the clicks that it takes: of the program, of another, of none.
 SOURCES: list[tuple[Any, list[bool]]] = [
     (None, [True, True, True]),
     ("program", [True, False, False]),
@@ -286,7 +286,7 @@ def test_arrivals_are_forgotten_when_nobody_can_have_missed_them(world: ProgramW
         for minute in (5, 10, 15):
             world.move(at(f"03-02 10:{minute:02}"))
         assert arrivals(world) == 4
-    # Those of tomorrow have not happened yet.
+    # The events of tomorrow have not happened yet.
     until(lambda: world.move(at("03-02 10:20")) and arrivals(world) == 2)
 
 

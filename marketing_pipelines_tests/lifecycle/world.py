@@ -241,7 +241,7 @@ class ProgramWorld:
         return move(self.engine, tick, kind=kind, zone=self.zone, **options)
 
     def standing(self, program: int, *, kind: str = "campaign") -> dict[str, int]:
-        """How many contacts stand at each step of a program, or have left it, by step or status."""
+        """The number of contacts at each step of a program, or that left it, by step or status."""
         return dict(
             self.rows(
                 "select case when status = 'active' then coalesce(step.external_id, 'entrance')"
@@ -255,7 +255,7 @@ class ProgramWorld:
         )
 
     def results(self, program: int, *, kind: str = "campaign") -> dict[tuple[str, str], int]:
-        """How many steps came to what, by step and outcome."""
+        """The number of step results, by step and outcome."""
         return {
             (step, outcome): number
             for step, outcome, number in self.rows(
@@ -268,7 +268,7 @@ class ProgramWorld:
         }
 
     def messages(self) -> dict[str, int]:
-        """How many messages there are, by the step that sends them."""
+        """The number of messages, by the step that sends them."""
         return dict(
             self.rows(
                 "select step.external_id, count(*) from delivery.messages"
@@ -289,7 +289,7 @@ class ProgramWorld:
         )
 
     def next_at(self, program: int, *, kind: str = "campaign") -> list[str | None]:
-        """When each contact of a program is moved next, as `at` reads it."""
+        """The instant when each contact of a program is moved next, as `at` reads it."""
         rows = self.rows(
             "select to_char(next_step_at at time zone 'UTC', 'MM-DD HH24:MI')"
             " from lifecycle.enrolments where program_kind = :kind and program_id = :program"

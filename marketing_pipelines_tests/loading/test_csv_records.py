@@ -1,4 +1,4 @@
-"""Which lines are records, and that a bad one never takes another with it."""
+"""Lines become records, and a bad one never takes another with it."""
 
 import csv
 import io

@@ -685,7 +685,7 @@ NINTH, TENTH = "2024-01-09 00:00:00+00", "2024-01-10 00:00:00+00"
 
 
 def test_a_file_ends_who_is_under_way_and_undoes_no_end(loader: Loader) -> None:
-    """Whatever it says of contacts who have moved on since, be it loaded again or corrected."""
+    """The same holds of contacts that moved on since, loaded again or corrected."""
     first = [f"k,{contact},o,2024-01-01T00:00:00Z,active,," for contact in "abcd"]
     loader.csv("campaign_contacts", ENROLMENT, *first)
     with loader.engine.begin() as connection:

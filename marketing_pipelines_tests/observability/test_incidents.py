@@ -32,7 +32,7 @@ def succeeds(tick: Tick) -> None:
 
 
 def alerts(engine: sa.Engine) -> list[tuple[Any, ...]]:
-    """What is to be told, in its order."""
+    """The alerts that are due, in their order."""
     with engine.connect() as connection:
         rows = connection.execute(
             sa.text(

@@ -39,7 +39,7 @@ def marked(installation: Installation, asset: str) -> list[str]:
 
 
 def asked(installation: Installation, now: dt.datetime, *, under_way: bool = False) -> list[Any]:
-    """What the sensor would ask for, noted as it notes it."""
+    """The runs that the sensor would ask for, noted as it notes them."""
     with installation.engine.begin() as connection:
         found = next_requests(
             stale_partitions.pending(connection),

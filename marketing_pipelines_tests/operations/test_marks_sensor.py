@@ -19,7 +19,7 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 
 def evaluate(installation: Installation, cursor: str | None = None) -> list[dg.RunRequest]:
-    """What one evaluation asks for."""
+    """The runs that one evaluation asks for."""
     repository = defs.get_repository_def()
     sensor = repository.get_sensor_def("stale_partitions_sensor")
     with dg.build_sensor_context(

@@ -1,4 +1,4 @@
-"""How an attempt ends, in this process, without a worker around it."""
+"""The ends of an attempt, in this process, without a worker around it."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""Which task a worker gets, and when it should ask again."""
+"""A worker gets the task that is due first, and learns when it should ask again."""
 
 import datetime as dt
 from typing import Any

@@ -23,7 +23,7 @@ NOON = "2026-03-31T12:00:00+00:00"
 
 
 class Case(NamedTuple):
-    """Whether the contact is to be a member."""
+    """True if the contact is to be a member."""
 
     table: str
     world: World

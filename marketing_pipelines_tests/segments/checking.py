@@ -1,4 +1,4 @@
-"""What is wrong with a segment rule, and where; like `naive` from the specification alone.
+"""The faults of a segment rule and their places; like `naive` from the specification alone.
 
 A path names the smallest wrong thing: the key if one key is wrong, else the condition. Keys are
 joined by dots, places in lists stand in brackets, the rule itself is the empty path.
@@ -70,7 +70,7 @@ def known_names(world: World) -> set[str]:
 
 def names(values: Mapping[str, Any]) -> list[str]:
     """Every name by which something is found in an object."""
-    # What lies in an object under a key with a dot has no name: a path goes key by key.
+    # A value in an object under a key with a dot has no name: a path goes key by key.
     return [name for name in _paths(values) if find(values, name) is not MISSING]
 
 

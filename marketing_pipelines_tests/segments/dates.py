@@ -1,4 +1,4 @@
-"""What the operators on dates say, row by row, written by hand from the specification.
+"""The answers of the operators on dates, row by row, by hand from the specification.
 
 Rows are as in `operators`, under a zone and the instant `now`.
 """

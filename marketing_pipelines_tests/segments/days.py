@@ -104,7 +104,7 @@ def local_instant(local: dt.datetime, zone: ZoneInfo) -> int:
 
 
 def first_instant(day: dt.date, zone: ZoneInfo) -> int:
-    """When a local day begins."""
+    """The instant when a local day begins."""
     return local_instant(dt.datetime(day.year, day.month, day.day), zone)
 
 

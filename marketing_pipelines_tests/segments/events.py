@@ -1,4 +1,4 @@
-"""What conditions on events, groups and segments say, row by row, by hand from the specification.
+"""The answers of conditions on events, groups and segments, by hand from the specification.
 
 Now is 2026-03-31T12:00:00Z, which is 08:00 in New York, the organization's zone.
 """

@@ -1,4 +1,4 @@
-"""Who a segment rule means, contact by contact in plain Python.
+"""The members of a segment rule, contact by contact in plain Python.
 
 Written from the specification alone, without a look at the compiler: where the two disagree, one
 of them misread it. A rule is taken as valid; `checking` says whether it is.
@@ -51,7 +51,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 
 
 class _Nothing:
-    """What is not there at all, as opposed to null."""
+    """A missing value, as opposed to null."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -132,7 +132,7 @@ def members(rule: Any, world: World) -> set[str]:
 
 
 def holds(rule: Any, contact: Contact, world: World) -> bool:
-    """Whether a contact satisfies a valid rule."""
+    """True if a contact satisfies a valid rule."""
     match rule:
         case {"all": inner}:
             return all(holds(each, contact, world) for each in inner)
@@ -221,7 +221,7 @@ def find(values: Mapping[str, Any], name: str) -> Any:
 
 
 def passes(stored: Any, condition: Mapping[str, Any], world: World) -> bool:
-    """Whether a stored value satisfies `op` and `value` of a condition."""
+    """True if a stored value satisfies `op` and `value` of a condition."""
     op, value = condition["op"], condition.get("value", MISSING)
     if op in COMPLEMENTS:
         return not _passes(stored, COMPLEMENTS[op], value, world)
@@ -265,7 +265,7 @@ def as_in_files(stored: Any, op: str) -> Any:
 
 
 def is_missing(stored: Any) -> bool:
-    """Whether a stored value counts as none at all."""
+    """True if a stored value counts as missing."""
     return stored is MISSING or stored is None or stored in ("", [])
 
 

@@ -1,4 +1,4 @@
-"""What every operator on an attribute says, row by row, written by hand from the specification.
+"""The answers of every operator on an attribute, row by row, by hand from the specification.
 
 A row is (stored value, operator, value, expected); `MISSING` is a key that the contact does not
 have, or a rule without `value`. Dates are in `dates`, events in `events`, errors in `errors`.

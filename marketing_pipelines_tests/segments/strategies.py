@@ -22,7 +22,7 @@ SEGMENTS = ["s", "170000000001"]
 
 
 class Draw(Protocol):
-    """What hypothesis hands to a composite strategy."""
+    """The function that hypothesis hands to a composite strategy."""
 
     def __call__(self, strategy: st.SearchStrategy[Any]) -> Any:
         """A value of the strategy."""

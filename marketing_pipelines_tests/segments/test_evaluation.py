@@ -73,7 +73,7 @@ class Segments:
         )
 
     def told(self) -> list[tuple[str, str]]:
-        """What the bus was told: type of event and contact."""
+        """The published bus events: type and contact."""
         return self.installation.rows(
             "select type, external_id from ops.bus_events as event"
             " join crm.contacts as contact on contact.id = contact_id"
@@ -273,7 +273,7 @@ def test_only_touched_contacts_are_looked_at_unless_the_rule_changed(segments: S
 
 
 def numbers(segments: Segments, at: dt.datetime) -> dict[str, Any]:
-    """What an evaluation says of itself in the Dagster UI."""
+    """The metadata of an evaluation in the Dagster UI."""
     segments.evaluate(at)
     event = segments.installation.instance.get_latest_materialization_event(
         dg.AssetKey(["segments", "memberships"])

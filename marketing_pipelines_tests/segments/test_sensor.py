@@ -19,7 +19,7 @@ def segments(installation: Installation, tmp_path: Path) -> Segments:
 
 
 def asks(installation: Installation) -> bool:
-    """Whether the sensor asks for a run."""
+    """True if the sensor asks for a run."""
     repository = defs.get_repository_def()
     with dg.build_sensor_context(
         instance=installation.instance,

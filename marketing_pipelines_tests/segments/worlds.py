@@ -17,7 +17,7 @@ insert into crm.organizations (external_id, timezone)
 values (:external_id, :timezone)
 returning id
 """
-# Whatever company or owner a contact has, there is but one; only whether it has one can be told.
+# There is but one company and one owner: rules can only tell contacts with from those without.
 _COMPANY = """
 insert into crm.companies (organization_id, external_id) values (:organization_id, 'company')
 returning id

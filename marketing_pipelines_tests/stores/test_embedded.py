@@ -145,7 +145,7 @@ def running_pid(server: EmbeddedPostgres) -> int:
 
 
 def forge_postmaster_pid(server: EmbeddedPostgres, pid: int) -> None:
-    """What a server that died as process `pid` leaves behind."""
+    """The files that a server leaves behind that died as process `pid`."""
     lines = [pid, server.pgdata, 1700000000, 5432, server.socket_dir, "", "1 1", "ready   "]
     (server.pgdata / "postmaster.pid").write_text("\n".join(str(line) for line in lines) + "\n")
     server.socket_dir.mkdir(mode=0o700, exist_ok=True)

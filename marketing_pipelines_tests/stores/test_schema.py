@@ -1,4 +1,4 @@
-"""What the migrations build is what the SQLAlchemy tables declare."""
+"""The migrations build the tables that SQLAlchemy declares."""
 
 import shutil
 import subprocess

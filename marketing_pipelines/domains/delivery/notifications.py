@@ -23,7 +23,7 @@ from marketing_pipelines.settings import get_settings
 __all__ = ["WANTED", "mail_of_grants", "notify"]
 TEMPLATE = "notification"
 MAX_IN_MAIL = 50
-# What was noted before, while no sensor ran, is on the page of notifications.
+# Earlier notifications, of a time without the sensor, are on their page.
 MAX_AGE_OF_MAIL = dt.timedelta(days=1)
 
 

@@ -115,7 +115,7 @@ def _send(channel: str, context: TaskContext, server_id: int | None = None) -> N
     fault = again_at = None
 
     def should_return() -> bool:
-        # What became due meanwhile, transactional messages above all, need not wait for a batch.
+        # Messages due meanwhile, above all transactional ones, need not wait for a batch.
         return time.monotonic() >= end or context.should_return()
 
     while fault is None and not should_return():

@@ -35,7 +35,7 @@ _FORMS = (
     .join(organizations, organizations.c.id == forms.c.organization_id)
     .outerjoin(readings, readings.c.form_id == forms.c.id)
     .where(forms.c.enabled)
-    # Those that no tick has tried for longest come first.
+    # The forms that no tick has tried for longest come first.
     .order_by(readings.c.tried_at.nulls_first(), forms.c.id)
 )
 
