@@ -123,6 +123,11 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
         description="Files that people and programs send, such as raw mail: a folder or any fsspec "
         "URL, as for `MARKETING_LAKE_URL`. Unset: `files` in the data folder.",
     )
+    backup_url: str | None = Field(
+        default=None,
+        description="Backups: a folder on another disk or any fsspec URL, as for "
+        "`MARKETING_LAKE_URL`. Unset: none are made, which `doctor` and health say in production.",
+    )
     timezone: str = Field(
         default="UTC",
         description="Reporting zone (IANA name) of days, months and all schedules but the hourly "

@@ -1,40 +1,51 @@
-"""Files that people and programs send, at `MARKETING_FILES_URL`: a folder or an fsspec URL.
+"""Files in a folder or at an fsspec URL: those of people and programs, and backups.
 
 A file is there whole or not at all: in a folder it is written next to its place and moved there, in
-an object store it is one put. Names come from the content, so writing a file again changes nothing.
+an object store it is one put or one finished upload. Names come from the content or are never used
+twice, so writing a file again changes nothing.
 """
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.stores.file_systems import open_file_system
 from marketing_pipelines.stores.private import make_private
 
 TEMPORARY_PREFIX = ".writing-"
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a store: its path below the store's root, and its bytes."""
+
+    path: str
+    size: int
+
+
 class FileStore:
     """The files at a folder or an fsspec URL."""
 
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
+    def __init__(self, url: str, setting: str = "MARKETING_FILES_URL") -> None:
+        """The files at a URL; nothing is touched yet.
 
+        Args:
+            setting: The variable that holds the URL, for errors.
+
+        Raises:
+            ConfigurationError: no installed package knows its protocol.
+        """
+        found = open_file_system(url, setting)
         self.url = url
-        try:
-            filesystem, root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(
-                f"MARKETING_FILES_URL {url} cannot be opened ({error}): install the package of its "
-                "protocol (s3fs, gcsfs, adlfs), or name a folder."
-            ) from error
-        self._filesystem: Any = filesystem
-        self._root = str(root).rstrip("/")
-        protocol = filesystem.protocol
-        self._is_local = "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        self._setting = setting
+        self._filesystem = found.client
+        self._root = found.root
+        self._is_local = found.is_local
 
     @property
     def folder(self) -> Path | None:
@@ -42,17 +53,31 @@ class FileStore:
         return Path(self._root) if self._is_local else None
 
     def write(self, path: str, content: bytes) -> None:
-        """Writes a file whose name comes from its content; one that is there stays.
+        """Writes a file; one that is there stays.
 
         Raises:
             StoreUnavailableError: it cannot be written.
         """
-        place = f"{self._root}/{path}"
+        if self._is_local:
+            if not Path(self._place(path)).exists():
+                with self.writing(path) as file:
+                    file.write(content)
+            return
         with self._failures_named():
-            if not self._is_local:
-                self._filesystem.pipe_file(place, content)
-            elif not Path(place).exists():
-                _write_and_move(Path(self._root), Path(place), content)
+            self._filesystem.pipe_file(self._place(path), content)
+
+    @contextlib.contextmanager
+    def writing(self, path: str) -> Iterator[IO[bytes]]:
+        """A file to write in parts; it takes its place when the block ends without an error.
+
+        Raises:
+            StoreUnavailableError: it cannot be written.
+        """
+        place = self._place(path)
+        with self._failures_named():
+            opened = _written_and_moved(Path(self._root), Path(place))
+            with opened if self._is_local else _uploaded(self._filesystem, place) as file:
+                yield file
 
     def read(self, path: str) -> bytes:
         """Returns the content of a file.
@@ -62,7 +87,45 @@ class FileStore:
             StoreUnavailableError: it cannot be read.
         """
         with self._failures_named():
-            return bytes(self._filesystem.cat_file(f"{self._root}/{path}"))
+            return bytes(self._filesystem.cat_file(self._place(path)))
+
+    @contextlib.contextmanager
+    def reading(self, path: str) -> Iterator[IO[bytes]]:
+        """A file to read in parts.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            StoreUnavailableError: it cannot be read.
+        """
+        with self._failures_named(), self._filesystem.open(self._place(path), "rb") as file:
+            yield file
+
+    def files(self, folder: str = "") -> Iterator[StoredFile]:
+        """The files below a folder, by path; unfinished ones of a folder are left out.
+
+        Raises:
+            StoreUnavailableError: they cannot be listed.
+        """
+        with self._failures_named():
+            # An object store's client would answer from the listing before.
+            self._filesystem.invalidate_cache()
+            found = self._filesystem.find(self._place(folder).rstrip("/"), detail=True)
+        for place, about in sorted(found.items()):
+            if not place.rsplit("/", 1)[-1].startswith(TEMPORARY_PREFIX):
+                yield StoredFile(place.removeprefix(f"{self._root}/"), int(about["size"]))
+
+    def size(self, path: str) -> int | None:
+        """Returns the bytes of a file; None: it is not there.
+
+        Raises:
+            StoreUnavailableError: the store does not answer.
+        """
+        with self._failures_named():
+            try:
+                self._filesystem.invalidate_cache()
+                return int(self._filesystem.info(self._place(path))["size"])
+            except FileNotFoundError:
+                return None
 
     def remove(self, path: str) -> None:
         """Removes a file, if it is there.
@@ -71,7 +134,10 @@ class FileStore:
             StoreUnavailableError: it cannot be removed.
         """
         with self._failures_named(), contextlib.suppress(FileNotFoundError):
-            self._filesystem.rm_file(f"{self._root}/{path}")
+            self._filesystem.rm_file(self._place(path))
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{path}"
 
     @contextlib.contextmanager
     def _failures_named(self) -> Iterator[None]:
@@ -82,11 +148,12 @@ class FileStore:
         except OSError as error:
             raise StoreUnavailableError(
                 f"The files at {self.url} cannot be read or written ({error.strerror or error}): "
-                "check MARKETING_FILES_URL."
+                f"check {self._setting}."
             ) from error
 
 
-def _write_and_move(root: Path, place: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def _written_and_moved(root: Path, place: Path) -> Iterator[IO[bytes]]:
     make_private(root)
     # `parents=True` would make the folders in between readable by others.
     for folder in reversed(place.relative_to(root).parents[:-1]):
@@ -95,13 +162,28 @@ def _write_and_move(root: Path, place: Path, content: bytes) -> None:
     temporary = Path(name)
     try:
         with open(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)
         _sync(place.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _uploaded(filesystem: Any, place: str) -> Iterator[IO[bytes]]:
+    file = filesystem.open(place, "wb", autocommit=False)
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        file.discard()
+        # Its end of life would close it, and that would finish the upload.
+        with contextlib.suppress(AttributeError):
+            file.closed = True
+        raise
+    file.commit()
 
 
 def _sync(folder: Path) -> None:

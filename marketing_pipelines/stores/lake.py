@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.stores.file_systems import open_file_system
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,19 +52,11 @@ class Lake:
     """The lake at a folder or an fsspec URL."""
 
     def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
+        found = open_file_system(url, "MARKETING_LAKE_URL")
         self.url = url
-        try:
-            filesystem, root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(
-                f"MARKETING_LAKE_URL {url} cannot be opened ({error}): install the package of its "
-                "protocol (s3fs, gcsfs, adlfs), or name a folder."
-            ) from error
-        self.filesystem: Any = filesystem
-        self.root = str(root).rstrip("/")
-        self.is_local = "file" in _protocols(filesystem)
+        self.filesystem = found.client
+        self.root = found.root
+        self.is_local = found.is_local
 
     def path(self, hour: dt.datetime) -> str:
         """Returns the path of the hour's file, as the file system (not the URL) names it."""
@@ -189,11 +182,6 @@ class HourFile:
         with contextlib.suppress(Exception):
             self._writer.close()
         self._temporary.unlink(missing_ok=True)
-
-
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
 @contextlib.contextmanager
