@@ -398,9 +398,10 @@ def test_an_unknown_message_suppresses_an_address_that_was_written_to(hooks: Hoo
 
 def test_an_event_finds_its_message_by_the_ids_of_either_side(hooks: Hooks) -> None:
     messages = [hooks.message(provider_message_id="wrfRRvF7"), hooks.message(), hooks.message()]
+    named = f"<message.{messages[1]}.0123456789abcdef@example.org>"
     events = [
         told("delivered", sg_message_id="wrfRRvF7.filter0425p1.13037.57.0", sg_event_id="1"),
-        told("delivered", **{"smtp-id": f"<message.{messages[1]}@example.org>"}, sg_event_id="2"),
+        told("delivered", **{"smtp-id": named}, sg_event_id="2"),
         told("delivered", **{"smtp-id": "<message.x@example.org>"}, sg_event_id="3"),
     ]
     assert hooks.new(hooks.signer.sendgrid(events)) == 3

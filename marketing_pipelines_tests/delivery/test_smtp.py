@@ -35,6 +35,7 @@ MAIL = Rendered(
     name="Ann Lee",
     content={"subject": "Hello", "text": "Dear Ann\n.\n..dots\n", "html": "<p>Dear Ann</p>\n"},
     sender=SENDER,
+    signature="0123456789abcdef",
     unsubscribe_url="https://m.example.org/unsubscribe/" + "t" * 120,
 )
 
@@ -69,7 +70,7 @@ def test_a_mail_arrives_with_its_envelope_and_headers(sink: Sink, transport: Smt
         "Reply-To": "hello@acme.example",
         "Subject": "Hello",
         "Date": "Mon, 02 Mar 2026 09:00:00 +0000",
-        "Message-ID": "<message.42@acme.example>",
+        "Message-ID": "<message.42.0123456789abcdef@acme.example>",
         "List-Unsubscribe": f"<{MAIL.unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
         "MIME-Version": "1.0",

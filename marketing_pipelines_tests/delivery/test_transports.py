@@ -23,6 +23,7 @@ MAIL = Rendered(
     recipient="ann@example.org",
     name="Ann Lee",
     content={"subject": "Hello", "text": "Dear Ann\n", "html": "<p>Dear Ann</p>\n"},
+    signature="0123456789abcdef",
 )
 
 
@@ -43,7 +44,7 @@ def test_a_mail_is_a_message_with_text_and_html(tmp_path: Path) -> None:
         "To": "Ann Lee <ann@example.org>",
         "Subject": "Hello",
         "Date": "Mon, 02 Mar 2026 09:00:00 +0000",
-        "Message-ID": "<message.42@organization-3.invalid>",
+        "Message-ID": "<message.42.0123456789abcdef@organization-3.invalid>",
         "MIME-Version": "1.0",
         "Content-Type": written["Content-Type"],
     }

@@ -17,11 +17,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import Warmup
 from marketing_pipelines.domains.delivery import warmup
+from marketing_pipelines.domains.delivery.bounce_addresses import signature_of
 from marketing_pipelines.domains.delivery.claiming import claim
 from marketing_pipelines.domains.delivery.sending import LEASE
 from marketing_pipelines.domains.delivery.transports.outcomes import LineError
 from marketing_pipelines.domains.delivery.warmup import Counter
 from marketing_pipelines.domains.delivery.warmup_mirror import Mirror
+from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.delivery.test_lines import Scripted
 from marketing_pipelines_tests.delivery.world import NOW, World
@@ -256,7 +258,8 @@ def test_mail_is_sent_from_the_default_domain(world: World) -> None:
     [number] = world.messages(world.contacts(1))
     world.send()
     assert str(mail(number)["From"]) == "Acme <news@news.acme.org>"
-    assert mail(number)["Message-ID"] == f"<message.{number}@news.acme.org>"
+    signature = signature_of(number, secret_key(get_settings()))
+    assert mail(number)["Message-ID"] == f"<message.{number}.{signature}@news.acme.org>"
 
 
 def test_without_a_domain_mail_fails_outside_development(

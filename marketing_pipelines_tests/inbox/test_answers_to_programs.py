@@ -7,8 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from marketing_pipelines.domains.delivery.bounce_addresses import signature_of
+from marketing_pipelines.domains.delivery.message_ids import message_id_of
 from marketing_pipelines.domains.leads import lead_writing
 from marketing_pipelines.domains.sales.daily.numbers import read_numbers
+from marketing_pipelines.secret_keys import secret_key
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.inbox import reports
 from marketing_pipelines_tests.inbox.imap_server import ServedFolder
 from marketing_pipelines_tests.inbox.world import ANNA, BEN, FIVE_MINUTES, TICK, Mailboxes, mail
@@ -51,7 +55,8 @@ def sent_to(world: Mailboxes, contact: str) -> str:
         " join crm.contacts as contact on contact.id = contact_id where external_id = :contact",
         contact=contact,
     )
-    return f"message.{number}@ours.example"
+    signature = signature_of(number, secret_key(get_settings()))
+    return message_id_of(number, signature, "ours.example").strip("<>")
 
 
 def standing(world: Mailboxes, sequence: int) -> dict[str, tuple[Any, ...]]:

@@ -180,7 +180,11 @@ def test_names_of_attachments_are_stored_where_all_is_shared(world: Mailboxes) -
 
 def test_a_reply_to_one_of_our_messages_is_stored_whoever_sends_it(world: Mailboxes) -> None:
     world.receive(
-        mail(1, sender="x@y.example", headers={"In-Reply-To": "<message.7@acme.example>"}),
+        mail(
+            1,
+            sender="x@y.example",
+            headers={"In-Reply-To": "<message.7.0123456789abcdef@acme.example>"},
+        ),
         mail(2, sender="x@y.example", headers={"References": "<message.8@acme.example>"}),
     )
     world.execute(

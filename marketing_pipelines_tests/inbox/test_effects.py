@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
+from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address, signature_of
+from marketing_pipelines.domains.delivery.message_ids import message_id_of
 from marketing_pipelines.domains.inbox import effects
 from marketing_pipelines.domains.inbox.mailboxes import open_mailbox
 from marketing_pipelines.domains.inbox.mails import read_mail
@@ -148,6 +149,8 @@ NAMED = (
     ({"In-Reply-To": "<message.{}@ours.example>"}, [ARRIVED, REPLIED]),
     ({"References": "<a@b.example> <message.{}@ours.example>"}, [ARRIVED, REPLIED]),
     ({"References": "<message.{}@ours.example>", "Subject": "Fwd: A"}, [ARRIVED, FORWARDED]),
+    ({"In-Reply-To": "<message.{}.0123456789abcdef@ours.example>"}, [ARRIVED, REPLIED]),
+    ({"In-Reply-To": "<message.{}.x@ours.example>"}, [ARRIVED]),
     ({"In-Reply-To": "<ses-17@eu.amazonses.example>"}, [ARRIVED, REPLIED]),
     ({"Subject": "Fwd: Offer"}, [ARRIVED]),
     ({"In-Reply-To": "<other@client.example>"}, [ARRIVED]),
@@ -228,6 +231,7 @@ def test_a_mail_of_the_owner_is_an_activity_of_each_contact_and_no_event(
         mail(1, sender=ANNA, to=f"{BEN}, kim@client.example, stranger@else.example"),
         # A copy of a message of ours, which the timeline has already.
         mail(2, sender=ANNA, to=BEN, message_id=f"<message.{ours}@ours.example>"),
+        mail(4, sender=ANNA, to=BEN, message_id=f"<{own_id(ours)}>"),
         mail(3),
     )
     assert [row[:4] for row in activities(mails)] == [
@@ -263,18 +267,29 @@ def test_a_date_in_the_future_is_that_of_the_arrival(mails: Arrivals) -> None:
     assert events(mails) == [("email.received", "ben", "Mail 1", TICK + HOUR)]
 
 
-def bounce(number: int, to: str = ANNA, recipient: str = BEN, status: str = "5.1.1") -> bytes:
+def own_id(number: int, key: str | None = None) -> str:
+    """The Message-ID of a message."""
+    signature = signature_of(number, key or secret_key(get_settings()))
+    return message_id_of(number, signature, "ours.example").strip("<>")
+
+
+def bounce(
+    message_id: str = "none@ours.example",
+    to: str = ANNA,
+    recipient: str = BEN,
+    status: str = "5.1.1",
+) -> bytes:
     return reports.report(
         reports.DAEMON,
         reports.fields(status, f"550 {status} said so", recipient=recipient),
         to=to,
-        message_id=f"message.{number}@ours.example",
+        message_id=message_id,
     )
 
 
 def test_a_bounce_settles_its_message_and_suppresses_the_address(mails: Arrivals) -> None:
     number = message(mails)
-    mails.arrive(bounce(number))
+    mails.arrive(bounce(own_id(number)))
     assert settled(mails, number) == ("bounced", "hard", "5.1.1 smtp; 550 5.1.1 said so")
     assert suppressed(mails) == [("hard_bounce", BEN)]
     assert types(mails) == []
@@ -294,7 +309,7 @@ def test_other_refusals_settle_the_message_and_suppress_nobody(mails: Arrivals) 
         "5.2.3": ("failed", None),
     }
     numbers = {status: message(mails) for status in expected}
-    mails.arrive(*(bounce(number, status=status) for status, number in numbers.items()))
+    mails.arrive(*(bounce(own_id(number), status=status) for status, number in numbers.items()))
     found = {status: settled(mails, number)[:2] for status, number in numbers.items()}
     assert found == expected
     assert suppressed(mails) == []
@@ -317,10 +332,27 @@ def test_the_signed_address_proves_a_bounce_that_names_another_recipient(
 ) -> None:
     set_bounce_address(mails)
     number = message(mails)
-    forwarded = bounce(0, to=signed(number), recipient="ben@his-provider.example")
+    forwarded = bounce(to=signed(number), recipient="ben@his-provider.example")
     mails.arrive(forwarded)
     assert settled(mails, number)[:2] == ("bounced", "hard")
     assert suppressed(mails) == [("hard_bounce", BEN)]
+
+
+def test_the_signed_message_id_proves_what_hides_the_recipient(mails: Arrivals) -> None:
+    number, other = message(mails), message(mails)
+    mails.arrive(
+        bounce(own_id(number), recipient="ben@his-provider.example"),
+        reports.complaint("fbl@x.example", "abuse", recipient="", message_id=own_id(other)),
+    )
+    assert settled(mails, number)[:2] == ("bounced", "hard")
+    assert suppressed(mails) == [("complaint", BEN), ("hard_bounce", BEN)]
+
+
+def test_a_message_id_of_the_provider_proves_a_bounce_to_the_recipient(mails: Arrivals) -> None:
+    number = message(mails, provider_message_id="0102-ses")
+    for recipient, state in (("kim@client.example", "sent"), (BEN, "bounced")):
+        mails.arrive(bounce("0102-ses@email.ses.example", recipient=recipient))
+        assert settled(mails, number)[0] == state
 
 
 def test_of_several_recipients_the_part_of_the_own_one_counts(mails: Arrivals) -> None:
@@ -347,24 +379,23 @@ def test_a_forged_bounce_changes_nothing(mails: Arrivals) -> None:
     mails.contacts({"external_id": "eve", "email": "eve@x.example"}, organization="umbra")
     set_bounce_address(mails)
     number, theirs = message(mails), message(mails, "eve")
-    address = signed(number)
+    address, unsigned = signed(number), f"message.{number}@ours.example"
     forged = (
         # Another's signature, that of another key, none, and the address without a plus sign.
-        bounce(0, to=address.replace(f"+{number}.", f"+{number + 1}.")),
-        bounce(0, to=bounce_address(BASE, number, "another key")),
-        bounce(0, to=f"bounces+{number}@ours.example"),
-        bounce(0, to=BASE),
-        # A guessed number with another recipient, an unknown one, that of another organization.
-        bounce(number, recipient="kim@client.example"),
-        bounce(number + 100),
-        bounce(theirs, recipient="eve@x.example"),
-        # Complaints without a recipient.
-        reports.complaint(
-            "fbl@x.example",
-            "abuse",
-            recipient="",
-            message_id=f"message.{number}@ours.example",
-        ),
+        bounce(to=address.replace(f"+{number}.", f"+{number + 1}.")),
+        bounce(to=bounce_address(BASE, number, "another key")),
+        bounce(to=f"bounces+{number}@ours.example"),
+        bounce(to=BASE),
+        # A known number and recipient without a signature, as mails of former releases have, with
+        # another's, with that of another key, and with a part of its own.
+        bounce(unsigned),
+        bounce(own_id(number + 1).replace(f".{number + 1}.", f".{number}.")),
+        bounce(own_id(number, "another key")),
+        bounce(own_id(number).replace("@", "0@")),
+        # Those of an unknown message and of another organization.
+        bounce(own_id(number + 100)),
+        bounce(own_id(theirs), recipient="eve@x.example"),
+        reports.complaint("fbl@x.example", "abuse", recipient=BEN, message_id=unsigned),
     )
     mails.arrive(*forged)
     assert mails.rows("select count(*) from inbox.email_messages where is_bounce") != [(0,)]
@@ -383,7 +414,7 @@ def test_a_complaint_suppresses_and_other_feedback_does_not(mails: Arrivals) -> 
                 "fbl@x.example",
                 feedback,
                 recipient=f"{people[feedback]}@x.example",
-                message_id=f"message.{number}@ours.example",
+                message_id=own_id(number),
             )
             for feedback, number in numbers.items()
         )
@@ -394,9 +425,9 @@ def test_a_complaint_suppresses_and_other_feedback_does_not(mails: Arrivals) -> 
 
 def test_a_bounce_that_arrives_twice_counts_once(mails: Arrivals) -> None:
     number = message(mails)
-    mails.arrive(bounce(number))
+    mails.arrive(bounce(own_id(number)))
     mails.execute("truncate inbox.email_messages cascade")
-    mails.arrive(bounce(number))
+    mails.arrive(bounce(own_id(number)))
     assert mails.rows("select count(*) from inbox.email_messages where is_bounce") == [(1,)]
     assert mails.rows("select count(*) from delivery.message_events") == [(1,)]
 
@@ -416,12 +447,11 @@ def test_the_date_of_a_stranger_is_believed_for_a_week(mails: Arrivals) -> None:
     }
 
 
-def test_a_forged_bounce_that_tries_many_numbers_settles_none_but_the_first(
-    mails: Arrivals,
-) -> None:
-    number = message(mails)
-    guessed = [reports.returned(f"message.{number + step}@ours.example") for step in (5, 4, 0, 1)]
-    parts = "".join(f"--b\nContent-Type: text/rfc822-headers\n\n{one}\n" for one in guessed)
+def test_of_several_mails_that_a_bounce_gives_back_the_first_counts(mails: Arrivals) -> None:
+    first, number = message(mails), message(mails)
+    mails.execute("update delivery.messages set address = 'kim@x.example' where id = :id", id=first)
+    given = [reports.returned(own_id(one)) for one in (number + 5, number, first)]
+    parts = "".join(f"--b\nContent-Type: text/rfc822-headers\n\n{one}\n" for one in given)
     status = f"Final-Recipient: rfc822; {BEN}\nAction: failed\nStatus: 5.1.1\n"
     mails.arrive(
         (

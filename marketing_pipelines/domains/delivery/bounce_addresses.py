@@ -22,8 +22,13 @@ def bounce_address(base: str, message_id: int, key: str) -> str:
         key: Key that signs.
     """
     local, _, domain = base.rpartition("@")
+    return f"{local}+{message_id}.{signature_of(message_id, key)}@{domain}"
+
+
+def signature_of(message_id: int, key: str) -> str:
+    """The signature that a bounce of a message gives back: 16 hexadecimal digits."""
     signature = hmac.new(key.encode(), f"bounce:{message_id}".encode(), hashlib.sha256).hexdigest()
-    return f"{local}+{message_id}.{signature[:_DIGITS]}@{domain}"
+    return signature[:_DIGITS]
 
 
 def message_of(address: str, base: str, keys: Iterable[str]) -> int | None:

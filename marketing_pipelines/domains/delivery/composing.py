@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address
+from marketing_pipelines.domains.delivery.bounce_addresses import bounce_address, signature_of
 from marketing_pipelines.domains.delivery.footers import link_fields, with_footer
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, Sender, fill_in
@@ -65,6 +65,7 @@ def rendered(message: Any, order: Any) -> Rendered:
         name=order.name,
         **_composed(message, order),
         sender=sender,
+        signature=signature_of(message.id, signing_keys(get_settings())[-1]),
     )
 
 

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTPUTF8, EmailPolicy
 from typing import Any
 
+from marketing_pipelines.domains.delivery.message_ids import message_id_of
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered, Sender
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 '-]*")
@@ -112,7 +113,7 @@ def write(message: Rendered, *, provider: str | None = None) -> Written:
         mail["Reply-To"] = Address("", *_parts(sender.reply_to, "The address for replies"))
     mail["Subject"] = one_line(message.content["subject"])
     mail["Date"] = message.queued_at
-    mail["Message-ID"] = f"<message.{message.id}@{own_domain}>"
+    mail["Message-ID"] = message_id_of(message.id, message.signature, own_domain)
     for name, value in _more_headers(message, sender, provider):
         mail[name] = one_line(value)
     text, html = message.content["text"], message.content.get("html")

@@ -49,6 +49,7 @@ class Rendered:
         name: Name of the contact; empty where it is not known.
         content: Content of the step, by its own keys, filled in.
         sender: Sender of a mail; None: the organization has no domain to send from.
+        signature: Of the Message-ID and the bounce address of a mail; others have none.
         unsubscribe_url: Page on which the contact leaves; None: the message has none.
     """
 
@@ -61,6 +62,7 @@ class Rendered:
     name: str
     content: Mapping[str, Any]
     sender: Sender | None = None
+    signature: str = ""
     unsubscribe_url: str | None = None
 
 

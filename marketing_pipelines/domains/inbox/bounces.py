@@ -245,8 +245,7 @@ def _returned_headers(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Message-ID, receivers and envelope senders of the returned mail.
 
-    One Message-ID counts, that of its own headers first: numbers of messages can be guessed, so a
-    forged report may not try many.
+    One Message-ID counts, that of its own headers first: others may be of quoted mails.
     """
     ids: list[str] = []
     receivers: list[str] = []

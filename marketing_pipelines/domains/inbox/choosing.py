@@ -7,14 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.message_ids import number_in
 from marketing_pipelines.domains.inbox.fetched import Listed
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, parties_of
 from marketing_pipelines.domains.inbox.mails import Mail, read_mail
 from marketing_pipelines.domains.inbox.statements import statement
 from marketing_pipelines.domains.inbox.tables import SHARES
 
-# The Message-ID that we write.
-_OURS = re.compile(r"message\.([0-9]{1,18})@")
 # The address to which a message of ours comes back, if it does.
 _RETURNED = re.compile(r"[^@]*\+[0-9]{1,18}\.[^@]+@")
 _REPORTERS = re.compile(r"(?:mailer-daemon|postmaster|mail-daemon)@")
@@ -59,7 +58,7 @@ def choose(
             "addresses": [one for one in parties_of(mail) if one not in mailbox.own_addresses],
             # Some services replace the domain of a Message-ID.
             "names": [*mail.names, *(one.partition("@")[0] for one in mail.names)],
-            "numbers": [int(found[1]) for one in mail.names if (found := _OURS.match(one))],
+            "numbers": [found for one in mail.names if (found := number_in(one)) is not None],
         }
         for uid, mail in headers.items()
     ]

@@ -1,7 +1,8 @@
 """Messages that came back: bounces and complaints that prove themselves become events of messages.
 
-Anybody can send a bounce. One counts if it came to the signed address of a message, or gives back
-our `Message-ID` and names the recipient of that message.
+Anybody can send a bounce. One counts if it gives back a signature of ours: it came to the signed
+address of a message, or holds its signed `Message-ID`. A `Message-ID` that a provider gave the
+message counts together with the message's recipient.
 """
 
 import datetime as dt
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.delivery.bounce_addresses import message_of
 from marketing_pipelines.domains.delivery.hooks import recording
-from marketing_pipelines.domains.delivery.hooks.events import HookEvent, header_message_id
+from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.domains.delivery.hooks.verdicts import (
     COMPLAINED,
     FAILED,
@@ -22,6 +23,7 @@ from marketing_pipelines.domains.delivery.hooks.verdicts import (
     SOFT,
     UNSUBSCRIBED,
 )
+from marketing_pipelines.domains.delivery.message_ids import proven_number
 from marketing_pipelines.domains.inbox.bounces import RecipientReport, Returned
 from marketing_pipelines.domains.inbox.mails import Mail
 from marketing_pipelines.domains.inbox.statements import statement
@@ -44,13 +46,12 @@ def settle_returned(
     if not returned:
         return
     base = settings_of(connection, organization_id).delivery.bounce_address
-    keys = signing_keys(settings) if base else []
-    signed = [_signed_numbers(mail, one, base or "", keys) for mail, one in returned]
+    keys = signing_keys(settings)
+    signed = [_signed_numbers(mail, one, base, keys) for mail, one in returned]
     names = {name for _, one in returned for name in one.message_ids}
-    numbers = {number for name in names if (number := header_message_id(name)) is not None}
     given = {
         "organization_id": organization_id,
-        "numbers": sorted(numbers.union(*signed)),
+        "numbers": sorted(set[int]().union(*signed)),
         "names": sorted(names | {_local_part(name) for name in names}),
     }
     messages = connection.execute(statement("returned_messages"), given).all()
@@ -63,15 +64,19 @@ def settle_returned(
         recording.record(connection, events, now=now)
 
 
-def _signed_numbers(mail: Mail, returned: Returned, base: str, keys: Sequence[str]) -> set[int]:
-    """The messages whose signed addresses a mail came to, or names as envelope sender."""
+def _signed_numbers(
+    mail: Mail, returned: Returned, base: str | None, keys: Sequence[str]
+) -> set[int]:
+    """The messages whose signed addresses or Message-IDs a mail gives back."""
+    numbers = {proven_number(name, keys) for name in returned.message_ids}
     addresses = (
         *mail.to_addresses,
         *mail.cc_addresses,
         *mail.delivered_to,
         *returned.return_paths,
     )
-    numbers = {message_of(one, base, keys) for one in addresses} if keys else set()
+    if base is not None:
+        numbers |= {message_of(one, base, keys) for one in addresses}
     return {number for number in numbers if number is not None}
 
 
@@ -100,9 +105,7 @@ def _report_on(
     """The report on a message; None: there is none, or it does not prove itself."""
     own = [one for one in returned.reports if message.address in one.addresses]
     is_named = any(
-        header_message_id(name) == message.id
-        or message.provider_message_id in (name, _local_part(name))
-        for name in returned.message_ids
+        message.provider_message_id in (name, _local_part(name)) for name in returned.message_ids
     )
     if not (is_signed or (is_named and (own or message.address in returned.receivers))):
         return None

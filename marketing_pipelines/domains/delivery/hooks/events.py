@@ -12,7 +12,6 @@ from marketing_pipelines.domains.delivery.hooks.verdicts import UNREAD, HookVerd
 
 MAX_ID_LENGTH = 200
 MAX_REASON_LENGTH = 500
-_OWN_MESSAGE_ID = re.compile(r"<?message\.(\d{1,18})@[^@\s]+")
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,6 @@ def instant_of(value: Any) -> dt.datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at.astimezone(dt.UTC)
-
-
-def header_message_id(value: str | None) -> int | None:
-    """Our number from a `Message-ID` that we wrote; None: it is not ours."""
-    found = _OWN_MESSAGE_ID.match(value or "")
-    return int(found[1]) if found else None
 
 
 def sentence(*parts: str | None) -> str | None:

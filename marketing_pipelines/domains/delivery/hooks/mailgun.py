@@ -15,7 +15,6 @@ from marketing_pipelines.domains.delivery.hooks.calls import (
 )
 from marketing_pipelines.domains.delivery.hooks.events import (
     HookEvent,
-    header_message_id,
     instant_of,
     number,
     read_each,
@@ -24,6 +23,7 @@ from marketing_pipelines.domains.delivery.hooks.events import (
     unread,
 )
 from marketing_pipelines.domains.delivery.hooks.verdicts import HookVerdict
+from marketing_pipelines.domains.delivery.message_ids import number_in
 from marketing_pipelines.settings import Settings
 
 
@@ -60,7 +60,7 @@ def _event(element: Mapping[str, Any]) -> HookEvent:
         payload=element,
         recipient=text(element, "recipient"),
         message_id=_own_number(element),
-        header_message_id=header_message_id(header),
+        header_message_id=number_in(header),
         provider_message_id=header and header.strip("<>"),
         occurred_at=at,
         # Unique within a day only.

@@ -19,7 +19,6 @@ from marketing_pipelines.domains.delivery.hooks.calls import (
 )
 from marketing_pipelines.domains.delivery.hooks.events import (
     HookEvent,
-    header_message_id,
     instant_of,
     number,
     read_each,
@@ -28,6 +27,7 @@ from marketing_pipelines.domains.delivery.hooks.events import (
     unread,
 )
 from marketing_pipelines.domains.delivery.hooks.verdicts import HookVerdict
+from marketing_pipelines.domains.delivery.message_ids import number_in
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 
@@ -79,7 +79,7 @@ def _event(element: Mapping[str, Any]) -> HookEvent:
         payload=element,
         recipient=text(element, "email"),
         message_id=number(element, "message_id"),
-        header_message_id=header_message_id(text(element, "smtp-id")),
+        header_message_id=number_in(text(element, "smtp-id")),
         # The server's answer to a mail has the part before the first dot.
         provider_message_id=sent_as and sent_as.partition(".")[0],
         occurred_at=instant_of(element.get("timestamp")),

@@ -12,7 +12,6 @@ from marketing_pipelines.domains.delivery.hooks.calls import (
 )
 from marketing_pipelines.domains.delivery.hooks.events import (
     HookEvent,
-    header_message_id,
     instant_of,
     number,
     sentence,
@@ -20,6 +19,7 @@ from marketing_pipelines.domains.delivery.hooks.events import (
     unread,
 )
 from marketing_pipelines.domains.delivery.hooks.verdicts import HookVerdict
+from marketing_pipelines.domains.delivery.message_ids import number_in
 from marketing_pipelines.settings import Settings
 
 # The objects of an event that hold its recipients, with the field of the address.
@@ -136,4 +136,4 @@ def _own_number(told: Any) -> int | None:
 
 
 def _header(told: Any) -> int | None:
-    return header_message_id(text(told, "mail", "commonHeaders", "messageId"))
+    return number_in(text(told, "mail", "commonHeaders", "messageId"))

@@ -15,7 +15,7 @@ with told as (
         and (mail.received_at >= :connected_at or named.at > :oldest)
 ),
 named as (
-    select told.id, name, cast(substring(name from '^message\.([0-9]{1,18})@') as bigint) as number
+    select told.id, name, delivery.message_of(name) as number
     from told
     cross join lateral unnest(told.names) as name
 ),

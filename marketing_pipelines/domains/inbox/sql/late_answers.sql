@@ -42,7 +42,7 @@ where sender.contact_id is not null
         join delivery.messages as message
             on message.organization_id = :organization_id
             and (
-                message.id = cast(substring(name from '^message\.([0-9]{1,18})@') as bigint)
+                message.id = delivery.message_of(name)
                 or message.provider_message_id in (name, split_part(name, '@', 1))
             )
     )

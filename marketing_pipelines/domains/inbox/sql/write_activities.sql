@@ -33,9 +33,7 @@ where mail.id = any(:ids) and not mail.is_auto_reply and not mail.is_bounce
     and not exists (
         select from delivery.messages as message
         where mail.direction = 'out' and message.organization_id = mail.organization_id
-            and message.id = cast(
-                substring(mail.message_id from '^message\.([0-9]{1,18})@') as bigint
-            )
+            and message.id = delivery.message_of(mail.message_id)
     )
 order by mail.id, named.contact_id
 on conflict (organization_id, external_id) do nothing
