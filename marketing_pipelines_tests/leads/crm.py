@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains import load_tasks
+from marketing_pipelines_tests.emptying import EMPTY
 from marketing_pipelines_tests.installation import Installation, instant
 
 TICK = instant("2026-03-10T02:00Z")
@@ -31,13 +32,7 @@ class Crm:
         load_tasks()
         self.installation = installation
         with installation.engine.begin() as connection:
-            # Without triggers: one keeps events from being removed.
-            connection.exec_driver_sql("set local session_replication_role = replica")
-            connection.exec_driver_sql(
-                "truncate crm.organizations, analytics.contact_activity, analytics.event_keys,"
-                " leads.lifecycle_history, leads.lead_recycling, crm.notifications,"
-                " ops.bus_events, ops.item_failures, ops.alerts, procrastinate_jobs cascade"
-            )
+            connection.exec_driver_sql(EMPTY)
         self.organization = self.insert("crm.organizations", external_id="acme")
 
     def score_by_points(self) -> None:
