@@ -180,7 +180,7 @@ def _growth() -> list[str]:
             [
                 f"`{name}`",
                 declared.keep.value,
-                f"`{person.by}`" if person else "",
+                person.way if person else "",
                 _ERASURE[person.erase] if person else "",
                 ", ".join(f"`{column}`" for column in person.mask) if person else "",
                 "✓" if person and person.export else "",

@@ -52,7 +52,12 @@ class Person:
     """The contact that rows are about.
 
     Attributes:
-        by: Column that leads to the contact: its id, or the key of another row that is about it.
+        by: Column that leads to the contact: the number of a contact or a list of numbers, a text
+            or a list of texts that hold external ids or addresses, or the number of a row of `of`.
+        of: Table that `by` names a row of, where that row is about the contact; None: a contact.
+        otherwise: Column and table that lead to the contact where `by` is null.
+        addresses: Columns with the normalised address of the contact, single or in a list; in a
+            table without organization they count where `by` is null.
         erase: Treatment of the rows when the contact is erased: `delete` them, `empty` the columns
             of `mask`, or `keep` them, because nothing in them tells who the contact was.
         mask: Columns that name or describe the contact.
@@ -63,23 +68,50 @@ class Person:
     erase: Literal["delete", "empty", "keep"]
     mask: tuple[str, ...] = ()
     export: bool = True
+    of: str | None = None
+    otherwise: tuple[str, str] | None = None
+    addresses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.erase == "empty") is not bool(self.mask):
             raise ValueError(f"Person(by={self.by!r}): erase='empty' and mask go together.")
 
+    @property
+    def columns(self) -> set[str]:
+        """Every column that the declaration names."""
+        otherwise = {self.otherwise[0]} if self.otherwise else set()
+        return {self.by, *self.addresses, *self.mask} | otherwise
+
+    @property
+    def way(self) -> str:
+        """Its columns that lead to the contact, for the data dictionary."""
+        ways = [f"`{self.by}`" + (f" of `{self.of}`" if self.of else "")]
+        if self.otherwise:
+            column, of = self.otherwise
+            ways.append(f"`{column}` of `{of}` where that is null")
+        return ", ".join([*ways, *(f"`{column}`" for column in self.addresses)])
+
 
 @dataclass(frozen=True)
 class Ownership:
-    """The declaration of one table; `person` is None where rows are about no contact."""
+    """The declaration of one table.
+
+    Attributes:
+        person: None: rows are about no contact.
+        mentions: Columns of free text, such as errors and payloads, that may name any contact; an
+            erasure replaces its names there.
+    """
 
     keep: Growth | Keep
     person: Person | None
+    mentions: tuple[str, ...] = ()
 
 
-def owned(*, keep: Growth | Keep, person: Person | None = None) -> dict[str, Any]:
+def owned(
+    *, keep: Growth | Keep, person: Person | None = None, mentions: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Returns the `info` of a table: how it grows, and which contact its rows are about."""
-    return {"ownership": Ownership(keep, person)}
+    return {"ownership": Ownership(keep, person, mentions)}
 
 
 def ownership(table: sa.Table) -> Ownership:

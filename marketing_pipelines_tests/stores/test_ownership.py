@@ -15,7 +15,8 @@ CONTACT_COLUMNS = {"contact_id", "contact_ids"}
 def test_the_declaration_names_columns_of_the_table(name: str) -> None:
     columns = set(TABLES[name].columns.keys())
     person = ABOUT[name]
-    assert person is None or {person.by, *person.mask} <= columns
+    assert person is None or person.columns <= columns
+    assert set(ownership(TABLES[name]).mentions) <= columns
 
 
 def test_every_table_with_a_contact_is_declared_to_be_about_it() -> None:
@@ -25,22 +26,22 @@ def test_every_table_with_a_contact_is_declared_to_be_about_it() -> None:
     by_contact = {name for name, person in ABOUT.items() if person and person.by in CONTACT_COLUMNS}
     assert with_contact == by_contact
     others = {
-        name: person.by
+        name: (person.by, person.of)
         for name, person in ABOUT.items()
         if person and person.by not in CONTACT_COLUMNS
     }
     assert others == {
-        "analytics.event_keys": "activity_id",
-        "crm.contacts": "id",
-        "crm.meeting_attendees": "attendee",
-        "crm.meetings": "attendees",
-        "delivery.handovers": "message_id",
-        "delivery.message_events": "message_id",
-        "inbox.message_places": "message_id",
-        "leads.opportunity_points": "opportunity_id",
-        "lifecycle.goals": "enrolment_id",
-        "lifecycle.step_results": "enrolment_id",
-        "sales.meeting_briefs": "meeting_id",
+        "analytics.event_keys": ("activity_id", "analytics.contact_activity"),
+        "crm.contacts": ("id", None),
+        "crm.meeting_attendees": ("attendee", None),
+        "crm.meetings": ("attendees", None),
+        "delivery.handovers": ("message_id", "delivery.messages"),
+        "delivery.message_events": ("message_id", "delivery.messages"),
+        "inbox.message_places": ("message_id", "inbox.email_messages"),
+        "leads.opportunity_points": ("opportunity_id", "crm.opportunities"),
+        "lifecycle.goals": ("enrolment_id", "lifecycle.enrolments"),
+        "lifecycle.step_results": ("enrolment_id", "lifecycle.enrolments"),
+        "sales.meeting_briefs": ("meeting_id", "crm.meetings"),
     }
 
 

@@ -85,7 +85,13 @@ event_keys = sa.Table(
     instant("received_at", "When the kept event was received", nullable=False),
     info=owned(
         keep=FOR_EVER,
-        person=Person(by="activity_id", erase="empty", mask=("event_id",), export=False),
+        person=Person(
+            by="activity_id",
+            of="analytics.contact_activity",
+            erase="empty",
+            mask=("event_id",),
+            export=False,
+        ),
     ),
     schema="analytics",
     comment="Event ids that are in use; rows stay when rows of contact_activity are removed",

@@ -310,7 +310,10 @@ handovers = sa.Table(
     sa.Column(
         "ended", pg.JSONB, comment="How it ended, to be settled; null = that is not known yet"
     ),
-    info=owned(keep=EMPTIED, person=Person(by="message_id", erase="keep", export=False)),
+    info=owned(
+        keep=EMPTIED,
+        person=Person(by="message_id", of="delivery.messages", erase="keep", export=False),
+    ),
     schema="delivery",
     comment="Claimed messages whose handing-over began and that are not settled yet",
 )
@@ -338,7 +341,10 @@ suppressions = sa.Table(
     sa.CheckConstraint(one_of("reason", REASONS), name="reason"),
     sa.CheckConstraint("num_nonnulls(contact_id, address, address_hash) = 1", name="holds_for"),
     sa.CheckConstraint("(address_hash is not null) = (reason = 'erased')", name="erased"),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(by="contact_id", addresses=("address",), erase="delete"),
+    ),
     schema="delivery",
     comment="Contacts and addresses that must not be written to, by channel, with the reason",
 )

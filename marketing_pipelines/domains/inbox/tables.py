@@ -148,7 +148,14 @@ email_messages = sa.Table(
         "received_at",
         postgresql_where=sa.text("raw_path is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_ids", erase="delete")),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(
+            by="contact_ids",
+            addresses=("from_address", "to_addresses", "cc_addresses"),
+            erase="delete",
+        ),
+    ),
     schema="inbox",
     comment="Mail with contacts, from connected mailboxes; one row for a mail, wherever it lies",
 )
@@ -177,7 +184,17 @@ message_places = sa.Table(
         "message_id",
         postgresql_where=sa.text("message_id is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="message_id", erase="delete", export=False)),
+    # The place stays, so that the mail is not fetched again.
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(
+            by="message_id",
+            of="inbox.email_messages",
+            erase="empty",
+            mask=("message_id",),
+            export=False,
+        ),
+    ),
     schema="inbox",
     comment="Places of mails in folders; those of former generations are removed",
 )

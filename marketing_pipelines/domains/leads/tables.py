@@ -93,7 +93,9 @@ opportunity_points = sa.Table(
     organization_id(),
     sa.Column("points", sa.Integer, nullable=False, comment="Points that the day adds"),
     sa.Index("ix_opportunity_points_date", "date", "organization_id"),
-    info=owned(keep=FOR_EVER, person=Person(by="opportunity_id", erase="delete")),
+    info=owned(
+        keep=FOR_EVER, person=Person(by="opportunity_id", of="crm.opportunities", erase="delete")
+    ),
     schema="leads",
     comment="Ledger of points of opportunities; score = base score + their sum",
 )

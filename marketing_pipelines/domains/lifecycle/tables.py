@@ -181,7 +181,7 @@ enrolments = sa.Table(
         "program_id",
         postgresql_where=sa.text("program_kind = 'campaign' and exited_at is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="keep")),
+    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("entry",))),
     schema="lifecycle",
     comment="Contacts in programs: step, status and next time",
 )
@@ -216,7 +216,7 @@ step_results = sa.Table(
             where="exists (select from lifecycle.enrolments where enrolments.id = enrolment_id "
             "and coalesce(completed_at, exited_at, failed_at) < :before)",
         ),
-        person=Person(by="enrolment_id", erase="keep"),
+        person=Person(by="enrolment_id", of="lifecycle.enrolments", erase="keep"),
     ),
     schema="lifecycle",
     comment="Results of steps: at most one per enrolment and step",
@@ -230,7 +230,12 @@ goals = sa.Table(
     ),
     instant("at", "When it was reached: the event, else the tick", nullable=False),
     sa.Column("event_id", sa.Text, comment="Event that reached it; null = a rule or segment"),
-    info=owned(keep=FOR_EVER, person=Person(by="enrolment_id", erase="keep")),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(
+            by="enrolment_id", of="lifecycle.enrolments", erase="empty", mask=("event_id",)
+        ),
+    ),
     schema="lifecycle",
     comment="Enrolments that reached the goal of their program, each once",
 )

@@ -80,6 +80,7 @@ meeting_briefs = sa.Table(
         keep=Keep("created_at", days=400),
         person=Person(
             by="meeting_id",
+            of="crm.meetings",
             erase="empty",
             mask=("headline", "key_points", "talking_points", "questions", "facts"),
         ),

@@ -69,7 +69,7 @@ deals = sa.Table(
     sa.Index("ix_deals_open", "organization_id", postgresql_where=sa.text("status = 'open'")),
     info=owned(
         keep=FOR_EVER,
-        person=Person(by="contact_id", erase="empty", mask=("name", "attributes")),
+        person=Person(by="contact_id", erase="empty", mask=("name", "tags", "attributes")),
     ),
     schema="crm",
     comment="Deals: sales that are open, won or lost",

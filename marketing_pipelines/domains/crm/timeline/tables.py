@@ -68,7 +68,10 @@ activities = sa.Table(
         postgresql_where=sa.text("deal_id is not null"),
     ),
     sa.Index("ix_activities_organization_id_occurred_at", "organization_id", "occurred_at"),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="delete")),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(by="contact_id", otherwise=("deal_id", "crm.deals"), erase="delete"),
+    ),
     schema="crm",
     comment="E-mails, calls, meetings, notes and so on between users and contacts",
 )
@@ -145,7 +148,7 @@ meeting_attendees = sa.Table(
     sa.Column("address", sa.Text, nullable=False, comment="The same as a normalised address"),
     sa.Index("ix_meeting_attendees_attendee", "organization_id", "attendee"),
     sa.Index("ix_meeting_attendees_address", "organization_id", "address"),
-    info=owned(keep=FOR_EVER, person=Person(by="attendee", erase="delete")),
+    info=owned(keep=FOR_EVER, person=Person(by="attendee", addresses=("address",), erase="delete")),
     schema="crm",
     comment="Attendees of meetings, one a row, written by a trigger; `crm.meeting_contacts` leads "
     "to their contacts",
@@ -196,7 +199,7 @@ tasks = sa.Table(
             where="job <> 'leads/follow_ups' or not exists (select from crm.contacts "
             "where contacts.id = tasks.contact_id and contacts.next_follow_up_at is not null)",
         ),
-        person=Person(by="contact_id", erase="delete"),
+        person=Person(by="contact_id", otherwise=("deal_id", "crm.deals"), erase="delete"),
     ),
     schema="crm",
     comment="Tasks for users",

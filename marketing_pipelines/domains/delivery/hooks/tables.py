@@ -63,7 +63,13 @@ message_events = sa.Table(
     sa.Index("ix_message_events_received_at", "received_at"),
     info=owned(
         keep=Keep("received_at", days=400),
-        person=Person(by="message_id", erase="empty", mask=("recipient", "reading", "payload")),
+        person=Person(
+            by="message_id",
+            of="delivery.messages",
+            addresses=("recipient",),
+            erase="empty",
+            mask=("recipient", "reason", "reading", "payload"),
+        ),
     ),
     schema="delivery",
     comment="Events of messages as providers report them, each once",

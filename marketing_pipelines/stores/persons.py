@@ -1,0 +1,150 @@
+"""The rows of a person in every table, found by the declarations of the tables.
+
+A person is a contact, or all contacts of an organization that have one address. Exports and
+erasures loop over `tables_about_persons` and ask each table for `rows_of`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.stores.ownership import Person, ownership
+from marketing_pipelines.stores.tables import load_tables
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The numbers and names by which rows lead to a person.
+
+    Attributes:
+        contact_ids: Numbers of the person's contacts.
+        external_ids: External ids of these contacts.
+        addresses: Normalised addresses of any channel that no other contact of the organization
+            has: rows with an address that somebody else has too are not the person's alone.
+        shared: The addresses that another contact of the organization has too.
+        names: First and last names, each with a blank in between, where a contact has both.
+    """
+
+    organization_id: int
+    contact_ids: list[int]
+    external_ids: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+
+def find_address(connection: sa.Connection, organization_id: int, address: str) -> Identity | None:
+    """The person with an address: every contact of the organization that has it; None: no contact.
+
+    Args:
+        address: An e-mail address, a phone number or a push token, in any spelling.
+    """
+    found = connection.execute(
+        _read("contacts_of_address"), {"organization": organization_id, "address": address}
+    )
+    ids = list(found.scalars())
+    return identity_of(connection, organization_id, ids) if ids else None
+
+
+def identity_of(
+    connection: sa.Connection, organization_id: int, contact_ids: list[int]
+) -> Identity:
+    """The present names of contacts."""
+    row = connection.execute(
+        _read("identity"), {"organization": organization_id, "contact_ids": contact_ids}
+    ).one()
+    return Identity(
+        organization_id, contact_ids, row.external_ids, row.addresses, row.shared, row.names
+    )
+
+
+def tables_about_persons(*, exported: bool = False) -> Iterator[sa.Table]:
+    """Tables with rows about persons, those reached through another before that other.
+
+    Args:
+        exported: True: only the tables that belong into the export of a person's data.
+    """
+    tables = load_tables()
+    about = {
+        table.fullname: person
+        for table in tables.sorted_tables
+        if (person := ownership(table).person) is not None
+    }
+
+    def depth(name: str) -> int:
+        person = about[name]
+        above = [of for of in (person.of, person.otherwise and person.otherwise[1]) if of]
+        return 1 + max(map(depth, above), default=0)
+
+    for name in sorted(about, key=lambda name: (-depth(name), name)):
+        if about[name].export or not exported:
+            yield tables.tables[name]
+
+
+def rows_of(table: sa.Table, person: Identity) -> sa.Select[Any]:
+    """The person's rows of a table, all columns, in the order of its key."""
+    return sa.select(table).where(is_about(table, person)).order_by(*table.primary_key)
+
+
+def is_about(table: sa.Table, person: Identity) -> sa.ColumnElement[bool]:
+    """The condition that a row of a table is about the person.
+
+    Raises:
+        KeyError: rows of the table are about no contact.
+    """
+    declared = ownership(table).person
+    if declared is None:
+        raise KeyError(f"{table.fullname} declares no person")
+    by = table.c[declared.by]
+    ways = [_leads_to(by, declared, person)]
+    if declared.otherwise is not None:
+        column, of = declared.otherwise
+        other = load_tables().tables[of]
+        ids = sa.select(other.c.id).where(is_about(other, person))
+        ways.append(sa.and_(by.is_(None), table.c[column].in_(ids)))
+    for name in declared.addresses:
+        has_address = _names(table.c[name], person.addresses)
+        if "organization_id" not in table.c:
+            has_address = sa.and_(by.is_(None), has_address)
+        ways.append(has_address)
+    condition = sa.or_(*ways)
+    if "organization_id" in table.c:
+        condition = sa.and_(table.c.organization_id == person.organization_id, condition)
+    return condition
+
+
+def _leads_to(by: sa.Column[Any], declared: Person, person: Identity) -> sa.ColumnElement[bool]:
+    if declared.of is not None:
+        other = load_tables().tables[declared.of]
+        return by.in_(sa.select(other.c.id).where(is_about(other, person)))
+    if _is_text(by):
+        return _names(by, [*person.external_ids, *person.addresses])
+    ids = sa.literal(person.contact_ids, pg.ARRAY(sa.BigInteger))
+    if isinstance(by.type, sa.ARRAY):
+        return sa.type_coerce(by.overlap(ids), sa.Boolean())
+    return by == sa.any_(ids)
+
+
+def _names(column: sa.Column[Any], names: list[str]) -> sa.ColumnElement[bool]:
+    """The condition that a text, or one of a list, is one of these names.
+
+    Addresses compare as they are normalised; ids have the case that they have.
+    """
+    wanted = sa.literal(names, pg.ARRAY(sa.Text))
+    if not isinstance(column.type, sa.ARRAY):
+        return sa.or_(column == sa.any_(wanted), sa.func.lower(column) == sa.any_(wanted))
+    lowered = sa.cast(sa.func.lower(sa.cast(column, sa.Text)), pg.ARRAY(sa.Text))
+    return sa.or_(column.overlap(wanted), lowered.overlap(wanted))
+
+
+def _is_text(column: sa.Column[Any]) -> bool:
+    kind = column.type.item_type if isinstance(column.type, sa.ARRAY) else column.type
+    return isinstance(kind, sa.Text)
+
+
+def _read(name: str) -> sa.TextClause:
+    return sa.text((resources.files(__package__) / "sql" / f"{name}.sql").read_text())
