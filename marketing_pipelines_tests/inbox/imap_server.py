@@ -24,6 +24,7 @@ class StoredMail:
     received_at: dt.datetime
     raw: bytes
     flags: str = ""
+    labels: str = ""
 
 
 @dataclass
@@ -313,8 +314,9 @@ class _Conversation(socketserver.StreamRequestHandler):
                 content, label = _header(one.raw), "BODY[HEADER]<0>"
             at = one.received_at.astimezone(dt.UTC)
             date = f"{at.day:2}-{MONTHS[at.month - 1]}-{at:%Y %H:%M:%S} +0000"
+            labels = f"X-GM-LABELS ({one.labels}) " if "X-GM-LABELS" in items else ""
             self._say(
-                f'* {place} FETCH (UID {one.uid} FLAGS ({one.flags}) INTERNALDATE "{date}"'
+                f'* {place} FETCH ({labels}UID {one.uid} FLAGS ({one.flags}) INTERNALDATE "{date}"'
                 f" RFC822.SIZE {len(one.raw)} {label} {{{len(content)}}}"
             )
             self._give(content)

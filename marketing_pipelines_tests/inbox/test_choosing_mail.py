@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from marketing_pipelines.domains.inbox import synchronizing
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.inbox.imap_server import ServedFolder
 from marketing_pipelines_tests.inbox.world import ANNA, BEN, FIVE_MINUTES, TICK, Mailboxes, mail
 
 
@@ -69,12 +72,18 @@ def test_exclusions_never_mean_the_mailbox_itself(world: Mailboxes) -> None:
 def test_contacts_are_made_as_the_connection_says_and_never_by_programs(
     world: Mailboxes, chosen: str, made: list[str]
 ) -> None:
+    world.server.folders["Sent"] = ServedFolder()
     world.receive(
         mail(1, sender=ANNA, to="New <new@to.example>", headers={"Cc": "other@cc.example"}),
+        mail(5, sender=ANNA, to="away@auto.example", headers={"Auto-Submitted": "auto-replied"}),
+        folder="Sent",
+    )
+    world.receive(
         mail(2, sender="sender@from.example"),
         mail(3, sender="robot@auto.example", headers={"Auto-Submitted": "auto-replied"}),
         mail(4, sender="list@list.example", headers={"List-Id": "<l.example>"}),
-        mail(5, sender=ANNA, to="away@auto.example", headers={"Auto-Submitted": "auto-replied"}),
+        # Forged: it came from outside.
+        mail(6, sender=ANNA, to="forged@to.example"),
     )
     world.connect_anna(contacts=chosen)
     world.sync()
@@ -83,21 +92,72 @@ def test_contacts_are_made_as_the_connection_says_and_never_by_programs(
     assert world.subjects() == stored[chosen]
     published = world.rows("select type, payload ->> 'source' from ops.bus_events"
                            " where type = 'contact.created' order by id")  # fmt: skip
-    assert published[1:] == ([("contact.created", "import")] * min(len(made), 1))
+    # One of the batch of each folder.
+    assert published[1:] == [("contact.created", "import")] * len(stored[chosen])
 
 
 def test_contacts_are_made_only_of_those_the_owner_of_the_mailbox_wrote_to(
     world: Mailboxes,
 ) -> None:
     world.connect_anna(address="bob@acme.example")
+    world.server.folders["Sent"] = ServedFolder()
     world.receive(
         mail(1, sender="carl@acme.example", to="one@to.example"),
         mail(2, sender="bob@acme.example", to="two@to.example"),
         mail(3, sender=ANNA, to="three@to.example"),
+        folder="Sent",
     )
     world.connect_anna(contacts="create_all", internal=["acme.example"])
     world.sync()
     assert others(world) == [("three@to.example", "import")]
+
+
+def test_on_gmail_the_label_tells_sent_mail_from_forged_mail(world: Mailboxes) -> None:
+    world.server.capabilities += " X-GM-EXT-1"
+    world.server.folders["All"] = ServedFolder("\\All")
+    labels = ['"\\\\Inbox" "UID 7"', '"\\\\Sent" "BODY[] {3}"', "\\Sent", '"Sent" "\\\\SentToo"']
+    for number, own in enumerate(labels, 1):
+        world.receive(mail(number, sender=ANNA, to=f"n{number}@to.example"), folder="All")
+        world.server.folders["All"].mails[-1].labels = own
+    world.connect_anna(contacts="create_for_sent")
+    world.sync()
+    assert others(world) == [("n2@to.example", "import"), ("n3@to.example", "import")]
+    assert [place[1:] for place in world.places()] == [
+        (1, 1, None), (1, 2, "Mail 2"), (1, 3, "Mail 3"), (1, 4, None),
+    ]  # fmt: skip
+
+
+def test_the_sent_copy_of_a_mail_that_is_stored_already_makes_its_contacts(
+    world: Mailboxes,
+) -> None:
+    copied = mail(1, sender=ANNA, to=f"New <new@to.example>, {BEN}", headers={"Cc": ANNA})
+    world.server.folders["Sent"] = ServedFolder()
+    world.receive(copied)
+    world.receive(copied, folder="Sent")
+    world.connect_anna(contacts="create_for_sent")
+    assert world.sync()["rows"] == 1
+    assert others(world) == [("new@to.example", "import")]
+    assert world.rows(
+        "select contact.email, direction, subject from crm.activities"
+        " join crm.contacts as contact on contact.id = contact_id where kind = 'email' order by 1"
+    ) == [(BEN, "out", "Mail 1"), ("new@to.example", "out", "Mail 1")]
+    assert world.rows("select cardinality(contact_ids) from inbox.email_messages") == [(2,)]
+    read = world.server.given
+    world.sync(TICK + FIVE_MINUTES)
+    assert world.server.given == read
+
+
+def test_the_test_of_a_connection_says_that_it_reads_no_sent_mail(world: Mailboxes) -> None:
+    world.server.folders["Sent"] = ServedFolder()
+    told = {}
+    for name in ("INBOX", "Sent"):
+        fields = world.server.fields(contacts="create_for_sent", folders=[name])
+        told[name] = synchronizing.check(get_settings(), world.connect("imap", **fields))
+    assert told == {
+        "INBOX": "it reads 'INBOX', and not 'Sent'; it makes no contacts of those the owner writes"
+        " to, since none of these is the folder of sent mail",
+        "Sent": "it reads 'Sent', and not 'INBOX'",
+    }
 
 
 def test_mail_without_readable_addresses_is_stored_raw_and_marked(world: Mailboxes) -> None:
@@ -159,6 +219,9 @@ def test_the_widest_of_several_mailboxes_holds(world: Mailboxes) -> None:
         ("Mail 1", "Hello 1", "full")
     ]
     assert len(world.places()) == 2
+    timeline = "select subject, text from crm.activities where kind = 'email'"
+    assert world.rows(timeline) == [("Mail 1", "Hello 1")]
+    assert world.rows("select count(*) from ops.bus_events where type like 'email.%'") == [(1,)]
 
 
 def test_names_of_attachments_are_stored_where_all_is_shared(world: Mailboxes) -> None:

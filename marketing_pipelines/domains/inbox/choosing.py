@@ -51,17 +51,7 @@ def choose(
     """
     fresh = [one for one in listed if (one.received_at or mailbox.cut_off_at) >= mailbox.cut_off_at]
     headers = {one.uid: read_mail(one.header) for one in fresh}
-    asked = [
-        {
-            "uid": uid,
-            "identity": mail.identity,
-            "addresses": [one for one in parties_of(mail) if one not in mailbox.own_addresses],
-            # Some services replace the domain of a Message-ID.
-            "names": [*mail.names, *(one.partition("@")[0] for one in mail.names)],
-            "numbers": [found for one in mail.names if (found := number_in(one)) is not None],
-        }
-        for uid, mail in headers.items()
-    ]
+    asked = [_asked(mailbox, one, headers[one.uid]) for one in fresh]
     rows = connection.execute(
         statement("decide"), {"organization_id": mailbox.organization_id, "asked": asked}
     )
@@ -69,14 +59,24 @@ def choose(
     return {one.uid: _choice(mailbox, one, headers[one.uid], known[one.uid]) for one in fresh}
 
 
+def _asked(mailbox: Mailbox, listed: Listed, mail: Mail) -> dict[str, Any]:
+    return {
+        "uid": listed.uid,
+        "identity": mail.identity,
+        "addresses": [one for one in parties_of(mail) if one not in mailbox.own_addresses],
+        "contacts": mailbox.new_contacts(mail, is_sent=listed.is_sent),
+        # Some services replace the domain of a Message-ID.
+        "names": [*mail.names, *(one.partition("@")[0] for one in mail.names)],
+        "numbers": [found for one in mail.names if (found := number_in(one)) is not None],
+    }
+
+
 def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> MailChoice:
-    is_wanted = bool(
-        mail.malformed or row.has_contact or row.names_ours or mailbox.new_contacts(mail)
-    )
+    is_wanted = mail.malformed or row.has_contact or row.names_ours or row.lacks_contact
     is_left_out = listed.is_draft or mailbox.leaves_out(mail)
     is_stored = not is_left_out and (is_wanted or _may_be_report(mail))
     share = SHARES.index(mailbox.fields.share)
-    is_known = row.id is not None and SHARES.index(row.share) >= share
+    is_known = row.id is not None and SHARES.index(row.share) >= share and not row.lacks_contact
     return MailChoice(
         listed,
         mail,

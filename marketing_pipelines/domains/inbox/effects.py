@@ -14,6 +14,7 @@ from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.inbox.mails import Mail
 from marketing_pipelines.domains.inbox.returned_messages import settle_returned
 from marketing_pipelines.domains.inbox.statements import statement
+from marketing_pipelines.domains.inbox.storing import Stored
 from marketing_pipelines.queueing import bus
 from marketing_pipelines.settings import Settings
 
@@ -22,7 +23,7 @@ _EVENTS: Mapping[str, type[EmailReceived]] = {"replied": EmailReplied, "forwarde
 
 def apply(
     connection: sa.Connection,
-    mails: Mapping[int, Mail],
+    stored: Stored,
     *,
     organization_id: int,
     owner_id: int | None,
@@ -31,24 +32,25 @@ def apply(
     now: dt.datetime,
     settings: Settings,
 ) -> None:
-    """Writes the activities and events of new mails, and settles messages that came back.
+    """Writes the activities and events of mails, and settles messages that came back.
 
     Args:
         connection: In the transaction of read committed that stored them.
-        mails: New mails by the numbers of their rows.
+        stored: The mails of the transaction; those that were there get activities alone.
         owner_id: User whose mailbox it is; None: of no user.
         owner_address: Address of the mailbox.
         connected_at: First tick of the mailbox. Of mail that arrived before it only what is
             younger than `triggers.latest_event_hours` publishes events.
         now: Tick.
     """
-    if not mails:
+    ids = [*stored.new, *stored.completed]
+    if not ids:
         return
-    given = {"ids": list(mails), "organization_id": organization_id}
     owner = {"owner_id": owner_id, "owner_address": owner_address}
-    connection.execute(statement("write_activities"), {**given, **owner})
-    _publish(connection, mails, organization_id, connected_at, now)
-    settle_returned(connection, mails, organization_id, now, settings)
+    connection.execute(statement("write_activities"), {"ids": ids, **owner})
+    if stored.new:
+        _publish(connection, stored.new, organization_id, connected_at, now)
+        settle_returned(connection, stored.new, organization_id, now, settings)
 
 
 def _publish(

@@ -18,6 +18,8 @@ _QUOTED = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? "((?:[^"\\]|\\.)*)"', re.IGNO
 # As IMAP writes them, whatever the locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NIL = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? NIL\b", re.IGNORECASE)
+_LABELS = re.compile(rb'X-GM-LABELS \(((?:"(?:[^"\\]|\\.)*"|[^()"])*)\)', re.IGNORECASE)
+_SENT = re.compile(rb'(?:^|[\s"])\\{1,2}Sent(?:$|[\s"])', re.IGNORECASE)
 _ESCAPED = re.compile(rb"\\(.)")
 
 
@@ -29,6 +31,8 @@ class Listed:
         received_at: When it arrived on the server; None: the server gives no time.
         size: Bytes, as the server says; a few say it wrongly.
         is_draft: True if it was not sent; Gmail has drafts among all mail.
+        is_sent: True if the owner sent it, as its label of Gmail or its folder says. Anybody can
+            write a mail with the owner as its sender.
         is_refused: True if the server does not give the header, and another text stands for it.
     """
 
@@ -37,12 +41,17 @@ class Listed:
     size: int
     is_draft: bool
     header: bytes
+    is_sent: bool = False
     is_refused: bool = False
 
 
 def listed_of(data: Sequence[Any]) -> Iterator[Listed]:
     """Yields the mails of an answer; parts that are no mail are left out."""
     for items, content in _answers(data):
+        labels = _LABELS.search(items)
+        if labels is not None:
+            # Its owner may name a label like an item.
+            items = items[: labels.start()] + items[labels.end() :]
         uid = _UID.search(items)
         if uid is not None and content is not None:
             size = _SIZE.search(items)
@@ -52,6 +61,7 @@ def listed_of(data: Sequence[Any]) -> Iterator[Listed]:
                 size=int(size[1]) if size else 0,
                 is_draft=_DRAFT.search(items) is not None,
                 header=content,
+                is_sent=labels is not None and _SENT.search(labels[1]) is not None,
             )
 
 

@@ -20,6 +20,8 @@ from marketing_pipelines.domains.integrations.providers import IMAP, ImapFields
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.settings import Settings
 
+MAX_ADDRESSES = 1_000
+MAX_ADDRESS_LENGTH = 320
 SENT_NAMES = ("Sent", "Sent Items", "Sent Messages", "INBOX.Sent")
 
 
@@ -66,17 +68,22 @@ class Mailbox:
             return True
         return bool(self.fields.internal) and all(self.is_own(one) for one in parties)
 
-    def new_contacts(self, mail: Mail) -> list[str]:
-        """Returns the addresses of a mail that become contacts, those of known ones among them."""
+    def new_contacts(self, mail: Mail, *, is_sent: bool) -> list[str]:
+        """Returns the addresses of a mail that become contacts, those of known ones among them.
+
+        Args:
+            is_sent: True for mail of the folder of sent mail; all other mail may be forged.
+        """
         if mail.is_auto_reply or mail.is_bounce or mail.has_list_id or mail.malformed:
             return []
         if mail.from_address in self.owner_addresses:
-            chosen = self.fields.contacts != "existing"
+            chosen = self.fields.contacts != "existing" and is_sent
             asked: Iterable[str] = (*mail.to_addresses, *mail.cc_addresses)
         else:
             chosen = self.fields.contacts == "create_all"
             asked = [mail.from_address] if mail.from_address else []
-        return [one for one in asked if chosen and not self.is_own(one)]
+        found = [one for one in asked if chosen and not self.is_own(one)]
+        return [one for one in found if len(one) <= MAX_ADDRESS_LENGTH][:MAX_ADDRESSES]
 
     def keeps_raw(self, received_at: dt.datetime, now: dt.datetime) -> bool:
         """Returns true if a mail as it arrived is kept."""
@@ -166,9 +173,16 @@ def chosen_folders(fields: ImapFields, folders: Sequence[Folder], *, is_gmail: b
     everything = [one.name for one in folders if is_gmail and "\\all" in one.flags]
     if everything:
         return everything[:1]
+    sent = sent_folder(folders)
+    return [inbox] if sent is None else [inbox, sent]
+
+
+def sent_folder(folders: Sequence[Folder]) -> str | None:
+    """Returns the name of the folder of sent mail: the one that is marked, else the usual one."""
+    names = {one.name for one in folders}
     marked = [one.name for one in folders if "\\sent" in one.flags]
-    sent = marked or [name for name in SENT_NAMES if name in names]
-    return [inbox, *sent[:1]]
+    usual = [name for name in SENT_NAMES if name in names]
+    return next(iter([*marked, *usual]), None)
 
 
 def _is_in(address: str, domains: Iterable[str]) -> bool:

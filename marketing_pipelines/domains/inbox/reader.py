@@ -14,7 +14,7 @@ from typing import TypeVar
 from marketing_pipelines.domains.inbox import effects
 from marketing_pipelines.domains.inbox.choosing import MailChoice, choose
 from marketing_pipelines.domains.inbox.fetched import Listed
-from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders
+from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders, sent_folder
 from marketing_pipelines.domains.inbox.mails import read_mail
 from marketing_pipelines.domains.inbox.obstacles import MailPart, Obstacles
 from marketing_pipelines.domains.inbox.session import (
@@ -70,6 +70,7 @@ class MailboxReader:
         self._files = FileStore(tick.settings.effective_files_url)
         self._report = SyncReport(counts={"mails_chosen": 0, "mails_unreadable": 0})
         self._obstacles = Obstacles(tick, synced, WHAT)
+        self._sent: str | None = None
         self._most = MAX_MAILS
         self._is_in_batch = False
         self._has_moved = False
@@ -112,6 +113,7 @@ class MailboxReader:
         tokens = token_of(self._tick.settings, mailbox.connection, mailbox.fields)
         with Session(mailbox.fields, tokens, self._synced.ends_at) as session:
             found = session.folders()
+            self._sent = sent_folder(found)
             there = {one.name for one in found} | {"INBOX"}
             chosen = chosen_folders(mailbox.fields, found, is_gmail=session.is_gmail)
             for name in chosen:
@@ -262,7 +264,9 @@ class MailboxReader:
                 lambda some: {one.uid: one for one in session.headers(some)}, uids
             )
         self._report.counts["mails_unreadable"] += len(refused)
-        return [*given.values(), *(self._unlisted(place, uid) for uid in refused)]
+        listed = [*given.values(), *(self._unlisted(place, uid) for uid in refused)]
+        is_sent = place.folder == self._sent
+        return [replace(one, is_sent=True) for one in listed] if is_sent else listed
 
     def _unlisted(self, place: Cursor, uid: int) -> Listed:
         # The place makes it a mail of its own among all without a header.
@@ -322,15 +326,15 @@ class MailboxReader:
             digest = mail.content_hash
             path = f"mail/{self._mailbox.organization_id}/{digest[:2]}/{digest}.eml"
             self._files.write(path, raw)
-        return Placed(uid, received_at, mail.identity, mail, path)
+        return Placed(uid, received_at, mail.identity, mail, path, choice.listed.is_sent)
 
     def _store(self, cursor: Cursor, placed: Sequence[Placed], done: int) -> None:
         self._left[cursor.folder] -= done
         with self._tick.begin(isolation="read committed") as connection:
-            new = store(connection, self._mailbox, cursor, placed)
+            stored = store(connection, self._mailbox, cursor, placed)
             effects.apply(
                 connection,
-                new,
+                stored,
                 organization_id=self._mailbox.organization_id,
                 owner_id=self._mailbox.owner_id,
                 owner_address=self._mailbox.fields.address,
@@ -340,7 +344,7 @@ class MailboxReader:
             )
             note_backlog(connection, self._synced, WHAT, sum(self._left.values()))
         self._has_moved = self._has_stored = True
-        self._report.rows += len(new)
+        self._report.rows += len(stored.new)
         self._report.counts["mails_chosen"] += sum(one.mail is not None for one in placed)
 
 

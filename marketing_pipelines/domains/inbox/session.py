@@ -36,7 +36,7 @@ MAX_HEADER_BYTES = 256 << 10
 # A search answers with the numbers of at most so many mails.
 SEARCHED_AT_ONCE = 50_000
 GMAIL = "X-GM-EXT-1"
-_LISTED = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)"
+_LISTED = f"UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>"
 _CODE = re.compile(r"\[([A-Z-]+)[^\]]*\]")
 # Answers to a login after which only a person can help.
 _REFUSALS = frozenset({"AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED"})
@@ -183,12 +183,13 @@ class Session:
         return sorted(uid for uid in found if first <= uid and (last is None or uid <= last))
 
     def headers(self, uids: Sequence[int]) -> list[Listed]:
-        """Returns number, time, size and header of mails, of those that are still there.
+        """Returns number, time, size, labels of Gmail and header of mails that are still there.
 
         Raises:
             UnreadableError: the server refuses to give some of them.
         """
-        return list(listed_of(self._fetch(uids, _LISTED)))
+        items = f"(X-GM-LABELS {_LISTED})" if self.is_gmail else f"({_LISTED})"
+        return list(listed_of(self._fetch(uids, items)))
 
     def bodies(self, uids: Sequence[int]) -> dict[int, bytes]:
         """Returns mails as they are, of those that are still there.

@@ -1,7 +1,7 @@
 """Storing a batch of mails: rows, places and the cursor of the folder, in one transaction."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,17 +9,20 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.recipients import Asked, contacts_of
-from marketing_pipelines.domains.inbox.mailboxes import Mailbox, parties_of
+from marketing_pipelines.domains.inbox.mailboxes import (
+    MAX_ADDRESS_LENGTH,
+    MAX_ADDRESSES,
+    Mailbox,
+    parties_of,
+)
 from marketing_pipelines.domains.inbox.mails import Attachment, Mail
 from marketing_pipelines.domains.inbox.statements import statement
 from marketing_pipelines.domains.inbox.tables import SHARES, cursors, message_places
 from marketing_pipelines.domains.inbox.threads import join_threads
 
 MAX_TEXT_LENGTH = 200_000
-MAX_ADDRESSES = 1_000
 # Longer ones do not fit into an index.
 MAX_ID_LENGTH = 600
-MAX_ADDRESS_LENGTH = 320
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Placed:
         identity: Of the stored mail; None: the mail is not stored.
         mail: The mail, if it was read to be stored; None: it is stored already.
         raw_path: The file of the mail as it arrived; None: it is not kept.
+        is_sent: True if the owner sent it, as its place says.
     """
 
     uid: int
@@ -52,6 +56,20 @@ class Placed:
     identity: str | None
     mail: Mail | None = None
     raw_path: str | None = None
+    is_sent: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The mails that a batch stored.
+
+    Attributes:
+        new: By the numbers of their rows.
+        completed: Numbers of mails that were there and got texts or contacts.
+    """
+
+    new: Mapping[int, Mail]
+    completed: Sequence[int] = ()
 
 
 def cursor_of(connection: sa.Connection, mailbox: Mailbox, folder: str) -> Cursor | None:
@@ -95,29 +113,27 @@ def store(
     mailbox: Mailbox,
     cursor: Cursor,
     placed: Sequence[Placed],
-) -> dict[int, Mail]:
+) -> Stored:
     """Stores a batch and moves the cursor of its folder.
 
     Args:
         connection: In a transaction of read committed.
-
-    Returns:
-        The mails that are new, by the numbers of their rows.
     """
-    read = [one for one in placed if one.mail is not None]
-    new: dict[int, Mail] = {}
+    read = [(one, one.mail) for one in placed if one.mail is not None]
+    stored = Stored({})
     if read:
-        _make_contacts(connection, mailbox, [one.mail for one in read if one.mail is not None])
+        _make_contacts(connection, mailbox, read)
         bound = {
             "organization_id": mailbox.organization_id,
-            "mails": [_row(mailbox, one, one.mail) for one in read if one.mail is not None],
+            "mails": [_row(mailbox, one, mail) for one, mail in read],
         }
         rows = connection.execute(statement("store_mails"), bound).all()
-        if len(rows) < len(read):
-            connection.execute(statement("widen_mails"), bound)
-        mails = {one.identity: one.mail for one in reversed(read)}
-        new = {row.id: mail for row in rows if (mail := mails[row.identity]) is not None}
-        join_threads(connection, list(new))
+        mails = {mail.identity: mail for _, mail in reversed(read)}
+        stored = Stored(
+            {row.id: mails[row.identity] for row in rows if row.is_new},
+            [row.id for row in rows if not row.is_new],
+        )
+        join_threads(connection, list(stored.new))
     place = {
         "connection_id": mailbox.id,
         "organization_id": mailbox.organization_id,
@@ -127,16 +143,17 @@ def store(
     }
     connection.execute(statement("store_places"), place)
     move_cursor(connection, mailbox, cursor)
-    return new
+    return stored
 
 
-def _make_contacts(connection: sa.Connection, mailbox: Mailbox, mails: Sequence[Mail]) -> None:
+def _make_contacts(
+    connection: sa.Connection, mailbox: Mailbox, read: Sequence[tuple[Placed, Mail]]
+) -> None:
     """Makes contacts of the addresses that the mailbox chooses; known ones stay as they are."""
     names: dict[str, str | None] = {}
-    for mail in mails:
-        for address in mailbox.new_contacts(mail)[:MAX_ADDRESSES]:
-            if len(address) <= MAX_ADDRESS_LENGTH:
-                names[address] = names.get(address) or mail.display_names.get(address) or None
+    for placed, mail in read:
+        for address in mailbox.new_contacts(mail, is_sent=placed.is_sent):
+            names[address] = names.get(address) or mail.display_names.get(address) or None
     if names:
         asked = [Asked(address=one, given=one, name=name) for one, name in names.items()]
         contacts_of(connection, mailbox.organization_id, "email", asked, source="import")

@@ -4,7 +4,11 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import partial
 
-from marketing_pipelines.domains.inbox.mailboxes import chosen_folders, open_mailbox
+from marketing_pipelines.domains.inbox.mailboxes import (
+    chosen_folders,
+    open_mailbox,
+    sent_folder,
+)
 from marketing_pipelines.domains.inbox.reader import WHAT, MailboxReader
 from marketing_pipelines.domains.inbox.session import DoubtfulLoginError, Session
 from marketing_pipelines.domains.inbox.tokens import token_of
@@ -46,7 +50,8 @@ def check(settings: Settings, connection: Connection) -> str:
     fields: ImapFields = connection.fields(settings)
     with Session(fields, token_of(settings, connection, fields)) as session:
         found = session.folders()
-        chosen = chosen_folders(fields, found, is_gmail=session.is_gmail)
+        is_gmail = session.is_gmail
+        chosen = chosen_folders(fields, found, is_gmail=is_gmail)
     names = [one.name for one in found]
     missing = [name for name in chosen if name not in names]
     if missing:
@@ -55,7 +60,13 @@ def check(settings: Settings, connection: Connection) -> str:
             f"it has {_listed(names)}."
         )
     others = [name for name in names if name not in chosen]
-    return f"it reads {_listed(chosen)}" + (f", and not {_listed(others)}" if others else "")
+    told = f"it reads {_listed(chosen)}" + (f", and not {_listed(others)}" if others else "")
+    if fields.contacts != "existing" and not is_gmail and sent_folder(found) not in chosen:
+        told += (
+            "; it makes no contacts of those the owner writes to, since none of these is the folder"
+            " of sent mail"
+        )
+    return told
 
 
 def _read(tick: Tick, synced: Synced) -> SyncReport:

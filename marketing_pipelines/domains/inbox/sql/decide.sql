@@ -1,5 +1,5 @@
--- For each listed mail: the stored one with its identity, and whether a contact takes part or one of
--- our messages is named.
+-- For each listed mail: the stored one with its identity, whether a contact takes part or one of our
+-- messages is named, and whether an address of which the mail makes a contact has none.
 select asked.uid, known.id, known.share,
        exists (
            select from crm.contacts as contact
@@ -13,9 +13,17 @@ select asked.uid, known.id, known.share,
            select from delivery.messages as message
            where message.organization_id = :organization_id
                and message.provider_message_id = any(asked.names)
-       ) as names_ours
+       ) as names_ours,
+       exists (
+           select from unnest(asked.contacts) as made
+           where not exists (
+               select from crm.contacts as contact
+               where contact.organization_id = :organization_id
+                   and delivery.address_of('email', contact.email) = made
+           )
+       ) as lacks_contact
 from jsonb_to_recordset(:asked) as asked (
-    uid bigint, identity text, addresses text[], numbers bigint[], names text[]
+    uid bigint, identity text, addresses text[], numbers bigint[], names text[], contacts text[]
 )
 left join inbox.email_messages as known
     on known.organization_id = :organization_id and known.identity = asked.identity

@@ -1,6 +1,7 @@
--- Stores mails that are new, each once; returns their numbers. Contacts are the oldest of each
--- address.
-insert into inbox.email_messages (
+-- Stores mails, each once. A mail that another mailbox stored gets what this one adds: what it shares,
+-- and contacts that it made. Returns the numbers of new and changed mails. Contacts are the oldest of
+-- each address.
+insert into inbox.email_messages as stored (
     organization_id, identity, message_id, in_reply_to, reference_ids, from_address, to_addresses,
     cc_addresses, subject, text, reply, snippet, sent_at, received_at, direction, contact_ids,
     is_auto_reply, is_bounce, malformed, attachments, raw_path, content_hash, share
@@ -35,5 +36,26 @@ from jsonb_to_recordset(:mails) as mail (
     content_hash text, share text
 )
 order by mail.identity
-on conflict (organization_id, identity) do nothing
-returning id, identity
+on conflict (organization_id, identity) do update
+set subject = coalesce(stored.subject, excluded.subject),
+    text = coalesce(stored.text, excluded.text),
+    reply = coalesce(stored.reply, excluded.reply),
+    snippet = coalesce(stored.snippet, excluded.snippet),
+    raw_path = coalesce(excluded.raw_path, stored.raw_path),
+    direction = coalesce(stored.direction, excluded.direction),
+    attachments = case
+        when inbox.width_of(excluded.share) > inbox.width_of(stored.share) then excluded.attachments
+        else stored.attachments
+    end,
+    share = case
+        when inbox.width_of(excluded.share) > inbox.width_of(stored.share) then excluded.share
+        else stored.share
+    end,
+    contact_ids = array(
+        select distinct contact_id
+        from unnest(stored.contact_ids || excluded.contact_ids) as contact_id
+        order by contact_id
+    )
+where inbox.width_of(excluded.share) > inbox.width_of(stored.share)
+    or not excluded.contact_ids <@ stored.contact_ids
+returning id, identity, xmax = 0 as is_new

@@ -36,4 +36,6 @@ where mail.id = any(:ids) and not mail.is_auto_reply and not mail.is_bounce
             and message.id = delivery.message_of(mail.message_id)
     )
 order by mail.id, named.contact_id
-on conflict (organization_id, external_id) do nothing
+-- A mail that another mailbox stored with less has the activity already.
+on conflict (organization_id, external_id) do update
+set subject = excluded.subject, text = excluded.text
