@@ -53,16 +53,19 @@ def load(
 
 
 def _notes(engine: sa.Engine, kind: str, settings: Settings) -> list[str]:
-    """Returns notes that later files may correct: on the first day, steps, rules and warm-up."""
+    """Returns notes that later files may correct: the first day, names in rules, warm-up."""
     from marketing_pipelines.domains import load_tables
     from marketing_pipelines.domains.delivery.warmup_outlook import notes_on_warmup
-    from marketing_pipelines.domains.lifecycle.checking import problems
+    from marketing_pipelines.domains.leads.names import notes_on_score_rules
+    from marketing_pipelines.domains.lifecycle.checking import notes_on_triggers, problems
     from marketing_pipelines.domains.segments.preview import notes_on_segments
     from marketing_pipelines.freshness import first_day
 
     load_tables()
     of_kind: dict[str, Callable[[sa.Connection], Iterator[str]]] = {
-        "steps": problems,
+        **dict.fromkeys(("steps", "campaigns", "sequences", "journeys"), problems),
+        **dict.fromkeys(("campaign_triggers", "journey_triggers"), notes_on_triggers),
+        "score_rules": notes_on_score_rules,
         "segments": notes_on_segments,
         "sending_domains": functools.partial(notes_on_warmup, now=dt.datetime.now(dt.UTC)),
     }

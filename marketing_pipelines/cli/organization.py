@@ -53,6 +53,7 @@ def set_(
         raise WrongUsageError(f"{twice} stands there twice: give it one value.")
     # Commands that only show settings need no programs.
     from marketing_pipelines.domains.campaigns.newsletter import check_template
+    from marketing_pipelines.domains.leads.names import notes_on_settings
 
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
@@ -60,8 +61,11 @@ def set_(
         organization_settings.set_values(connection, number, given, check=require_rules)
         if "newsletter.template" in keys:
             check_template(connection, number)
+        notes = list(notes_on_settings(connection, number, keys))
     verb = "is" if len(keys) == 1 else "are"
     print(f"{', '.join(keys)} of organization {organization} {verb} set.")
+    for sentence in notes:
+        print(f"note: {sentence}")
     unused = [key for key in keys if not organization_settings.is_used(key)]
     if unused:
         verb = "has" if len(unused) == 1 else "have"

@@ -23,7 +23,10 @@ def run(
         bool, typer.Option(help="Leave out the partitions it reads, even if they are missing.")
     ] = False,
 ) -> None:
-    """Run a job; partitions that it reads and that are missing or stale come with it."""
+    """Run a job; partitions that it reads and that are missing or stale come with it.
+
+    The exit code is 1 if an item fails.
+    """
     from marketing_pipelines.running import Request, run_job
 
     if partition and (from_ or to):
@@ -45,3 +48,5 @@ def run(
     for items in failing.values():
         for item in items:
             print(f"failed: {item.item}: {item.error}")
+    if any(outcome.items_failed for outcome in outcomes):
+        raise typer.Exit(1)

@@ -88,7 +88,8 @@ def _ask(
         True if nothing was wrong.
     """
     from marketing_pipelines.domains.segments import preview
-    from marketing_pipelines.domains.segments.rules import RuleError, parse
+    from marketing_pipelines.domains.segments.rule_errors import RuleError
+    from marketing_pipelines.domains.segments.rules import parse
 
     now = _instant(at)
     well = True

@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -103,6 +103,26 @@ class ItemFailures:
                 failed.consecutive,
                 since=failed.first_failed_at,
             )
+
+    def parts_failed(
+        self, connection: sa.Connection, item: str, parts: Mapping[str, Exception]
+    ) -> None:
+        """Counts failures of parts of an item that was done without them, each by its name.
+
+        Parts that failed before and are not among these fail no more.
+        """
+        failing = connection.execute(
+            sa.select(item_failures.c.item).where(
+                item_failures.c.job == self.job,
+                sa.func.starts_with(item_failures.c.item, f"{item}, "),
+            )
+        ).scalars()
+        names = {f"{item}, {part}": error for part, error in parts.items()}
+        for name in failing.all():
+            if name not in names:
+                self.recovered(connection, name)
+        for name, error in names.items():
+            self.failed_with(connection, name, error)
 
     def note_failing(self, connection: sa.Connection) -> None:
         """Notes the items that fail now, be it since an earlier tick: items and errors."""

@@ -200,7 +200,7 @@ def test_changed_grades_are_events_and_equal_rows_are_not_touched(world: LeadWor
         (
             '{"all": [{"event": "clicked"}]}',
             "each",
-            "The rule is no single condition on events or activities",
+            "is no single condition on events or activities",
         ),
         ('{"event": "clicked", "times": 3}', "per_day", "times: does not go with counts"),
         ('{"event": "clicked", "last": [{"property": "a", "op": "exists"}]}', "each", "last: does"),
@@ -211,15 +211,15 @@ def test_changed_grades_are_events_and_equal_rows_are_not_touched(world: LeadWor
         ),
         ('{"activity": ["call"]}', "each", None),
         ('{"activity": ["call"], "since_stage": true}', "each", "since_stage: does not go with"),
-        ('{"grade": "B"}', "once", "The rule asks for the lead score"),
-        ('{"score": "lead", "op": ">", "value": 5}', "once", "The rule asks for the lead score"),
+        ('{"grade": "B"}', "once", "asks for the lead score"),
+        ('{"score": "lead", "op": ">", "value": 5}', "once", "asks for the lead score"),
         (
             '{"all": [{"attribute": "intent_score", "op": ">", "value": 5}]}',
             "once",
             'all[0].attribute: intent_score is a stored score: use the condition {"score": ',
         ),
-        ('{"attribute": "email"}', "once", "The rule has no 'op'"),
-        ("[", "once", "The rule is not JSON"),
+        ('{"attribute": "email"}', "once", "has no 'op'"),
+        ("[", "once", "is not JSON"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(text: str, counts: str, problem: str | None) -> None:
@@ -292,3 +292,39 @@ def test_a_broken_rule_fails_its_organization_alone_which_keeps_its_scores(
     [(item, error)] = installation.rows("select item, error from ops.item_failures")
     assert item == f"organization {broken.name}"
     assert "Score rule 'rule': attribute: no contact has or has had 'shoe_size'" in error
+
+
+def test_rules_with_unknown_names_fail_by_themselves_and_the_others_count(
+    installation: Installation,
+) -> None:
+    world = LeadWorld(installation)
+    world.contact(email="a@x", lead_score=33, lead_grade="D")
+    for name, given in (
+        ("mail", {"attribute": "email", "op": "exists"}),
+        ("shoes", {"not": {"attribute": "shoe_size", "op": "exists"}}),
+        ("vips", {"segment": "vips"}),
+    ):
+        rule(world, given, name=name, points=10)
+    [outcome] = installation.run("leads/lead_scores", at=NOW)
+    assert (outcome.status, outcome.items_failed) == ("COMPLETED", 2)
+    assert world.contacts("lead_score, lead_grade") == {"ann": (10, "F")}
+    failing = "select item, error from ops.item_failures order by item"
+    assert installation.rows(failing) == [
+        (
+            f"organization {world.name}, score rule 'shoes'",
+            "not.attribute: no contact has or has had 'shoe_size'.",
+        ),
+        (f"organization {world.name}, score rule 'vips'", "segment: there is no segment 'vips'."),
+    ]
+    world.contact("bob", attributes=json.dumps({"shoe_size": 40}))
+    world.execute("update leads.score_rules set enabled = false where external_id = 'vips'")
+    installation.run("leads/lead_scores", at=NOW + DAY)
+    assert installation.rows(failing) == []
+    assert world.contacts("lead_score, lead_grade") == {"ann": (20, "D"), "bob": (0, "F")}
+
+
+def test_all_rules_that_cannot_be_used_are_named_at_once(world: LeadWorld) -> None:
+    rule(world, {"attribute": "lead_score", "op": ">", "value": 1}, name="a")
+    rule(world, {"attribute": "lead_grade", "op": "=", "value": "A"}, name="b")
+    with pytest.raises(BadInputError, match=r"Score rule 'a': .*\. Score rule 'b': "):
+        scores(world)

@@ -243,6 +243,33 @@ def test_a_broken_rule_stops_its_organization_only(crm: Crm) -> None:
     assert "no contact has or has had 'colour'" in error
 
 
+def test_a_broken_rule_is_a_failing_item_and_the_others_move_contacts(crm: Crm) -> None:
+    moves = [
+        {"from": "lead", "to": "mql", "rule": {"attribute": "email", "op": "exists"}},
+        {"from": "lead", "to": "mql", "rule": {"attribute": "colour", "op": "exists"}},
+        {"from": "mql", "to": "sql", "rule": {"segment": "vips"}},
+    ]
+    crm.settings(lifecycle={"rules": moves})
+    crm.contact("ann", email="ann@x")
+    failing = "select item, error from ops.item_failures order by item"
+    outcome = crm.run(JOB)
+    assert (outcome.status, outcome.rows, outcome.items_failed) == ("COMPLETED", 1, 2)
+    assert stages(crm) == {"ann": "mql"}
+    assert crm.rows(failing) == [
+        (
+            "organization acme, lifecycle.rules, rule 2, lead to mql",
+            "attribute: no contact has or has had 'colour'.",
+        ),
+        (
+            "organization acme, lifecycle.rules, rule 3, mql to sql",
+            "segment: there is no segment 'vips'.",
+        ),
+    ]
+    crm.settings(lifecycle={"rules": moves[:1]})
+    assert crm.run(JOB, TICK + DAY).items_failed == 0
+    assert crm.rows(failing) == []
+
+
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [

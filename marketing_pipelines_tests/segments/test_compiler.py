@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from marketing_pipelines.domains.segments import preview, segment_graph, staging
 from marketing_pipelines.domains.segments.compiler import Compiler
-from marketing_pipelines.domains.segments.rules import RuleError, json_schema, parse
+from marketing_pipelines.domains.segments.rule_errors import RuleError
+from marketing_pipelines.domains.segments.rules import json_schema, parse
 from marketing_pipelines.stores.temporary import create_temporary
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import PATIENCE, SOAK

@@ -63,7 +63,7 @@ def add(connection: sa.Connection, event_type: str, properties: Sequence[Any], f
     [
         (
             {"event": "opened", "times": 0, "source": "sprnig"},
-            "source: there is no campaign 'sprnig'",
+            "source: there is no campaign 'sprnig'; similar: spring",
         ),
         (
             {"event": "opened", "source": ["spring", "sumer"]},
@@ -75,11 +75,12 @@ def add(connection: sa.Connection, event_type: str, properties: Sequence[Any], f
                 "times": 0,
                 "where": [{"property": "totl", "op": ">", "value": 1}],
             },
-            "where[0].property: no event of type 'purchase' has or has had 'totl'",
+            "where[0].property: no event of type 'purchase' has or has had 'totl'; similar: total",
         ),
         (
             {"not": {"event": "open*", "last": [{"property": "by.b", "op": "exists"}]}},
-            "not.last[0].property: no event of type 'open*' has or has had 'by.b'",
+            "not.last[0].property: no event of type 'open*' has or has had 'by.b';"
+            " similar: by.a, by",
         ),
     ],
 )
@@ -220,4 +221,4 @@ def test_a_branch_that_names_what_nothing_has_is_noted_when_it_is_loaded(
     end = step | {"external_id": "end", "position": 2, "type": "exit", "config": {}}
     (tmp_path / "steps.jsonl").write_text("\n".join(json.dumps(row) for row in (step, end)))
     printed = printed_here(capsys, "load", "steps", str(tmp_path / "steps.jsonl"))
-    assert "rule.source: there is no campaign 'sprnig'." in printed
+    assert "rule.source: there is no campaign 'sprnig'; similar: spring." in printed

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter
 
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.operators import CountOperator
+from marketing_pipelines.domains.segments.rule_errors import RuleError, join
 from marketing_pipelines.domains.segments.rules import (
     All,
     AnyOf,
@@ -20,9 +21,7 @@ from marketing_pipelines.domains.segments.rules import (
     InSegment,
     InShare,
     Not,
-    RuleError,
     RuleNode,
-    join,
     kind_key_of,
     kinds_message,
     parse,

@@ -127,7 +127,7 @@ def _explained(
     scores = intent.scores_at(connection, organization_id, now, [contact_id])
     found = []
     for place, rule in enumerate(rules_of(connection, organization_id)):
-        earned = points[f"rule_{place}"]
+        earned = points.get(f"rule_{place}")
         if earned:
             asked = rule.rule if rule.counts == "once" else lead_scores.windowed(rule.rule)
             lines = explain_rule(

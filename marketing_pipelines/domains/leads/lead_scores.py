@@ -5,7 +5,8 @@ any instant: the job, the consumer of new contacts, lifecycle rules and `why` re
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from marketing_pipelines.domains.leads.conditions import ActivityCondition
 from marketing_pipelines.domains.leads.intent import Chosen, numbers_of
 from marketing_pipelines.domains.leads.score_rules import (
     ScoreRule,
+    broken,
     refuse_own_scores,
     rules_of,
 )
@@ -31,8 +33,8 @@ from marketing_pipelines.domains.segments.compiler import (
 )
 from marketing_pipelines.domains.segments.event_names import require_names
 from marketing_pipelines.domains.segments.preview import require_patterns
+from marketing_pipelines.domains.segments.rule_errors import MissingNameError, RuleError
 from marketing_pipelines.domains.segments.rules import EventCondition
-from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.tables import zones
 
 HIGHEST = 100
@@ -73,8 +75,45 @@ def points_at(
 ) -> sa.Select[Any]:
     """A query for the points of each rule: `contact_id`, and `rule_0` and so on in their order.
 
+    Rules with unknown names have no column.
+
     Raises:
         BadInputError: as of `scores_at`.
+    """
+    return _compiled(connection, organization_id, instant, reporting_zone, contacts).query
+
+
+def unknown_names(
+    connection: sa.Connection,
+    organization_id: int,
+    instant: dt.datetime,
+    reporting_zone: ZoneInfo,
+) -> Mapping[str, MissingNameError]:
+    """The rules that earn nothing since they have an unknown name, by external id.
+
+    Raises:
+        BadInputError: as of `scores_at`.
+    """
+    return _compiled(connection, organization_id, instant, reporting_zone, None).unknown
+
+
+@dataclass(frozen=True)
+class _CompiledRules:
+    """The query of the rules, and those that it leaves out."""
+
+    query: sa.Select[Any]
+    unknown: Mapping[str, MissingNameError]
+
+
+def _compiled(
+    connection: sa.Connection,
+    organization_id: int,
+    instant: dt.datetime,
+    reporting_zone: ZoneInfo,
+    contacts: Chosen,
+) -> _CompiledRules:
+    """Compiles the rules. One with an unknown name never held for a contact: it earns nothing, and
+    the others count, if there are any. Another problem stops all, since points would be lost.
     """
     catalogue = segment_graph.read(connection, organization_id)
     frame = segment_graph.frame(
@@ -87,21 +126,30 @@ def points_at(
     scores = intent.scores_at(connection, organization_id, instant, contacts)
     compiler = compiler_of(frame, _sources(organization_id, contacts), scores)
     columns = []
+    problems: dict[str, RuleError] = {}
+    unknown: dict[str, MissingNameError] = {}
     for place, rule in enumerate(rules_of(connection, organization_id)):
         try:
             refuse_own_scores(rule, catalogue)
             require_patterns(connection, rule.rule)
             earned = _points(compiler, rule, reporting_zone)
-        except BadInputError as error:
-            raise BadInputError(f"Score rule '{rule.external_id}': {error}") from error
-        columns.append(earned.label(f"rule_{place}"))
+        except MissingNameError as error:
+            unknown[rule.external_id] = error
+        except RuleError as error:
+            problems[rule.external_id] = error
+        else:
+            columns.append(earned.label(f"rule_{place}"))
+    if problems or (unknown and not columns):
+        raise broken(problems | unknown)
     contact = compiler.contact.c
     query = (
         sa.select(contact.id.label("contact_id"), *columns)
         .select_from(compiler.source)
         .where(contact.organization_id == organization_id)
     )
-    return query if contacts is None else query.where(contact.id == sa.any_(numbers_of(contacts)))
+    if contacts is not None:
+        query = query.where(contact.id == sa.any_(numbers_of(contacts)))
+    return _CompiledRules(query, unknown)
 
 
 def compiler_of(frame: Frame, sources: Sources, intent_scores: sa.Select[Any]) -> StageCompiler:

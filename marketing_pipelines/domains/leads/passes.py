@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.leads import (
     intent_writing,
+    lead_scores,
     lead_writing,
     new_signals,
     opportunities,
@@ -101,13 +102,21 @@ def score_new_signals(tick: Tick, days: PartitionedAsset) -> None:
 
 
 def score_leads(tick: Tick) -> None:
-    """Stores lead scores and grades, each organization as an item in a transaction of its own."""
+    """Stores lead scores and grades, each organization as an item in a transaction of its own.
+
+    Rules with unknown names, which earn nothing, are failing items too.
+    """
     with tick.begin() as connection:
         organizations = all_organizations(connection)
     for organization in organizations:
         with tick.begin(isolation="read committed") as connection:
             for item in tick.items(connection, [organization], name_of):
                 with item:
-                    tick.rows += lead_writing.write_contacts(
-                        connection, organization.id, tick.instant, tick.zone
+                    values = (connection, organization.id, tick.instant, tick.zone)
+                    tick.rows += lead_writing.write_contacts(*values)
+                    unknown = lead_scores.unknown_names(*values)
+                    tick.failures.parts_failed(
+                        connection,
+                        name_of(organization),
+                        {f"score rule '{name}'": error for name, error in unknown.items()},
                     )

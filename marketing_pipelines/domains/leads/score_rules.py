@@ -1,6 +1,6 @@
 """The rules of lead scores: those of an organization, or the shipped ones where it has none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,13 +15,8 @@ from marketing_pipelines.domains.leads.conditions import (
     refuse_stored_scores,
 )
 from marketing_pipelines.domains.leads.tables import score_rules
-from marketing_pipelines.domains.segments.rules import (
-    Attribute,
-    EventCondition,
-    InSegment,
-    RuleError,
-    walk,
-)
+from marketing_pipelines.domains.segments.rule_errors import RuleError
+from marketing_pipelines.domains.segments.rules import Attribute, EventCondition, InSegment, walk
 from marketing_pipelines.domains.segments.segment_graph import Catalogue
 from marketing_pipelines.failures import BadInputError
 
@@ -83,7 +78,7 @@ def problem_of(rule: str, counts: str | None = None) -> str | None:
     try:
         _check(parse_stage_text(rule), counts or "once")
     except RuleError as error:
-        return str(error).rstrip(".")
+        return error.problem
     return None
 
 
@@ -91,7 +86,7 @@ def rules_of(connection: sa.Connection, organization_id: int) -> Sequence[ScoreR
     """The rules that score the contacts of an organization, in the order of their names.
 
     Raises:
-        BadInputError: a rule cannot be evaluated; the sentence names it.
+        BadInputError: rules cannot be read; the sentences name each.
     """
     rows = connection.execute(
         sa.select(score_rules)
@@ -100,14 +95,30 @@ def rules_of(connection: sa.Connection, organization_id: int) -> Sequence[ScoreR
     ).all()
     if not rows:
         return SHIPPED
-    return [_read(row) for row in rows if row.enabled]
+    found, problems = [], {}
+    for row in rows:
+        if row.enabled:
+            try:
+                found.append(_read(row))
+            except RuleError as error:
+                problems[row.external_id] = error
+    if problems:
+        raise broken(problems)
+    return found
+
+
+def broken(problems: Mapping[str, RuleError]) -> BadInputError:
+    """Returns one error about all rules that cannot be used, by their external ids."""
+    return BadInputError(
+        " ".join(f"Score rule '{name}': {error.problem}." for name, error in problems.items())
+    )
 
 
 def refuse_own_scores(rule: ScoreRule, catalogue: Catalogue) -> None:
     """Refuses a rule whose segments name the scores that it is to give, however deep.
 
     Raises:
-        BadInputError: the sentence names the segment.
+        RuleError: the sentence names the segment.
     """
     waiting = [(rule.rule, "")]
     seen: set[int] = set()
@@ -126,11 +137,8 @@ def refuse_own_scores(rule: ScoreRule, catalogue: Catalogue) -> None:
 
 
 def _read(row: Any) -> ScoreRule:
-    try:
-        rule = parse_stage_rule(row.rule)
-        _check(rule, row.counts)
-    except RuleError as error:
-        raise BadInputError(f"Score rule '{row.external_id}': {error}") from None
+    rule = parse_stage_rule(row.rule)
+    _check(rule, row.counts)
     return ScoreRule(
         row.external_id, row.name or row.external_id, rule, row.points, row.counts, row.most
     )

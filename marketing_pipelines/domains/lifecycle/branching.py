@@ -21,7 +21,7 @@ from marketing_pipelines.domains.segments.preview import (
     rule_timeout,
     statement_timeout,
 )
-from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.rule_errors import RuleError
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.temporary import create_temporary
 

@@ -12,7 +12,7 @@ from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
 from marketing_pipelines.domains.lifecycle.steps import StepError
 from marketing_pipelines.domains.segments import rules
-from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.rule_errors import RuleError, join
 
 COLUMNS = ("exit", "goal")
 _KEYS = ("rule", "event", "left_segment")
@@ -49,7 +49,7 @@ def parse(value: Any) -> list[Mapping[str, Any]]:
     """
     listed = value if isinstance(value, list) else [value]
     if not listed:
-        raise StepError("It has no conditions: leave it empty.")
+        raise StepError("has no conditions: leave it empty.")
     return [
         _parsed(each, f"[{place}]" if isinstance(value, list) else "")
         for place, each in enumerate(listed)
@@ -58,15 +58,15 @@ def parse(value: Any) -> list[Mapping[str, Any]]:
 
 def _parsed(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or len(value) != 1 or next(iter(value)) not in _KEYS:
-        where = f"{path}: it takes" if path else "It takes"
+        where = f"{path}: takes" if path else "takes"
         raise StepError(f"{where} an object with just one of the keys {', '.join(_KEYS)}.")
     [(key, given)] = value.items()
-    here = rules.join(path, key)
+    here = join(path, key)
     if key == "rule":
         try:
             return {"rule": rules.parse_value(given)}
         except RuleError as error:
-            raise StepError(f"{rules.join(here, error.path)}: {error.reason}.") from None
+            raise StepError(f"{join(here, error.path)}: {error.reason}.") from None
     if key == "left_segment":
         if given is not True:
             raise StepError(f"{here}: takes true.")

@@ -27,6 +27,7 @@ from marketing_pipelines.domains.lifecycle import contact_fields
 from marketing_pipelines.domains.lifecycle.model_errors import sentence
 from marketing_pipelines.domains.lifecycle.ways import Ways, names_of, way_outcome
 from marketing_pipelines.domains.segments import dates, rules
+from marketing_pipelines.domains.segments.rule_errors import RuleError
 from marketing_pipelines.failures import BadInputError
 
 END = "end"
@@ -206,7 +207,7 @@ class Branch(Fork):
     def _readable(cls, rule: Any) -> Any:
         try:
             return rules.parse_value(rule)
-        except rules.RuleError as error:
+        except RuleError as error:
             where = f"{error.path}: " if error.path else ""
             raise ValueError(f"{where}{error.reason}") from None
 

@@ -13,7 +13,8 @@ from marketing_pipelines.domains.lifecycle.steps import (
     read_object,
 )
 from marketing_pipelines.domains.segments import rules
-from marketing_pipelines.domains.segments.rules import EventCondition, RuleError
+from marketing_pipelines.domains.segments.rule_errors import RuleError
+from marketing_pipelines.domains.segments.rules import EventCondition
 
 MAX_DAYS = 36_600
 # The columns that define the contacts to enrol.

@@ -5,7 +5,6 @@ statement is read from the tables or, for a few contacts, from copies of their r
 """
 
 import datetime as dt
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.segments import dates
 from marketing_pipelines.domains.segments.buckets import bucket, buckets_of
 from marketing_pipelines.domains.segments.event_names import EventFields, require_names
+from marketing_pipelines.domains.segments.rule_errors import MissingNameError, RuleError, similar
 from marketing_pipelines.domains.segments.rules import (
     All,
     AnyOf,
@@ -27,7 +27,6 @@ from marketing_pipelines.domains.segments.rules import (
     InSegment,
     InShare,
     Not,
-    RuleError,
     children,
     predicates,
     walk,
@@ -159,20 +158,16 @@ class Compiler:
 
     def _attribute(self, rule: Attribute, path: str) -> Condition:
         if column_of(rule.attribute) is None and rule.attribute not in self.frame.fields:
-            raise RuleError(
+            names = {*contacts.c.keys(), *self.frame.fields} - NOT_FIELDS
+            raise MissingNameError(
                 f"{path}.attribute" if path else "attribute",
-                f"no contact has or has had '{rule.attribute}'{self._similar(rule.attribute)}",
+                f"no contact has or has had '{rule.attribute}'{similar(rule.attribute, names)}",
             )
         problem = fits(rule, rule.attribute)
         if problem is not None:
             key, reason = problem
             raise RuleError(f"{path}.{key}" if path else key, reason)
         return compare(rule, stored(self.contact, rule.attribute), self.frame.now, self.frame.zone)
-
-    def _similar(self, attribute: str) -> str:
-        names = {*contacts.c.keys(), *self.frame.fields} - NOT_FIELDS
-        alike = difflib.get_close_matches(attribute, sorted(names))
-        return f"; similar: {', '.join(alike)}" if alike else ""
 
     def _event(self, rule: EventCondition) -> Condition:
         known = self.sources.counted.get(counting_key(rule))

@@ -22,7 +22,7 @@ from marketing_pipelines.domains.segments import publishing, segment_graph, stag
 from marketing_pipelines.domains.segments.compiler import Compiler, Frame
 from marketing_pipelines.domains.segments.counting import Counted, count_together, sources_for
 from marketing_pipelines.domains.segments.preview import require_patterns, statement_timeout
-from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.rule_errors import RuleError
 from marketing_pipelines.domains.segments.segment_graph import Catalogue, Definition, read_sql
 from marketing_pipelines.domains.segments.tables import memberships
 from marketing_pipelines.failures import BadInputError

@@ -8,13 +8,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marketing_pipelines.domains.segments.rules import (
-    EventCondition,
-    RuleError,
-    join,
-    predicates,
-    walk,
-)
+from marketing_pipelines.domains.segments.rule_errors import MissingNameError, join, similar
+from marketing_pipelines.domains.segments.rules import EventCondition, predicates, walk
 
 # The properties of a type that the database collects; of a type with more, any name is allowed.
 MAX_FIELDS = 500
@@ -34,21 +29,24 @@ def require_names(
         path: Path of the condition in its rule.
 
     Raises:
-        RuleError: with the path of the name.
+        MissingNameError: with the path of the name.
     """
     for place, name in enumerate(condition.sources or []):
         if name not in campaigns:
             key = f"source[{place}]" if isinstance(condition.source, list) else "source"
-            raise RuleError(join(path, key), f"there is no campaign '{name}'")
+            raise MissingNameError(
+                join(path, key), f"there is no campaign '{name}'{similar(name, campaigns)}"
+            )
     received = [fields[name] for name in _received(condition, fields)]
     if not received or any(len(known) > MAX_FIELDS for known in received):
         return
     known = frozenset[str]().union(*received)
     for predicate, key in predicates(condition):
         if predicate.property not in known:
-            raise RuleError(
+            raise MissingNameError(
                 join(path, f"{key}.property"),
-                f"no event of type '{condition.event}' has or has had '{predicate.property}'",
+                f"no event of type '{condition.event}' has or has had '{predicate.property}'"
+                f"{similar(predicate.property, known)}",
             )
 
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.segments import event_names, segment_graph
 from marketing_pipelines.domains.segments.compiler import Compiler, patterns
-from marketing_pipelines.domains.segments.rules import RuleError, parse
+from marketing_pipelines.domains.segments.rule_errors import RuleError
+from marketing_pipelines.domains.segments.rules import parse
 
 
 def members(

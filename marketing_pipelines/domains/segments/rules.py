@@ -7,7 +7,7 @@ names that only the database knows (attributes, segments), which the compiler lo
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -29,7 +29,7 @@ from marketing_pipelines.domains.segments.operators import (
     ValueKind,
     kind_of,
 )
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.domains.segments.rule_errors import RuleError, error_of, join
 
 MAX_DEPTH = 32
 MAX_CONDITIONS = 1_000
@@ -47,20 +47,6 @@ Value = Annotated[
     ),
 ]
 Name = Annotated[str, Field(min_length=1)]
-
-
-class RuleError(BadInputError):
-    """A rule that cannot be evaluated.
-
-    Attributes:
-        path: Path in the rule, e.g. `all[1].any[0].value`; empty: the whole.
-        reason: The error there.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        self.path = path
-        self.reason = reason
-        super().__init__(f"{path}: {reason}." if path else f"The rule {reason}.")
 
 
 class RuleNode(BaseModel):
@@ -249,9 +235,7 @@ def parse_value(raw: Any, *, language: TypeAdapter[Any] = _ADAPTER) -> Any:
     try:
         rule = language.validate_python(exact_numbers(raw))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        loc = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
-        raise RuleError(_path(loc), _reason(first)) from None
+        raise error_of(error) from None
     for count, (condition, path, depth) in enumerate(walk(rule), start=1):
         if depth >= MAX_DEPTH and isinstance(condition, (All, AnyOf, Not)):
             raise RuleError(path, f"is nested more than {MAX_DEPTH} deep")
@@ -266,7 +250,7 @@ def problem_of(text: str) -> str | None:
     try:
         parse(text)
     except RuleError as error:
-        return str(error).rstrip(".")
+        return error.problem
     return None
 
 
@@ -368,31 +352,3 @@ def _refuse_unusable(raw: Any, path: str, depth: int) -> None:
 def _refuse_text(text: str, path: str) -> None:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise RuleError(path, "holds a character that PostgreSQL cannot store")
-
-
-def join(path: str, key: str) -> str:
-    """The path of a key under a condition."""
-    return f"{path}.{key}" if path else key
-
-
-def _path(loc: Sequence[int | str]) -> str:
-    path = ""
-    for part in loc:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif not part.startswith("<"):
-            path = join(path, part)
-    return path
-
-
-def _reason(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is an unknown key"
-    if error["type"] == "missing":
-        return f"has no '{error['loc'][-1]}'"
-    if error["type"] == "literal_error":
-        if error["loc"][-1] == "op" and "<event>" in error["loc"][-2:-1]:
-            return f"is none of {' '.join(get_args(CountOperator))}"
-        return f"'{error['input']}' is no operator: use {', '.join(get_args(Operator))}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message[0].lower() + message[1:]

@@ -19,7 +19,8 @@ from marketing_pipelines.domains.segments.compiler import (
     references,
 )
 from marketing_pipelines.domains.segments.event_names import EventFields
-from marketing_pipelines.domains.segments.rules import RuleError, parse
+from marketing_pipelines.domains.segments.rule_errors import MissingNameError, RuleError, similar
+from marketing_pipelines.domains.segments.rules import parse
 from marketing_pipelines.domains.segments.tables import manual_members, memberships
 from marketing_pipelines.domains.segments.values import Condition
 from marketing_pipelines.failures import BadInputError
@@ -85,7 +86,8 @@ class Catalogue:
         """The same, refusing what is not there."""
         found = self.find(name)
         if found is None:
-            raise RuleError(path, f"there is no segment '{name}'")
+            names = (definition.external_id for definition in self.by_id.values())
+            raise MissingNameError(path, f"there is no segment '{name}'{similar(name, names)}")
         return found
 
 
@@ -146,7 +148,7 @@ class Published:
     def is_member(self, compiler: Compiler, name: int | str, path: str) -> Condition:
         segment = self._catalogue.require(name, path)
         if self._refuse_unpublished and segment.evaluated_version is None:
-            raise RuleError(path, f"segment '{segment.external_id}' was never evaluated")
+            raise MissingNameError(path, f"segment '{segment.external_id}' was never evaluated")
         own = (
             memberships.c.segment_id == segment.id,
             memberships.c.contact_id == compiler.contact.c.id,

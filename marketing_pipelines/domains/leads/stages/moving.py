@@ -54,10 +54,12 @@ class StageReport:
     Attributes:
         moved: Number of moves by their stages, such as `lead to mql`.
         unnamed: Number of contacts in stages that no rule names, by organization and stage.
+        broken: Rules of the last organization that cannot be used, with the reason.
     """
 
     moved: dict[str, int] = field(default_factory=dict)
     unnamed: list[tuple[str, str, int]] = field(default_factory=list)
+    broken: dict[str, BadInputError] = field(default_factory=dict)
 
 
 def move_contacts(
@@ -69,6 +71,8 @@ def move_contacts(
 ) -> int:
     """Moves contacts to their next stages, with history and events.
 
+    A rule that cannot be used moves no contacts; the others do.
+
     Args:
         connection: In a transaction of read committed.
         organization: A row with `id` and `external_id`.
@@ -77,7 +81,7 @@ def move_contacts(
         Number of moves.
 
     Raises:
-        BadInputError: the settings or a rule cannot be used, or a rule takes too long.
+        BadInputError: the settings cannot be used, or none of the rules.
     """
     own_settings = settings_of(connection, organization.id)
     moves = moves_of(own_settings.lifecycle.rules)
@@ -92,15 +96,19 @@ def move_contacts(
     )
     patience = dt.timedelta(seconds=own_settings.segments.timeout_seconds)
     connection.execute(_sql("create_stage_moves"))
+    report.broken = {}
     for place, move in enumerate(moves):
         try:
-            with statement_timeout(connection, patience):
+            with connection.begin_nested(), statement_timeout(connection, patience):
                 number = _find_movers(connection, frame, reporting_zone, move)
         except BadInputError as error:
-            raise BadInputError(f"lifecycle.rules, {move.reason}: {error}") from error
+            report.broken[f"lifecycle.rules, {move.name}"] = error
+            continue
         if number:
             noted = {"place": place, "before": move.before, "to": move.to, "reason": move.reason}
             connection.execute(_sql("note_moves"), noted)
+    if moves and len(report.broken) == len(moves):
+        raise BadInputError(" ".join(f"{rule}: {e}" for rule, e in report.broken.items()))
     _count_unnamed(connection, organization, moves, report)
     return _write(connection, organization.id, tick, report)
 

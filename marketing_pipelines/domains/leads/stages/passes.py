@@ -18,12 +18,13 @@ MAX_SHOWN = 100
 def move_stages(tick: Tick) -> None:
     """Moves the contacts of each organization to their next stages."""
     report = StageReport()
-    _each(
-        tick,
-        lambda connection, organization: move_contacts(
-            connection, organization, tick.instant, tick.zone, report
-        ),
-    )
+
+    def move_own(connection: sa.Connection, organization: Any) -> int:
+        number = move_contacts(connection, organization, tick.instant, tick.zone, report)
+        tick.failures.parts_failed(connection, name_of(organization), report.broken)
+        return number
+
+    _each(tick, move_own)
     tick.metadata["moves"] = table_of(("move", "contacts"), sorted(report.moved.items()))
     tick.metadata["left_alone"] = sum(contacts for _, _, contacts in report.unnamed)
     tick.metadata["stages_without_rule"] = table_of(

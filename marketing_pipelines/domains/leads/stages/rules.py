@@ -9,7 +9,7 @@ from marketing_pipelines.domains.crm.organization_settings import OrganizationSe
 from marketing_pipelines.domains.crm.stage_settings import StageMove
 from marketing_pipelines.domains.leads.conditions import parse_stage_rule, refuse_stored_scores
 from marketing_pipelines.domains.leads.stages.conditions import described
-from marketing_pipelines.domains.segments.rules import RuleError
+from marketing_pipelines.domains.segments.rule_errors import RuleError
 from marketing_pipelines.failures import BadInputError
 
 
@@ -21,12 +21,14 @@ class Move:
         before: Stage in lower case.
         to: The next stage, as it is written.
         rule: Result of `parse_stage_rule`.
-        reason: The rule in words, with its number.
+        name: The rule's number and its stages.
+        reason: The same, with the rule in words.
     """
 
     before: str
     to: str
     rule: Any
+    name: str
     reason: str
 
 
@@ -34,9 +36,16 @@ def moves_of(moves: Sequence[StageMove]) -> list[Move]:
     """The moves, those of earlier stages first; moves of one stage keep their order.
 
     Raises:
-        BadInputError: a rule cannot be evaluated, or the stages lead back to an earlier one.
+        BadInputError: rules cannot be evaluated, or the stages lead back to an earlier one.
     """
-    found = [_read(place, move) for place, move in enumerate(moves)]
+    found, problems = [], []
+    for place, move in enumerate(moves):
+        try:
+            found.append(_read(place, move))
+        except BadInputError as error:
+            problems.append(str(error))
+    if problems:
+        raise BadInputError(" ".join(problems))
     order = {stage: place for place, stage in enumerate(_in_order(found))}
     return sorted(found, key=lambda move: order[move.before])
 
@@ -58,8 +67,8 @@ def _read(place: int, move: StageMove) -> Move:
         path = f"lifecycle.rules[{place}].rule"
         at = f"{path}.{error.path}" if error.path else path
         raise BadInputError(f"{at}: {error.reason}.") from None
-    reason = f"rule {place + 1}, {move.before} to {move.to}: {described(rule)}"
-    return Move(move.before.lower(), move.to, rule, reason)
+    name = f"rule {place + 1}, {move.before} to {move.to}"
+    return Move(move.before.lower(), move.to, rule, name, f"{name}: {described(rule)}")
 
 
 def _in_order(moves: Sequence[Move]) -> list[str]:

@@ -4,7 +4,7 @@ create macro instant_problem(value, instant, zone) as
         when value is null or instant is not null then null
         when read_instant(value, zone) is not null
             or regexp_full_match(value, '-?\d{4,}-\d\d-\d\d.*(BC).*|-\d{4,}-\d\d-\d\d.*|\d{5,}-\d\d-\d\d.*')
-            then '''' || left(value, 60) || ''' is out of range: instants lie after 0001-01-01 and before 9999-12-31'
+            then '''' || left(value, 60) || ''' is out of range: instants lie between 0001-01-02T00:00:00Z and 9999-12-31T10:00:00Z'
         when regexp_full_match(value, '\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?')
             and try_cast(value as timestamp) is not null
             then '''' || value || ''' has no zone: write it like 2024-01-31T13:00:00+01:00, or name its zone with --timezone'
