@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.claiming import claim
 from marketing_pipelines.domains.delivery.due import due_channels, next_at
 from marketing_pipelines.domains.delivery.lanes import streams
 from marketing_pipelines.domains.delivery.sending import SendingReport
@@ -418,3 +419,14 @@ def test_a_contact_that_leaves_between_the_claim_and_the_sending_gets_nothing(
     assert world.send(transport=transport) == SendingReport(claimed=3, sent=2, suppressed=1)
     assert [message.id for message in transport.taken] == [numbers[0], numbers[2]]
     assert world.state(numbers[1]) == ("suppressed", reason)
+
+
+def test_only_the_commit_of_a_claim_does_not_wait_for_the_disk(world: World) -> None:
+    world.messages(world.contacts(1))
+    show = "show synchronous_commit"
+    with world.engine.begin() as connection:
+        found = claim(connection, "email", limit=1, lease=2 * MINUTE, now=NOW, zone=UTC).messages
+        assert len(found) == 1
+        assert connection.exec_driver_sql(show).scalar_one() == "off"
+    with world.engine.begin() as connection:
+        assert connection.exec_driver_sql(show).scalar_one() == "on"

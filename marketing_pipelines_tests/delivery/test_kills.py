@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.sending import LEASE
 from marketing_pipelines.domains.delivery.transports.choice import transport_of
 from marketing_pipelines.domains.delivery.transports.smtp import SmtpTransport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.delivery.child import Log, log, run, started
+from marketing_pipelines_tests.delivery.counts import Audience
 from marketing_pipelines_tests.delivery.smtp_sink import Answer, Sink, Taken, smtp_sink
 from marketing_pipelines_tests.delivery.world import NOW, World, files
 from marketing_pipelines_tests.forking import Forked

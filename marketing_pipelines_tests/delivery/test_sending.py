@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery import handovers
-from marketing_pipelines.domains.delivery.counts import Audience
 from marketing_pipelines.domains.delivery.links import Links
 from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport, send_batch
@@ -19,6 +18,7 @@ from marketing_pipelines.domains.lifecycle import steps
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
 from marketing_pipelines.stores.postgres import committing_each
+from marketing_pipelines_tests.delivery.counts import Audience
 from marketing_pipelines_tests.delivery.world import (
     CONTENTS,
     NOW,

@@ -13,7 +13,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.delivery.contents import store
-from marketing_pipelines.domains.delivery.counts import Audience, audience
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.sending import SendingReport, send_batch
 from marketing_pipelines.domains.delivery.transports.outbox import Outbox
@@ -21,6 +20,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import Transport
 from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import committing_each
+from marketing_pipelines_tests.delivery.counts import Audience, audience
 
 NOW = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
 TABLES = {

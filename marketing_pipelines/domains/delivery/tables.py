@@ -260,7 +260,6 @@ messages = sa.Table(
         "domain_id",
         postgresql_where=sa.text("reserved_on is not null"),
     ),
-    sa.Index("ix_messages_program", "program_kind", "program_id"),
     sa.Index(
         "ix_messages_provider_message_id",
         "provider_message_id",

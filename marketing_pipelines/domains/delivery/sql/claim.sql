@@ -86,9 +86,8 @@ addressed as materialized (
                (select zone.name from ops.zones as zone where zone.name = contact.timezone),
                streams.zone
            ) as zone,
-           delivery.address_of('email', contact.email) as mail_address,
-           delivery.address_of(:channel, present.given) as present_address,
-           present.given ~ '[^[:space:]]' as is_given
+           contact.email, present.given,
+           delivery.address_of(:channel, present.given) as present_address
     from chosen
     join streams on streams.number = chosen.number
     left join crm.contacts as contact
@@ -155,7 +154,7 @@ judged as (
                    consent.reason,
                    case
                        when :channel = 'webhook' then null
-                       when addressed.present_address is null and addressed.is_given
+                       when addressed.present_address is null and addressed.given ~ '[^[:space:]]'
                            then 'invalid_number'
                        when addressed.present_address is null then 'no_address'
                        when holders.place_at_address > 1 or not holders.gives_way
@@ -172,7 +171,7 @@ judged as (
         ) as suppression on true
         left join lateral delivery.consent_for(
             addressed.organization_id, addressed.contact_id, addressed.category_id,
-            addressed.mail_address
+            delivery.address_of('email', addressed.email)
         ) as consent on addressed.kind = 'marketing' and :channel <> 'webhook'
         left join quiet
             on addressed.kind = 'marketing' and :channel <> 'webhook'

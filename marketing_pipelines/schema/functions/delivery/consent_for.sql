@@ -26,7 +26,6 @@ language sql stable parallel safe as $$
                 and subscription.contact_id = consent_for.contact
             where own.organization_id = consent_for.organization
                 and (own.id = consent_for.category or consent_for.category is null and own.is_default)
-            order by own.id
             limit 1
         ),
         (
