@@ -14,7 +14,7 @@ from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.inbox.mails import Mail
 from marketing_pipelines.domains.inbox.returned_messages import settle_returned
 from marketing_pipelines.domains.inbox.statements import statement
-from marketing_pipelines.domains.inbox.storing import Stored
+from marketing_pipelines.domains.inbox.storing import StoredMails
 from marketing_pipelines.queueing import bus
 from marketing_pipelines.settings import Settings
 
@@ -23,7 +23,7 @@ _EVENTS: Mapping[str, type[EmailReceived]] = {"replied": EmailReplied, "forwarde
 
 def apply(
     connection: sa.Connection,
-    stored: Stored,
+    stored: StoredMails,
     *,
     organization_id: int,
     owner_id: int | None,

@@ -60,7 +60,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredMails:
     """The mails that a batch stored.
 
     Attributes:
@@ -113,14 +113,14 @@ def store(
     mailbox: Mailbox,
     cursor: Cursor,
     placed: Sequence[Placed],
-) -> Stored:
+) -> StoredMails:
     """Stores a batch and moves the cursor of its folder.
 
     Args:
         connection: In a transaction of read committed.
     """
     read = [(one, one.mail) for one in placed if one.mail is not None]
-    stored = Stored({})
+    stored = StoredMails({})
     if read:
         _make_contacts(connection, mailbox, read)
         bound = {
@@ -129,7 +129,7 @@ def store(
         }
         rows = connection.execute(statement("store_mails"), bound).all()
         mails = {mail.identity: mail for _, mail in reversed(read)}
-        stored = Stored(
+        stored = StoredMails(
             {row.id: mails[row.identity] for row in rows if row.is_new},
             [row.id for row in rows if not row.is_new],
         )
