@@ -2,26 +2,19 @@
 
 import contextlib
 import datetime as dt
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import imap_tools
 import pytest
 
 from marketing_pipelines_tests.inbox.imap_server import ImapServer
+from marketing_pipelines_tests.inbox.ports import free_port, wait_for_server
 from marketing_pipelines_tests.inbox.world import ANNA, FIVE_MINUTES, TICK, Mailboxes, mail
 from marketing_pipelines_tests.installation import Installation
 
 START = "import sys; from pymap.main import main; sys.exit(main())"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +27,7 @@ def pymap() -> Iterator[int]:
                "dict", "--demo-user", ANNA, "--demo-password", "s3cret"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(300):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
+        wait_for_server(port)
         yield port
     finally:
         process.terminate()

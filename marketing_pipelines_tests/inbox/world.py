@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 from marketing_pipelines.domains.inbox import synchronizing
+from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines_tests.inbox.imap_server import ImapServer
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.world import Connected
@@ -45,9 +46,9 @@ class Mailboxes(Connected):
         for one in mails:
             self.server.folders[folder].add(one, at or TICK - dt.timedelta(hours=2))
 
-    def connect_anna(self, **changed: Any) -> None:
+    def connect_anna(self, **changed: Any) -> Connection:
         """Sets the connection of anna's mailbox."""
-        self.connect("imap", **self.server.fields(**changed))
+        return self.connect("imap", **self.server.fields(**changed))
 
     def sync(self, at: dt.datetime = TICK) -> dict[str, Any]:
         """Runs the job for a tick; returns the metadata of its session."""
