@@ -1,5 +1,7 @@
-"""Addresses of queues: their counts, one task, dead letters and sending them back."""
+"""Addresses of queues: their counts, tasks, dead letters, and doing them again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -11,16 +13,26 @@ from marketing_pipelines.api.answers import Refusal, refusals
 from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.queueing import counts
+from marketing_pipelines.queueing import counts, task_states
 from marketing_pipelines.queueing import dead_letters as letters
-from marketing_pipelines.queueing.counts import QueueCount, TaskState
-from marketing_pipelines.queueing.dead_letters import DeadLetter
+from marketing_pipelines.queueing.counts import QueueCount
+from marketing_pipelines.queueing.dead_letters import Choice, DeadLetter
+from marketing_pipelines.queueing.task_states import (
+    ListedTask,
+    TaskNotFoundError,
+    TaskState,
+    WrongStateError,
+)
 
 router = APIRouter(tags=["queues"])
 MAX_ID = 2**63 - 1
 # Clients must not depend on the queue's own columns.
 _UNSHOWN = ("priority", "lock", "unique_key")
 Number = Annotated[int, Path(ge=1, le=MAX_ID)]
+Name = Annotated[str | None, Query(max_length=MAX_NAME_LENGTH)]
+Before = Annotated[int | None, Query(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+State = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
 
 
 class Redriven(BaseModel):
@@ -42,18 +54,62 @@ def list_queues(site: Here) -> list[QueueCount]:
 
 
 @router.get(
+    "/admin/tasks",
+    response_model=list[models.of_dataclass(ListedTask)],  # type: ignore[misc]
+    dependencies=[require("read")],
+    responses=refusals(400, 401, 403, 413, 422, 503),
+)
+def list_tasks(
+    site: Here,
+    queue: Name = None,
+    state: State | None = None,
+    task: Name = None,
+    before: Before = None,
+    limit: Limit = 100,
+) -> list[ListedTask]:
+    """Tasks, newest first; `before` is the smallest number of the page before."""
+    with site.engine.begin() as connection:
+        return task_states.list_tasks(
+            connection, queue=queue, state=state, task=task, before=before, limit=limit
+        )
+
+
+@router.get(
     "/admin/tasks/{number}",
     response_model=models.of_dataclass(TaskState),
     dependencies=[require("read")],
     responses=refusals(400, 401, 403, 404, 413, 422, 503),
 )
 def show_task(site: Here, number: Number) -> TaskState:
-    """One task: state, progress, attempts, error."""
-    with site.engine.begin() as connection:
-        state = counts.task_state(connection, number)
-    if state is None:
-        raise Refusal(404, f"There is no task {number}, or not any more.")
-    return state
+    """One task: state, payload, progress, attempts, error."""
+    with site.engine.begin() as connection, _refusing():
+        return task_states.task_state(connection, number)
+
+
+@router.post(
+    "/admin/tasks/{number}/retry",
+    response_model=models.of_dataclass(TaskState),
+    dependencies=[require("admin")],
+    responses=refusals(400, 401, 403, 404, 409, 413, 422, 503),
+)
+def retry_task(site: Here, number: Number) -> TaskState:
+    """Makes a waiting task due now, or sends the dead letter of a failed one back to its queue."""
+    with site.engine.begin() as connection, _refusing():
+        task_states.retry(connection, number)
+        return task_states.task_state(connection, number)
+
+
+@router.post(
+    "/admin/tasks/{number}/cancel",
+    response_model=models.of_dataclass(TaskState),
+    dependencies=[require("admin")],
+    responses=refusals(400, 401, 403, 404, 409, 413, 422, 503),
+)
+def cancel_task(site: Here, number: Number) -> TaskState:
+    """Ends a task that waits, or discards the dead letter of one that failed."""
+    with site.engine.begin() as connection, _refusing():
+        task_states.cancel(connection, number)
+        return task_states.task_state(connection, number)
 
 
 @router.get(
@@ -64,13 +120,13 @@ def show_task(site: Here, number: Number) -> TaskState:
 )
 def list_dead_letters(
     site: Here,
-    queue: Annotated[str | None, Query(max_length=MAX_NAME_LENGTH)] = None,
+    queue: Name = None,
     state: Literal["dead", "redriven", "discarded"] = "dead",
-    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    limit: Limit = 100,
 ) -> list[DeadLetter]:
     """The latest dead letters, newest first."""
     with site.engine.begin() as connection:
-        return letters.dead_letters(connection, queue=queue, state=state, limit=limit)
+        return letters.dead_letters(connection, Choice(queue), state, limit)
 
 
 @router.post(
@@ -86,3 +142,14 @@ def redrive(site: Here, number: Number) -> Redriven:
         except BadInputError as error:
             raise Refusal(404, str(error)) from error
         return Redriven(redriven=letters.redrive(connection, [number]))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Answers 404 for a task that is not there, and 409 for a state that allows no change."""
+    try:
+        yield
+    except TaskNotFoundError as error:
+        raise Refusal(404, str(error)) from error
+    except WrongStateError as error:
+        raise Refusal(409, str(error)) from error

@@ -1,8 +1,6 @@
-"""Counts of the queues, and the state of one task."""
+"""Counts of the queues."""
 
-import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,41 +30,10 @@ class QueueCount:
     paused: bool
 
 
-@dataclass(frozen=True)
-class TaskState:
-    """The state of one task.
-
-    Attributes:
-        state: waiting, delayed, active, completed, failed or cancelled.
-        progress: 0 to 1, as the task says; 1 when it is completed.
-        attempts: Attempts that ended.
-        error: Why the latest attempt failed, one sentence.
-    """
-
-    id: int
-    queue: str
-    task: str
-    state: str
-    progress: float | None
-    attempts: int
-    error: str | None
-    traceback: str | None
-    due_at: dt.datetime | None
-    enqueued_at: dt.datetime | None
-    started_at: dt.datetime | None
-    ended_at: dt.datetime | None
-
-
 def queue_counts(connection: sa.Connection) -> list[QueueCount]:
     """Every queue that is declared or holds tasks, by name."""
     rows = connection.execute(_COUNTS, {"declared": list(declared())})
     return [QueueCount(**row._mapping) for row in rows]
-
-
-def task_state(connection: sa.Connection, task_id: int) -> TaskState | None:
-    """One task; None where there is none, or not any more."""
-    row: Any = connection.execute(_STATE, {"task_id": task_id}).first()
-    return None if row is None else TaskState(**row._mapping)
 
 
 def any_due(connection: sa.Connection, queues: list[str]) -> bool:
@@ -103,30 +70,6 @@ _COUNTS = sa.text("""
         order by id limit 1
     ) as oldest on true
     order by queue
-""")
-_STATE = sa.text("""
-    select job.id, job.queue_name as queue, job.task_name as task,
-           case
-               when job.status = 'todo' and job.scheduled_at > now() then 'delayed'
-               when job.status = 'todo' then 'waiting'
-               when job.status = 'doing' then 'active'
-               when job.status = 'succeeded' then 'completed'
-               when job.status = 'failed' then 'failed'
-               else 'cancelled'
-           end as state,
-           case when job.status = 'succeeded' then 1 else reported.progress end as progress,
-           job.attempts, reported.error, reported.traceback, job.scheduled_at as due_at,
-           event.enqueued_at, event.started_at, event.ended_at
-    from procrastinate_jobs as job
-    left join ops.task_attempts as reported on reported.task_id = job.id
-    cross join lateral (
-        select min(at) filter (where type = 'deferred') as enqueued_at,
-               max(at) filter (where type = 'started') as started_at,
-               max(at) filter (where type in ('succeeded', 'failed', 'cancelled', 'aborted'))
-                   as ended_at
-        from procrastinate_events where job_id = job.id
-    ) as event
-    where job.id = :task_id
 """)
 _ANY_DUE = sa.text("""
     select exists (

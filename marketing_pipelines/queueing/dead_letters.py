@@ -38,19 +38,50 @@ class DeadLetter:
     redriven_task_id: int | None
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A choice of dead letters; None: any.
+
+    Attributes:
+        error: Part of the error's sentence, in any case.
+        since: Not those whose last attempt failed earlier.
+    """
+
+    queue: str | None = None
+    task: str | None = None
+    error: str | None = None
+    since: dt.datetime | None = None
+
+    @property
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """It as conditions on the table."""
+        found = []
+        if self.queue is not None:
+            found.append(letters.c.queue == self.queue)
+        if self.task is not None:
+            found.append(letters.c.task == self.task)
+        if self.error is not None:
+            found.append(letters.c.error.icontains(self.error, autoescape=True))
+        if self.since is not None:
+            found.append(letters.c.last_failed_at >= self.since)
+        return found
+
+
+ANY = Choice()
+
+
 def dead_letters(
     connection: sa.Connection,
-    queue: str | None = None,
+    choice: Choice = ANY,
     state: str | None = "dead",
     limit: int = 100,
 ) -> list[DeadLetter]:
-    """The latest dead letters, newest first; of all queues or one, in one state or any (None)."""
-    query = sa.select(letters).order_by(letters.c.id.desc()).limit(limit)
-    if queue is not None:
-        query = query.where(letters.c.queue == queue)
+    """The latest dead letters of the choice, newest first; in one state or any (None)."""
+    query = sa.select(letters).where(*choice.conditions)
     if state is not None:
         query = query.where(letters.c.state == state)
-    return [DeadLetter(**row._mapping) for row in connection.execute(query)]
+    found = connection.execute(query.order_by(letters.c.id.desc()).limit(limit))
+    return [DeadLetter(**row._mapping) for row in found]
 
 
 def dead_letter(connection: sa.Connection, letter_id: int) -> DeadLetter:
@@ -68,10 +99,16 @@ def dead_letter(connection: sa.Connection, letter_id: int) -> DeadLetter:
     return DeadLetter(**row._mapping)
 
 
+def of_task(connection: sa.Connection, task_id: int) -> list[int]:
+    """The number of the dead letter of a task, in a list; none without one."""
+    found = sa.select(letters.c.id).where(letters.c.task_id == task_id)
+    return list(connection.execute(found).scalars())
+
+
 def redrive(
     connection: sa.Connection,
     ids: Sequence[int] | None = None,
-    queue: str | None = None,
+    choice: Choice = ANY,
     limit: int | None = None,
 ) -> int:
     """Sends dead letters back to their queue, oldest first, each as a new task with all attempts.
@@ -80,13 +117,16 @@ def redrive(
     that task does the work, and the letter counts as sent back.
 
     Args:
-        ids: These; None: all, or all of `queue`.
+        ids: These; None: all of the choice.
         limit: At most so many.
 
     Returns:
         Number of tasks sent back.
     """
-    chosen = _chosen(ids, queue).order_by(letters.c.id).limit(limit).with_for_update()
+    chosen = sa.select(letters.c.id).where(letters.c.state == "dead", *choice.conditions)
+    if ids is not None:
+        chosen = chosen.where(letters.c.id.in_(ids))
+    chosen = chosen.order_by(letters.c.id).limit(limit).with_for_update()
     rows = connection.execute(_REDRIVE, {"ids": list(connection.execute(chosen).scalars())})
     return rows.rowcount
 
@@ -99,15 +139,6 @@ def discard(connection: sa.Connection, ids: Sequence[int]) -> int:
         .values(state="discarded", settled_at=sa.func.clock_timestamp())
     )
     return discarded.rowcount
-
-
-def _chosen(ids: Sequence[int] | None, queue: str | None) -> sa.Select[tuple[int]]:
-    chosen = sa.select(letters.c.id).where(letters.c.state == "dead")
-    if ids is not None:
-        chosen = chosen.where(letters.c.id.in_(ids))
-    if queue is not None:
-        chosen = chosen.where(letters.c.queue == queue)
-    return chosen
 
 
 _REDRIVE = sa.text("""

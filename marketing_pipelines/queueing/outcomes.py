@@ -127,14 +127,14 @@ _FREE_KEY = """
 """
 _IN_HAND = "job.id = :task_id and job.status = 'doing' and job.worker_id = :worker_id"
 # As an insertion would: every worker of the queue looks when the task is due.
-_WAKE = """
+WAKE = """
     select pg_notify(
         'procrastinate_queue_v1#' || queue_name,
         json_build_object('type', 'job_inserted', 'job_id', id)::text
     )
 """
 # Tasks that wait for the same lock can be fetched now; nothing else notifies the workers.
-_WAKE_NEXT = """
+WAKE_NEXT = """
     case when lock is not null and exists (
         select from procrastinate_jobs as next
         where next.lock = ended.lock and next.status = 'todo'
@@ -170,7 +170,7 @@ _FINISH = sa.text(f"""
         where {_IN_HAND}
         returning id, queue_name, lock
     )
-    select id, {_WAKE_NEXT} from ended
+    select id, {WAKE_NEXT} from ended
 """)
 _GIVE_BACK = sa.text(f"""
     with again as (
@@ -180,7 +180,7 @@ _GIVE_BACK = sa.text(f"""
         where {_IN_HAND}
         returning id, queue_name
     )
-    {_WAKE} from again
+    {WAKE} from again
 """)
 _TRY_AGAIN = sa.text(f"""
     with again as (
@@ -192,7 +192,7 @@ _TRY_AGAIN = sa.text(f"""
         returning id, queue_name
     ),
     noted as ({_NOTE_FAILURE} from again {_ON_CONFLICT})
-    {_WAKE} from again
+    {WAKE} from again
 """)
 _BURY = sa.text(f"""
     with ended as (
@@ -206,7 +206,7 @@ _BURY = sa.text(f"""
         {_LETTER} from ended as job
         left join ops.task_attempts as earlier on earlier.task_id = job.id
     )
-    select id, {_WAKE_NEXT} from ended
+    select id, {WAKE_NEXT} from ended
 """)
 _PROGRESS = sa.text("""
     insert into ops.task_attempts (task_id, progress) values (:task_id, :fraction)
@@ -254,7 +254,7 @@ _TAKE_FROM_THE_DEAD = sa.text(f"""
         left join ops.task_attempts as earlier on earlier.task_id = job.id
         returning id
     ),
-    woken as ({_WAKE} from again)
+    woken as ({WAKE} from again)
     select (select count(*) from again) as given_back, (select count(*) from letters) as buried,
            (select count(*) from woken) as woken
 """)

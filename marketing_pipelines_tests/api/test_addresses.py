@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from marketing_pipelines.runs import sessions
 from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.api.conftest import NOW, Api
+from marketing_pipelines_tests.queueing.installed import install, put
 
 HOURS, WAREHOUSE = "analytics/contact_activity", "analytics/warehouse"
 
@@ -76,6 +77,32 @@ def test_a_limit_beyond_a_hundred_is_refused_with_a_sentence(api: Api, limit: st
     answer = api.client.get("/admin/sessions", params={"limit": limit}, headers=api.bearer("read"))
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("limit cannot be used: ")
+
+
+def test_tasks_are_listed_by_pages_cancelled_and_done_again(api: Api) -> None:
+    install()
+    ids = put(api.installation.engine, "write", 4)
+    read, admin = api.bearer("read"), api.bearer("admin")
+    newest = api.client.get("/admin/tasks", params={"limit": 3}, headers=read).json()
+    assert [task["id"] for task in newest] == ids[:0:-1]
+    older = api.client.get("/admin/tasks", params={"before": ids[1]}, headers=read).json()
+    assert [(task["id"], task["queue"], task["state"]) for task in older] == [
+        (ids[0], "default", "waiting")
+    ]
+    cancelled = api.client.post(f"/admin/tasks/{ids[0]}/cancel", headers=admin)
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    again = api.client.post(f"/admin/tasks/{ids[0]}/retry", headers=admin)
+    assert (again.status_code, again.json()) == (
+        409,
+        {"error": f"Task {ids[0]} is cancelled: it can be neither cancelled nor done again."},
+    )
+    api.installation.execute(f"update procrastinate_jobs set status = 'doing' where id = {ids[1]}")
+    active = api.client.post(f"/admin/tasks/{ids[1]}/cancel", headers=admin)
+    assert active.status_code == 409
+    assert active.json()["error"].startswith(f"A worker is doing task {ids[1]} at this moment")
+    assert api.client.post("/admin/tasks/99/cancel", headers=admin).status_code == 404
+    wrong = api.client.get("/admin/tasks", params={"state": "broken"}, headers=read)
+    assert wrong.status_code == 422
 
 
 def chunks(count: int) -> Iterator[bytes]:

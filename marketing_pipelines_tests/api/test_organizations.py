@@ -142,6 +142,8 @@ def test_a_token_of_one_organization_opens_nothing_of_the_whole_installation(
     for method, path in (
         ("GET", "/admin/sessions"),
         ("GET", "/admin/queues"),
+        ("GET", "/admin/tasks"),
+        ("POST", "/admin/tasks/1/cancel"),
         ("POST", "/admin/dead-letters/1/redrive"),
         ("POST", "/admin/jobs/analytics/warehouse/trigger"),
     ):

@@ -28,6 +28,7 @@ ALL = [
             "calendar",
             "sessions",
             "queues",
+            "queues/default",
             "dead-letters",
             "delivery",
             "messages",
@@ -169,8 +170,8 @@ def test_the_page_for_signing_out_is_for_those_who_signed_in(api: Api) -> None:
         "queues/default/pause",
         "queues/default/resume",
         "queues/default/clean",
+        "tasks/1/cancel",
         "dead-letters/1/redrive",
-        "dead-letters/1/discard",
         "sign-out",
     ],
 )
@@ -217,7 +218,7 @@ def test_who_may_only_read_sees_no_buttons_and_cannot_send_their_forms(api: Api)
         assert answer.status_code == 200
         assert answer.text.count('method="post"') == 1, "signing out"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-    for path in ("trigger", "queues/default/pause", "dead-letters/1/discard"):
+    for path in ("trigger", "queues/default/pause", "dead-letters/1/discard", "tasks/1/retry"):
         data = {"job": WAREHOUSE, "form_key": key}
         assert api.client.post(f"{PAGES}/{path}", data=data).status_code == 403
     assert api.client.post(f"{PAGES}/sign-out", data={"form_key": key}).status_code == 303
@@ -281,7 +282,7 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
 ) -> None:
     install()
     installation.execute(TABLE)
-    [first, second] = put(installation.engine, "write", 2)
+    [first, second, third] = put(installation.engine, "write", 3)
     installation.execute(
         "insert into ops.dead_letters (task_id, queue, task, payload, priority, error, attempts,"
         " first_failed_at, last_failed_at, state)"
@@ -289,6 +290,10 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         " 'dead' from procrastinate_jobs"
     )
     [(queue,)] = installation.rows("select distinct queue from ops.dead_letters")
+    for status in ("doing", "failed"):
+        installation.execute(
+            f"update procrastinate_jobs set status = '{status}' where id = {third}"
+        )
     with installation.engine.begin() as connection:
         token = tokens.create(connection, "browser", ["admin"])
     with serving() as (address, _), chromium(viewport={"width": 1400, "height": 900}) as page:
@@ -310,6 +315,12 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         says(page, f"Queue {queue} is paused.")
         page.get_by_role("button", name=f"Resume {queue}").click()
         says(page, f"Queue {queue} goes on.")
+        page.get_by_role("link", name=queue, exact=True).click()
+        page.get_by_label("State").select_option("failed")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("link", name=str(third), exact=True).click()
+        page.get_by_role("button", name="Do again").click()
+        says(page, f"Task {third} is due now.")
         page.get_by_role("link", name="Dead letters").click()
         page.get_by_text("It is <b>broken</b>.").nth(1).wait_for()
         assert page.get_by_text("It is <b>broken</b>.").count() == 2
@@ -332,6 +343,7 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
     assert installation.rows("select id, state from ops.dead_letters order by id") == [
         (1, "redriven"),
         (2, "discarded"),
+        (3, "redriven"),
     ]
     assert (first, second) == (1, 2)
     assert installation.rows("select job, trigger, status from ops.job_sessions") == [
@@ -341,7 +353,7 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         "select count(*) from ops.audit_log where method = 'POST' and status = 303"
         " and actor = 'browser'"
     )
-    assert posts == 8
+    assert posts == 9
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -76,6 +76,38 @@ def test_dead_letters_are_listed_shown_sent_back_and_discarded(queue: sa.Engine)
     assert states == ["redriven", "discarded", "redriven"]
 
 
+def test_tasks_are_listed_by_pages_shown_and_cancelled(
+    queue: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *rest = put(queue, "write", 5)
+    assert [row["id"] for row in listed("queues", "tasks", "default", "--limit", "2")] == [
+        str(rest[-1]),
+        str(rest[-2]),
+    ]
+    older = listed("queues", "tasks", "default", "--before", str(rest[0]))
+    assert [(row["id"], row["state"]) for row in older] == [(str(first), "waiting")]
+    assert printed("queues", "cancel", str(first)) == f"Task {first} is cancelled."
+    assert printed("queues", "task", str(first))["state"] == "cancelled"
+    refused = refusal_here(capsys, "queues", "cancel", str(first))
+    assert refused == f"Task {first} is cancelled: it can be neither cancelled nor done again."
+    assert refusal_here(capsys, "queues", "task", "99") == "There is no task 99, or not any more."
+    assert listed("queues", "tasks", "--state", "cancelled", "--task", "recording/refuse") == []
+
+
+def test_dead_letters_are_sent_back_by_task_error_and_age(queue: sa.Engine) -> None:
+    put(queue, "refuse_early", 2)
+    drain("--queue", "default")
+    assert printed("dead-letters", "redrive", "--task", "x/y") == "0 dead letters are sent back."
+    assert printed("dead-letters", "redrive", "--error", "%") == "0 dead letters are sent back."
+    with queue.begin() as connection:
+        connection.exec_driver_sql(
+            "update ops.dead_letters set last_failed_at = now() - interval '2 days' where id = 1"
+        )
+    chosen = ("--task", "recording/refuse_early", "--error", "SUPPRESSED", "--since", "24h")
+    assert [row["id"] for row in listed("dead-letters", "list", *chosen)] == ["2"]
+    assert printed("dead-letters", "redrive", *chosen) == "1 dead letters are sent back."
+
+
 def test_a_worker_starts_at_once_and_says_what_it_works_on(queue: sa.Engine) -> None:
     began = time.monotonic()
     with start("worker", "--queue", "crm-events", "--concurrency", "2") as process:
@@ -105,7 +137,7 @@ def test_what_is_not_there_is_said_in_one_sentence(
         "There is no dead letter 7: "
     )
     assert refusal_here(capsys, "dead-letters", "redrive") == (
-        "Say which dead letters: their numbers, --queue or --all."
+        "Name the dead letters: numbers, --queue, --task, --error, --since, or --all."
     )
     assert "90s, 30m, 24h or 7d" in refusal_here(
         capsys, "queues", "clean", "default", "--older-than", "1 day"

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.queueing import control, dead_letters, queues
-from marketing_pipelines.queueing.counts import QueueCount, queue_counts, task_state
+from marketing_pipelines.queueing.counts import QueueCount, queue_counts
 from marketing_pipelines.queueing.enqueue import enqueue
+from marketing_pipelines.queueing.task_states import task_state
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines_tests.faults.proxy import Proxy
 from marketing_pipelines_tests.queueing.installed import (
@@ -184,8 +185,8 @@ def test_dead_letters_go_back_once_and_a_second_time_is_nothing(queue: sa.Engine
     oldest_first = sorted(letters(queue), key=lambda letter: letter.id)
     assert len(oldest_first) == 6
     with queue.begin() as connection:
-        assert dead_letters.redrive(connection, queue="default") == 0
-        assert dead_letters.redrive(connection, queue="none", limit=2) == 2
+        assert dead_letters.redrive(connection, choice=dead_letters.Choice("default")) == 0
+        assert dead_letters.redrive(connection, choice=dead_letters.Choice("none"), limit=2) == 2
         ids = [letter.id for letter in oldest_first[:3]]
         assert dead_letters.redrive(connection, ids) == 1
         assert dead_letters.redrive(connection, ids) == 0

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.queueing import outcomes, queues, tasks
-from marketing_pipelines.queueing.counts import task_state
 from marketing_pipelines.queueing.dead_letters import dead_letters
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.executor import Attempt, describe
 from marketing_pipelines.queueing.outcomes import Claim, TaskLostError
+from marketing_pipelines.queueing.task_states import task_state
 from marketing_pipelines.queueing.workers import Process, Share
 from marketing_pipelines_tests.queueing.installed import calls, put, recording, scalar
 from marketing_pipelines_tests.waiting import until

@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError
-from marketing_pipelines.queueing.counts import queue_counts, task_state
+from marketing_pipelines.queueing.counts import queue_counts
 from marketing_pipelines.queueing.enqueue import enqueue
+from marketing_pipelines.queueing.task_states import task_state
 from marketing_pipelines_tests.queueing.installed import put, recording, scalar
 
 JOBS = "select count(*) from procrastinate_jobs"

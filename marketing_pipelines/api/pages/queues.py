@@ -1,4 +1,4 @@
-"""The pages of queues and dead letters, with their buttons."""
+"""The pages of queues, tasks and dead letters, with their buttons."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from marketing_pipelines.api.admission import Visit, refuse_without
+from marketing_pipelines.api.answers import Refusal
 from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
 from marketing_pipelines.api.pages.responses import (
@@ -17,15 +18,16 @@ from marketing_pipelines.api.pages.responses import (
     back,
     page,
 )
-from marketing_pipelines.api.queues import Number
+from marketing_pipelines.api.queues import Before, Number
 from marketing_pipelines.api.rendering import PAGES
 from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.failures import MarketingPipelinesError
-from marketing_pipelines.queueing import control, counts
+from marketing_pipelines.queueing import control, counts, task_states
 from marketing_pipelines.queueing import dead_letters as letters
 
 router = APIRouter(include_in_schema=False)
-QUEUES, LETTERS = f"{PAGES}/queues", f"{PAGES}/dead-letters"
+QUEUES, TASKS, LETTERS = f"{PAGES}/queues", f"{PAGES}/tasks", f"{PAGES}/dead-letters"
+TASKS_OF_A_PAGE = 100
 KEPT_BY_CLEAN = dt.timedelta(hours=24)
 NamePath = Annotated[str, Path(max_length=MAX_NAME_LENGTH)]
 Said = Annotated[str, Query(max_length=500)]
@@ -70,6 +72,70 @@ def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: Nam
         return f"{removed} finished tasks of queue {name} are removed."
 
     return _administer(request, site, visit, fields, QUEUES, work)
+
+
+@router.get(f"{QUEUES}/{{name}}")
+def show_tasks(
+    site: Here,
+    visit: SignedInReader,
+    name: NamePath,
+    state: Annotated[str, Query(max_length=MAX_NAME_LENGTH)] = "",
+    task: Annotated[str, Query(max_length=MAX_NAME_LENGTH)] = "",
+    before: Before = None,
+) -> HTMLResponse:
+    """Shows the tasks of a queue, newest first."""
+    with site.engine.begin() as connection:
+        found = task_states.list_tasks(
+            connection,
+            queue=name,
+            state=state or None,
+            task=task or None,
+            before=before,
+            limit=TASKS_OF_A_PAGE,
+        )
+    return page(
+        site,
+        visit,
+        "tasks.html",
+        queue=name,
+        tasks=found,
+        chosen={"state": state, "task": task},
+        states=task_states.STATES,
+        has_more=len(found) == TASKS_OF_A_PAGE,
+    )
+
+
+@router.get(f"{TASKS}/{{number}}")
+def show_task(site: Here, visit: SignedInReader, number: Number, said: Said = "") -> HTMLResponse:
+    """Shows one task."""
+    with site.engine.begin() as connection:
+        try:
+            found = task_states.task_state(connection, number)
+        except task_states.TaskNotFoundError as error:
+            raise Refusal(404, str(error)) from error
+    return page(site, visit, "task.html", task=found, said=said)
+
+
+@router.post(f"{TASKS}/{{number}}/retry")
+def retry(request: Request, site: Here, visit: Anyone, fields: Fields, number: Number) -> Response:
+    """Makes a waiting task due now, or sends a failed one back to its queue."""
+
+    def work(connection: sa.Connection) -> str:
+        task_states.retry(connection, number)
+        return f"Task {number} is due now."
+
+    return _administer(request, site, visit, fields, f"{TASKS}/{number}", work)
+
+
+@router.post(f"{TASKS}/{{number}}/cancel")
+def cancel(request: Request, site: Here, visit: Anyone, fields: Fields, number: Number) -> Response:
+    """Cancels a task that waits, or discards one that failed."""
+
+    def work(connection: sa.Connection) -> str:
+        task_states.cancel(connection, number)
+        return f"Task {number} is cancelled."
+
+    return _administer(request, site, visit, fields, f"{TASKS}/{number}", work)
 
 
 @router.get(LETTERS)
