@@ -89,7 +89,7 @@ def _problems(column: Column, is_id: bool) -> list[str]:
         problems.append(f"case when {present} and not ({shape} and {good}) then {reason} end")
     if column.type in ("number", "date", "list"):
         problems.append(f"{column.type}_problem({name})")
-    problems += _beyond_bounds(column)
+    problems += _beyond_bounds(column) + _too_long(column)
     if column.type == "boolean":
         reason = f"'''' || left({name}, 60) || ''' is neither true nor false'"
         good = f"lower({name}) in ('true', 'false', '1', '0')"
@@ -114,6 +114,22 @@ def _beyond_bounds(column: Column) -> list[str]:
         f" {bound}' end"
         for sign, word, bound in bounds
         if bound is not None
+    ]
+
+
+def _too_long(column: Column) -> list[str]:
+    name, most = f'"{column.name}"', column.longest
+    if most is None:
+        return []
+    is_long = f"strlen({name}) > {most}"
+    if column.type != "list":
+        return [f"case when {is_long} then 'is longer than {most} bytes' end"]
+    values = f"from_json(listed({name}), '[\"VARCHAR\"]')"
+    # Cases are judged in their order: a text that is no list is taken apart nowhere.
+    return [
+        f"case when {name} is null or not {is_long} or list_problem({name}) is not null then null"
+        f" when len(list_filter({values}, lambda value: strlen(value) > {most})) > 0"
+        f" then 'holds a value that is longer than {most} bytes' end"
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
+# Texts of an index have at most so many bytes.
+MAX_INDEXED = 2_000
 ColumnType = Literal[
     "text", "integer", "number", "date", "instant", "zone", "object", "json", "boolean", "list"
 ]
@@ -47,6 +49,7 @@ class Column:
         keep: an empty cell changes nothing; a new row then has `empty`, or the load's instant.
         least: the smallest number allowed; None: any.
         most: the greatest number allowed; None: any.
+        longest: the most bytes of a text, or of each value of a list; None: any.
         only_if: the condition under which a load changes the column of an existing row, as SQL of
             `stored` (that row) and `changed` (the row with the file's values); None: always.
     """
@@ -59,6 +62,7 @@ class Column:
     keep: bool = False
     least: int | None = None
     most: int | None = None
+    longest: int | None = None
     only_if: str | None = None
     reference: Reference | None = None
     column: str | None = None

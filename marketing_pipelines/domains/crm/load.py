@@ -12,7 +12,7 @@ from marketing_pipelines.domains.crm.tables import (
     users,
 )
 from marketing_pipelines.domains.crm.timeline.load import TIMELINE_KINDS
-from marketing_pipelines.stores.kinds import CREATED_AT, EXTERNAL_ID, Column, Kind
+from marketing_pipelines.stores.kinds import CREATED_AT, EXTERNAL_ID, MAX_INDEXED, Column, Kind
 
 KINDS = (
     *DEAL_KINDS,
@@ -57,8 +57,8 @@ KINDS = (
         key=("external_id",),
         columns=(
             EXTERNAL_ID,
-            Column("email"),
-            Column("phone"),
+            Column("email", longest=MAX_INDEXED),
+            Column("phone", longest=MAX_INDEXED),
             Column("first_name"),
             Column("last_name"),
             Column("company_id", reference=COMPANY),

@@ -29,6 +29,7 @@ from marketing_pipelines.domains.lifecycle.ways import Ways, names_of, way_outco
 from marketing_pipelines.domains.segments import dates, rules
 from marketing_pipelines.domains.segments.rule_errors import RuleError
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.kinds import MAX_INDEXED
 
 END = "end"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -45,6 +46,8 @@ def event_problem(event: str) -> str | None:
     """Returns the problem of an event type to wait for; None: it is usable."""
     if event.endswith("*"):
         return "names one event type exactly: prefixes are for rules"
+    if len(event.encode()) > MAX_INDEXED:
+        return f"names an event type of more than {MAX_INDEXED} bytes"
     return None
 
 

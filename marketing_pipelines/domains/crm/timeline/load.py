@@ -18,6 +18,7 @@ from marketing_pipelines.domains.crm.timeline.tables import (
 from marketing_pipelines.stores.kinds import (
     CREATED_AT,
     EXTERNAL_ID,
+    MAX_INDEXED,
     Column,
     FileRow,
     Kind,
@@ -86,7 +87,7 @@ TIMELINE_KINDS = (
             Column("ends_at", "instant"),
             Column("owner_id", reference=USER),
             Column("deal_id", reference=DEAL),
-            Column("attendees", "list"),
+            Column("attendees", "list", longest=MAX_INDEXED),
             Column("status", choices=MEETING_STATUSES, empty="'planned'"),
             CREATED_AT,
         ),

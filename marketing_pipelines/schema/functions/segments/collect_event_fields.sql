@@ -70,6 +70,7 @@ begin
         ) as found
         join known using (organization_id, event_type)
         where field <> all (known.fields)
+            and octet_length(field) <= 2000 -- An index does not take longer ones.
     )
     select organization_id, event_type, field
     from news

@@ -17,10 +17,11 @@ begin
     )
     select distinct organization_id, field
     from keys
-    where not exists (
-        select from segments.contact_fields as known
-        where known.organization_id = keys.organization_id and known.field = keys.field
-    )
+    where octet_length(field) <= 2000 -- An index does not take longer ones.
+        and not exists (
+            select from segments.contact_fields as known
+            where known.organization_id = keys.organization_id and known.field = keys.field
+        )
     order by 1, 2
     on conflict do nothing;
     return null;
