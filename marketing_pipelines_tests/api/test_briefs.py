@@ -37,5 +37,10 @@ def test_the_page_shows_each_brief_with_the_rows_of_its_statements(
     ):
         assert text in shown
     assert "outdated</span>" not in shown
+    [(link,)] = installation.rows(
+        "select substring(text from '/admin/pages/briefs.meeting=[0-9]+$') from crm.notifications"
+    )
+    assert "Meeting in 30 minutes" in api.client.get(link).text
+    assert "Meeting in 30 minutes" not in api.client.get(f"{PAGES}/briefs?meeting=99").text
     installation.execute("update crm.meetings set starts_at = starts_at + interval '1 day'")
     assert "outdated</span>" in api.client.get(f"{PAGES}/briefs").text

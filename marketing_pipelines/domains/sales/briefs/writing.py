@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.notifications.writing import WrittenNotifications
+from marketing_pipelines.domains.delivery.links import public_base
 from marketing_pipelines.domains.delivery.notifications import WANTED, notify
 from marketing_pipelines.domains.sales.assistant.rewriting import Rewriter
 from marketing_pipelines.domains.sales.assistant.statements import Facts, stored
@@ -21,6 +22,8 @@ from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.tables import job_sessions
 
 JOB = "sales/meeting_briefs"
+# The path of the page that shows briefs.
+PAGE = "/admin/pages/briefs"
 NEAREST, FARTHEST = dt.timedelta(minutes=30), dt.timedelta(minutes=60)
 BATCH = 500
 _Written = tuple[int, Brief, Facts]
@@ -50,7 +53,7 @@ def write_briefs(tick: Tick) -> None:
         told = connection.execute(read_sql("briefed_organizations"), {"tick": tick.instant}).all()
         for item in tick.items(connection, told, _notifications):
             with item as organization:
-                sent = _notify(connection, organization.id, tick.instant)
+                sent = _notify(connection, organization.id, tick)
                 notifications += sent.written
                 without_recipient += sent.without_recipient
     rewrite(tick, rewriter, written)
@@ -127,18 +130,20 @@ def _notifications(organization: Any) -> str:
     return f"notifications of {organization.external_id}"
 
 
-def _notify(
-    connection: sa.Connection, organization_id: int, tick: dt.datetime
-) -> WrittenNotifications:
+def _notify(connection: sa.Connection, organization_id: int, tick: Tick) -> WrittenNotifications:
+    base = public_base(tick.settings)
     wanted = read_sql("brief_notifications").bindparams(
-        organization_id=organization_id, tick=tick, job=JOB
+        organization_id=organization_id,
+        tick=tick.instant,
+        job=JOB,
+        page=None if base is None else f"{base}{PAGE}?meeting=",
     )
     return notify(
         connection,
         wanted.columns(*WANTED),
         organization_id=organization_id,
         job=JOB,
-        tick=tick,
+        tick=tick.instant,
     )
 
 

@@ -1,4 +1,5 @@
--- A notification to the owner of each meeting whose brief no user knows of yet.
+-- A notification to the owner of each meeting whose brief no user knows of yet. Its text ends with a
+-- link to the brief, if the address of the pages is known.
 select meeting.owner_id as user_id,
        (
            select min(attending.contact_id)
@@ -20,7 +21,7 @@ select meeting.owner_id as user_id,
                    as one (statement, position)
            ) as listed
            where lines is not null
-       ) as text,
+       ) || coalesce(E'\n\n' || cast(:page as text) || meeting.id, '') as text,
        'meeting:' || meeting.id as ref, 'meeting ' || meeting.id as subject, brief.version as period
 from sales.meeting_briefs as brief
 join crm.meetings as meeting on meeting.id = brief.meeting_id
