@@ -16,7 +16,7 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import counts, task_states
 from marketing_pipelines.queueing import dead_letters as letters
 from marketing_pipelines.queueing.counts import QueueCount
-from marketing_pipelines.queueing.dead_letters import Choice, DeadLetter
+from marketing_pipelines.queueing.dead_letters import DeadLetter, LetterFilter
 from marketing_pipelines.queueing.task_states import (
     ListedTask,
     TaskNotFoundError,
@@ -29,7 +29,7 @@ MAX_ID = 2**63 - 1
 # Clients must not depend on the queue's own columns.
 _UNSHOWN = ("priority", "lock", "unique_key")
 Number = Annotated[int, Path(ge=1, le=MAX_ID)]
-Name = Annotated[str | None, Query(max_length=MAX_NAME_LENGTH)]
+QueryName = Annotated[str | None, Query(max_length=MAX_NAME_LENGTH)]
 Before = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 State = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
@@ -61,9 +61,9 @@ def list_queues(site: Here) -> list[QueueCount]:
 )
 def list_tasks(
     site: Here,
-    queue: Name = None,
+    queue: QueryName = None,
     state: State | None = None,
-    task: Name = None,
+    task: QueryName = None,
     before: Before = None,
     limit: Limit = 100,
 ) -> list[ListedTask]:
@@ -120,13 +120,13 @@ def cancel_task(site: Here, number: Number) -> TaskState:
 )
 def list_dead_letters(
     site: Here,
-    queue: Name = None,
+    queue: QueryName = None,
     state: Literal["dead", "redriven", "discarded"] = "dead",
     limit: Limit = 100,
 ) -> list[DeadLetter]:
     """The latest dead letters, newest first."""
     with site.engine.begin() as connection:
-        return letters.dead_letters(connection, Choice(queue), state, limit)
+        return letters.dead_letters(connection, LetterFilter(queue), state, limit)
 
 
 @router.post(

@@ -36,9 +36,9 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
 ) -> None:
     """Print the latest dead letters, newest first."""
-    choice = _choice(queue, task, error, since)
+    wanted = _filter(queue, task, error, since)
     with connected() as (_, engine), engine.begin() as connection:
-        found = letters.dead_letters(connection, choice, None if state == "all" else state, limit)
+        found = letters.dead_letters(connection, wanted, None if state == "all" else state, limit)
     print_table(
         [name.replace("_", " ") for name in COLUMNS],
         [[getattr(letter, name) for name in COLUMNS] for letter in found],
@@ -62,14 +62,14 @@ def redrive(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Dead letters of all queues.")] = False,
 ) -> None:
-    """Send dead letters back to their queue: by number, those of a choice, or all."""
+    """Send dead letters back to their queue: by number, by a filter, or all."""
     if not (numbers or queue or task or error or since or all_):
         raise BadInputError(
             "Name the dead letters: numbers, --queue, --task, --error, --since, or --all."
         )
-    choice = _choice(queue, task, error, since)
+    wanted = _filter(queue, task, error, since)
     with connected() as (_, engine), engine.begin() as connection:
-        sent = letters.redrive(connection, numbers or None, choice, limit)
+        sent = letters.redrive(connection, numbers or None, wanted, limit)
     print(f"{sent} dead letters are sent back.")
 
 
@@ -81,12 +81,12 @@ def discard(numbers: LetterNumbers) -> None:
     print(f"{discarded} dead letters are discarded.")
 
 
-def _choice(
+def _filter(
     queue: str | None, task: str | None, error: str | None, since: str | None
-) -> letters.Choice:
+) -> letters.LetterFilter:
     """The dead letters that the options mean; an unknown queue is refused, since it has none."""
     load_tasks()
     if queue is not None:
         queues.find(queue)
     after = None if since is None else dt.datetime.now(dt.UTC) - duration(since)
-    return letters.Choice(queue, task, error, after)
+    return letters.LetterFilter(queue, task, error, after)

@@ -39,8 +39,8 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A choice of dead letters; None: any.
+class LetterFilter:
+    """Conditions on dead letters; None: any.
 
     Attributes:
         error: Part of the error's sentence, in any case.
@@ -54,7 +54,7 @@ class Choice:
 
     @property
     def conditions(self) -> list[sa.ColumnElement[bool]]:
-        """It as conditions on the table."""
+        """The conditions in SQL."""
         found = []
         if self.queue is not None:
             found.append(letters.c.queue == self.queue)
@@ -67,17 +67,17 @@ class Choice:
         return found
 
 
-ANY = Choice()
+ANY = LetterFilter()
 
 
 def dead_letters(
     connection: sa.Connection,
-    choice: Choice = ANY,
+    wanted: LetterFilter = ANY,
     state: str | None = "dead",
     limit: int = 100,
 ) -> list[DeadLetter]:
-    """The latest dead letters of the choice, newest first; in one state or any (None)."""
-    query = sa.select(letters).where(*choice.conditions)
+    """The latest dead letters of the filter, newest first; in one state or any (None)."""
+    query = sa.select(letters).where(*wanted.conditions)
     if state is not None:
         query = query.where(letters.c.state == state)
     found = connection.execute(query.order_by(letters.c.id.desc()).limit(limit))
@@ -108,7 +108,7 @@ def of_task(connection: sa.Connection, task_id: int) -> list[int]:
 def redrive(
     connection: sa.Connection,
     ids: Sequence[int] | None = None,
-    choice: Choice = ANY,
+    wanted: LetterFilter = ANY,
     limit: int | None = None,
 ) -> int:
     """Sends dead letters back to their queue, oldest first, each as a new task with all attempts.
@@ -117,13 +117,13 @@ def redrive(
     that task does the work, and the letter counts as sent back.
 
     Args:
-        ids: These; None: all of the choice.
+        ids: These; None: all of the filter.
         limit: At most so many.
 
     Returns:
         Number of tasks sent back.
     """
-    chosen = sa.select(letters.c.id).where(letters.c.state == "dead", *choice.conditions)
+    chosen = sa.select(letters.c.id).where(letters.c.state == "dead", *wanted.conditions)
     if ids is not None:
         chosen = chosen.where(letters.c.id.in_(ids))
     chosen = chosen.order_by(letters.c.id).limit(limit).with_for_update()

@@ -184,9 +184,10 @@ def test_dead_letters_go_back_once_and_a_second_time_is_nothing(queue: sa.Engine
     drain("--queue", "none")
     oldest_first = sorted(letters(queue), key=lambda letter: letter.id)
     assert len(oldest_first) == 6
+    of_queue = dead_letters.LetterFilter
     with queue.begin() as connection:
-        assert dead_letters.redrive(connection, choice=dead_letters.Choice("default")) == 0
-        assert dead_letters.redrive(connection, choice=dead_letters.Choice("none"), limit=2) == 2
+        assert dead_letters.redrive(connection, wanted=of_queue("default")) == 0
+        assert dead_letters.redrive(connection, wanted=of_queue("none"), limit=2) == 2
         ids = [letter.id for letter in oldest_first[:3]]
         assert dead_letters.redrive(connection, ids) == 1
         assert dead_letters.redrive(connection, ids) == 0
