@@ -13,7 +13,7 @@ from marketing_pipelines.domains.delivery.mail_records import (
     mail_records,
     own_resolver,
 )
-from marketing_pipelines.domains.delivery.tables import messages, sending_domains
+from marketing_pipelines.domains.delivery.tables import sending_domains
 from marketing_pipelines.domains.delivery.transports.choice import (
     SETTINGS,
     server_of,
@@ -41,6 +41,18 @@ _SENDERS = sa.text("""
     from delivery.sending_domains as domain
     join crm.organizations as organization on organization.id = domain.organization_id
     order by 1, 2
+""")
+
+_WAITING = sa.text("""
+    select coalesce(sum(number), 0)::bigint
+    from (
+        select organization_id, domain_id, count(*) as number
+        from delivery.messages
+        where channel = :channel and state = 'queued'
+        group by organization_id, domain_id
+    ) as queued
+    where cast(:channel as text) <> 'email'
+        or delivery.own_server(organization_id, domain_id) is null
 """)
 
 
@@ -96,10 +108,8 @@ def check_own_servers(settings: Settings) -> str:
 
 
 def _waiting(channel: str) -> int:
-    queued = (messages.c.channel == channel) & (messages.c.state == "queued")
     with connected() as (_, engine), engine.connect() as connection:
-        count = sa.select(sa.func.count()).select_from(messages).where(queued)
-        return connection.execute(count).scalar_one()
+        return connection.execute(_WAITING, {"channel": channel}).scalar_one()
 
 
 def _problems(settings: Settings, channel: str, line: str) -> list[str]:

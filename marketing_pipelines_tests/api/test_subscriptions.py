@@ -122,6 +122,20 @@ def test_after_seven_days_a_second_mail_goes_out_and_the_first_link_has_expired(
     assert [app.client.post(path).status_code for path in paths] == [410, 200]
 
 
+def test_who_left_and_comes_back_is_asked_again_at_once(app: Application) -> None:
+    app.contact("c1", email="ann@example.org")
+    for at, choice, number in (
+        (NOW, "subscribed", 1),
+        (NOW + INSTANT, "unsubscribed", 1),
+        (NOW + 2 * INSTANT, "subscribed", 2),
+        (NOW + 3 * INSTANT, "subscribed", 2),
+    ):
+        app.now = at
+        choose(app, "tips", choice)
+        assert len(mails(app)) == number
+    assert problem(app, "c1", "tips") == "unconfirmed"
+
+
 @pytest.mark.fault
 def test_calls_at_once_send_one_mail(app: Application) -> None:
     app.contact("c1", email="ann@example.org")

@@ -276,6 +276,7 @@ def test_a_segment_narrows_the_audience_and_is_evaluated_for_it(world: ProgramWo
 
 WRONG: list[tuple[dict[str, str], str]] = [
     ({"template": "nope"}, "template: there is no template 'nope'"),
+    ({"template": "newsletter"}, "the built-in template 'newsletter' says nothing by itself"),
     ({"template": "weekly", "category": "nope"}, "There is no category 'nope': the known ones are"),
     ({"template": "weekly", "segment": "nope"}, "newsletter.segment: there is no segment 'nope'"),
 ]
@@ -343,7 +344,7 @@ def test_the_job_works_through_all_organizations_and_twice_changes_nothing(
     """One organization has no newsletter, one a template that is not there."""
     worlds = {
         template: ProgramWorld(installation.engine, name=f"of-{template or 'nobody'}")
-        for template in ("newsletter", None, "nope")
+        for template in ("welcome", None, "nope")
     }
     for template, world in worlds.items():
         subscribe(world, world.contacts(2))
@@ -354,8 +355,8 @@ def test_the_job_works_through_all_organizations_and_twice_changes_nothing(
             "delivery/newsletter", at=instant("2026-03-02T09:00:00+00:00"), only=True
         )
         assert (outcome.status, outcome.rows, outcome.items_failed) == ("COMPLETED", added, 1)
-    assert len(enrolled(worlds["newsletter"])) == 2
-    assert worlds["newsletter"].rows("select item, error from ops.item_failures") == [
+    assert len(enrolled(worlds["welcome"])) == 2
+    assert worlds["welcome"].rows("select item, error from ops.item_failures") == [
         (
             "newsletter of of-nope",
             f"Nothing was changed: campaign {NAME} of of-nope, step newsletter: template: there is"
@@ -366,7 +367,7 @@ def test_the_job_works_through_all_organizations_and_twice_changes_nothing(
     (outcome,) = installation.run(
         CAMPAIGN.moved_by, at=instant("2026-03-02T09:05:00+00:00"), only=True
     )
-    assert worlds["newsletter"].messages() == {"newsletter": 2}
+    assert worlds["welcome"].messages() == {"newsletter": 2}
 
 
 def test_a_missed_monday_is_left_out_after_six_hours() -> None:

@@ -80,11 +80,12 @@ def test_the_template_of_the_newsletter_must_be_a_mail_that_can_be_used(
         ("nope", "newsletter.template: there is no template 'nope': the known ones are"),
         ("short", "newsletter.template: 'short' is a template of the channel sms, not email."),
         ("bad", "newsletter.template: 'bad' cannot be used, load it again: text: "),
+        ("newsletter", "the built-in template 'newsletter' says nothing by itself: load one"),
     ):
         assert sentence in refusal_here(capsys, *command, name)
     assert stored(installation) == {}
-    call_here(*command, "newsletter")
-    assert stored(installation) == {"newsletter": {"template": "newsletter"}}
+    call_here(*command, "welcome")
+    assert stored(installation) == {"newsletter": {"template": "welcome"}}
     call_here(*command, "null")
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from marketing_pipelines.cli.doctor_of_channels import check_channel
 from marketing_pipelines.domains.delivery import own_servers
 from marketing_pipelines.domains.delivery.due import next_at, next_of_servers
 from marketing_pipelines.domains.delivery.notify import notify_workers
@@ -13,6 +14,8 @@ from marketing_pipelines.domains.delivery.sending import send_batch
 from marketing_pipelines.domains.integrations import connections
 from marketing_pipelines.domains.integrations.providers import SMTP
 from marketing_pipelines.domains.integrations.standing import standing_of
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.observability.health import report
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import committing_each
 from marketing_pipelines_tests.cli.console import call_here
@@ -225,3 +228,29 @@ def test_doctor_and_connection_test_log_in_and_name_what_is_wrong(world: World) 
     assert line.startswith("problem")
     assert "smtp b.example of acme: smtp://127.0.0.1:" in line
     assert LOGIN not in line
+
+
+def test_mail_over_a_server_of_its_own_waits_for_no_setting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(world, "b.example")
+    mails(world, "b.example", 2)
+    monkeypatch.setenv("MARKETING_ENV", "production")
+    get_settings.cache_clear()
+
+    def said() -> tuple[list[str], str]:
+        with world.begin() as connection:
+            reasons = report(connection, None, NOW + 2 * HOUR).reasons
+        with pytest.raises(ConfigurationError) as refused:
+            check_channel(get_settings(), "email")
+        return [one for one in reasons if "channel" in one], str(refused.value)
+
+    assert said() == (
+        [],
+        "MARKETING_SMTP_URL is not set: 0 messages of the channel email wait for it.",
+    )
+    mails(world, None)
+    assert said() == (
+        ["Messages of the channel email have waited for an hour: set MARKETING_SMTP_URL."],
+        "MARKETING_SMTP_URL is not set: 1 messages of the channel email wait for it.",
+    )

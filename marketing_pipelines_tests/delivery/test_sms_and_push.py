@@ -244,12 +244,50 @@ def test_each_answer_of_the_push_service_has_its_outcome(
 
 
 def test_a_notification_is_taken_if_one_device_took_it(sink: HttpSink, push: PushTransport) -> None:
-    both = dataclasses.replace(PUSH, recipient="gone good")
+    both = dataclasses.replace(PUSH, recipient="gone good", gone=[])
     sink.answer = by_token(gone=fcm(404, "UNREGISTERED"))
     assert push.send(both) == "projects/p1/messages/good"
+    assert both.gone == ["gone"]
     sink.answer = by_token(gone=fcm(404, "UNREGISTERED"), good=fcm(500, "INTERNAL"))
     with pytest.raises(AttemptError):
         push.send(both)
+
+
+def test_each_device_that_no_longer_exists_is_suppressed_and_removed_by_itself(
+    world: World, sink: HttpSink, push: PushTransport
+) -> None:
+    sink.answer = by_token(
+        old=fcm(404, "UNREGISTERED"),
+        bad=fcm(400, "INVALID_ARGUMENT", "message.token"),
+        slow=fcm(500, "INTERNAL"),
+        foreign=fcm(403, "SENDER_ID_MISMATCH"),
+    )
+    tokens = ("old new", " bad\told ", "slow old", "foreign  bad", "new2")
+    contacts = [world.contacts(1, attributes={"push_token": one})[0] for one in tokens]
+    world.messages(contacts, "push")
+    report = world.send("push", transport=push)
+    assert (report.sent, report.bounced, report.deferred, report.failed) == (2, 1, 1, 1)
+    assert world.rows("select attributes ->> 'push_token' from crm.contacts order by id") == [
+        ("new",),
+        (None,),
+        ("slow",),
+        ("foreign",),
+        ("new2",),
+    ]
+    assert world.rows(
+        "select address from delivery.suppressions where channel = 'push'"
+        " and reason = 'hard_bounce' and address !~ '[[:space:]]' order by address"
+    ) == [("bad",), ("old",)]
+    # A device comes back with others, as an old file brings it, and is left out.
+    [again, alone] = [
+        world.contacts(1, attributes={"push_token": one})[0] for one in ("new3 old", "old bad")
+    ]
+    sink.requests.clear()
+    world.messages([again, alone], "push", step=2)
+    report = world.send("push", transport=push, limit=2)
+    assert [one.json["message"]["token"] for one in sink.requests] == ["new3"]
+    assert (report.sent, report.suppressed) == (1, 1)
+    assert world.states()[-1] == ("suppressed", "hard_bounce")
 
 
 def test_without_an_access_token_nothing_is_sent(sink: HttpSink, push: PushTransport) -> None:

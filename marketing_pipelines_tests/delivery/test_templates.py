@@ -205,6 +205,23 @@ def test_a_mail_is_shown_again_with_the_variables_it_was_sent_with(world: World)
     assert shown.startswith("<p>Ann: a&lt;b</p>")
 
 
+def test_a_newsletter_that_would_say_nothing_is_not_sent(world: World) -> None:
+    content = dict(built_in()["newsletter"].content)
+    numbers = world.messages(world.contacts(3), content=content)
+    for number, variables in zip(
+        numbers, ('{"items": []}', '{"text": "New"}', "null"), strict=True
+    ):
+        world.execute(
+            "update delivery.messages set variables = cast(:given as jsonb) where id = :id",
+            given=variables,
+            id=number,
+        )
+    report = world.send()
+    assert (report.sent, report.failed) == (1, 2)
+    reason = "It says nothing: its template needs text or items."
+    assert world.states() == [("failed", reason), ("sent", None), ("failed", reason)]
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_built_in_template_says_its_variables(name: str) -> None:
     assert set(built_in()) == set(BUILT_IN)

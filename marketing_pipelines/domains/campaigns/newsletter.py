@@ -94,7 +94,7 @@ def fill_issue(
         is_own = _write_step(connection, organization.id, campaign.id, settings, category)
         switch(connection, organization.id, CAMPAIGN, name, "activate", now=tick)
         if is_own:
-            _refuse_unreadable(connection, organization.id, settings.template)
+            _refuse_unusable(connection, organization.id, settings.template)
     elif campaign.status == "cancelled":
         return Issue(organization.external_id, name, 0, campaign.status)
     added = connection.execute(
@@ -130,7 +130,7 @@ def check_template(connection: sa.Connection, organization_id: int) -> None:
         raise BadInputError(
             f"newsletter.template: '{name}' is a template of the channel {channel}, not email."
         )
-    _refuse_unreadable(connection, organization_id, name)
+    _refuse_unusable(connection, organization_id, name)
 
 
 def _take_campaign(
@@ -194,9 +194,16 @@ def _write_step(
     return written.first() is not None
 
 
-def _refuse_unreadable(connection: sa.Connection, organization_id: int, name: str) -> None:
-    """Refuses a stored template that this release cannot read: each mail of it would fail."""
-    problem = problem_of_template(find_template(connection, organization_id, name))
+def _refuse_unusable(connection: sa.Connection, organization_id: int, name: str) -> None:
+    """Refuses a template of which each mail would fail: without variables, which an issue has not,
+    it says nothing, or this release cannot read it."""
+    template = find_template(connection, organization_id, name)
+    if template.content.get("needs"):
+        raise BadInputError(
+            f"newsletter.template: the built-in template '{name}' says nothing by itself: load one "
+            "with this week's news by `marketing-pipelines load templates FILE`."
+        )
+    problem = problem_of_template(template)
     if problem is not None:
         raise BadInputError(f"newsletter.template: {problem}.")
 

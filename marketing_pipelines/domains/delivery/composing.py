@@ -101,6 +101,9 @@ def _composed(message: Any, order: Any) -> dict[str, Any]:
             a way out.
     """
     fields = fields_of(order, message.variables)
+    needs = order.content.get("needs") or []
+    if needs and not any(fields.get(name) for name in needs):
+        raise MessageError(f"It says nothing: its template needs {' or '.join(needs)}.")
     if message.channel != "email":
         return {"content": fill_in(message.channel, order.content, fields)}
     mail = with_both_parts(order.content)

@@ -51,6 +51,7 @@ class Rendered:
         sender: Sender of a mail; None: the organization has no domain to send from.
         signature: Of the Message-ID and the bounce address of a mail; others have none.
         unsubscribe_url: Page on which the contact leaves; None: the message has none.
+        gone: Devices of the recipient that no longer exist; the transport adds them.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Rendered:
     sender: Sender | None = None
     signature: str = ""
     unsubscribe_url: str | None = None
+    gone: list[str] = field(default_factory=list, compare=False)
 
 
 @contextlib.contextmanager

@@ -22,10 +22,7 @@ from marketing_pipelines.domains.delivery import bounce_guard, handovers, lines,
 from marketing_pipelines.domains.delivery.claiming import Claimed, claim
 from marketing_pipelines.domains.delivery.composing import rendered
 from marketing_pipelines.domains.delivery.lanes import PAUSED
-from marketing_pipelines.domains.delivery.rendering import (
-    MessageError,
-    Rendered,
-)
+from marketing_pipelines.domains.delivery.rendering import MessageError, Rendered
 from marketing_pipelines.domains.delivery.settling import End
 from marketing_pipelines.domains.delivery.transports.choice import may_reach
 from marketing_pipelines.domains.delivery.transports.outcomes import (
@@ -192,6 +189,7 @@ class _Batch:
         claimed: Claimed,
     ) -> None:
         self.ends: dict[int, End] = {}
+        self._gone: dict[int, list[str]] = {}
         self._begin = begin
         self._marks = handovers.Marks(open_marking, LEASE)
         self._settled_at = time.monotonic()
@@ -298,6 +296,7 @@ class _Batch:
 
     def _prepared(self, outgoing: Rendered) -> Callable[[], str | None]:
         """The call that hands a message over; whatever can be done before it, is."""
+        self._gone[outgoing.id] = outgoing.gone
         if isinstance(self._transport, Preparing):
             return self._transport.prepare(outgoing)
         return partial(self._transport.send, outgoing)
@@ -365,12 +364,13 @@ class _Batch:
         )
 
     def _settle(self, connection: sa.Connection) -> set[int]:
-        return settling.settle(connection, list(self.ends.values()))
+        return settling.settle(connection, list(self.ends.values()), gone=self._gone)
 
     def _count(self, settled: set[int]) -> None:
         for end in self.ends.values():
             self._counts[end.counted_as if end.id in settled else "lost"] += 1
         self.ends.clear()
+        self._gone.clear()
         self._settled_at = time.monotonic()
 
 
@@ -390,6 +390,8 @@ def _why_not(message: Any, order: Any, settings: Settings) -> str | None:
     if order.program_kind is not None and order.program_status in (None, "cancelled"):
         end = "deleted" if order.program_status is None else "cancelled"
         return f"its {order.program_kind} was {end}"
+    if message.channel == "push" and order.recipient is None:
+        return "hard_bounce"
     if not may_reach(settings, message.channel, order.recipient):
         return "staging"
     return None

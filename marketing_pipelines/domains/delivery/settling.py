@@ -7,10 +7,11 @@ settles, and each message once.
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -163,12 +164,17 @@ def _ends() -> TypeAdapter[End]:
 
 
 def settle(
-    connection: sa.Connection, ends: Sequence[End], states: Sequence[str] = (intents.CLAIMED,)
+    connection: sa.Connection,
+    ends: Sequence[End],
+    states: Sequence[str] = (intents.CLAIMED,),
+    *,
+    gone: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> set[int]:
     """Writes ends and events; suppresses bounced addresses, and contacts on a list of the service.
 
     Args:
         states: The states from which messages are settled.
+        gone: By message, the devices of its contact that no longer exist.
 
     Returns:
         The ids of the messages that were still ours.
@@ -186,11 +192,18 @@ def settle(
     if listed:
         given = {"ids": [end.id for end in listed], "reasons": [end.suppression for end in listed]}
         connection.execute(_SUPPRESS_LISTED, given)
+    devices = [(number, one) for number in settled for one in gone.get(number, ())]
+    if devices:
+        numbers, tokens = zip(*devices, strict=True)
+        connection.execute(_REMOVE_DEVICES, {"ids": list(numbers), "tokens": list(tokens)})
     return settled
 
 
 _SUPPRESS_LISTED = sa.text(
     resources.files(__package__).joinpath("sql", "suppress_listed.sql").read_text()
+)
+_REMOVE_DEVICES = sa.text(
+    resources.files(__package__).joinpath("sql", "remove_devices.sql").read_text()
 )
 _SETTLE = sa.text(
     resources.files(__package__).joinpath("sql", "settle.sql").read_text()

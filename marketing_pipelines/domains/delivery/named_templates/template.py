@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 # The texts of a template, by channel.
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -18,7 +19,8 @@ class NamedTemplate:
     """A template.
 
     Attributes:
-        content: Its texts, by part: subject, title, text, html.
+        content: Its texts, by part: subject, title, text, html; and `needs`, variables one of which
+            must be given.
         category: External id; None: the organization's default category.
         sender: Sending domain, or an address of one; None: the organization's default domain.
         valid_for: Length of time; None: as the organization's settings say.
@@ -27,7 +29,7 @@ class NamedTemplate:
     external_id: str
     channel: str
     kind: str
-    content: Mapping[str, str]
+    content: Mapping[str, Any]
     category: str | None = None
     sender: str | None = None
     priority: int = 0

@@ -12,6 +12,18 @@ select
     case message.channel
         when 'email' then btrim(coalesce(contact.email, users.email), E' \t\r\n')
         when 'webhook' then content.content ->> 'url'
+        -- Devices of the contact, but for those that no longer exist.
+        when 'push' then (
+            select string_agg(device.token, ' ' order by device.place)
+            from regexp_split_to_table(message.address, '\s+')
+                with ordinality as device (token, place)
+            where not exists (
+                select from delivery.suppression_for(
+                    message.organization_id, null, 'push', device.token, message.kind,
+                    message.claimed_at
+                )
+            )
+        )
         else message.address
     end as recipient,
     domain.id as domain_id, domain.per_second, domain.paused_until, domain.from_address,

@@ -46,7 +46,8 @@ class PushTransport:
     def send(self, message: Rendered) -> str | None:
         """Hands over a notification to each device of a contact; see `Transport.send`.
 
-        It is taken if one device took it. Devices that are gone do not matter then.
+        It is taken if one device took it. Devices that no longer exist are noted in `message.gone`,
+        whatever the others answer.
         """
         taken: list[str] = []
         failures: list[Exception] = []
@@ -55,6 +56,8 @@ class PushTransport:
                 taken.append(self._send_to(token, message))
             except _MOST_OPEN_FIRST as error:
                 failures.append(error)
+                if isinstance(error, BouncedError):
+                    message.gone.append(token)
         if taken:
             return taken[0]
         raise min(failures, key=_openness)

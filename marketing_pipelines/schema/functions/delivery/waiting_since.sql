@@ -1,5 +1,6 @@
--- The first due instant of a channel's queued messages; null: none is queued. Each group of messages
--- in the order of the index costs one look, however many messages it has.
+-- The first due instant of the queued messages that go over a channel's server, which mails of a
+-- domain with a server of its own do not; null: none is queued. Each group of messages in the order of
+-- the index costs one look, however many messages it has.
 create or replace function delivery.waiting_since(channel text) returns timestamptz
 language sql stable parallel safe as $$
     with recursive streams as (
@@ -33,5 +34,8 @@ language sql stable parallel safe as $$
             limit 1
         ) as following
     )
-    select min(due_at) from streams
+    select min(streams.due_at)
+    from streams
+    where waiting_since.channel <> 'email'
+        or delivery.own_server(streams.organization_id, nullif(streams.domain_id, 0)) is null
 $$;
