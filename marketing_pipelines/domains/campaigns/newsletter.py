@@ -195,8 +195,10 @@ def _write_step(
 
 
 def _refuse_unusable(connection: sa.Connection, organization_id: int, name: str) -> None:
-    """Refuses a template of which each mail would fail: without variables, which an issue has not,
-    it says nothing, or this release cannot read it."""
+    """Refuses a template of which each mail would fail.
+
+    It says nothing without variables, which an issue has not, or this release cannot read it.
+    """
     template = find_template(connection, organization_id, name)
     if template.content.get("needs"):
         raise BadInputError(
