@@ -109,7 +109,8 @@ def check_own_servers(settings: Settings) -> str:
 
 def _waiting(channel: str) -> int:
     with connected() as (_, engine), engine.connect() as connection:
-        return connection.execute(_WAITING, {"channel": channel}).scalar_one()
+        number: int = connection.execute(_WAITING, {"channel": channel}).scalar_one()
+    return number
 
 
 def _problems(settings: Settings, channel: str, line: str) -> list[str]:
