@@ -26,12 +26,13 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.embedded_home import unprivileged_account
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate
-from marketing_pipelines_tests.emptying import EMPTY, DagsterDatabase
+from marketing_pipelines_tests.emptying import EMPTY, Databases, Reused
 from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.phases import Phases
 from marketing_pipelines_tests.programs import Programs
 from marketing_pipelines_tests.queueing.installed import TABLE, install
+from marketing_pipelines_tests.retrying import retry_at_once
 from marketing_pipelines_tests.scale import SOAK
 
 TEMPLATE = "marketing_template"
@@ -83,27 +84,45 @@ def databases(server: EmbeddedPostgres) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def dagster_database(server: EmbeddedPostgres) -> Iterator[DagsterDatabase]:
+def dagster_database(server: EmbeddedPostgres) -> Iterator[Reused]:
     """The one database for Dagster's storage that the tests of this worker use in turn."""
     with databases(server) as make:
-        yield DagsterDatabase(make(DAGSTER_TEMPLATE))
+        database = Reused(make(DAGSTER_TEMPLATE))
+        yield database
+        database.close()
+
+
+@pytest.fixture(scope="session")
+def reused_databases(server: EmbeddedPostgres) -> Iterator[Databases]:
+    """The databases that the tests of this worker use in turn."""
+    reused = Databases(lambda: new_one(server))
+    yield reused
+    reused.close()
+
+
+@contextlib.contextmanager
+def new_one(server: EmbeddedPostgres) -> Iterator[str]:
+    """Makes one database; it is gone at the end."""
+    with databases(server) as make:
+        yield make()
 
 
 @pytest.fixture
 def environment(
-    new_database: Any,
-    dagster_database: DagsterDatabase,
+    reused_databases: Databases,
+    dagster_database: Reused,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[dict[str, str]]:
     """MARKETING_* variables of a fresh installation, set for this process and for children."""
-    yield set_environment(new_database(), dagster_database, tmp_path, monkeypatch)
-    get_settings.cache_clear()
+    with reused_databases.one() as url:
+        yield set_environment(url, dagster_database, tmp_path, monkeypatch)
+        get_settings.cache_clear()
     dagster_database.empty()
 
 
 def set_environment(
-    url: str, dagster_database: DagsterDatabase, folder: Path, patch: pytest.MonkeyPatch
+    url: str, dagster_database: Reused, folder: Path, patch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """Sets them; the one who undoes it clears the cache of the settings and Dagster's storage."""
     variables = {
@@ -148,13 +167,13 @@ def installation(pooled_engine: sa.Engine) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def shared_installation(
-    server: EmbeddedPostgres,
-    dagster_database: DagsterDatabase,
+    reused_databases: Databases,
+    dagster_database: Reused,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Installation]:
     """One installation for all tests of a file."""
-    with databases(server) as make, pytest.MonkeyPatch.context() as patch:
-        set_environment(make(), dagster_database, tmp_path_factory.mktemp("shared"), patch)
+    with reused_databases.one() as url, pytest.MonkeyPatch.context() as patch:
+        set_environment(url, dagster_database, tmp_path_factory.mktemp("shared"), patch)
         engine = create_engine(database_url(get_settings()), pool_size=4)
         with Installation.open(get_settings(), engine) as opened:
             yield opened
@@ -264,6 +283,11 @@ def pytest_collection_finish() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+def pytest_sessionstart() -> None:
+    """Lets runs in this process try again at once."""
+    retry_at_once()
 
 
 def pytest_report_header() -> str:

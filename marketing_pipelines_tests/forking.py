@@ -1,7 +1,8 @@
 """Processes that run a module of the project, forked from one that has imported the libraries.
 
-Python and the libraries take seconds of a processor to start. A forked process finds them there and
-imports the project itself; its environment, session, streams, signals and end are its own.
+Python and the libraries take seconds of a processor to start. A forked process finds them there,
+with those modules of the project that neither read the environment nor declare tasks and jobs; it
+imports the others itself. Its environment, session, streams, signals and end are its own.
 """
 
 import atexit
@@ -34,6 +35,7 @@ LIBRARIES = (
     "fastapi",
     "fsspec",
     "httpx2",
+    "imap_tools",
     "itsdangerous",
     "jinja2",
     "jwt",
@@ -45,11 +47,14 @@ LIBRARIES = (
     "pydantic_settings",
     "rich",
     "sqlalchemy.dialects.postgresql.psycopg",
+    "stamina",
     "typer",
     "upath",
     "uvicorn",
     "watchdog",
 )
+# The commands without what they load when they run.
+MODULES = ("marketing_pipelines.cli.main", "marketing_pipelines.jobs.scheduling")
 _NUMBER = struct.Struct("!i")
 _ask = threading.Lock()
 
@@ -196,9 +201,9 @@ def _settle(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """Imports the libraries and forks until the process that started it ends."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    """Imports what processes share and forks until the process that started it ends."""
+    for module in (*LIBRARIES, *MODULES):
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()
     request = _serve(socket.socket(fileno=0))

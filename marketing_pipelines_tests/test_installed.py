@@ -134,8 +134,8 @@ def test_an_installed_wheel_works_from_any_folder(wheel: Wheel) -> None:
     findings = wheel.call("doctor")
     assert {line.split()[0] for line in findings.splitlines()} == {"ok"}
     assert f"dagster instance: home {wheel.folder}/data/dagster" in findings
-    assert "COMPLETED" in wheel.call("run", "development/sample_job")
     if SOAK:
+        assert "COMPLETED" in wheel.call("run", "development/sample_job")
         assert "sample_job" in wheel.call("timetable")
         up_works(wheel)
     assert wheel.files() == installed

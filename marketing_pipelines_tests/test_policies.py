@@ -2,8 +2,6 @@
 
 import datetime as dt
 import json
-import subprocess
-import sys
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +11,7 @@ from marketing_pipelines.definitions import defs  # declares every policy
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
@@ -230,10 +229,7 @@ def test_up_does_not_start_with_a_key_that_there_is_not(environment: dict[str, s
 def test_a_disabled_job_is_not_on_the_clock_and_runs_by_hand(installation: Installation) -> None:
     off = "".join(f'["{job}"]\nenabled = false\n' for job in (DAYS, HISTORY))
     write_policies(f'{off}["analytics/contact_activity"]\ncron = "7 * * * *"\n')
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOOK], capture_output=True, text=True, check=True
-    )
-    seen = json.loads(done.stdout)
+    seen = json.loads(given_program.printed(LOOK))
     assert seen["schedules"] == [
         ["analytics__campaign_daily_stats_schedule", "0 2 * * *"],
         ["analytics__contact_activity_schedule", "7 * * * *"],

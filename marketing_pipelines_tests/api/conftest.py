@@ -13,7 +13,7 @@ from marketing_pipelines.api import tokens
 from marketing_pipelines.api.app import build_app
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines_tests.api.hook_signing import Signer
-from marketing_pipelines_tests.emptying import DagsterDatabase
+from marketing_pipelines_tests.emptying import Reused
 from marketing_pipelines_tests.installation import Installation
 
 CRON_SECRET = "a secret for external schedulers"  # noqa: S105
@@ -45,9 +45,7 @@ class Api:
 
 
 @pytest.fixture
-def instance(
-    installation: Installation, dagster_database: DagsterDatabase
-) -> Iterator[dg.DagsterInstance]:
+def instance(installation: Installation, dagster_database: Reused) -> Iterator[dg.DagsterInstance]:
     """Dagster's real storage, which a daemon shares."""
     with dagster_instance() as opened:
         yield opened

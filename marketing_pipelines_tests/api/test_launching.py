@@ -12,7 +12,9 @@ from marketing_pipelines.running import UnknownJobError
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.daemon import daemon
+from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, run_scheduler
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
 HOURS, WAREHOUSE = "analytics/contact_activity", "analytics/warehouse"
@@ -69,12 +71,19 @@ def test_the_daemon_starts_it_and_the_run_takes_the_session_over(
 ) -> None:
     own_job = ask(installation, instance, HOURS, HOUR)
     without_job = ask(installation, instance, WAREHOUSE)
-    with daemon(tmp_path / "daemon.log"):
-        for launched in (own_job, without_job):
-            until(
-                lambda launched=launched: status(instance, launched.run_id) == "SUCCESS",
-                what=f"run {launched.run_id} to succeed",
-            )
+    if SOAK:
+        with daemon(tmp_path / "daemon.log"):
+            for launched in (own_job, without_job):
+                until(
+                    lambda launched=launched: status(instance, launched.run_id) == "SUCCESS",
+                    what=f"run {launched.run_id} to succeed",
+                )
+    else:
+        run_scheduler(location=REAL_JOBS)
+    assert [status(instance, launched.run_id) for launched in (own_job, without_job)] == [
+        "SUCCESS",
+        "SUCCESS",
+    ]
     own = "id, job, trigger, run_id, status"
     found = sessions(installation, own)
     assert (own_job.session_id, HOURS, "api", own_job.run_id, "COMPLETED") in found

@@ -20,6 +20,7 @@ from marketing_pipelines_tests.api.browser import chromium
 from marketing_pipelines_tests.cli.console import call, start
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 SCHEDULE = "upkeep__run_history_schedule"
@@ -280,6 +281,8 @@ Promise.allSettled(tries).then(found => {
 </script>"""
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_page_of_another_origin_in_a_browser_cannot_stop_a_schedule(ui: Ui) -> None:
     number = ui.schedule()["id"]
     body = json.dumps({"query": STOP, "variables": {"id": number}})

@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
 from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
@@ -176,14 +176,7 @@ def test_another_zone_is_refused_until_everything_is_counted_anew(
     assert installation.fingerprints() == before
     done = call("migrate", "--rebuild", **zone)
     assert done.returncode == 0, done.stderr
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN_MARKED],
-        env=os.environ | zone,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    given_program.printed(RUN_MARKED, **zone)
     assert_counted(installation, rows, "America/New_York")
     assert "but the stored days are those of America/New_York" in refusal(*arguments)
 

@@ -22,6 +22,7 @@ from marketing_pipelines_tests.faults.crowd import (
     half_way,
 )
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 pytestmark = pytest.mark.fault
@@ -86,6 +87,9 @@ CHANGES: dict[str, tuple[str, dict[str, list[str]]]] = {
     "a segment comes": (SEGMENT, {"new": ["ann"]}),
 }
 
+# One of the events, one of the contacts, one of the segments.
+OF_ALL_KINDS = ("an event comes", "a contact goes", "a segment comes")
+
 
 @pytest.fixture
 def crowd(installation: Installation, tmp_path: Path) -> Crowd:
@@ -143,9 +147,20 @@ def every_member(crowd: Crowd) -> dict[str, list[str]]:
     return {name: crowd.members(name) for (name,) in names}
 
 
-@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(
-    ("known", "began"), [(True, "before the snapshot"), (False, "after the snapshot")]
+    ("change", "known", "began"),
+    [
+        *((change, True, "before the snapshot") for change in CHANGES),
+        *(
+            pytest.param(
+                change,
+                False,
+                "after the snapshot",
+                marks=[] if change in OF_ALL_KINDS else [pytest.mark.soak, soak_only],
+            )
+            for change in CHANGES
+        ),
+    ],
 )
 def test_what_is_committed_during_an_evaluation_is_in_the_next_one(
     crowd: Crowd, change: str, known: bool, began: str

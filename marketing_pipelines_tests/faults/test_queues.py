@@ -25,13 +25,13 @@ from marketing_pipelines_tests.queueing.installed import (
     scalar,
     workers,
 )
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
 
-LIMITED, SECONDS_AT_LEAST = (300, 59) if SOAK else (20, 3)
-MANY = 20_000 if SOAK else 300
+LIMITED, SECONDS_AT_LEAST = (300, 59) if SOAK else (15, 2)
+MANY = 20_000 if SOAK else 60
 LADDERS = ("seconds", "long", "fixed", "linear", "none") if SOAK else ("seconds", "none")
 # From the instant a task is due until its first line: most tasks, and any on a busy machine.
 LATENCY, WORST_LATENCY = 1.5, 10.0
@@ -251,6 +251,7 @@ def done_by_any(engine: sa.Engine, processes: list["subprocess.Popen[str]"]) -> 
 
 
 @pytest.mark.soak
+@soak_only
 def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     queue: sa.Engine,
 ) -> None:
@@ -298,7 +299,7 @@ def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
 def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     queue: sa.Engine,
 ) -> None:
-    put(queue, "sleep", 6, seconds=3.0)
+    put(queue, "sleep", 6, seconds=2.0)
     with workers(1, "--queue", "default") as [process]:
         until(lambda: len(calls(queue)) >= 3, what="three to be in hand")
         process.terminate()
@@ -365,6 +366,8 @@ def test_a_worker_whose_connections_are_cut_settles_what_it_has_and_goes_on(
     assert scalar(queue, "select max(attempts) from procrastinate_jobs") == 1
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
     queue: sa.Engine,
 ) -> None:
@@ -381,6 +384,8 @@ def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
     assert counted(queue, "default").completed == 1
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep_in_one_piece")
     with workers(1, "--queue", "none") as [process]:

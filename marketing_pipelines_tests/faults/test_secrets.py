@@ -1,9 +1,6 @@
 """Fault 47: secrets reach no log, session, error, event, alert or metadata."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +17,7 @@ from marketing_pipelines.redaction import redact
 from marketing_pipelines.runs.sentry import report
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings, get_settings
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.api.conftest import Api
 from marketing_pipelines_tests.api.test_pages import ALL, sign_in
 from marketing_pipelines_tests.installation import Installation
@@ -235,13 +233,8 @@ def test_logs_are_json_lines_with_job_tick_run_and_session_and_without_secrets(
         "main()\n"
     )
     arguments = ["run", "operations/metrics", tell_everything(planted)]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, *arguments],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-        check=True,
-    )
+    done = given_program.run(program, *arguments)
+    done.check_returncode()
     warning, ended = (json.loads(line) for line in done.stderr.splitlines())
     assert warning["level"] == "warning"
     assert ended["event"] == "Session ended as COMPLETED."

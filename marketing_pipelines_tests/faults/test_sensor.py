@@ -1,10 +1,7 @@
 """Faults 12 and 42: what asks for work forgets nothing and gets past what it cannot rescue."""
 
 import datetime as dt
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.stores import intents
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
 from marketing_pipelines_tests.operations.test_marks_sensor import (
@@ -64,7 +62,7 @@ def test_fault_12_a_page_of_intents_that_kills_every_worker_does_not_keep_the_ot
             {"contact": f"c{n}", "due_at": NOW - dt.timedelta(minutes=30 - n)} for n in range(12)
         ]
         intents.record(connection, deliveries, rows)
-    died = subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, "0"], env=os.environ, check=False)
+    died = given_program.run(CLAIM_AND_DIE, "0")
     assert died.returncode == -signal.SIGKILL
     pages = []
     for minutes in (1, 1.1, 1.2, 2.5):

@@ -154,13 +154,22 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         assert running_up.found(Settings()) is None
 
 
-@pytest.mark.parametrize(
-    "works",
-    [
-        pytest.param(False, id="idle"),
-        pytest.param(True, id="while_a_run_works", marks=[pytest.mark.soak, soak_only]),
-    ],
-)
+def test_the_parts_of_a_killed_up_end_with_it(installation: Installation) -> None:
+    with Running.up() as running:
+        tree = running.tree()
+        [guard] = [p for p in tree if is_guard(p)]
+        assert {p.pid for p in marked(installation.settings.data_dir)} >= {
+            p.pid for p in tree[1:] if not is_guard(p)
+        }
+        running.process.kill()
+        running.process.wait(30)
+        until(lambda: not [p for p in tree if is_alive(p)], what="the parts and the guard to end")
+        assert not is_alive(guard)
+
+
+@pytest.mark.soak
+@soak_only
+@pytest.mark.parametrize("works", [False, True], ids=["idle", "while_a_run_works"])
 def test_the_parts_of_a_killed_up_end_with_it_and_the_next_one_starts_at_once(
     installation: Installation, tmp_path: Path, works: bool
 ) -> None:

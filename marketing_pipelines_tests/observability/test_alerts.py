@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -26,6 +25,7 @@ from marketing_pipelines.runs.incidents import SubjectFailure, failed, recovered
 from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores import intents
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.observability.test_incidents import fails, succeeds
 from marketing_pipelines_tests.probe import KEY, run_probe
 from marketing_pipelines_tests.recording import Endpoint, endpoint
@@ -106,8 +106,8 @@ deliver(create_engine(database_url(get_settings())).begin, to, dt.datetime.now(d
 
 
 @contextlib.contextmanager
-def sender(address: str) -> Iterator["subprocess.Popen[bytes]"]:
-    with subprocess.Popen([sys.executable, "-c", SENDER, address]) as process:
+def sender(address: str) -> Iterator["subprocess.Popen[str]"]:
+    with given_program.start(SENDER, address) as process:
         try:
             yield process
         finally:

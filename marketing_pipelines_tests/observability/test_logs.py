@@ -4,9 +4,10 @@ import json
 import os
 import pty
 import subprocess
-import sys
 
 import pytest
+
+from marketing_pipelines_tests import given_program
 
 PROGRAM = """
 import logging
@@ -26,14 +27,9 @@ with structlog.contextvars.bound_contextvars(job="leads/scores", organization="a
 
 
 def run(level: str, stderr: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"MARKETING_LOG_LEVEL": level},
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        check=True,
-    )
+    done = given_program.run(PROGRAM, stderr=stderr, MARKETING_LOG_LEVEL=level)
+    done.check_returncode()
+    return done
 
 
 def test_piped_a_line_is_one_json_object_with_what_is_bound_around_it(

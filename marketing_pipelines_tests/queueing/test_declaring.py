@@ -1,7 +1,5 @@
 """Queues and tasks are declared once, under names that can be used."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from marketing_pipelines.queueing import queues, tasks
 from marketing_pipelines.queueing.queues import DEFAULT, Queue
 from marketing_pipelines.queueing.tasks import UnknownTaskError
 from marketing_pipelines.settings import Settings
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.queueing.installed import install, recording
 
 WHOLE = """
@@ -69,11 +68,11 @@ def test_a_broken_file_of_tasks_is_left_out_and_the_others_load(tmp_path: Path) 
         "print([load_tasks(), load_tasks()], tasks.import_errors,"
         " [name for name in tasks.declared() if name.endswith('/work')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
     reason = "ModuleNotFoundError: No module named 'nothing_like_it'"
     module = "marketing_pipelines.domains.broken.tasks"
     import_errors = {module: reason}
     declared = ["broken/work", "whole/work"]
-    assert done.stdout == f"{[import_errors, import_errors]} { ({'broken': reason}) } {declared}\n"
+    assert (
+        given_program.printed(program)
+        == f"{[import_errors, import_errors]} { ({'broken': reason}) } {declared}\n"
+    )

@@ -320,6 +320,8 @@ def test_data_of_another_major_version_is_refused_with_the_command_that_upgrades
     (used_once.pgdata / "PG_VERSION").write_text("18\n")
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.skipif(not OLD_BINARIES.is_dir(), reason="needs the binaries of PostgreSQL 15")
 def test_an_upgrade_from_15_keeps_tables_and_roles(used_once: EmbeddedPostgres) -> None:
     used_once.pgdata.rename(used_once.pgdata.with_name("aside"))
@@ -426,6 +428,8 @@ def test_a_forced_stop_ends_a_server_in_use(used_once: EmbeddedPostgres) -> None
     user.leave()
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_deleted_data_folder_starts_empty_and_its_old_server_goes(
     server: EmbeddedPostgres,
 ) -> None:
@@ -453,6 +457,8 @@ def test_a_deleted_data_folder_starts_empty_and_its_old_server_goes(
             assert query(fresh, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.skipif(not IS_ROOT, reason="only root keeps the data outside the data folder")
 def test_a_fresh_start_where_a_moved_data_folder_was_leaves_the_moved_database_alone(
     used_once: EmbeddedPostgres, tmp_path: Path
@@ -485,6 +491,8 @@ def test_a_copied_or_moved_data_folder_never_shares_or_loses_its_database(
     away.rename(home)
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.skipif(not IS_ROOT, reason="only root runs the server as somebody else")
 def test_binaries_that_the_servers_user_cannot_reach_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

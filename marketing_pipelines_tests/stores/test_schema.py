@@ -20,6 +20,7 @@ from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import load_tables
+from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.stores.catalog import SCHEMAS
 from marketing_pipelines_tests.waiting import until
 
@@ -69,7 +70,7 @@ def test_two_processes_that_migrate_at_once_both_succeed(new_database: Any) -> N
         f"settings = Settings(database_url={url!r})\n"
         "migrate(database_url(settings), settings)\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    processes = [given_program.start(code) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
 
 
