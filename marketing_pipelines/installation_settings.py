@@ -14,6 +14,7 @@ from marketing_pipelines.settings import get_settings
 MAX_DAYS = 36_500
 # Insights whose pages are looked after.
 DAYS_OF_PAGES = 60
+MAX_KEPT_BACKUPS = 400
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -82,7 +83,34 @@ class ReportSettings(BaseModel):
         return value
 
 
+class KeptBackups(BaseModel):
+    """The numbers of backups that stay.
+
+    Attributes:
+        daily: Newest days whose last backup stays.
+        weekly: Newest Sundays whose last backup stays.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    daily: int = Field(default=7, ge=1, le=MAX_KEPT_BACKUPS)
+    weekly: int = Field(default=4, ge=0, le=MAX_KEPT_BACKUPS)
+
+
+class BackupSettings(BaseModel):
+    """The table `[backup]`.
+
+    Attributes:
+        keep: The backups that stay, such as `{ daily = 7, weekly = 4 }`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    keep: KeptBackups = KeptBackups()
+
+
 TABLES: dict[str, type[BaseModel]] = {
+    "backup": BackupSettings,
     "retention": RetentionSettings,
     "reports": ReportSettings,
     "credentials": CredentialsSettings,
@@ -96,6 +124,15 @@ def retention() -> RetentionSettings:
         ConfigurationError: it cannot be used.
     """
     return _table("retention", RetentionSettings)
+
+
+def backup() -> BackupSettings:
+    """The table `[backup]`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return _table("backup", BackupSettings)
 
 
 def credentials() -> CredentialsSettings:

@@ -52,6 +52,7 @@ class Policy:
         alert: True if its owner is alerted of its failures and recoveries.
         enabled: True if its schedule is on; otherwise it can still be run by hand.
         environments: The environments in which its schedule is on.
+        needs: The setting without which its schedule is off, such as `backup_url`.
     """
 
     cron: str | None = None
@@ -61,6 +62,7 @@ class Policy:
     alert: bool = True
     enabled: bool = True
     environments: tuple[str, ...] = ALL_ENVIRONMENTS
+    needs: str | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.environments) - set(ALL_ENVIRONMENTS)
@@ -76,7 +78,9 @@ class Policy:
     @property
     def is_on(self) -> bool:
         """True if the job's schedule runs in this installation."""
-        return self.enabled and get_settings().env in self.environments
+        settings = get_settings()
+        has_setting = self.needs is None or getattr(settings, self.needs) is not None
+        return self.enabled and settings.env in self.environments and has_setting
 
 
 class Override(BaseModel):

@@ -60,6 +60,7 @@ CLOCKS = {
 }
 OFF_IN_DEVELOPMENT = {
     "upkeep/audit_logs",
+    "upkeep/backup",
     "upkeep/database",
     "upkeep/expired_sessions",
     "upkeep/job_sessions",

@@ -81,6 +81,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "zones", check_zones
     yield "definitions", check_definitions
     yield "alerts", lambda: _alerts(settings)
+    yield "backups", lambda: check_backups(settings)
     yield "marks", lambda: _marks(settings)
     # The clients of the services are for the commands that use them.
     from marketing_pipelines.cli import doctor_of_channels as of_channels
@@ -319,6 +320,21 @@ def _alerts(settings: Settings) -> str:
         return "MARKETING_ALERT_URLS is not set: alerts stay in ops.alerts, undelivered"
     addresses.require_usable(found)
     return f"apprise can use each address of MARKETING_ALERT_URLS ({len(found)})"
+
+
+def check_backups(settings: Settings) -> str:
+    """The newest backup; production must have a place for them, and programs that make them."""
+    from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
+    from marketing_pipelines.stores.backups import BackupStore
+
+    if settings.backup_url is None and settings.env != "production":
+        return "MARKETING_BACKUP_URL is not set: none are made, as outside production"
+    store, tools = BackupStore.of(settings), PostgresTools(settings)
+    with connected() as (_, engine), engine.connect() as connection:
+        tools.require_for(int(connection.exec_driver_sql("show server_version_num").scalar_one()))
+    latest = store.latest()
+    newest = "none yet" if latest is None else f"the newest is {latest.id}"
+    return f"{store.files.url}, {newest}; pg_dump {tools.major}"
 
 
 def check_definitions() -> str:

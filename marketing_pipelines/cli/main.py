@@ -9,6 +9,7 @@ import typer
 
 from marketing_pipelines.cli import (
     api,
+    backup,
     connection,
     contact,
     db,
@@ -84,6 +85,9 @@ app.add_typer(
     help="Set, list, test, retry and remove connections to other systems.",
 )
 app.add_typer(form.app, name="form", help="List the forms whose answers stand in sheets.")
+app.add_typer(
+    backup.app, name="backup", help="Take, list, verify and restore backups of everything."
+)
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 
 

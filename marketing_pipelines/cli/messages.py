@@ -52,21 +52,37 @@ def list_(
 
 @app.command()
 def resolve(
-    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER…", min=1)],
     as_: Annotated[
         Literal["sent", "failed", "resend"],
         typer.Option("--as", help="How they ended; resend = queue them again."),
     ],
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="NUMBER…", help="Messages by number.")
+    ] = None,
+    restored_from: Annotated[
+        str | None,
+        typer.Option(help="Instead of numbers: all that a restore of this backup made unknown."),
+    ] = None,
 ) -> None:
     """Resolve messages of unknown outcome by hand."""
     from marketing_pipelines.domains import load_tasks
-    from marketing_pipelines.domains.delivery.resolving import resolve
+    from marketing_pipelines.domains.delivery.resolving import resolve, unknown_since_restore
 
+    if bool(numbers) is (restored_from is not None):
+        raise WrongUsageError("Name the messages by number, or by --restored-from, not both.")
     load_tasks()
-    with connected() as (_, engine), engine.begin() as connection:
-        done = resolve(connection, sorted(set(numbers)), as_, now=dt.datetime.now(dt.UTC))
+    now = dt.datetime.now(dt.UTC)
+    with connected() as (_, engine):
+        with engine.begin() as connection:
+            done = resolve(connection, sorted(set(numbers or [])), as_, now=now)
+        while restored_from is not None:
+            with engine.begin() as connection:
+                found = unknown_since_restore(connection, restored_from)
+                done += resolve(connection, found, as_, now=now)
+            if not found:
+                break
     became = "queued again" if as_ == "resend" else as_
-    print(f"{done} {'message is' if done == 1 else 'messages are'} {became}.")
+    print(f"{done:,} {'message is' if done == 1 else 'messages are'} {became}.")
 
 
 def _require(what: str, given: str, known: tuple[str, ...]) -> None:

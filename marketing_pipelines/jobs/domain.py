@@ -120,6 +120,7 @@ class Domain:
         retries: Sequence[float] = DEFAULT_RETRIES,
         alert: bool = True,
         environments: Sequence[str] = ALL_ENVIRONMENTS,
+        needs: str | None = None,
     ) -> Callable[[Callable[..., None]], dg.AssetsDefinition]:
         """Declares a job: a function of a `Tick`, and of resources named by its other parameters.
 
@@ -150,6 +151,7 @@ class Domain:
                 `policies.exponential(…)`.
             alert: True if its owner is alerted of failures.
             environments: The environments in which its schedule is on.
+            needs: The setting without which its schedule is off, such as `backup_url`.
         """
 
         def declare(function: Callable[..., None]) -> dg.AssetsDefinition:
@@ -176,6 +178,7 @@ class Domain:
                     retries=tuple(retries),
                     alert=alert,
                     environments=tuple(environments),
+                    needs=needs,
                 ),
             )
             file, line = source_of(function)

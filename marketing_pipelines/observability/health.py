@@ -102,8 +102,8 @@ def report(
 
     Unhealthy: the scheduler shows no sign of life, or files of a domain cannot be imported.
     Degraded: more than five runs failed in 24 hours, a job is overdue, a schedule or sensor is
-    stopped, messages have waited an hour for the setting of their channel, or a connection to
-    another system has made no progress for ten ticks of its job.
+    stopped, messages have waited an hour for the setting of their channel, a connection to
+    another system has made no progress for ten ticks of its job, or production has no backups.
 
     Args:
         instance: Dagster's storage; None where it does not answer.
@@ -124,7 +124,7 @@ def report(
         heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)
     worrying = _worrying(len(failed), overdue, stopped) + _waiting(connection, now)
-    worrying += _overdue_syncs(connection, now)
+    worrying += _overdue_syncs(connection, now) + _unset()
     return Health(
         status="unhealthy" if wrong else "degraded" if worrying else "healthy",
         running=running,
@@ -203,6 +203,14 @@ def _overdue_syncs(connection: sa.Connection, now: dt.datetime) -> list[str]:
         "`marketing-pipelines connection list`."
         for row in connection.execute(_OVERDUE_SYNCS, {"now": now})
     ]
+
+
+def _unset() -> list[str]:
+    """The settings that production must not do without."""
+    settings = get_settings()
+    if settings.env == "production" and settings.backup_url is None:
+        return ["No backup is configured: set MARKETING_BACKUP_URL."]
+    return []
 
 
 def _worrying(failed: int, overdue: Sequence[str], stopped: Sequence[str]) -> list[str]:

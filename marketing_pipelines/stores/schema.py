@@ -138,13 +138,26 @@ def head_revision() -> str:
     return _head(_known_versions())
 
 
-def _refuse_newer(connection: sa.Connection) -> None:
-    stored = _stored_version(connection)
-    if stored is not None and stored not in _known_versions():
+def require_known_schema(version: str, owner: str) -> None:
+    """Refuses the schema of a newer release.
+
+    Args:
+        owner: The thing that is at the schema, for the error.
+
+    Raises:
+        ConfigurationError: this release does not know it.
+    """
+    if version not in _known_versions():
         raise ConfigurationError(
-            f"The database is at schema {stored}, which this release does not know: "
+            f"{owner} is at schema {version}, which this release does not know: "
             "install the release that made it, or a newer one."
         )
+
+
+def _refuse_newer(connection: sa.Connection) -> None:
+    stored = _stored_version(connection)
+    if stored is not None:
+        require_known_schema(stored, "The database")
 
 
 def _stored_version(connection: sa.Connection) -> str | None:
@@ -257,9 +270,19 @@ def installation_id(connection: sa.Connection) -> uuid.UUID:
     return found
 
 
+def grant_rights_of_reader(connection: sa.Connection) -> None:
+    """Gives and takes the rights that a migration did, in a database restored without rights."""
+    with raw_cursor(connection) as cursor:
+        cursor.execute(_sql_of_migrations("0012_reader.sql").encode())
+
+
 def run_sql_file(name: str) -> None:
     """Runs one of the migrations' SQL files on the migration's connection."""
-    run_sql(resources.files("marketing_pipelines.migrations").joinpath("sql", name).read_text())
+    run_sql(_sql_of_migrations(name))
+
+
+def _sql_of_migrations(name: str) -> str:
+    return resources.files("marketing_pipelines.migrations").joinpath("sql", name).read_text()
 
 
 def run_sql(text: str) -> None:

@@ -350,6 +350,13 @@ def sales(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.repeat, bench.messages)
 
 
+def backups(bench: Bench) -> None:
+    """Backup and restore of a tenth of --events as contacts, ten events each, against pg_dump."""
+    from marketing_pipelines_tests.benchmarks.backups import measure
+
+    measure(bench.server, bench.report, bench.repeat, bench.events // 10)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -363,5 +370,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "mails": mails,
     "leads": leads,
     "sales": sales,
+    "backups": backups,
     "daemon": daemon,
 }

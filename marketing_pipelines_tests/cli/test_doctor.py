@@ -29,6 +29,7 @@ CHECKS = [
     "zones",
     "definitions",
     "alerts",
+    "backups",
     "channel email",
     "channel sms",
     "channel push",

@@ -21,6 +21,7 @@ from marketing_pipelines.stores import intents
 
 Resolution = Literal["sent", "failed", "resend"]
 BY_HAND = "resolved by hand"
+MESSAGES_AT_ONCE = 1_000
 
 
 def listed(
@@ -67,6 +68,26 @@ def _served(channel: str) -> dict[str, str | None]:
         problem = f"{SETTINGS[channel]} is not set"
         return {"channel": channel, "line": None, "problem": problem}
     return {"channel": channel, "line": transport.line, "problem": None}
+
+
+def restored_from(backup_id: str) -> str:
+    """The reason that a message of unknown outcome has since the restore of a backup."""
+    return f"restored from {backup_id}"
+
+
+def unknown_since_restore(connection: sa.Connection, backup_id: str) -> list[int]:
+    """The first messages that the restore of a backup made unknown and that are so still."""
+    return list(
+        connection.execute(
+            sa.select(messages.c.id)
+            .where(
+                messages.c.state == intents.UNKNOWN,
+                messages.c.reason == restored_from(backup_id),
+            )
+            .order_by(messages.c.id)
+            .limit(MESSAGES_AT_ONCE)
+        ).scalars()
+    )
 
 
 def resolve(

@@ -4,6 +4,7 @@ import datetime as dt
 
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.upkeep import sources
+from marketing_pipelines.domains.upkeep.backups.taking import take_backup
 from marketing_pipelines.domains.upkeep.lake import check_lake
 from marketing_pipelines.domains.upkeep.old_files import clean_up
 from marketing_pipelines.domains.upkeep.removal import (
@@ -14,6 +15,7 @@ from marketing_pipelines.domains.upkeep.removal import (
 from marketing_pipelines.domains.upkeep.vacuum import vacuum_tables
 from marketing_pipelines.jobs.domain import Domain
 from marketing_pipelines.jobs.resources import EventLake
+from marketing_pipelines.policies import exponential
 from marketing_pipelines.queueing import control
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.history import KEPT, purge_runs
@@ -73,6 +75,24 @@ def database(tick: Tick, lake: EventLake) -> None:
     """Vacuums tables full of dead rows, and compares the files of the lake with their manifest."""
     tick.metadata["vacuumed"] = vacuum_tables(tick)
     check_lake(tick, lake.open())
+
+
+@UPKEEP.job(
+    cron="0 4 * * *",
+    deps=[sources.tables, sources.lake, sources.files],
+    environments=["production"],
+    needs="backup_url",
+    timeout=dt.timedelta(hours=6),
+    retries=exponential(3, 60),
+    kinds={"postgres", "parquet"},
+)
+def backup(tick: Tick) -> None:
+    """Backs up databases, lake, raw mail and reports; removes backups that are no longer kept."""
+    taken = take_backup(
+        tick.connection.engine, tick.settings, tick.instant, say=tick.context.log.info
+    )
+    tick.rows = taken.contents.count
+    tick.metadata |= taken.numbers | {"backup": taken.backup.id}
 
 
 @UPKEEP.job(cron="0 1 * * *", deps=[sources.runs])

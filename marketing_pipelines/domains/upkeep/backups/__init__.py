@@ -1,0 +1,1 @@
+"""Backups of databases, lake and files at `MARKETING_BACKUP_URL`, and their restore."""

@@ -1,0 +1,242 @@
+"""The databases that a restore replaces: made next to them, renamed into their place at the end."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from marketing_pipelines.domains.upkeep.backups.contents import Say
+from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
+from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
+from marketing_pipelines.stores import locks
+from marketing_pipelines.stores.backups import (
+    BACKUPS,
+    Backup,
+    BackupStore,
+    Dump,
+    copy_hashed,
+    hash_of,
+)
+from marketing_pipelines.stores.postgres import connecting, create_engine
+
+RESTORE_LOCK = "backup restore"
+_TABLES = sa.text("""
+    select count(*)
+    from pg_class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where relkind in ('r', 'p') and nspname <> 'information_schema' and nspname not like 'pg\\_%'
+""")
+_OTHERS = sa.text("""
+    select datname, usename, coalesce(nullif(application_name, ''), 'unnamed') as application
+    from pg_stat_activity
+    where datname = any(:databases) and pid <> pg_backend_pid() and backend_type = 'client backend'
+    order by 1, 2, 3
+""")
+_READER = sa.text("""
+    do $$ begin
+        if not exists (select from pg_roles where rolname = 'marketing_reader') then
+            create role marketing_reader login;
+            alter role marketing_reader set default_transaction_read_only = on;
+            alter role marketing_reader set statement_timeout = '5min';
+        end if;
+    end $$
+""")
+
+
+@dataclass(frozen=True)
+class DatabasePlace:
+    """A database that is restored.
+
+    Attributes:
+        name: `marketing` or `dagster`, as in the backup.
+        url: Its address, for our engine.
+    """
+
+    name: str
+    url: URL
+
+    @property
+    def database(self) -> str:
+        """Its name on the server."""
+        return str(self.url.database)
+
+    @property
+    def restoring(self) -> URL:
+        """The address of the copy that is being made."""
+        return self.url.set(database=f"{self.database}_restoring")
+
+    @property
+    def replaced(self) -> str:
+        """The name that the former database has until it is removed."""
+        return f"{self.database}_replaced"
+
+    @property
+    def server(self) -> tuple[object, ...]:
+        """The server, for comparing."""
+        query = self.url.query
+        return (self.url.host, self.url.port, query.get("host"), query.get("port"))
+
+
+class RestoreServer:
+    """The maintenance connection to the server of some places."""
+
+    def __init__(self, connection: sa.Connection, places: Sequence[DatabasePlace]) -> None:
+        self._connection = connection
+        self.places = places
+        self._quote = connection.dialect.identifier_preparer.quote_identifier
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, places: Sequence[DatabasePlace]) -> Iterator["RestoreServer"]:
+        """Connects to the server; nothing else restores there meanwhile.
+
+        Raises:
+            StoreUnavailableError: it does not answer, or another restore works there.
+        """
+        url = places[0].url.set(database="postgres")
+        with connecting(url), create_engine(url).connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not locks.try_lock(connection, RESTORE_LOCK):
+                raise StoreUnavailableError("Another restore works on this server: wait for it.")
+            yield cls(connection, places)
+
+    def require_usable(self, backup: Backup, *, replace: bool) -> None:
+        """Refuses a server that is older than the backup's, one in use, and databases with tables.
+
+        Raises:
+            ConfigurationError: the server is older.
+            BadInputError: a database is not empty and is not to be replaced.
+            StoreUnavailableError: others are connected.
+        """
+        own = int(self._connection.exec_driver_sql("show server_version_num").scalar_one())
+        for place in self.places:
+            made_by = backup.databases[place.name].server_version
+            if own // 10_000 < made_by // 10_000:
+                raise ConfigurationError(
+                    f"The backup is of PostgreSQL {made_by // 10_000} and the server of "
+                    f"PostgreSQL {own // 10_000}: restore into PostgreSQL {made_by // 10_000}."
+                )
+        self.require_unused()
+        for place in [] if replace else self.places:
+            if self._exists(place.database) and self._tables(place.url):
+                raise BadInputError(
+                    f"The database {place.database} is not empty: restore into another data "
+                    "folder or server, or give --replace to lose what it holds."
+                )
+
+    def require_unused(self) -> None:
+        """Refuses databases that others are connected to.
+
+        Raises:
+            StoreUnavailableError: somebody is.
+        """
+        names = [place.database for place in self.places]
+        others = self._connection.execute(_OTHERS, {"databases": names}).all()
+        if others:
+            first = others[0]
+            raise StoreUnavailableError(
+                f"{len(others)} other connections use the databases, the first as "
+                f"{first.application} (role {first.usename}, database {first.datname}): end `up`, "
+                "workers, the API and every other program."
+            )
+
+    def restore(
+        self,
+        place: DatabasePlace,
+        store: BackupStore,
+        backup: Backup,
+        tools: PostgresTools,
+        say: Say,
+    ) -> None:
+        """Makes the copy of a database next to it.
+
+        Raises:
+            BadInputError: its dump is missing or another one than the backup says.
+            StoreUnavailableError: `pg_restore` failed.
+        """
+        make_reader(self._connection.engine.url)
+        name = self._quote(str(place.restoring.database))
+        try:
+            self._connection.exec_driver_sql(f"drop database if exists {name}")
+            self._connection.exec_driver_sql(f"create database {name}")
+        except sa.exc.ProgrammingError as error:
+            raise ConfigurationError(
+                f"Role {place.url.username} may not create databases on this server: run `alter "
+                f"role {place.url.username} createdb` as a superuser."
+            ) from error
+        self._connection.exec_driver_sql(f"revoke temporary on database {name} from public")
+        load_dump(store, backup, backup.databases[place.name], tools, place.restoring, say)
+
+    def swap(self) -> None:
+        """Renames the copies into the places, all or none, and removes the former databases.
+
+        Raises:
+            StoreUnavailableError: somebody has connected to one of them.
+        """
+        self._drop_replaced()
+        self.require_unused()
+        with create_engine(self._connection.engine.url).begin() as connection:
+            for place in self.places:
+                own, restoring = place.database, str(place.restoring.database)
+                if self._exists(own):
+                    self._rename(connection, own, place.replaced)
+                self._rename(connection, restoring, own)
+        self._drop_replaced()
+
+    def _rename(self, connection: sa.Connection, old: str, new: str) -> None:
+        connection.exec_driver_sql(
+            f"alter database {self._quote(old)} rename to {self._quote(new)}"
+        )
+
+    def _drop_replaced(self) -> None:
+        for place in self.places:
+            name = self._quote(place.replaced)
+            self._connection.exec_driver_sql(f"drop database if exists {name}")
+
+    def _exists(self, database: str) -> bool:
+        found = self._connection.execute(
+            sa.text("select count(*) from pg_database where datname = :name"), {"name": database}
+        )
+        return bool(found.scalar_one())
+
+    def _tables(self, url: URL) -> int:
+        with create_engine(url).connect() as connection:
+            return int(connection.execute(_TABLES).scalar_one())
+
+
+def make_reader(url: URL) -> None:
+    """Makes the role of the analysts on a server that has none: dumps hold no roles."""
+    with create_engine(url).begin() as connection:
+        connection.execute(_READER)
+
+
+def load_dump(
+    store: BackupStore, backup: Backup, dump: Dump, tools: PostgresTools, url: URL, say: Say
+) -> None:
+    """Restores a dump into an empty database, and counts its rows for the planner.
+
+    Raises:
+        BadInputError: the dump is missing or another one than the backup says.
+        StoreUnavailableError: `pg_restore` failed.
+    """
+    path = f"{BACKUPS}/{backup.id}/{dump.file}"
+    if store.files.size(path) != dump.size:
+        raise BadInputError(_damaged(store, path))
+    try:
+        with store.files.reading(path) as source, tools.restoring(url) as target:
+            digest, _ = copy_hashed(source, target, say)
+    except StoreUnavailableError:
+        with store.files.reading(path) as source:
+            digest = hash_of(source)
+        if digest == dump.sha256:
+            raise
+    if digest != dump.sha256:
+        raise BadInputError(_damaged(store, path))
+    with create_engine(url).connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
+
+
+def _damaged(store: BackupStore, path: str) -> str:
+    return f"{path} at {store.files.url} is missing or damaged: restore another backup."

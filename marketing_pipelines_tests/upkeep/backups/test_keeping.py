@@ -1,0 +1,168 @@
+"""The backups that stay, and the removal of the others with the objects that only they name."""
+
+import datetime as dt
+import gzip
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketing_pipelines.domains.upkeep.backups.keeping import (
+    LONGEST_BACKUP,
+    RemovedBackups,
+    remove_old,
+    remove_unfinished,
+)
+from marketing_pipelines.failures import BadInputError, ConfigurationError
+from marketing_pipelines.installation_settings import KeptBackups
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.backups import (
+    BACKUPS,
+    FILES,
+    FINISHED,
+    STARTED,
+    BackedUpFile,
+    Backup,
+    BackupStore,
+    days_kept,
+    kept_backups,
+    object_path,
+    started_json,
+)
+from marketing_pipelines_tests.installation import instant
+
+ZONE = ZoneInfo("UTC")
+# A Monday.
+FIRST = instant("2026-03-02T04:00Z")
+DAY = dt.timedelta(days=1)
+KEEP = KeptBackups()
+OURS, THEIRS = "server/1", "server/2"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BackupStore:
+    return BackupStore.of(settings_of(tmp_path))
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(data_dir=folder, backup_url=str(folder / "backups"))
+
+
+def add(store: BackupStore, at: dt.datetime, contents: Sequence[bytes]) -> str:
+    """Writes a whole backup with these files."""
+    backup_id = f"{at:%Y%m%dT%H%M%SZ}"
+    entries = []
+    for number, content in enumerate(contents):
+        digest = hashlib.sha256(content).hexdigest()
+        store.files.write(object_path(digest), content)
+        entries.append(BackedUpFile("mail", f"{number}.eml", digest, len(content)))
+    lines = gzip.compress(b"".join(json.dumps(asdict(one)).encode() + b"\n" for one in entries))
+    store.files.write(f"{BACKUPS}/{backup_id}/{FILES}", lines)
+    backup = Backup(
+        backup_id, at, "1.0", "0047", "UTC", "i", True, {}, hashlib.sha256(lines).hexdigest(),
+        len(entries), sum(map(len, contents)),
+    )  # fmt: skip
+    store.files.write(f"{BACKUPS}/{backup_id}/{FINISHED}", backup.as_json())
+    return backup_id
+
+
+def days(count: int) -> dict[str, dt.datetime]:
+    return {f"day {number}": FIRST + number * DAY for number in range(count)}
+
+
+def test_seven_days_and_four_sundays_stay() -> None:
+    kept = days_kept(days(60), ZONE, KEEP)
+    last_days = {f"day {number}": 7 for number in range(53, 60)}
+    # Days 6, 13, 20 and so on are Sundays.
+    assert kept == last_days | {f"day {number}": 28 for number in (34, 41, 48, 55)}
+
+
+def test_the_newest_backup_of_a_day_of_the_reporting_zone_counts() -> None:
+    backups = {
+        "morning": instant("2026-03-03T04:00Z"),
+        "evening": instant("2026-03-03T20:00Z"),
+        "night": instant("2026-03-03T23:30Z"),
+    }
+    assert days_kept(backups, ZONE, KEEP) == {"night": 7}
+    assert days_kept(backups, ZoneInfo("Europe/Berlin"), KEEP) == {"evening": 7, "night": 7}
+
+
+@given(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 5))
+def test_the_newest_backup_always_stays_and_no_more_than_the_numbers(
+    numbers: set[int], daily: int, weekly: int
+) -> None:
+    backups = {f"{number:03}": FIRST + number * DAY for number in numbers}
+    kept = days_kept(backups, ZONE, KeptBackups(daily=daily, weekly=weekly))
+    assert f"{max(numbers):03}" in kept
+    assert len(kept) <= daily + weekly
+
+
+def test_old_backups_go_with_the_objects_that_no_other_names(store: BackupStore) -> None:
+    ids = [add(store, FIRST + number * DAY, [b"shared", b"own %d" % number]) for number in range(9)]
+    assert remove_old(store, ZONE, OURS, FIRST + 9 * DAY) == RemovedBackups(backups=2, objects=2)
+    assert remove_old(store, ZONE, OURS, FIRST + 9 * DAY) == RemovedBackups()
+    assert list(store.ids()) == ids[2:]
+    contents = {store.files.read(file.path) for file in store.files.files("objects")}
+    assert contents == {b"shared", *(b"own %d" % number for number in range(2, 9))}
+
+
+def test_objects_stay_while_another_server_takes_a_backup(store: BackupStore) -> None:
+    for number in range(9):
+        add(store, FIRST + number * DAY, [b"own %d" % number])
+    store.files.write(f"{BACKUPS}/x/{STARTED}", started_json(THEIRS, FIRST + 8 * DAY))
+    now = FIRST + 9 * DAY
+    assert remove_unfinished(store, OURS, now) == 0
+    before = len(store.objects())
+    assert remove_old(store, ZONE, OURS, now).objects == 0
+    assert len(store.objects()) == before
+    assert remove_unfinished(store, OURS, FIRST + 8 * DAY + LONGEST_BACKUP) == 1
+    assert remove_old(store, ZONE, OURS, now).objects > 0
+
+
+def test_an_unfinished_backup_of_this_database_goes_and_never_counts(store: BackupStore) -> None:
+    whole = add(store, FIRST, [b"a"])
+    store.files.write(f"{BACKUPS}/half/{STARTED}", started_json(OURS, FIRST))
+    store.files.write(f"{BACKUPS}/half/marketing.dump", b"half a dump")
+    (Path(store.files.url) / "objects" / ".writing-abc").write_bytes(b"half an object")
+    assert store.ids() == {whole: True, "half": False}
+    with pytest.raises(BadInputError, match=rf"no whole backup half .* the latest is {whole}"):
+        store.read("half")
+    assert remove_unfinished(store, OURS, FIRST) == 1
+    assert store.ids() == {whole: True}
+    assert not (Path(store.files.url) / "objects" / ".writing-abc").exists()
+    assert len(store.objects()) == 1
+
+
+def test_kept_backups_say_when_they_expire(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    store = BackupStore.of(settings)
+    monday = add(store, FIRST, [])
+    sunday = add(store, FIRST + 6 * DAY, [])
+    assert [(one.id, one.expires_at) for one in kept_backups(settings)] == [
+        (monday, dt.date(2026, 3, 9)),
+        (sunday, dt.date(2026, 4, 5)),
+    ]
+    assert kept_backups(settings.model_copy(update={"backup_url": None})) == []
+
+
+def test_a_list_of_files_that_was_changed_is_refused(store: BackupStore) -> None:
+    backup = store.read(add(store, FIRST, [b"a"]))
+    path = Path(store.files.url) / BACKUPS / backup.id / FILES
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(BadInputError, match="is not the file of its backup"):
+        list(store.listed(backup))
+
+
+def test_backups_of_another_installation_are_left_alone(store: BackupStore) -> None:
+    first, second = uuid.uuid4(), uuid.uuid4()
+    store.claim(first)
+    store.claim(first)
+    with pytest.raises(ConfigurationError, match=f"those of installation {first} and this"):
+        store.claim(second)
