@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from marketing_pipelines.domains.upkeep.backups.contents import Say
-from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
+from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools, has_statistics
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.backups import (
@@ -156,15 +156,15 @@ class RestoreServer:
             BadInputError: its dump is missing or another one than the backup says.
             StoreUnavailableError: `pg_restore` failed.
         """
-        make_reader(self._connection.engine.url)
         name = self._quote(str(place.restoring.database))
         try:
+            make_reader(self._connection.engine.url)
             self._connection.exec_driver_sql(f"drop database if exists {name}")
             self._connection.exec_driver_sql(f"create database {name}")
         except sa.exc.ProgrammingError as error:
             raise ConfigurationError(
-                f"Role {place.url.username} may not create databases on this server: run `alter "
-                f"role {place.url.username} createdb` as a superuser."
+                f"Role {place.url.username} may not create databases and roles on this server: run "
+                f"`alter role {place.url.username} createdb createrole` as a superuser."
             ) from error
         self._connection.exec_driver_sql(f"revoke temporary on database {name} from public")
         load_dump(store, backup, backup.databases[place.name], tools, place.restoring, say)
@@ -176,13 +176,18 @@ class RestoreServer:
             StoreUnavailableError: somebody has connected to one of them.
         """
         self._drop_replaced()
-        self.require_unused()
-        with create_engine(self._connection.engine.url).begin() as connection:
-            for place in self.places:
-                own, restoring = place.database, str(place.restoring.database)
-                if self._exists(own):
-                    self._rename(connection, own, place.replaced)
-                self._rename(connection, restoring, own)
+        try:
+            with create_engine(self._connection.engine.url).begin() as connection:
+                for place in self.places:
+                    own, restoring = place.database, str(place.restoring.database)
+                    if self._exists(own):
+                        self._rename(connection, own, place.replaced)
+                    self._rename(connection, restoring, own)
+        except sa.exc.OperationalError as error:
+            self.require_unused()
+            raise StoreUnavailableError(
+                f"The restored databases cannot take their place ({error.orig}): restore again."
+            ) from error
         self._drop_replaced()
 
     def _rename(self, connection: sa.Connection, old: str, new: str) -> None:
@@ -215,7 +220,7 @@ def make_reader(url: URL) -> None:
 def load_dump(
     store: BackupStore, backup: Backup, dump: Dump, tools: PostgresTools, url: URL, say: Say
 ) -> None:
-    """Restores a dump into an empty database, and counts its rows for the planner.
+    """Restores a dump into an empty database; its planner knows the rows afterwards.
 
     Raises:
         BadInputError: the dump is missing or another one than the backup says.
@@ -234,8 +239,9 @@ def load_dump(
             raise
     if digest != dump.sha256:
         raise BadInputError(_damaged(store, path))
-    with create_engine(url).connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
+    if not has_statistics(dump.server_version):
+        with create_engine(url).connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
 
 
 def _damaged(store: BackupStore, path: str) -> str:

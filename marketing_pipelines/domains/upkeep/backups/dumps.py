@@ -20,8 +20,14 @@ from marketing_pipelines.stores.postgres import libpq_uri
 # The least effort of zlib, the only method that every build has: four fifths of the size are saved
 # in a fifth of the time.
 COMPRESSION = "--compress=1"
+FIRST_WITH_STATISTICS = 180_000
 # A migration may hold a table; the backup waits so long for it.
 LOCK_TIMEOUT = "--lock-wait-timeout=5min"
+
+
+def has_statistics(server_version: int) -> bool:
+    """Returns true if a dump of the server has the planner's statistics: no `analyze` is needed."""
+    return server_version >= FIRST_WITH_STATISTICS
 
 
 class PostgresTools:
@@ -61,13 +67,15 @@ class PostgresTools:
             )
 
     @contextlib.contextmanager
-    def dumping(self, url: URL, snapshot: str) -> Iterator[IO[bytes]]:
+    def dumping(self, url: URL, snapshot: str, server_version: int) -> Iterator[IO[bytes]]:
         """The dump of a database as a stream, as of an exported snapshot.
 
         Raises:
             StoreUnavailableError: `pg_dump` failed; the text has its reason.
         """
         options = ["-Fc", COMPRESSION, LOCK_TIMEOUT, f"--snapshot={snapshot}"]
+        if has_statistics(server_version):
+            options.append("--statistics")
         with self._running("pg_dump", url, options, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             yield process.stdout

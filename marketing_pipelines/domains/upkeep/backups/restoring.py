@@ -96,6 +96,9 @@ def restore(
             mark_different(connection, check, now=now, zone=settings.zone)
             held = effects.stop_effects(connection, backup.id, now)
         engine.dispose()
+        for server in servers:
+            # Somebody may have used it meanwhile.
+            server.require_usable(backup, replace=replace)
         # Dagster's first: a kill in between leaves the operational database to be restored.
         for server in servers:
             server.swap()

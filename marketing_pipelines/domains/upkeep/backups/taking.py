@@ -188,7 +188,7 @@ def _dump(
         try:
             with (
                 store.files.writing(f"{folder}/{file}") as target,
-                tools.dumping(connection.engine.url, snapshot) as source,
+                tools.dumping(connection.engine.url, snapshot, number) as source,
             ):
                 digest, size = copy_hashed(source, target, say)
             tables = summing.result()
