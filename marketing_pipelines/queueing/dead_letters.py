@@ -141,17 +141,36 @@ def discard(connection: sa.Connection, ids: Sequence[int]) -> int:
     return discarded.rowcount
 
 
+# The key of a letter is taken again, unless another task with it has not ended, or not long ago.
 _REDRIVE = sa.text("""
     with chosen as (
         select *, nextval(pg_get_serial_sequence('procrastinate_jobs', 'id')) as new_id
         from ops.dead_letters
         where id = any(cast(:ids as bigint[]))
     ),
+    keyed as (
+        select chosen.id
+        from chosen
+        join ops.task_keys as known
+            on known.task = chosen.task and known.key = chosen.unique_key
+    ),
+    taken as (
+        update ops.task_keys as known
+        set task_id = new_id, until = null
+        from chosen
+        where known.task = chosen.task and known.key = chosen.unique_key
+            and (known.task_id = chosen.task_id or known.until <= clock_timestamp())
+        returning new_id
+    ),
     sent as (
         insert into procrastinate_jobs (
             id, queue_name, task_name, priority, lock, queueing_lock, args
         )
-        select new_id, queue, task, priority, lock, unique_key, payload from chosen order by id
+        select new_id, queue, task, priority, lock,
+               case when id not in (select id from keyed) then unique_key end, payload
+        from chosen
+        where id not in (select id from keyed) or new_id in (select new_id from taken)
+        order by id
         on conflict (queueing_lock) where status = 'todo' do nothing
         returning id
     )

@@ -2,12 +2,13 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing.tables import task_keys
 from marketing_pipelines.queueing.tasks import Task
 
 Source = Sequence[Mapping[str, Any]] | sa.Select[Any]
@@ -21,6 +22,8 @@ def enqueue(
     priority: int = 0,
     due_at: dt.datetime | None = None,
     unique_key: Sequence[str] | None = None,
+    unique: Literal["waiting", "unended"] = "waiting",
+    unique_for: dt.timedelta | None = None,
     lock: Sequence[str] | None = None,
 ) -> list[int]:
     """Enqueues one task per row, in one statement of the caller's transaction.
@@ -29,8 +32,13 @@ def enqueue(
         source: Payloads; or a SELECT, each row of which is one by its columns' names.
         priority: Higher is done first.
         due_at: Not before this instant.
-        unique_key: Fields of the payload: a task that would be the second to wait with the same
-            values is left out.
+        unique_key: Fields of the payload: a task that would be the second with the same values is
+            left out.
+        unique: The tasks that keep others with their key out: those that wait, or all that have
+            not ended. All calls for one task use the same, since the keys are kept apart.
+        unique_for: Time after its completion during which a task keeps others with its key out,
+            too; with it, `unique` is "unended". A task that failed for good or was cancelled
+            frees its key at once.
         lock: Fields of the payload: tasks with the same values are done one after the other, in
             the order they were enqueued.
 
@@ -47,32 +55,71 @@ def enqueue(
         missing = {name for name in fields if any(name not in row for row in source)}
         rows = sa.func.jsonb_array_elements(sa.cast(list(source), pg.JSONB))
         payloads = sa.select(rows.table_valued(name="payload").column.label("payload"))
+    if unique_for is not None and unique_key is None:
+        raise BadInputError(f"unique_for of {task.name} needs a unique_key.")
     if missing:
         raise BadInputError(
             f"The payload of {task.name} has no {', '.join(sorted(missing))}, which its unique key "
             "or its lock is made of."
         )
-    numbered = payloads.subquery("payloads")
-    statement = (
+    row = payloads.subquery("payloads")
+    key = _key(task, unique_key, row.c.payload)
+    values = [
+        sa.literal(task.queue.name).label("queue_name"),
+        sa.literal(task.name).label("task_name"),
+        sa.literal(priority).label("priority"),
+        _key(task, lock, row.c.payload).label("lock"),
+        row.c.payload.label("args"),
+        sa.cast(due_at, sa.DateTime(timezone=True)).label("scheduled_at"),
+    ]
+    if unique_for is None and (unique == "waiting" or unique_key is None):
+        statement = _insert(sa.select(*values, key.label("queueing_lock")))
+    else:
+        statement = _insert_with_keys(task, sa.select(*values, key.label("key")), unique_for)
+    return list(connection.execute(statement).scalars())
+
+
+def _insert(tasks: sa.Select[Any]) -> Any:
+    """Leaves out the tasks whose unique key another one waits with."""
+    return (
         pg.insert(_jobs)
-        .from_select(
-            list(_COLUMNS),
-            sa.select(
-                sa.literal(task.queue.name),
-                sa.literal(task.name),
-                sa.literal(priority),
-                _key(task, lock, numbered.c.payload),
-                _key(task, unique_key, numbered.c.payload),
-                numbered.c.payload,
-                sa.cast(due_at, sa.DateTime(timezone=True)),
-            ),
-        )
+        .from_select([column.name for column in tasks.selected_columns], tasks)
         .on_conflict_do_nothing(
             index_elements=["queueing_lock"], index_where=sa.text("status = 'todo'")
         )
         .returning(_jobs.c.id)
     )
-    return list(connection.execute(statement).scalars())
+
+
+def _insert_with_keys(task: Task, tasks: sa.Select[Any], unique_for: dt.timedelta | None) -> Any:
+    """Takes the keys that are free, in their order, and inserts the first task of each."""
+    number = sa.func.nextval(sa.func.pg_get_serial_sequence("procrastinate_jobs", "id"))
+    numbered = tasks.add_columns(number.label("id")).cte("numbered")
+    first = sa.select(
+        sa.literal(task.name),
+        numbered.c.key,
+        sa.func.min(numbered.c.id),
+        sa.literal(unique_for or dt.timedelta(), sa.Interval),
+    )
+    keys = pg.insert(task_keys).from_select(
+        ["task", "key", "task_id", "unique_for"],
+        first.group_by(numbered.c.key).order_by(numbered.c.key),
+    )
+    taken = (
+        keys.on_conflict_do_update(
+            index_elements=["task", "key"],
+            set_={
+                "task_id": keys.excluded.task_id,
+                "unique_for": keys.excluded.unique_for,
+                "until": None,
+            },
+            where=task_keys.c.until <= sa.func.clock_timestamp(),
+        )
+        .returning(task_keys.c.task_id)
+        .cte("taken")
+    )
+    chosen = [column for column in numbered.c if column.name != "key"]
+    return _insert(sa.select(*chosen).join(taken, taken.c.task_id == numbered.c.id))
 
 
 def _key(task: Task, fields: Sequence[str] | None, payload: sa.ColumnElement[Any]) -> Any:

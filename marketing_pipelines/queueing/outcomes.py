@@ -143,6 +143,17 @@ WAKE_NEXT = """
         json_build_object('type', 'job_inserted', 'job_id', id)::text
     ) end
 """
+# A task that was completed keeps its key for the time that it was enqueued with.
+_KEEP_KEY = """
+    update ops.task_keys as known
+    set until = clock_timestamp() + unique_for
+    from ended where known.task_id = ended.id
+"""
+FREE_KEY = """
+    update ops.task_keys as known
+    set until = clock_timestamp()
+    from ended where known.task_id = ended.id
+"""
 _NOTE_FAILURE = """
     insert into ops.task_attempts (task_id, error, traceback, first_failed_at, last_failed_at)
     select id, :error, :traceback, clock_timestamp(), clock_timestamp()
@@ -159,7 +170,10 @@ _LETTER = """
         first_failed_at, last_failed_at
     )
     select job.id, job.queue_name, job.task_name, job.args, job.priority, job.lock,
-           job.queueing_lock, :error, :traceback, job.attempts,
+           coalesce(
+               job.queueing_lock, (select key from ops.task_keys where task_id = job.id)
+           ),
+           :error, :traceback, job.attempts,
            coalesce(earlier.first_failed_at, clock_timestamp()), clock_timestamp()
 """
 
@@ -169,7 +183,8 @@ _FINISH = sa.text(f"""
         set status = 'succeeded', attempts = attempts + 1, abort_requested = false
         where {_IN_HAND}
         returning id, queue_name, lock
-    )
+    ),
+    kept as ({_KEEP_KEY})
     select id, {WAKE_NEXT} from ended
 """)
 _GIVE_BACK = sa.text(f"""
@@ -205,7 +220,8 @@ _BURY = sa.text(f"""
     letter as (
         {_LETTER} from ended as job
         left join ops.task_attempts as earlier on earlier.task_id = job.id
-    )
+    ),
+    freed as ({FREE_KEY})
     select id, {WAKE_NEXT} from ended
 """)
 _PROGRESS = sa.text("""
@@ -254,6 +270,7 @@ _TAKE_FROM_THE_DEAD = sa.text(f"""
         left join ops.task_attempts as earlier on earlier.task_id = job.id
         returning id
     ),
+    freed as ({FREE_KEY}),
     woken as ({WAKE} from again)
     select (select count(*) from again) as given_back, (select count(*) from letters) as buried,
            (select count(*) from woken) as woken

@@ -61,6 +61,26 @@ task_attempts = sa.Table(
     comment="Reports of a task's attempts; only of tasks that failed or reported progress",
 )
 
+task_keys = sa.Table(
+    "task_keys",
+    metadata,
+    sa.Column("task", sa.Text, primary_key=True, comment="Task name"),
+    sa.Column("key", sa.Text, primary_key=True, comment="Unique key of its payload"),
+    sa.Column("task_id", sa.BigInteger, nullable=False, comment="Latest task with this key"),
+    sa.Column(
+        "unique_for",
+        sa.Interval,
+        nullable=False,
+        comment="Time after its completion during which no other task with the key is enqueued",
+    ),
+    instant("until", "Instant from which the key is free; null = its task has not ended"),
+    sa.Index("ix_task_keys_task_id", "task_id"),
+    sa.Index("ix_task_keys_until", "until"),
+    info=owned(keep=Keep("until", days=90)),
+    schema="ops",
+    comment="Keys of tasks that are enqueued once until they end, or for some time after that",
+)
+
 dead_letters = sa.Table(
     "dead_letters",
     metadata,
@@ -73,7 +93,7 @@ dead_letters = sa.Table(
         "priority", sa.Integer, nullable=False, comment="Tasks with a higher number are done first"
     ),
     sa.Column("lock", sa.Text, comment="Tasks with the same lock are done one after the other"),
-    sa.Column("unique_key", sa.Text, comment="At most one task with the same key waits"),
+    sa.Column("unique_key", sa.Text, comment="Key that keeps out other tasks"),
     sa.Column(
         "error", sa.Text, nullable=False, comment="Why the last attempt failed, one sentence"
     ),

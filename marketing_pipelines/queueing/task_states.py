@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import dead_letters as letters
-from marketing_pipelines.queueing.outcomes import WAKE, WAKE_NEXT
+from marketing_pipelines.queueing.outcomes import FREE_KEY, WAKE, WAKE_NEXT
 from marketing_pipelines.redaction import redact
 
 # The tasks in each state, as a condition on a row of Procrastinate's table.
@@ -195,7 +195,8 @@ _CANCEL = sa.text(f"""
         set status = 'cancelled'
         where id = :task_id and status = 'todo'
         returning id, queue_name, lock
-    )
+    ),
+    freed as ({FREE_KEY})
     select id, {WAKE_NEXT} from ended
 """)
 _MAKE_DUE = sa.text(f"""
