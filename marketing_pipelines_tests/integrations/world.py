@@ -18,15 +18,13 @@ from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tags import TICK_TAG
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.postgres import create_engine
+from marketing_pipelines_tests.emptying import EMPTY
 from marketing_pipelines_tests.installation import Installation
 
 # An asset without retries, with a clock for the time after which a synchronization is overdue.
 KEY = "connected/outcome"
 policies.declare(KEY, Policy(cron="0 2 * * *", retries=()))
 NIGHT = dt.datetime(2026, 3, 1, 2, tzinfo=dt.UTC)
-TABLES = (
-    "crm.contacts, crm.companies, crm.destinations, integrations.connections, ops.item_failures"
-)
 
 
 class Connected:
@@ -35,13 +33,8 @@ class Connected:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self.rows, self.execute = installation.rows, installation.execute
-        for table in ("ops.alerts", "ops.incidents", "integrations.syncs"):
-            self.execute(f"delete from {table}")
-        self.execute(f"truncate {TABLES} restart identity cascade")
-        self.execute(
-            "insert into crm.organizations (external_id) values ('acme'), ('umbra')"
-            " on conflict (external_id) do update set settings = '{}'"
-        )
+        self.execute(EMPTY)
+        self.execute("insert into crm.organizations (external_id) values ('acme'), ('umbra')")
         self.organizations: dict[str, int] = dict(
             installation.rows("select external_id, id from crm.organizations")
         )

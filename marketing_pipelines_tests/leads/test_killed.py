@@ -24,6 +24,7 @@ from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
+HEAVY = [pytest.mark.soak, soak_only]
 WAITING = sa.text(
     "select 1 from pg_locks where not granted and relation = cast(:table as regclass)"
     " and database = (select oid from pg_database where datname = current_database())"
@@ -76,10 +77,10 @@ def written(crm: Crm) -> dict[str, list[Any]]:
     ("job", "table"),
     [
         ("leads/lifecycle_stages", "ops.bus_events"),
-        ("leads/follow_ups", "crm.notifications"),
-        pytest.param("leads/lead_scores", "ops.bus_events", marks=soak_only),
-        pytest.param("leads/recycled_leads", "leads.lead_recycling", marks=soak_only),
-        pytest.param("leads/opportunity_scores", "leads.opportunity_points", marks=soak_only),
+        pytest.param("leads/follow_ups", "crm.notifications", marks=HEAVY),
+        pytest.param("leads/lead_scores", "ops.bus_events", marks=HEAVY),
+        pytest.param("leads/recycled_leads", "leads.lead_recycling", marks=HEAVY),
+        pytest.param("leads/opportunity_scores", "leads.opportunity_points", marks=HEAVY),
     ],
 )
 def test_a_killed_run_leaves_nothing_half_done(
@@ -101,6 +102,8 @@ def test_a_killed_run_leaves_nothing_half_done(
         assert written(crm) == undisturbed
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_run_killed_half_way_leaves_what_one_run_leaves(installation: Installation) -> None:
     own, other = LeadWorld(installation), LeadWorld(installation)
     for one in (own, other):

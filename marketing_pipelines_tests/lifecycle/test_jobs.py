@@ -3,6 +3,7 @@
 import datetime as dt
 
 import dagster as dg
+import pytest
 
 from marketing_pipelines.domains.campaigns.tables import CAMPAIGN
 from marketing_pipelines.domains.lifecycle.progress import make_progress
@@ -79,6 +80,7 @@ def test_a_step_that_cannot_be_done_is_a_failed_item_with_its_reason(
     ]
 
 
+@pytest.mark.soak
 def test_no_job_that_is_run_again_or_backfilled_writes_an_intent(
     installation: Installation,
 ) -> None:
@@ -120,7 +122,7 @@ def test_no_job_that_is_run_again_or_backfilled_writes_an_intent(
     assert written(world) == intents
 
 
-TICKS = [(2, "05"), (2, "10"), (4, "05"), (4, "10")]
+TICKS = [(2, "05"), (2, "10"), (4, "05"), *([(4, "10")] if SOAK else [])]
 
 
 def written(world: ProgramWorld) -> list[list[tuple[object, ...]]]:

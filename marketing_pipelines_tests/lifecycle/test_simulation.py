@@ -554,7 +554,7 @@ LIVES = st.lists(
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=(10_000 if SOAK else 12) // PARTS,
+    max_examples=(10_000 if SOAK else 8) // PARTS,
     deadline=None,
     # A failure is told at once; with the phase `shrink` it becomes smaller, which takes minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

@@ -326,6 +326,7 @@ def _deliveries(seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(6 if SOAK else 1))
 def test_what_is_stored_does_not_depend_on_order_or_on_how_files_are_cut(
     loader: Loader, seed: int
@@ -369,9 +370,10 @@ def test_loaders_of_the_same_events_at_the_same_moment_store_each_once(command: 
     assert command.query("select count(*) as n from crm.contacts") == [{"n": 50}]
 
 
-EVENTS_OF_A_LOAD = 300_000 if SOAK else 120_000
+EVENTS_OF_A_LOAD = 300_000 if SOAK else 90_000
 
 
+@pytest.mark.soak
 @pytest.mark.fault
 def test_a_load_whose_connection_breaks_says_so_and_is_completed_by_another(
     command: Loader,

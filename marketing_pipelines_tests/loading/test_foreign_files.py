@@ -238,22 +238,22 @@ def test_ids_with_blanks_and_stray_quotes_are_named(desk: Desk) -> None:
 
 
 def test_rows_that_share_an_id_are_counted_over_the_whole_file(desk: Desk) -> None:
-    rows = [f"c{number % 50_000},{desk.organization},n{number}" for number in range(90_001)]
+    rows = [f"c{number % 30_000},{desk.organization},n{number}" for number in range(50_001)]
     text = "\n".join(["external_id,organization_id,first_name", *rows])
     result = desk.text("contacts", "f.csv", text)
-    assert (result.loaded, result.changed + result.repeated) == (50_000, 40_001)
+    assert (result.loaded, result.changed + result.repeated) == (30_000, 20_001)
     assert result.notes == [
         "external_id 'c0' stands in an earlier row of this file too, and the last row wins"
-        " (40,001 rows, the first is line 50,002)".replace("50,002", "50002")
+        " (20,001 rows, the first is line 30002)"
     ]
 
 
 def test_a_file_refused_for_one_reason_says_it_once(desk: Desk) -> None:
-    rows = [f"e{number},o,c,sent,2009-01-0{number % 9 + 1}T00:00:00Z" for number in range(90_000)]
+    rows = [f"e{number},o,c,sent,2009-01-0{number % 9 + 1}T00:00:00Z" for number in range(45_000)]
     result = desk.text("events", "f.csv", "\n".join([EVENT, *rows]))
-    assert (result.rejected, len(rejects_of(result))) == (90_000, 90_000)
+    assert (result.rejected, len(rejects_of(result))) == (45_000, 45_000)
     assert result.notes == [
-        "All 90,000 rows are refused for one reason; line 2: occurred_at lies before the first day,"
+        "All 45,000 rows are refused for one reason; line 2: occurred_at lies before the first day,"
         " 2015-01-01: set MARKETING_FIRST_DAY earlier to keep such events"
     ]
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.sales.world import WRITTEN, Sales
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -19,7 +20,14 @@ WAITING = sa.text(
 )
 
 
-@pytest.mark.parametrize("job", ["stale_deals", "meeting_briefs", "daily_insights"])
+@pytest.mark.parametrize(
+    "job",
+    [
+        "stale_deals",
+        pytest.param("meeting_briefs", marks=[pytest.mark.soak, soak_only]),
+        pytest.param("daily_insights", marks=[pytest.mark.soak, soak_only]),
+    ],
+)
 def test_a_killed_run_leaves_nothing_half_done(sales: Sales, job: str) -> None:
     sales.load(
         "deals",

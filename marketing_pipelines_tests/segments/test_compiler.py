@@ -26,7 +26,7 @@ UTC = ZoneInfo("UTC")
 WORLDS = by_world(every_case())
 # In parts, which several processes share.
 PARTS = 4
-EXAMPLES = (50_000 if SOAK else 60) // PARTS
+EXAMPLES = (50_000 if SOAK else 24) // PARTS
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.domains.segments import evaluation
 from marketing_pipelines.runs.items import ItemFailures
+from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import PATIENCE, SOAK
 from marketing_pipelines_tests.segments import chance, naive, strategies
 from marketing_pipelines_tests.segments.naive import Event, Segment, World
@@ -162,9 +163,9 @@ KINDS = ["events", "events", "time", "time", "contact", "members", "rule"]
 
 
 @pytest.fixture
-def connection(engine: sa.Engine) -> Any:
+def connection(shared_installation: Installation) -> Any:
     load_tasks()
-    with engine.connect() as opened:
+    with shared_installation.engine.connect() as opened:
         yield opened
 
 
@@ -172,7 +173,7 @@ def connection(engine: sa.Engine) -> Any:
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=(5_000 if SOAK else 16) // PARTS,
+    max_examples=(5_000 if SOAK else 8) // PARTS,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

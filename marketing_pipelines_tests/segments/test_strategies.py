@@ -3,8 +3,10 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.segments.checking import OPERATORS, check
 from marketing_pipelines_tests.segments.naive import Contact, World, holds
 from marketing_pipelines_tests.segments.strategies import Case, cases
@@ -21,7 +23,8 @@ MANY = settings(
 )
 
 
-@settings(MANY, max_examples=200)
+@pytest.mark.soak
+@settings(MANY, max_examples=200 if SOAK else 50)
 @given(cases())
 def test_random_rules_are_valid(case: Case) -> None:
     check(case.rule, case.world)
@@ -30,12 +33,15 @@ def test_random_rules_are_valid(case: Case) -> None:
         assert not segment.added & segment.removed
 
 
-@settings(MANY, max_examples=100)
+@pytest.mark.soak
+@settings(MANY, max_examples=100 if SOAK else 25)
 @given(cases())
 def test_random_rules_can_be_written_and_read(case: Case) -> None:
     assert from_json(to_json(case.rule)) == case.rule
 
 
+@pytest.mark.soak
+@soak_only
 def test_every_kind_of_condition_is_true_and_false_often_enough() -> None:
     said: Counter[tuple[str, bool]] = Counter()
 
