@@ -75,11 +75,9 @@ def _line_of(lines: Collection[str], table: str | None, key: str | None) -> int:
     inside = table is None
     header = 1
     for number, line in enumerate(lines, start=1):
-        if re.match(r"\s*\[", line):
-            inside = (
-                table is not None
-                and re.match(rf"""\s*\[\s*(["']?){re.escape(table)}\1\s*[].]""", line) is not None
-            )
+        if found := re.match(r"\s*\[+([^]]*)]", line):
+            name = re.sub(r"""["'\s]""", "", found[1])
+            inside = table is not None and f"{name}.".startswith(f"{table}.")
             header = number if inside else header
         elif inside and key and re.match(rf"""\s*(["']?){re.escape(key)}\1\s*[.=]""", line):
             return number

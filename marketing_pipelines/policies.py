@@ -1,7 +1,8 @@
 """Policies: a job's schedule, time limit, retries and alerts.
 
 A policy is part of the declaration of a job. `jobs.toml` in the data folder changes it for one
-deployment. The policy holds for every run of the job, however the run is started.
+deployment, and the limits of queues too. The policy holds for every run of the job, however the run
+is started.
 """
 
 import datetime as dt
@@ -25,6 +26,9 @@ ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
 MAX_SECONDS = 30 * 24 * 3600
 MAX_RETRIES = 20
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
+MAX_AT_ONCE, MAX_PER_SECOND, MAX_KEPT_HOURS, MAX_KEPT_ROWS = 100, 10_000, 10_000, 10_000_000
+# The table of `jobs.toml` with a table for each queue.
+QUEUES = "queues"
 # Keys for jobs with a schedule.
 OF_SCHEDULES = ("enabled", "cron", "environments", "catch_up")
 
@@ -104,17 +108,7 @@ class Override(BaseModel):
     @field_validator("retries")
     @classmethod
     def _delays(cls, value: Any) -> tuple[float, ...]:
-        match value:
-            case list() if all(_is_delay(delay) for delay in value):
-                return tuple(float(delay) for delay in value)
-            case {"times": times, "fixed": delay, **rest} if _is_rule(times, delay, rest):
-                return fixed(times, delay)
-            case {"times": times, "exponential": delay, **rest} if _is_rule(times, delay, rest):
-                return exponential(times, delay)
-        raise ValueError(
-            "must be a list of seconds such as [1, 5, 30], { times = 3, fixed = 5 } or "
-            "{ times = 3, exponential = 1 }"
-        )
+        return _read_delays(value)
 
     def applied_to(self, policy: Policy) -> Policy:
         """The policy with these changes."""
@@ -124,6 +118,38 @@ class Override(BaseModel):
         if self.environments is not None:
             changes["environments"] = tuple(self.environments)
         return replace(policy, **changes)
+
+
+class Kept(BaseModel):
+    """The finished tasks of a queue that stay: younger than `hours`, and the latest `rows`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    hours: float = Field(gt=0, le=MAX_KEPT_HOURS)
+    rows: int = Field(ge=0, le=MAX_KEPT_ROWS)
+
+
+class QueueOverride(BaseModel):
+    """The changes that `jobs.toml` makes to one queue.
+
+    Attributes:
+        per_second: Starts per second over all workers; 0: no limit.
+        timeout: Seconds after which an attempt at one of its tasks is stopped.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    concurrency: int | None = Field(default=None, ge=1, le=MAX_AT_ONCE)
+    per_second: int | None = Field(default=None, ge=0, le=MAX_PER_SECOND)
+    retries: Any = None
+    timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
+    keep_completed: Kept | None = None
+    keep_failed: Kept | Literal["always"] | None = None
+
+    @field_validator("retries")
+    @classmethod
+    def _delays(cls, value: Any) -> tuple[float, ...]:
+        return _read_delays(value)
 
 
 _DECLARED: dict[str, Policy] = {}
@@ -157,6 +183,30 @@ def overrides() -> Mapping[str, Override]:
         ConfigurationError: it cannot be used; the sentence names the line.
     """
     return _read(get_settings().jobs_file)
+
+
+def queue_overrides() -> Mapping[str, QueueOverride]:
+    """Returns the overrides of `jobs.toml` by queue; none without such a file.
+
+    Raises:
+        ConfigurationError: it cannot be used; the sentence names the line.
+    """
+    return _read_queues(get_settings().jobs_file)
+
+
+def require_known_queues(names: Collection[str]) -> None:
+    """Refuses overrides of unknown queues.
+
+    Args:
+        names: Every known queue.
+
+    Raises:
+        ConfigurationError: `jobs.toml` names another one.
+    """
+    for name in queue_overrides():
+        if name not in names:
+            reason = f"there is no queue '{name}', only {', '.join(sorted(names))}"
+            jobs_file.refuse(get_settings().jobs_file, f"{QUEUES}.{name}", None, reason)
 
 
 def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> None:
@@ -201,8 +251,38 @@ def _read(path: Path) -> Mapping[str, Override]:
     return {
         job: jobs_file.validated(path, job, values, Override, '["upkeep/run_history"]')
         for job, values in jobs_file.document(path).items()
-        if job not in TABLES
+        if job not in TABLES and job != QUEUES
     }
+
+
+@cache
+def _read_queues(path: Path) -> Mapping[str, QueueOverride]:
+    example = f'[{QUEUES}."crm-events"]'
+    tables = jobs_file.document(path).get(QUEUES, {})
+    reason = f"each queue has a table of its own, such as {example}"
+    if not isinstance(tables, dict):
+        jobs_file.refuse(path, None, QUEUES, reason)
+    for name, values in tables.items():
+        if not isinstance(values, dict):
+            jobs_file.refuse(path, QUEUES, name, reason)
+    return {
+        name: jobs_file.validated(path, f"{QUEUES}.{name}", values, QueueOverride, example)
+        for name, values in tables.items()
+    }
+
+
+def _read_delays(value: Any) -> tuple[float, ...]:
+    match value:
+        case list() if all(_is_delay(delay) for delay in value):
+            return tuple(float(delay) for delay in value)
+        case {"times": times, "fixed": delay, **rest} if _is_rule(times, delay, rest):
+            return fixed(times, delay)
+        case {"times": times, "exponential": delay, **rest} if _is_rule(times, delay, rest):
+            return exponential(times, delay)
+    raise ValueError(
+        "must be a list of seconds such as [1, 5, 30], { times = 3, fixed = 5 } or "
+        "{ times = 3, exponential = 1 }"
+    )
 
 
 def _is_delay(value: Any) -> bool:

@@ -8,8 +8,11 @@ import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings, policies
 from marketing_pipelines.definitions import defs  # declares every policy
+from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.policies import Policy, exponential, five_fields, fixed, policy_of
+from marketing_pipelines.queueing import queues
+from marketing_pipelines.queueing.queues import KeptTasks
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.cli.console import call, refusal
@@ -50,6 +53,7 @@ def complaint(text: str) -> str:
     def read() -> None:
         installation_settings.validate()
         policies.require_known(scheduled, partitioned=[DAYS])
+        policies.require_known_queues(["crm-events", "default"])
 
     with pytest.raises(ConfigurationError) as refused:
         read()
@@ -174,6 +178,20 @@ def test_everything_can_be_changed_for_one_deployment(
             "\n[credentials]\nwarn_day = 4\n",
             "line 3 cannot be used: there is no key 'warn_day', only warn_days",
         ),
+        (
+            '[queues.default]\nconcurrency = 2\n\n[queues."crm-event"]\nretries = []\n',
+            "line 4 cannot be used: there is no queue 'crm-event', only crm-events, default",
+        ),
+        (
+            '[queues.default]\nconcurrency = 2\n\n[queues."crm-events"]\nconcurrency = 0\n',
+            "line 5 cannot be used: concurrency: Input should be greater than or equal to 1",
+        ),
+        (
+            "[queues.default]\n\nkeep_failed = { hours = 1 }\n",
+            "line 3 cannot be used: keep_failed",
+        ),
+        ("[queues]\ndefault = 3\n", "line 2 cannot be used: each queue has a table of its own"),
+        ("queues = 3\n", "line 1 cannot be used: each queue has a table of its own"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_line(
@@ -188,6 +206,20 @@ def test_a_table_that_is_no_job_holds_settings_of_the_installation(
     write_policies(f'[credentials]\nwarn_days = 30\n\n["{WAREHOUSE}"]\nalert = false\n')
     assert installation_settings.credentials().warn_days == 30
     assert list(policies.overrides()) == [WAREHOUSE]
+
+
+def test_a_queue_is_changed_for_one_deployment(environment: dict[str, str]) -> None:
+    write_policies(
+        '[queues."crm-events"]\nconcurrency = 2\nper_second = 0\nretries = [9]\ntimeout = 7\n'
+        'keep_completed = { hours = 1, rows = 5 }\nkeep_failed = "always"\n'
+    )
+    load_tasks()
+    changed = queues.find("crm-events")
+    assert (changed.concurrency, changed.per_second, changed.retry.delays) == (2, None, (9.0,))
+    assert changed.timeout == dt.timedelta(seconds=7)
+    assert changed.keep_completed == KeptTasks(dt.timedelta(hours=1), 5)
+    assert changed.keep_failed is None
+    assert queues.find("default") == queues.DEFAULT
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import sqlalchemy as sa
 import typer
 
+from marketing_pipelines import policies
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.failures import BadInputError, WrongUsageError
@@ -39,7 +40,8 @@ def worker(
     from marketing_pipelines.queueing.workers import Process, Share
 
     logs.configure(unless_set="info")
-    load_tasks()
+    if not load_tasks():
+        policies.require_known_queues(queues.declared())
     clock = tasks.system_clock if at is None else _clock_at(at, drains=drain)
     with connected() as (settings, engine):
         shares = [

@@ -17,7 +17,7 @@ from types import ModuleType
 from marketing_pipelines import installation_settings, policies, registry
 from marketing_pipelines.freshness import partitions
 from marketing_pipelines.locations import PACKAGE
-from marketing_pipelines.queueing import tasks
+from marketing_pipelines.queueing import queues, tasks
 from marketing_pipelines.registry import import_errors
 from marketing_pipelines.stores import retention_rules
 from marketing_pipelines.unloaded import unloaded
@@ -88,6 +88,7 @@ def load_jobs() -> tuple[ModuleType, ...]:
     if not import_errors:
         scheduled = {key: job.policy.cron is not None for key, job in registry.jobs().items()}
         policies.require_known(scheduled, partitions.registered())
+        policies.require_known_queues(queues.declared())
         retention_rules.require_known()
     return modules
 

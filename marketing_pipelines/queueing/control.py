@@ -63,14 +63,15 @@ def remove_history(connection: sa.Connection, queue: Queue, now: dt.datetime) ->
     Returns:
         Number of removed tasks; less than 10,000: no more are left.
     """
+    failed = queue.keep_failed
     return connection.execute(
         _REMOVE_HISTORY,
         {
             "queue": queue.name,
             "completed_before": now - queue.keep_completed.age,
             "completed_rows": queue.keep_completed.rows,
-            "failed_before": now - queue.keep_failed.age,
-            "failed_rows": queue.keep_failed.rows,
+            "failed_before": None if failed is None else now - failed.age,
+            "failed_rows": None if failed is None else failed.rows,
             "batch": BATCH,
         },
     ).rowcount
@@ -126,7 +127,7 @@ _REMOVE_HISTORY = sa.text(f"""
         ) as ended
         where case
             when status = 'succeeded' then at < :completed_before or place > :completed_rows
-            else at < :failed_before or place > :failed_rows
+            else at < cast(:failed_before as timestamptz) or place > cast(:failed_rows as bigint)
         end
         limit :batch
     )

@@ -86,7 +86,7 @@ class Attempt:
             self.started_late = True
             self.release(0.0)
             return
-        now, limit = time.monotonic(), task.timeout.total_seconds()
+        now, limit = time.monotonic(), (self.queue.timeout or task.timeout).total_seconds()
         context = TaskContext(
             claim=self.claim,
             queue=self.queue.name,

@@ -173,7 +173,8 @@ class Process:
             self.clock,
         )
         known = tasks.declared().get(task)
-        limit = (known.timeout if known else tasks.DEFAULT_TIMEOUT).total_seconds()
+        own = known.timeout if known else tasks.DEFAULT_TIMEOUT
+        limit = (share.queue.timeout or own).total_seconds()
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._threads, attempt.perform)
         try:

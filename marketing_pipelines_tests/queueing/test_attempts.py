@@ -36,7 +36,7 @@ class FakeWorker:
             row = connection.execute(FETCH, {"queue": queue, "worker": self.id}).one()
         return Attempt(
             Claim(row.id, self.id),
-            tasks.find(row.task_name).queue,
+            queues.find(queue),
             row.task_name,
             row.args,
             row.attempts,
