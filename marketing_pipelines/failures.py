@@ -36,6 +36,10 @@ class UpstreamNotReadyError(RetryableError):
     """Partitions that this work reads are not written yet; marks ask for it again."""
 
 
+class OutOfMemoryError(PermanentError):
+    """The work needed more memory than its job allows and was stopped."""
+
+
 class TimedOutError(RetryableError):
     """The work took longer than its job allows and was stopped."""
 

@@ -25,6 +25,8 @@ ALL_ENVIRONMENTS: tuple[str, ...] = ("development", "staging", "production")
 # Largest number of seconds in `jobs.toml`; sums of larger ones would overflow.
 MAX_SECONDS = 30 * 24 * 3600
 MAX_RETRIES = 20
+# A process holds some 200 MB before it begins to work.
+MIN_MEMORY_MB, MAX_MEMORY_MB = 256, 1_048_576
 DEFAULT_TIMEOUT = dt.timedelta(minutes=30)
 MAX_AT_ONCE, MAX_PER_SECOND, MAX_KEPT_HOURS, MAX_KEPT_ROWS = 100, 10_000, 10_000, 10_000_000
 # The table of `jobs.toml` with a table for each queue.
@@ -56,6 +58,8 @@ class Policy:
         alert: True if its owner is alerted of its failures and recoveries.
         enabled: True if its schedule is on; otherwise it can still be run by hand.
         environments: The environments in which its schedule is on.
+        memory_mb: Largest resident memory of the run's process and its children, MB; None: no
+            limit.
         needs: The setting without which its schedule is off, such as `backup_url`.
     """
 
@@ -66,6 +70,7 @@ class Policy:
     alert: bool = True
     enabled: bool = True
     environments: tuple[str, ...] = ALL_ENVIRONMENTS
+    memory_mb: int | None = None
     needs: str | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +103,7 @@ class Override(BaseModel):
     catch_up: CatchUp | None = None
     timeout: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     retries: Any = None
+    memory_mb: int | None = Field(default=None, ge=MIN_MEMORY_MB, le=MAX_MEMORY_MB)
     alert: bool | None = None
 
     @field_validator("cron")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketing_pipelines.engines.memory import limit_mb
 from marketing_pipelines.failures import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _EVENTS = "read_parquet($files, hive_partitioning = true)"
 # Little at first, so that it spills early and a run needs little memory; operators that cannot
 # spill get the rest.
-MEMORY_LIMITS = ("160MB", "2GB")
+FIRST_MB, MAX_MB = 160, 2_048
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
@@ -47,7 +48,7 @@ class DuckDBEngine:
             try:
                 return self._interruptibly(text, bound)
             except duckdb.OutOfMemoryException:
-                self._connect().execute(f"set memory_limit = '{MEMORY_LIMITS[-1]}'")
+                self._connect().execute(f"set memory_limit = '{limit_mb() or MAX_MB}MB'")
                 return self._interruptibly(text, bound)
         except (duckdb.IOException, duckdb.HTTPException) as error:
             reason = str(error).splitlines()[0]
@@ -84,7 +85,7 @@ class DuckDBEngine:
             self._connection = duckdb.connect(
                 config={
                     "preserve_insertion_order": False,
-                    "memory_limit": MEMORY_LIMITS[0],
+                    "memory_limit": f"{min(FIRST_MB, limit_mb() or FIRST_MB)}MB",
                     "temp_directory": str(self._spill_folder / str(os.getpid())),
                 }
             )

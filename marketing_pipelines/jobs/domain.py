@@ -118,6 +118,7 @@ class Domain:
         skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
         timeout: dt.timedelta = DEFAULT_TIMEOUT,
         retries: Sequence[float] = DEFAULT_RETRIES,
+        memory_mb: int | None = None,
         alert: bool = True,
         environments: Sequence[str] = ALL_ENVIRONMENTS,
         needs: str | None = None,
@@ -126,7 +127,7 @@ class Domain:
 
         The function runs inside an open tick that holds the job's lock; a run that finds the lock
         taken ends as `SKIPPED_OVERLAP` and never calls it. `jobs.toml` may change the policy
-        (`cron`, `catch_up`, `timeout`, `retries`, `alert`, `environments`).
+        (`cron`, `catch_up`, `timeout`, `retries`, `memory_mb`, `alert`, `environments`).
 
         Args:
             cron: Five fields, in the reporting zone; crons of every hour fire in UTC. None: the
@@ -149,6 +150,8 @@ class Domain:
             timeout: The time after which an attempt is stopped.
             retries: Seconds before each retry: listed, `policies.fixed(…)` or
                 `policies.exponential(…)`.
+            memory_mb: Largest resident memory of a run, MB; DuckDB is limited to four fifths of
+                it. None: no limit.
             alert: True if its owner is alerted of failures.
             environments: The environments in which its schedule is on.
             needs: The setting without which its schedule is off, such as `backup_url`.
@@ -176,6 +179,7 @@ class Domain:
                     catch_up=catch_up or ("all" if partitioned else "once"),
                     timeout=timeout,
                     retries=tuple(retries),
+                    memory_mb=memory_mb,
                     alert=alert,
                     environments=tuple(environments),
                     needs=needs,

@@ -27,6 +27,7 @@ from marketing_pipelines.freshness.partitions import (
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.runs import materializations, sessions
 from marketing_pipelines.runs.items import ItemFailures
+from marketing_pipelines.runs.memory_limits import memory_limit
 from marketing_pipelines.runs.retries import (
     delay_before_retry,
     failed_status,
@@ -62,7 +63,8 @@ def open_tick(
     with retrying(context), connecting(engine.url), engine.connect() as connection:
         job = context.asset_key.to_user_string()
         tags = context.run.tags
-        timeout = policy_of(job).timeout
+        policy = policy_of(job)
+        timeout = policy.timeout
         if MAX_RUNTIME_TAG in tags:
             timeout = min(timeout, dt.timedelta(seconds=float(tags[MAX_RUNTIME_TAG])))
         windows = _windows(context, zone)
@@ -101,7 +103,8 @@ def open_tick(
         bound = contextvars.bound_contextvars(
             job=job, tick=instant.isoformat(), run=context.run.run_id, session=session_id
         )
-        with bound, _session_closed(current), time_limit(job, timeout):
+        limits = time_limit(job, timeout), memory_limit(job, policy.memory_mb)
+        with bound, _session_closed(current), limits[0], limits[1]:
             yield current
             current.failures.note_failing(connection)
             current.failures.raise_if_all_failed()
