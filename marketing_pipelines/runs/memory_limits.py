@@ -10,6 +10,7 @@ import psutil
 
 from marketing_pipelines.engines import memory
 from marketing_pipelines.failures import OutOfMemoryError
+from marketing_pipelines.runs.timeouts import RAISE_AGAIN_AFTER
 
 # Seconds between two looks; work that is above its limit at two in a row is ended.
 LOOKS_EVERY = 1.0
@@ -67,10 +68,12 @@ def _watch(megabytes: int, ended: threading.Event, exceeded: threading.Event) ->
     looks_above = 0
     while not ended.wait(LOOKS_EVERY):
         looks_above = looks_above + 1 if resident_mb() > megabytes else 0
-        # Some code swallows the first alarm.
         if looks_above >= 2:
-            exceeded.set()
-            signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+            break
+    while not ended.is_set():
+        exceeded.set()
+        signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+        ended.wait(RAISE_AGAIN_AFTER.total_seconds())
 
 
 def resident_mb() -> int:
