@@ -8,6 +8,7 @@ import pytest
 from marketing_pipelines.domains.upkeep.backups.restoring import require_usable, restore
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import schema_files
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.dagster_in_memory import new_instance
 from marketing_pipelines_tests.installation import Installation
@@ -22,6 +23,7 @@ from marketing_pipelines_tests.upkeep.backups.world import (
     quiet,
 )
 
+NEW_VIEW = "analytics.monthly_usage"
 HELD = {
     # Days of campaigns whose status changed.
     "analytics.stale_partitions",
@@ -42,6 +44,9 @@ class Drill:
         self.patch = patch
         self.messages = [world.message("c1", state) for state in ("queued", "claimed")]
         self.sent = world.message("c2", "sent")
+        # As in a backup of the release before the one that has this view.
+        world.site.execute(f"drop view {NEW_VIEW}")
+        world.site.execute("delete from ops.schema_files where path like '%/monthly_usage.sql'")
         self.before = world.contents()
         self.backup = world.take().backup
         # It goes out after the backup; the restored database does not know.
@@ -134,6 +139,7 @@ def test_rights_are_those_of_the_source(drill: Drill) -> None:
         "select relation.oid::regclass::text, grants.privilege_type"
         " from pg_class as relation, aclexplode(relacl) as grants"
         " where grants.grantee = 'marketing_reader'::regrole and not relispartition"
+        f" and relation.oid::regclass::text <> '{NEW_VIEW}'"
         " and relnamespace::regnamespace::text not like 'pg%' order by 1, 2"
     )
     functions = (
@@ -143,6 +149,12 @@ def test_rights_are_those_of_the_source(drill: Drill) -> None:
     for statement in (rights, functions):
         assert drill.site.rows(statement) == drill.world.site.rows(statement)
     assert ("analytics.contacts", "SELECT") in drill.site.rows(rights)
+
+
+def test_the_schema_is_that_of_this_release(drill: Drill) -> None:
+    assert drill.site.rows(f"select count(*) from {NEW_VIEW}") == [(0,)]
+    with drill.site.engine.connect() as connection:
+        assert schema_files.are_applied(connection)
 
 
 def test_a_target_that_is_not_empty_is_refused(drill: Drill) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -190,6 +191,10 @@ def empty_installation(folder: Path, **values: Any) -> Iterator[Settings]:
     )
     embedded = EmbeddedPostgres.of(settings)
     with embedded.using():
+        with psycopg.connect(embedded.url("postgres"), autocommit=True) as connection:
+            for setting in ("fsync", "full_page_writes"):
+                connection.execute(f"alter system set {setting} = off")
+            connection.execute("select pg_reload_conf()")
         yield settings
     home = embedded.pgdata.parent
     if home.parent.name == "marketing-pipelines":

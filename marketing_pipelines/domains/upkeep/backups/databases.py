@@ -159,7 +159,8 @@ class RestoreServer:
         name = self._quote(str(place.restoring.database))
         try:
             make_reader(self._connection.engine.url)
-            self._connection.exec_driver_sql(f"drop database if exists {name}")
+            # A killed restore may have left it, and a `pg_restore` that goes on.
+            self._connection.exec_driver_sql(f"drop database if exists {name} with (force)")
             self._connection.exec_driver_sql(f"create database {name}")
         except sa.exc.ProgrammingError as error:
             raise ConfigurationError(
@@ -229,19 +230,35 @@ def load_dump(
     path = f"{BACKUPS}/{backup.id}/{dump.file}"
     if store.files.size(path) != dump.size:
         raise BadInputError(_damaged(store, path))
+    if store.files.folder is not None:
+        with store.files.reading(path) as source:
+            _require_whole(store, path, hash_of(source), dump)
+        tools.restore_file(url, store.files.folder / path)
+    else:
+        _load_stream(store, path, dump, tools, url, say)
+    if not has_statistics(dump.server_version):
+        with create_engine(url).connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
+
+
+def _load_stream(
+    store: BackupStore, path: str, dump: Dump, tools: PostgresTools, url: URL, say: Say
+) -> None:
+    """Restores a dump while it is read, once."""
     try:
         with store.files.reading(path) as source, tools.restoring(url) as target:
             digest, _ = copy_hashed(source, target, say)
     except StoreUnavailableError:
+        # A damaged dump may have been the reason.
         with store.files.reading(path) as source:
-            digest = hash_of(source)
-        if digest == dump.sha256:
-            raise
+            _require_whole(store, path, hash_of(source), dump)
+        raise
+    _require_whole(store, path, digest, dump)
+
+
+def _require_whole(store: BackupStore, path: str, digest: str, dump: Dump) -> None:
     if digest != dump.sha256:
         raise BadInputError(_damaged(store, path))
-    if not has_statistics(dump.server_version):
-        with create_engine(url).connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
 
 
 def _damaged(store: BackupStore, path: str) -> str:

@@ -20,6 +20,8 @@ from marketing_pipelines.stores.postgres import libpq_uri
 # The least effort of zlib, the only method that every build has: four fifths of the size are saved
 # in a fifth of the time.
 COMPRESSION = "--compress=1"
+WITHOUT_ROLES = ("--no-owner", "--no-privileges")
+MAX_PROCESSES = 4
 FIRST_WITH_STATISTICS = 180_000
 # A migration may hold a table; the backup waits so long for it.
 LOCK_TIMEOUT = "--lock-wait-timeout=5min"
@@ -80,17 +82,28 @@ class PostgresTools:
             assert process.stdout is not None
             yield process.stdout
 
-    @contextlib.contextmanager
-    def restoring(self, url: URL) -> Iterator[IO[bytes]]:
-        """A stream for a dump, whose tables and rows are made in an empty database.
+    def restore_file(self, url: URL, path: Path) -> None:
+        """Makes the tables and rows of a dump in an empty database, by several processes.
 
         Owner of everything becomes the role of the URL; rights are for the schema's own files.
 
         Raises:
             StoreUnavailableError: `pg_restore` failed; the text has its reason.
         """
-        # One transaction: rows of a table that it made need no log of changes.
-        options = ["--single-transaction", "--no-owner", "--no-privileges"]
+        processes = min(os.cpu_count() or 1, MAX_PROCESSES)
+        options = ["--exit-on-error", *WITHOUT_ROLES, f"--jobs={processes}", str(path)]
+        with self._running("pg_restore", url, options):
+            pass
+
+    @contextlib.contextmanager
+    def restoring(self, url: URL) -> Iterator[IO[bytes]]:
+        """The same for a dump that is written to a stream, in one transaction.
+
+        Raises:
+            StoreUnavailableError: `pg_restore` failed; the text has its reason.
+        """
+        # Rows of a table that the transaction made need no log of changes.
+        options = ["--single-transaction", *WITHOUT_ROLES]
         with self._running("pg_restore", url, options, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
             # Its own reason tells more than that it listens no more.
@@ -104,7 +117,8 @@ class PostgresTools:
     ) -> Iterator["subprocess.Popen[bytes]"]:
         # A password on the command line would be visible to every user of the machine.
         address = libpq_uri(url.set(password=None))
-        environment = os.environ | {"LC_ALL": "C"}
+        # A restore counts when its databases are renamed; that commit makes the others lasting.
+        environment = os.environ | {"LC_ALL": "C", "PGOPTIONS": "-c synchronous_commit=off"}
         if url.password is not None:
             environment["PGPASSWORD"] = str(url.password)
         command = [str(self.folder / name), *options, f"--dbname={address}"]
