@@ -188,7 +188,7 @@ class BackupStore:
         for file in self.files.files(BACKUPS):
             _, backup_id, *rest = file.path.split("/")
             found[backup_id] = found.get(backup_id, False) or rest == [FINISHED]
-        return dict(sorted(found.items()))
+        return {name: found[name] for name in sorted(found, key=_age)}
 
     def read(self, backup_id: str) -> Backup:
         """Returns a whole backup.
@@ -296,13 +296,18 @@ def days_kept(
         zone: The reporting zone, for the days.
     """
     newest: dict[dt.date, str] = {}
-    for backup_id, taken_at in sorted(backups.items(), key=lambda item: (item[1], item[0])):
+    for backup_id, taken_at in sorted(backups.items(), key=lambda item: (item[1], _age(item[0]))):
         newest[taken_at.astimezone(zone).date()] = backup_id
     days = sorted(newest, reverse=True)
     kept = {newest[day]: keep.daily for day in days[: keep.daily]}
     for day in [day for day in days if day.weekday() == SUNDAY][: keep.weekly]:
         kept[newest[day]] = max(kept.get(newest[day], 0), 7 * keep.weekly)
     return kept
+
+
+def _age(backup_id: str) -> tuple[str, int, str]:
+    """Orders ids by age: of one instant …Z, …Z-2, …Z-10."""
+    return backup_id.partition("-")[0], len(backup_id), backup_id
 
 
 def kept_backups(settings: Settings) -> list[KeptBackup]:

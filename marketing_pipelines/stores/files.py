@@ -63,7 +63,7 @@ class FileStore:
                 with self.writing(path) as file:
                     file.write(content)
             return
-        with self._failures_named():
+        with self._failures_named(), _place_there():
             self._filesystem.pipe_file(self._place(path), content)
 
     @contextlib.contextmanager
@@ -187,17 +187,29 @@ def _written_and_moved(root: Path, place: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _uploaded(filesystem: Any, place: str) -> Iterator[IO[bytes]]:
-    file = filesystem.open(place, "wb", autocommit=False)
+    with _place_there():
+        file = filesystem.open(place, "wb", autocommit=False)
     try:
         yield file
-        file.close()
+        with _place_there():
+            file.close()
     except BaseException:
         file.discard()
         # Its end of life would close it, and that would finish the upload.
         with contextlib.suppress(AttributeError):
             file.closed = True
         raise
-    file.commit()
+    with _place_there():
+        file.commit()
+
+
+@contextlib.contextmanager
+def _place_there() -> Iterator[None]:
+    """A missing bucket is a failure of the store; readers alone look for files that are gone."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise OSError(str(error)) from error
 
 
 def _sync(folder: Path) -> None:

@@ -23,7 +23,8 @@ from marketing_pipelines_tests.upkeep.backups.world import (
     quiet,
 )
 
-DELAYS = [0.05 * number for number in range(1, 60, 3)]
+# Seconds after the first line of progress.
+DELAYS = (0.0, 0.2, 0.5, 1.0, 1.5, 2.5, 4.0, 6.0)
 
 
 def killed_after(seconds: float, arguments: Sequence[str], **variables: str) -> bool:
@@ -39,17 +40,22 @@ def killed_after(seconds: float, arguments: Sequence[str], **variables: str) -> 
         return True
 
 
+@pytest.fixture(scope="module")
+def world(shared_installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World.furnish(shared_installation, tmp_path_factory.mktemp("world"))
+
+
 @pytest.mark.soak
 @soak_only
-def test_a_backup_killed_at_any_moment_is_whole_or_does_not_count(
-    shared_installation: Installation, tmp_path: Path
-) -> None:
-    world = World.furnish(shared_installation, tmp_path)
+def test_a_backup_killed_at_any_moment_is_whole_or_does_not_count(world: World) -> None:
     url = str(world.settings.backup_url)
     for delay in DELAYS:
         killed_after(delay, ["backup", "now"], MARKETING_BACKUP_URL=url)
         taken = world.take()
-        assert world.store.ids() == {taken.backup.id: True}
+        ids = world.store.ids()
+        assert taken.backup.id in ids
+        # Of another day, one that was done before the kill stays.
+        assert all(ids.values())
         assert len(world.store.objects()) == 4
     assert verify(world.settings, taken.backup.id, say=quiet).problems == []
 
@@ -57,9 +63,8 @@ def test_a_backup_killed_at_any_moment_is_whole_or_does_not_count(
 @pytest.mark.soak
 @soak_only
 def test_a_restore_killed_at_any_moment_leaves_the_former_database_or_one_that_sends_nothing(
-    shared_installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World.furnish(shared_installation, tmp_path)
     world.message("c1", "queued")
     backup = world.take().backup
     with empty_installation(tmp_path / "other", backup_url=world.settings.backup_url) as settings:

@@ -94,6 +94,13 @@ def test_the_newest_backup_of_a_day_of_the_reporting_zone_counts() -> None:
     assert days_kept(backups, ZoneInfo("Europe/Berlin"), KEEP) == {"evening": 7, "night": 7}
 
 
+def test_of_one_instant_the_last_number_is_the_newest() -> None:
+    backups = dict.fromkeys(
+        ["20260302T040000Z", "20260302T040000Z-2", "20260302T040000Z-10"], FIRST
+    )
+    assert days_kept(backups, ZONE, KEEP) == {"20260302T040000Z-10": 7}
+
+
 @given(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 5))
 def test_the_newest_backup_always_stays_and_no_more_than_the_numbers(
     numbers: set[int], daily: int, weekly: int

@@ -227,39 +227,50 @@ def load_dump(
         BadInputError: the dump is missing or another one than the backup says.
         StoreUnavailableError: `pg_restore` failed.
     """
-    path = f"{BACKUPS}/{backup.id}/{dump.file}"
-    if store.files.size(path) != dump.size:
-        raise BadInputError(_damaged(store, path))
+    if not is_whole(store, backup, dump):
+        raise BadInputError(damaged(store, backup, dump))
+    path = _path(backup, dump)
     if store.files.folder is not None:
         with store.files.reading(path) as source:
-            _require_whole(store, path, hash_of(source), dump)
-        tools.restore_file(url, store.files.folder / path)
+            digest = hash_of(source)
+        if digest == dump.sha256:
+            tools.restore_file(url, store.files.folder / path)
     else:
-        _load_stream(store, path, dump, tools, url, say)
+        digest = _load_stream(store, path, dump, tools, url, say)
+    if digest != dump.sha256:
+        raise BadInputError(damaged(store, backup, dump))
     if not has_statistics(dump.server_version):
         with create_engine(url).connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("analyze")
 
 
+def is_whole(store: BackupStore, backup: Backup, dump: Dump) -> bool:
+    """Returns true if a dump is there with all its bytes."""
+    return store.files.size(_path(backup, dump)) == dump.size
+
+
+def damaged(store: BackupStore, backup: Backup, dump: Dump) -> str:
+    """The sentence on a dump that cannot be restored."""
+    return (
+        f"{_path(backup, dump)} at {store.files.url} is missing or damaged: restore another backup."
+    )
+
+
 def _load_stream(
     store: BackupStore, path: str, dump: Dump, tools: PostgresTools, url: URL, say: Say
-) -> None:
-    """Restores a dump while it is read, once."""
+) -> str:
+    """Restores a dump while it is read, once; returns the SHA-256 of what was read."""
     try:
         with store.files.reading(path) as source, tools.restoring(url) as target:
             digest, _ = copy_hashed(source, target, say)
     except StoreUnavailableError:
         # A damaged dump may have been the reason.
         with store.files.reading(path) as source:
-            _require_whole(store, path, hash_of(source), dump)
-        raise
-    _require_whole(store, path, digest, dump)
+            digest = hash_of(source)
+        if digest == dump.sha256:
+            raise
+    return digest
 
 
-def _require_whole(store: BackupStore, path: str, digest: str, dump: Dump) -> None:
-    if digest != dump.sha256:
-        raise BadInputError(_damaged(store, path))
-
-
-def _damaged(store: BackupStore, path: str) -> str:
-    return f"{path} at {store.files.url} is missing or damaged: restore another backup."
+def _path(backup: Backup, dump: Dump) -> str:
+    return f"{BACKUPS}/{backup.id}/{dump.file}"

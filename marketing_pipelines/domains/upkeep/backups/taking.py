@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -116,11 +117,14 @@ def take_backup(engine: sa.Engine, settings: Settings, at: dt.datetime, *, say: 
 
 
 def _new_id(store: BackupStore, at: dt.datetime) -> str:
-    """The instant, as `20261130T040000Z`; a second backup of it gets a number."""
+    """The instant, as `20261130T040000Z`; a second backup of it ends in `-2`, and so on."""
     name = f"{at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}"
-    taken = store.ids()
-    further = (f"{name}-{number}" for number in range(2, len(taken) + 3))
-    return next(one for one in (name, *further) if one not in taken)
+    numbers = [
+        int(one.removeprefix(name).removeprefix("-") or 1)
+        for one in store.ids()
+        if re.fullmatch(rf"{name}(-\d+)?", one)
+    ]
+    return f"{name}-{max(numbers) + 1}" if numbers else name
 
 
 def _copy(

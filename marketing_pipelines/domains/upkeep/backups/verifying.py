@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import make_url
 
 from marketing_pipelines.domains.upkeep.backups.contents import FILES_BETWEEN_WORDS, Say
-from marketing_pipelines.domains.upkeep.backups.databases import load_dump, make_reader
+from marketing_pipelines.domains.upkeep.backups.databases import (
+    damaged,
+    is_whole,
+    load_dump,
+    make_reader,
+)
 from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
 from marketing_pipelines.domains.upkeep.backups.fingerprints import differences, fingerprints
 from marketing_pipelines.domains.upkeep.backups.restoring import bring_up_to_date, require_usable
@@ -51,6 +56,10 @@ def verify(settings: Settings, backup_id: str, *, say: Say) -> Verified:
     tools = PostgresTools(settings)
     done = Verified(backup)
     _compare_files(store, done, say)
+    lost = [one for one in backup.databases.values() if not is_whole(store, backup, one)]
+    if lost:
+        done.problems += [damaged(store, backup, dump) for dump in lost]
+        return done
     with _temporary_cluster(settings) as cluster:
         _refuse_older_server(cluster, backup)
         temporary = settings.model_copy(
