@@ -1,0 +1,49 @@
+"""Texts that spreadsheets take for formulas: a quote before one makes it a text again.
+
+`load` takes one quote off a cell of quotes before one of these characters, so a text that has such
+quotes already gets another one, and every text comes back as it was.
+"""
+
+import re
+
+from psycopg import sql
+
+# Patterns that PostgreSQL, DuckDB and Python read alike.
+_ALWAYS = r"^'*[=@\t\r]|^'+[+-]"
+_SIGNED = r"^[+-]"
+_NUMBER = r"[0-9]+(?:[.,][0-9]+)*(?:[eE][+-]?[0-9]+)?"
+_PHONE = r"(?:[ ()./-]*[0-9]){7,15}"
+_HARMLESS = rf"^(?:[+-]{_NUMBER}|[+]{_PHONE})$"
+
+
+def defused(text: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula."""
+    signed = re.search(_SIGNED, text) and not re.fullmatch(_HARMLESS[1:-1], text)
+    return f"'{text}" if signed or re.search(_ALWAYS, text) else text
+
+
+def defused_sql(text: sql.Composable) -> sql.Composable:
+    """SQL of PostgreSQL for the same."""
+    # One comparison spares most texts the regular expressions: formulas sort before the letter A.
+    return sql.SQL(
+        "case when {text} < 'A' collate \"C\" and ({text} ~ {always}"
+        " or {text} ~ {signed} and {text} !~ {harmless}) then '''' || {text} else {text} end"
+    ).format(
+        text=text,
+        always=sql.Literal(_ALWAYS),
+        signed=sql.Literal(_SIGNED),
+        harmless=sql.Literal(_HARMLESS),
+    )
+
+
+def defused_duckdb(column: str) -> str:
+    """SQL of DuckDB for the same, of a column whose name needs no quotes."""
+    always, signed, harmless = (
+        pattern.replace("'", "''") for pattern in (_ALWAYS, _SIGNED, _HARMLESS)
+    )
+    return (
+        f"case when {column} < 'A' and (regexp_matches({column}, '{always}')"
+        f" or regexp_matches({column}, '{signed}')"
+        f" and not regexp_matches({column}, '{harmless}')) then '''' || {column}"
+        f" else {column} end"
+    )
