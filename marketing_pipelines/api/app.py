@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from marketing_pipelines.api import (
     answers,
     events,
+    exports,
     health,
     hooks,
     jobs,
@@ -55,6 +56,8 @@ ROUTERS = (
     notifications.router,
     recipients.router,
     tracking.router,
+    exports.router,
+    exports.public,
     door.router,
     pages.router,
     queue_pages.router,

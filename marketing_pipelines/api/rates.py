@@ -18,7 +18,7 @@ CALLS_OF_LINK = 60
 REFUSED_CALLS_OF_ADDRESS = 120
 # Others beyond are not counted, so that a flood fills no memory.
 MAX_COUNTED = 50_000
-LINKS = ("/unsubscribe/", "/preferences/", "/confirm/", "/view/", "/o/", "/c/")
+LINKS = ("/unsubscribe/", "/preferences/", "/confirm/", "/view/", "/o/", "/c/", "/exports/")
 # Their answers stay: what is left out above the rate is the count.
 COUNTED_LINKS = ("/o/", "/c/")
 PUBLIC = (*LINKS, "/hooks/")

@@ -16,6 +16,7 @@ from marketing_pipelines.cli import (
     dead_letters,
     demo,
     doctor,
+    export,
     form,
     load,
     message,
@@ -87,6 +88,9 @@ app.add_typer(
 app.add_typer(form.app, name="form", help="List the forms whose answers stand in sheets.")
 app.add_typer(
     backup.app, name="backup", help="Take, list, verify and restore backups of everything."
+)
+app.add_typer(
+    export.app, name="export", help="Ask for files of rows, list, show, fetch and cancel them."
 )
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 

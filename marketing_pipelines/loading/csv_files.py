@@ -1,5 +1,6 @@
 """CSV files, plain or gzip."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# A quote before a text that spreadsheets take for a formula, as exports put it there.
+_FORMULA = re.compile(r"^'('*[=@\t\r+-])")
+_QUOTED_FORMULA = re.compile(rb"'[=@\t\r+-]")
+
+
 class CsvReader:
     """A CSV file: double quotes, UTF-8 with or without a byte order mark, any line end.
 
     Columns are separated by commas, or by semicolons or tabs where only those give a header with
-    the required columns.
+    the required columns. A quote before a formula (`'=1+1`), as exports write it, is taken off.
 
     Raises:
         BadInputError: no header, or not the header it needs.
@@ -72,7 +78,7 @@ class CsvReader:
         if record.problem or (record.stray is not None and delimiter != ","):
             return None
         try:
-            return [cell.decode().strip() for cell in record.cells]
+            return [_FORMULA.sub(r"\1", cell.decode().strip()) for cell in record.cells]
         except UnicodeDecodeError as error:
             raise BadInputError(f"{self.path}: the header, line 1, is not UTF-8.") from error
 
@@ -112,4 +118,16 @@ def _parse(records: Records, cells: int, delimiter: str) -> "pa.Table":
             quoted_strings_can_be_null=True,
         ),
     )
+    if _QUOTED_FORMULA.search(records.data):
+        table = _without_quotes(table)
     return table.add_column(0, "line", pa.array(records.lines))
+
+
+def _without_quotes(table: "pa.Table") -> "pa.Table":
+    """Takes the quote before a formula off all cells."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pattern = _FORMULA.pattern
+    cells = [pc.replace_substring_regex(cell, pattern, r"\1") for cell in table.columns]
+    return pa.table(cells, names=table.column_names)

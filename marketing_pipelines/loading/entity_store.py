@@ -254,8 +254,14 @@ def _guarded(name: str, guard: str | None) -> str:
 
 
 def _attributes(before: str) -> str:
-    """Attributes after a row: its keys are set, those it leaves empty removed, others untouched."""
+    """Attributes after a row: its keys are set, those it leaves empty removed, others untouched.
+
+    A text that reads as a stored number or true or false does not change it: csv has no types.
+    """
     return (
-        f"case when loaded.extras is null then {before} else ({before} || loaded.extras) - array("
+        f"case when loaded.extras is null then {before} else ({before} || (select"
+        " coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(loaded.extras)"
+        f" where jsonb_typeof(value) <> 'string' or {before} ->> key is distinct from"
+        " value #>> '{}')) - array("
         "select key from jsonb_each(loaded.extras) where value = 'null') end"
     )

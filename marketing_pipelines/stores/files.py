@@ -7,6 +7,7 @@ twice, so writing a file again changes nothing.
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,6 +151,27 @@ class FileStore:
                 path.unlink(missing_ok=True)
         return len(found)
 
+    def clear(self, folder: str) -> None:
+        """Removes a folder with its files, finished or not, of any process.
+
+        Of an upload that a killed process left in an object store of the S3 kind, the parts go too;
+        other stores drop such parts by themselves.
+
+        Raises:
+            StoreUnavailableError: it cannot be removed.
+        """
+        place = self._place(folder)
+        with self._failures_named():
+            if self._is_local:
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(place)
+                return
+            self._filesystem.invalidate_cache()
+            for path in self._filesystem.find(place):
+                self._filesystem.rm_file(path)
+            if hasattr(self._filesystem, "list_multipart_uploads"):
+                _abort_uploads(self._filesystem, f"{place}/")
+
     def _place(self, path: str) -> str:
         return f"{self._root}/{path}"
 
@@ -210,6 +232,20 @@ def _place_there() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise OSError(str(error)) from error
+
+
+def _abort_uploads(filesystem: Any, place: str) -> None:
+    """Aborts the unfinished uploads below a place of an object store of the S3 kind."""
+    bucket, prefix, _ = filesystem.split_path(place)
+    found = filesystem.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+    for upload in found.get("Uploads", []):
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.call_s3(
+                "abort_multipart_upload",
+                Bucket=bucket,
+                Key=upload["Key"],
+                UploadId=upload["UploadId"],
+            )
 
 
 def _sync(folder: Path) -> None:

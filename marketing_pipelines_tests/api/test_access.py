@@ -24,6 +24,7 @@ OPEN = {"/health/jobs", "/health/live", "/health/ready", "/metrics", "/static/ad
 OPEN |= {
     "/c/{token}",
     "/confirm/{token}",
+    "/exports/{token}",
     "/hooks/{provider}",
     "/o/{token}.gif",
     "/preferences/{token}",

@@ -7,6 +7,7 @@ SCHEMAS = (
     "campaigns",
     "crm",
     "delivery",
+    "exports",
     "forms",
     "inbox",
     "integrations",

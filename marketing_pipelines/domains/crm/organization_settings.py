@@ -164,6 +164,17 @@ class Newsletter(SettingGroup):
     )
 
 
+class Exports(SettingGroup):
+    """Limits of exports."""
+
+    max_rows: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
+        default=10_000_000, description="Most rows of one file"
+    )
+    valid_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        default=7, description="Days for which a file is kept and its link is valid"
+    )
+
+
 # These are kept and checked, and nothing reads them in this release.
 UNUSED: frozenset[str] = frozenset()
 
@@ -190,6 +201,7 @@ class OrganizationSettings(SettingGroup):
     lifecycle: Lifecycle = Lifecycle()
     recycling: Recycling = Recycling()
     enrichment: Enrichment = Enrichment()
+    exports: Exports = Exports()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

@@ -17,7 +17,7 @@ from marketing_pipelines.settings import Settings
 
 # Default address of `api`, for a first try on one machine.
 OWN_MACHINE = "http://127.0.0.1:8000"
-Purpose = Literal["unsubscribe", "preferences", "view", "confirm", "open", "click"]
+Purpose = Literal["unsubscribe", "preferences", "view", "confirm", "open", "click", "export"]
 OfMessage = Literal["unsubscribe", "preferences", "view", "open"]
 
 
@@ -45,6 +45,18 @@ class Confirmation:
 
     contact_id: int
     category_id: int
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """The file that a link gives out.
+
+    Attributes:
+        expires_at: The end of the link's life, in whole seconds.
+    """
+
+    export_id: int
     expires_at: dt.datetime
 
 
@@ -104,6 +116,11 @@ class Links:
         """The address that counts a click and leads to the link's target."""
         return f"{self._base}/c/{self._signed('click', link.message_id, link.number, link.target)}"
 
+    def export(self, file: ExportedFile) -> str:
+        """The address at which the file of an export is fetched."""
+        expires_at = int(file.expires_at.timestamp())
+        return f"{self._base}/exports/{self._signed('export', file.export_id, expires_at)}"
+
     def message_of(self, purpose: OfMessage, token: str) -> int | None:
         """The number of the message that a token is about; None: the token is forged."""
         match self._read(purpose, token):
@@ -124,6 +141,13 @@ class Links:
             case [int(contact_id), int(category_id), int(expires_at)]:
                 at = dt.datetime.fromtimestamp(expires_at, dt.UTC)
                 return Confirmation(contact_id, category_id, at)
+        return None
+
+    def exported(self, token: str) -> ExportedFile | None:
+        """The file that a token gives out, expired or not; None: the token is forged."""
+        match self._read("export", token):
+            case [int(export_id), int(expires_at)]:
+                return ExportedFile(export_id, dt.datetime.fromtimestamp(expires_at, dt.UTC))
         return None
 
     def _signed(self, purpose: Purpose, *values: int | str) -> str:

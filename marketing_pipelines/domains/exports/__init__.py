@@ -7,6 +7,6 @@ files stand at `MARKETING_FILES_URL` for some days. Reads the tables of the kind
 SCHEMA = "exports"
 # Schemas beyond its own that its SQL reads and writes.
 READS: frozenset[str] = frozenset(
-    {"analytics", "campaigns", "crm", "delivery", "journey", "lifecycle", "ops", "segments"}
+    {"analytics", "campaigns", "crm", "delivery", "lifecycle", "ops", "segments"}
 )
-WRITES: frozenset[str] = frozenset()
+WRITES: frozenset[str] = frozenset({"delivery"})

@@ -63,7 +63,9 @@ class ExportColumn:
     @property
     def typed(self) -> sql.Composable:
         """SQL of the value in Parquet: numbers, dates, instants and lists keep their type."""
-        if self.type in ("object", "json", "attribute", "number"):
+        if self.type == "number":
+            return sql.SQL("cast(round({}, 9) as text)").format(self.value)
+        if self.type in ("object", "json", "attribute"):
             return self.text
         return self.value
 
@@ -76,7 +78,7 @@ def _instant(value: sql.Composable) -> sql.Composable:
 
 
 def _list(value: sql.Composable) -> sql.Composable:
-    """Texts parted by semicolons, or a JSON list where one of them could not be told from that."""
+    """Texts parted by semicolons, or a JSON list where one of them would be read otherwise."""
     return sql.SQL(
         "case when {value} <> '{{}}' then"
         " case when array_to_string({value}, '', '*') ~ '[;[{{]'"
@@ -92,15 +94,13 @@ def columns_of(kind: Kind, alias: str) -> tuple[list[ExportColumn], sql.Composab
         alias: The name of the kind's table in the statement.
     """
     columns = [
-        ExportColumn(
-            "organization_id", "text", sql.SQL("organization.external_id"), "Organization"
-        )
+        ExportColumn("organization_id", "text", sql.SQL("organization.external_id"), "Organization")
     ]
     joins: list[sql.Composable] = []
     for column in kind.columns:
         value: sql.Composable = sql.Identifier(alias, column.stored)
         if column.reference is not None:
-            schema, name = str(column.reference.table.schema), column.reference.table.name  # type: ignore[attr-defined]
+            schema, name = str(column.reference.table.schema), column.reference.table.name
             joined = f"by_{column.name}"
             joins.append(
                 sql.SQL(" left join {table} as {joined} on {joined}.id = {value}").format(

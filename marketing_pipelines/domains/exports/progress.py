@@ -1,4 +1,4 @@
-"""The progress of an attempt: rows written, shown while it works, and its end when it is not wanted.
+"""The progress of an attempt: the rows that are written, and the end of one that is not wanted.
 
 A thread looks at the request every second. It interrupts an attempt whose request was cancelled,
 and one that has written nothing for five minutes.
@@ -22,7 +22,7 @@ class NotWantedError(MarketingPipelinesError):
     """The request was cancelled, or a later attempt has taken it over."""
 
 
-class Progress:
+class AttemptProgress:
     """The rows that an attempt has written.
 
     Args:
@@ -59,7 +59,7 @@ class Progress:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="export", daemon=True)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "AttemptProgress":
         self._thread.start()
         return self
 

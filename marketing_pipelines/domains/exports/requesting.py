@@ -11,8 +11,9 @@ from sqlalchemy.dialects import postgresql as pg
 from marketing_pipelines.domains.crm.organization_settings import settings_of
 from marketing_pipelines.domains.crm.tables import contacts, organizations, users
 from marketing_pipelines.domains.delivery.links import public_base
-from marketing_pipelines.domains.exports.kinds import counted, problem_of_columns
-from marketing_pipelines.domains.exports.selection import MAX_COLUMNS, Choice
+from marketing_pipelines.domains.delivery.requests.requesting import KeyTakenError
+from marketing_pipelines.domains.exports.kinds import problem_of_columns, rows_of
+from marketing_pipelines.domains.exports.selection import MAX_COLUMNS, RowChoice
 from marketing_pipelines.domains.exports.tables import FORMATS, KINDS, UNENDED, requests
 from marketing_pipelines.domains.exports.tasks import work_request
 from marketing_pipelines.domains.segments.tables import segments
@@ -23,11 +24,8 @@ from marketing_pipelines.stores.tables import installation
 
 MAX_PDF_ROWS = 10_000
 MAX_NOTIFIED = 100
+NO_LIMIT = 1 << 62
 WITHOUT_PERIOD_REFUSED = ("events", "messages", "activities")
-
-
-class KeyTakenError(BadInputError):
-    """A request has the key of an earlier one with another body."""
 
 
 class UnknownThingError(BadInputError):
@@ -118,9 +116,7 @@ def request_export(
         [{"request_id": row.id, "organization_id": order.organization_id}],
         lock=["organization_id"],
     )
-    connection.execute(
-        sa.update(requests).where(requests.c.id == row.id).values(task_id=task_id)
-    )
+    connection.execute(sa.update(requests).where(requests.c.id == row.id).values(task_id=task_id))
     return row.id, "queued", True
 
 
@@ -197,9 +193,9 @@ def _refuse_for_a_contact(order: ExportOrder) -> None:
             raise BadInputError(f"{name.rstrip('_')}: the kind contact has all data: leave it out.")
 
 
-def _choice(connection: sa.Connection, order: ExportOrder) -> Choice:
+def _choice(connection: sa.Connection, order: ExportOrder) -> RowChoice:
     starts_at, ends_at = _period(connection, order)
-    return Choice(
+    return RowChoice(
         order.organization_id,
         _numbered(connection, order, contacts, "contact", order.contact),
         _numbered(connection, order, segments, "segment", order.segment),
@@ -228,8 +224,9 @@ def _period(
 ) -> tuple[dt.datetime | None, dt.datetime | None]:
     if order.from_ is None and order.to is None:
         return None, None
+    default = sa.select(installation.c.timezone).scalar_subquery()
     zone = connection.execute(
-        sa.select(sa.func.coalesce(organizations.c.timezone, installation.c.timezone)).where(
+        sa.select(sa.func.coalesce(organizations.c.timezone, default)).where(
             organizations.c.id == order.organization_id
         )
     ).scalar_one()
@@ -259,7 +256,7 @@ def _instant(field: str, text: str | None, zone: ZoneInfo) -> dt.datetime | None
     )
 
 
-def _refuse_columns(connection: sa.Connection, order: ExportOrder, choice: Choice) -> None:
+def _refuse_columns(connection: sa.Connection, order: ExportOrder, choice: RowChoice) -> None:
     if order.columns is None:
         return
     if not order.columns:
@@ -292,7 +289,7 @@ def _notified(connection: sa.Connection, order: ExportOrder) -> list[int]:
     return sorted({known[name] for name in order.notify})
 
 
-def _counted(connection: sa.Connection, order: ExportOrder, choice: Choice) -> int:
+def _counted(connection: sa.Connection, order: ExportOrder, choice: RowChoice) -> int:
     """The number of rows, which is within the limits.
 
     Raises:
@@ -302,9 +299,10 @@ def _counted(connection: sa.Connection, order: ExportOrder, choice: Choice) -> i
     reason = "exports.max_rows allows"
     if order.format == "pdf" and order.kind != "contact" and most > MAX_PDF_ROWS:
         most, reason = MAX_PDF_ROWS, "a pdf takes"
-    rows = counted(connection, order.kind, choice, most)
+    chosen = rows_of(order.kind, choice)
+    rows = chosen.count(connection, most)
     if rows > most:
-        exact = counted(connection, order.kind, choice, None)
+        exact = chosen.count(connection, NO_LIMIT)
         raise BadInputError(
             f"{order.kind}: there are {exact:,} rows, and {reason} {most:,}: choose fewer by "
             "from and to, or by a segment."

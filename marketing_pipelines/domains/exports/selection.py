@@ -22,7 +22,7 @@ MAX_COLUMNS = 1_600
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowChoice:
     """The rows that a request chooses of its organization's; None: no condition."""
 
     organization_id: int
@@ -37,7 +37,7 @@ class TableRows:
     """The chosen rows of one table."""
 
     kind: TableKind
-    choice: Choice
+    choice: RowChoice
 
     def count(self, connection: sa.Connection, limit: int) -> int:
         """Returns the number of rows, counted no further than one beyond a limit."""
@@ -79,7 +79,7 @@ class TableRows:
         if among is not None:
             condition = sql.SQL("key = any({})").format(sql.Literal(list(among)))
         query = sql.SQL(
-            "select distinct key collate \"C\" from (select{source}) as chosen,"
+            'select distinct key collate "C" from (select{source}) as chosen,'
             " jsonb_object_keys(chosen.attributes) as key"
             " where {condition} order by 1 limit {limit}"
         ).format(

@@ -41,7 +41,7 @@ class Snapshot:
 
     def copied(self, query: sql.Composable, options: str) -> Iterator[memoryview]:
         """The rows of a query, each as the text that COPY makes of it."""
-        statement = sql.SQL("copy ({}) to stdout ({})").format(query, sql.SQL(options))  # type: ignore[arg-type]
+        statement = sql.SQL("copy ({}) to stdout ({})").format(query, sql.SQL(options))
         with raw_cursor(self.connection).copy(statement) as copy:
             yield from copy
 

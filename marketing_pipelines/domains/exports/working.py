@@ -1,8 +1,8 @@
 """The work on one request: its file, then its row.
 
 Each attempt has a number and a file of its own. The row names the file of the attempt that settled
-it; an attempt that the row does not name removes its file. What a killed attempt left behind, a file
-or an unfinished upload, the next one removes before it begins.
+it; an attempt that the row does not name removes its file. The next attempt removes what a killed
+one left behind, a file or an unfinished upload, before it begins.
 """
 
 import contextlib
@@ -12,19 +12,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.exports.declarations import table_kinds
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.exports.kinds import rows_of
 from marketing_pipelines.domains.exports.notifying import mail_ready
-from marketing_pipelines.domains.exports.progress import NotWantedError, Progress
-from marketing_pipelines.domains.exports.selection import Choice, TableRows
+from marketing_pipelines.domains.exports.progress import AttemptProgress, NotWantedError
+from marketing_pipelines.domains.exports.selection import RowChoice
 from marketing_pipelines.domains.exports.snapshot import Snapshot
 from marketing_pipelines.domains.exports.tables import requests
-from marketing_pipelines.domains.exports.writing import write_table
+from marketing_pipelines.domains.exports.writing import FileOrder, write_file
 from marketing_pipelines.failures import MarketingPipelinesError, PermanentError, TimedOutError
 from marketing_pipelines.queueing.executor import describe
 from marketing_pipelines.queueing.outcomes import TaskLostError
 from marketing_pipelines.queueing.tasks import TaskContext
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.files import FileStore
+from marketing_pipelines.stores.lake import Lake
 
 # A dead letter that is sent back is tried again.
 WORKABLE = ("queued", "running", "failed")
@@ -36,24 +38,23 @@ def work(context: TaskContext, request_id: int) -> None:
     if request is None:
         return
     store = FileStore(get_settings().effective_files_url)
-    for attempt in range(1, request.attempt):
-        store.discard(path_of(request, attempt))
-    path = path_of(request, request.attempt)
+    store.clear(folder_of(request.id))
+    path = f"{folder_of(request.id)}/{request.attempt}.{request.format}"
     try:
-        progress = _write(context, request, store, path)
-        _settle(context, request, path, int(store.size(path) or 0), progress)
+        rows, note = _write(context, request, store, path)
+        _settle(context, request, path, int(store.size(path) or 0), rows, note)
     except (NotWantedError, TaskLostError):
-        store.discard(path)
+        store.remove(path)
     except Exception as error:
         with contextlib.suppress(MarketingPipelinesError):
-            store.discard(path)
+            store.remove(path)
         _note_failure(context, request, error)
         raise
 
 
-def path_of(request: Any, attempt: int) -> str:
-    """Returns the path of an attempt's file."""
-    return f"exports/{request.id}-{attempt}.{request.format}"
+def folder_of(request_id: int) -> str:
+    """Returns the folder of an export's files."""
+    return f"exports/{request_id}"
 
 
 def _begin(context: TaskContext, request_id: int) -> Any:
@@ -76,15 +77,20 @@ def _begin(context: TaskContext, request_id: int) -> Any:
         ).first()
 
 
-def _write(context: TaskContext, request: Any, store: FileStore, path: str) -> Progress:
-    choice = Choice(
+def _write(
+    context: TaskContext, request: Any, store: FileStore, path: str
+) -> tuple[int, str | None]:
+    """Writes the file; returns the number of its rows, and what it lacks."""
+    choice = RowChoice(
         request.organization_id,
         request.contact_id,
         request.segment_id,
         request.starts_at,
         request.ends_at,
     )
-    progress = Progress(
+    title = f"{request.kind.replace('_', ' ').capitalize()} of {_organization(context, request)}"
+    about = f"{title}, {context.clock():%Y-%m-%d %H:%M} UTC"
+    progress = AttemptProgress(
         context.engine,
         request.id,
         request.attempt,
@@ -96,8 +102,11 @@ def _write(context: TaskContext, request: Any, store: FileStore, path: str) -> P
         progress.interruptible(snapshot.interrupt)
         try:
             with store.writing(path) as file:
-                rows = TableRows(table_kinds()[request.kind], choice)
-                write_table(file, request.format, rows, snapshot, request.columns, progress)
+                order = FileOrder(
+                    request.format, rows_of(request.kind, choice), request.columns, title, about
+                )
+                lake = Lake(get_settings().effective_lake_url)
+                note = write_file(file, order, snapshot, lake, progress)
                 progress.check()
         except (NotWantedError, TimedOutError):
             raise
@@ -105,11 +114,11 @@ def _write(context: TaskContext, request: Any, store: FileStore, path: str) -> P
             # An interrupted statement says so in the words of its driver.
             progress.check()
             raise
-    return progress
+    return progress.rows, note
 
 
 def _settle(
-    context: TaskContext, request: Any, path: str, size: int, progress: Progress
+    context: TaskContext, request: Any, path: str, size: int, rows: int, note: str | None
 ) -> None:
     now = context.clock()
     with context.finishing() as connection:
@@ -123,9 +132,10 @@ def _settle(
             )
             .values(
                 state="ready",
+                note=note,
                 file=path,
                 size=size,
-                rows=progress.rows,
+                rows=rows,
                 progress_at=now,
                 ended_at=now,
                 expires_at=now + dt.timedelta(days=days),
@@ -134,7 +144,22 @@ def _settle(
         ).first()
         if settled is None:
             raise NotWantedError("The export was cancelled while its file was finished.")
-        mail_ready(connection, settled, now)
+        unsent = mail_ready(connection, settled)
+        if unsent is not None:
+            noted = " ".join(sentence for sentence in (note, unsent) if sentence)
+            connection.execute(
+                sa.update(requests).where(requests.c.id == request.id).values(note=noted)
+            )
+
+
+def _organization(context: TaskContext, request: Any) -> str:
+    with context.engine.connect() as connection:
+        row = connection.execute(
+            sa.select(organizations.c.name, organizations.c.external_id).where(
+                organizations.c.id == request.organization_id
+            )
+        ).one()
+    return str(row.name or row.external_id)
 
 
 def _note_failure(context: TaskContext, request: Any, error: Exception) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import IO
 
 from marketing_pipelines.domains.exports.formulas import defused
-from marketing_pipelines.domains.exports.progress import Progress
+from marketing_pipelines.domains.exports.progress import AttemptProgress
 
 CSV = "format csv"
 # Text that needs no quotes: JSON holds neither of these characters but escaped.
@@ -22,7 +22,7 @@ def header(names: Sequence[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def write_rows(file: IO[bytes], rows: Iterable[memoryview], progress: Progress) -> None:
+def write_rows(file: IO[bytes], rows: Iterable[memoryview], progress: AttemptProgress) -> None:
     """Writes rows that are texts already."""
     part = bytearray()
     number = 0
