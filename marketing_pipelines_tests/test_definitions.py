@@ -165,6 +165,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "dead_runs_sensor",
         "due_messages_sensor",
         "evaluated_segments_sensor",
+        "exports_sensor",
         "finished_campaigns_sensor",
         "stale_partitions_sensor",
         "touched_contacts_sensor",

@@ -32,6 +32,7 @@ from marketing_pipelines.api.pages import briefs as brief_pages
 from marketing_pipelines.api.pages import connections as connection_pages
 from marketing_pipelines.api.pages import delivery as delivery_pages
 from marketing_pipelines.api.pages import door
+from marketing_pipelines.api.pages import exports as export_pages
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.pages import sheets as sheet_pages
@@ -65,6 +66,7 @@ ROUTERS = (
     connection_pages.router,
     sheet_pages.router,
     delivery_pages.router,
+    export_pages.router,
 )
 
 

@@ -52,7 +52,7 @@ class ExportBody(StorableBody):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     organization: ShortName = Field(description="External id, or number")
-    kind: Literal[KINDS[1:]]  # type: ignore[valid-type]
+    kind: Literal[KINDS]  # type: ignore[valid-type]
     format: Literal[FORMATS]  # type: ignore[valid-type]
     contact: ShortName | None = Field(
         default=None, description="External id; the kind `contact` needs it"

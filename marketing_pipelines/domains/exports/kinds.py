@@ -6,11 +6,15 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.exports.declarations import table_kinds
 from marketing_pipelines.domains.exports.events import EVENT_COLUMNS, EventRows
+from marketing_pipelines.domains.exports.person import PersonRows
 from marketing_pipelines.domains.exports.selection import RowChoice, TableRows
 
 
-def rows_of(kind: str, choice: RowChoice) -> TableRows | EventRows:
+def rows_of(kind: str, choice: RowChoice) -> TableRows | EventRows | PersonRows:
     """The chosen rows of a kind."""
+    if kind == "contact":
+        assert choice.contact_id is not None
+        return PersonRows(choice.organization_id, choice.contact_id)
     return EventRows(choice) if kind == "events" else TableRows(table_kinds()[kind], choice)
 
 

@@ -28,7 +28,6 @@ class AttemptProgress:
     Args:
         attempt: Number of the attempt of the request.
         report: Shows the share that is done, 0 to 1.
-        silence: The longest time without rows.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class AttemptProgress:
         expected: int,
         clock: Callable[[], dt.datetime],
         report: Callable[[float], None],
-        silence: dt.timedelta = MAX_SILENCE,
     ) -> None:
         self.rows = 0
         self._engine = engine
@@ -52,7 +50,6 @@ class AttemptProgress:
         self._expected = expected
         self._clock = clock
         self._report = report
-        self._silence = silence
         self._latest = time.monotonic()
         self._interrupt: Callable[[], None] = lambda: None
         self._ended: MarketingPipelinesError | None = None
@@ -106,8 +103,8 @@ class AttemptProgress:
                 continue
             if not is_wanted:
                 self._end(NotWantedError("The export is not wanted any more."))
-            elif time.monotonic() - self._latest > self._silence.total_seconds():
-                minutes = self._silence.total_seconds() / 60
+            elif time.monotonic() - self._latest > MAX_SILENCE.total_seconds():
+                minutes = MAX_SILENCE.total_seconds() / 60
                 self._end(TimedOutError(f"Nothing was written for {minutes:g} minutes."))
 
     def _end(self, error: MarketingPipelinesError) -> None:

@@ -68,6 +68,11 @@ class ExportStatus:
         return f"{self.kind}-{self.created_at:%Y-%m-%d}-{self.id}.{suffix}"
 
 
+def folder_of(export_id: int) -> str:
+    """Returns the folder of an export's files."""
+    return f"exports/{export_id}"
+
+
 def listed(
     connection: sa.Connection,
     now: dt.datetime,

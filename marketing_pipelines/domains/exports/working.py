@@ -16,6 +16,7 @@ from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.exports.kinds import rows_of
 from marketing_pipelines.domains.exports.notifying import mail_ready
 from marketing_pipelines.domains.exports.progress import AttemptProgress, NotWantedError
+from marketing_pipelines.domains.exports.reading import folder_of
 from marketing_pipelines.domains.exports.selection import RowChoice
 from marketing_pipelines.domains.exports.snapshot import Snapshot
 from marketing_pipelines.domains.exports.tables import requests
@@ -34,10 +35,11 @@ WORKABLE = ("queued", "running", "failed")
 
 def work(context: TaskContext, request_id: int) -> None:
     """Writes the file of a request and settles the request; one that was cancelled is left."""
+    store = FileStore(get_settings().effective_files_url)
     request = _begin(context, request_id)
     if request is None:
+        _clear_cancelled(context, request_id, store)
         return
-    store = FileStore(get_settings().effective_files_url)
     store.clear(folder_of(request.id))
     path = f"{folder_of(request.id)}/{request.attempt}.{request.format}"
     try:
@@ -50,11 +52,6 @@ def work(context: TaskContext, request_id: int) -> None:
             store.remove(path)
         _note_failure(context, request, error)
         raise
-
-
-def folder_of(request_id: int) -> str:
-    """Returns the folder of an export's files."""
-    return f"exports/{request_id}"
 
 
 def _begin(context: TaskContext, request_id: int) -> Any:
@@ -75,6 +72,16 @@ def _begin(context: TaskContext, request_id: int) -> Any:
             )
             .returning(requests)
         ).first()
+
+
+def _clear_cancelled(context: TaskContext, request_id: int, store: FileStore) -> None:
+    """Removes what the worker of a cancelled export left when it was killed."""
+    with context.begin() as connection:
+        state = connection.execute(
+            sa.select(requests.c.state).where(requests.c.id == request_id)
+        ).scalar()
+    if state == "cancelled":
+        store.clear(folder_of(request_id))
 
 
 def _write(
@@ -106,7 +113,7 @@ def _write(
                     request.format, rows_of(request.kind, choice), request.columns, title, about
                 )
                 lake = Lake(get_settings().effective_lake_url)
-                note = write_file(file, order, snapshot, lake, progress)
+                note = write_file(file, order, snapshot, lake, store, progress)
                 progress.check()
         except (NotWantedError, TimedOutError):
             raise

@@ -11,9 +11,15 @@ from marketing_pipelines.domains.exports.formats.arrow_text import CsvFile, Json
 from marketing_pipelines.domains.exports.formats.parquet import ParquetFile
 from marketing_pipelines.domains.exports.formats.pdf import PdfFile
 from marketing_pipelines.domains.exports.formats.xlsx import MAX_CELL_LENGTH, XlsxFile
+from marketing_pipelines.domains.exports.person import (
+    PersonRows,
+    write_archive,
+    write_document,
+)
 from marketing_pipelines.domains.exports.progress import AttemptProgress
 from marketing_pipelines.domains.exports.selection import TableRows
 from marketing_pipelines.domains.exports.snapshot import Snapshot
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -37,21 +43,37 @@ class FileOrder:
     """
 
     format: str
-    rows: TableRows | EventRows
+    rows: TableRows | EventRows | PersonRows
     chosen: Sequence[str] | None
     title: str
     about: str
 
 
 def write_file(
-    file: IO[bytes], order: FileOrder, snapshot: Snapshot, lake: Lake, progress: AttemptProgress
+    file: IO[bytes],
+    order: FileOrder,
+    snapshot: Snapshot,
+    lake: Lake,
+    store: FileStore,
+    progress: AttemptProgress,
 ) -> str | None:
     """Writes the rows of an order.
+
+    Args:
+        store: The files that rows name, such as raw mail.
 
     Returns:
         What the file lacks, as a sentence; None: nothing.
     """
     rows = order.rows
+    if isinstance(rows, PersonRows):
+        if order.format == "pdf":
+            document = PdfFile(file, order.title, order.about)
+            write_document(document, rows, snapshot.connection, progress)
+            document.close()
+        else:
+            write_archive(file, order.format, rows, snapshot.connection, store, progress)
+        return None
     columns = rows.columns(snapshot.connection, order.chosen)
     if isinstance(rows, TableRows) and order.format == "csv":
         file.write(text.header(names_of(columns)))

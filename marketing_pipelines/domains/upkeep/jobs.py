@@ -60,7 +60,7 @@ def old_rows(tick: Tick) -> None:
 
 @UPKEEP.job(cron="0 0 * * *", deps=[sources.files], environments=["production"])
 def old_files(tick: Tick) -> None:
-    """Removes logs, unfinished files, pages of insights and raw mail that are no longer kept."""
+    """Removes logs, unfinished files, pages of insights, exports and old raw mail."""
     clean_up(tick, dry_run=installation_settings.retention().dry_run)
 
 

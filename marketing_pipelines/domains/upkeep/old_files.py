@@ -1,4 +1,4 @@
-"""Files that are no longer kept: logs of runs, pages of insights, unfinished files, raw mail."""
+"""Files that are no longer kept: logs, pages of insights, unfinished files, exports, raw mail."""
 
 import contextlib
 import datetime as dt
@@ -12,6 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
+from marketing_pipelines.domains.exports.standing import remove_expired
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
@@ -75,6 +76,19 @@ def clean_up(tick: Tick, *, dry_run: bool) -> None:
         tick.instant,
         ends_at=tick.started + SHARE_OF_TIME * tick.timeout.total_seconds(),
     )
+    exported = remove_expired(
+        lambda: tick.begin(isolation="read committed"),
+        FileStore(tick.settings.effective_files_url),
+        tick.instant,
+        ends_at=tick.started + SHARE_OF_TIME * tick.timeout.total_seconds(),
+    )
+    tick.rows += exported.files
+    tick.metadata |= {
+        "files of exports": exported.files,
+        "files of exports that stayed": exported.failed,
+    }
+    if exported.error is not None:
+        tick.metadata["not_removed"] = exported.error
     tick.rows += removed.mails
     tick.metadata |= {"raw mail": removed.mails, "raw mail that stayed": removed.failed}
     if removed.error is not None:
