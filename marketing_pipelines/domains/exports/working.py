@@ -40,9 +40,9 @@ def work(context: TaskContext, request_id: int) -> None:
     if request is None:
         _clear_cancelled(context, request_id, store)
         return
-    store.clear(folder_of(request.id))
     path = f"{folder_of(request.id)}/{request.attempt}.{request.format}"
     try:
+        store.clear(folder_of(request.id))
         rows, note = _write(context, request, store, path)
         _settle(context, request, path, int(store.size(path) or 0), rows, note)
     except (NotWantedError, TaskLostError):
