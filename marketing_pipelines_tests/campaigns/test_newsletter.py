@@ -187,6 +187,7 @@ def test_two_runs_at_once_fill_one_issue(world: ProgramWorld) -> None:
     assert len(enrolled(world)) == 3
 
 
+@pytest.mark.soak
 @pytest.mark.fault
 def test_a_run_killed_in_its_transaction_and_run_again_sends_one_message_to_each_subscriber(
     world: ProgramWorld,

@@ -165,11 +165,11 @@ def test_contacts_created_at_once_are_shared_equally(app: Application) -> None:
 
     def create(process: int) -> None:
         engine = app.installation.engine
-        for number in range(10):
+        for number in range(5):
             app.contact(f"one {process} {number}")
         app.installation.execute(
             "insert into crm.contacts (organization_id, external_id)"
-            " select :own, :name || number from generate_series(1, 15) as number",
+            " select :own, :name || number from generate_series(1, 20) as number",
             own=app.organization,
             name=f"load {process} ",
         )
@@ -181,6 +181,7 @@ def test_contacts_created_at_once_are_shared_equally(app: Application) -> None:
     assert owners(app) == {f"u{number}": 20 for number in range(5)}
 
 
+@pytest.mark.soak
 @soak_only
 def test_a_thousand_contacts_of_four_processes_are_shared_equally(
     app: Application, tmp_path: Path
@@ -278,6 +279,7 @@ def test_a_welcome_template_that_is_unknown_is_a_dead_letter_that_names_the_sett
     assert messages(app) == []
 
 
+@pytest.mark.soak
 @soak_only
 def test_a_hundred_thousand_loaded_contacts_have_owners_and_scores_within_two_minutes(
     app: Application, tmp_path: Path

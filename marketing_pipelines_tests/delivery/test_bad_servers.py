@@ -19,7 +19,7 @@ from marketing_pipelines_tests.delivery.smtp_sink import Sink, smtp_sink
 from marketing_pipelines_tests.delivery.world import NOW, World
 from marketing_pipelines_tests.scale import SOAK
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
 SECOND, MINUTE = dt.timedelta(seconds=1), dt.timedelta(minutes=1)
 # Mails of each test, and those of a batch or connection.

@@ -374,6 +374,7 @@ def test_the_plan_of_a_claim_looks_once_at_each_stream(world: World) -> None:
     assert "Seq Scan on messages" not in plan
 
 
+@pytest.mark.soak
 @pytest.mark.fault
 def test_four_claiming_processes_let_no_contact_over_its_cap(world: World) -> None:
     count, size = (10_000, 500) if SOAK else (60, 7)

@@ -3,6 +3,7 @@
 import re
 from email.header import decode_header, make_header
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ NAMES = st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=60).map("".join)
 CONTENT = {"subject": "News for {{ name }}", "text": "Dear {{ name }}", "html": "<p>{{ name }}</p>"}
 
 
+@pytest.mark.soak
 @settings(max_examples=MAILS, deadline=None)
 @given(name=NAMES, local=st.sampled_from(["ann", "änn"]))
 def test_a_hostile_name_stays_in_its_header(name: str, local: str) -> None:

@@ -7,17 +7,16 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.settings import Settings
-from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import create_engine, database_url
-from marketing_pipelines_tests.conftest import databases
+from marketing_pipelines_tests.emptying import Databases
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld
 
 
 @pytest.fixture(scope="module")
-def shared_engine(server: EmbeddedPostgres) -> Iterator[sa.Engine]:
+def shared_engine(reused_databases: Databases) -> Iterator[sa.Engine]:
     """An engine on one migrated database."""
-    with databases(server) as make:
-        engine = create_engine(database_url(Settings(database_url=make())), pool_size=5)
+    with reused_databases.one() as url:
+        engine = create_engine(database_url(Settings(database_url=url)), pool_size=5)
         yield engine
         engine.dispose()
 

@@ -34,8 +34,8 @@ STEPS = [
 
 
 @pytest.mark.parametrize("kind", ["campaign", "sequence"])
-def test_fifty_contacts_go_through_eight_steps(engine: sa.Engine, kind: str) -> None:
-    world = ProgramWorld(engine)
+def test_fifty_contacts_go_through_eight_steps(pooled_engine: sa.Engine, kind: str) -> None:
+    world = ProgramWorld(pooled_engine)
     program = world.program(STEPS, kind=kind)
     contacts = fifty_contacts(world)
     world.enrol(program, contacts, at("03-02 10:00"), kind=kind)
