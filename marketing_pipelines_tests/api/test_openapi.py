@@ -23,7 +23,7 @@ AS_DESCRIBED = [
     response_schema_conformance,
 ]
 EXAMPLES = settings(
-    max_examples=30 if SOAK else 8,
+    max_examples=30 if SOAK else 4,
     deadline=None,
     database=None,
     derandomize=True,
@@ -72,7 +72,7 @@ def refuses(operation: Any, header: dict[str, str], statuses: set[int]) -> None:
         assert case.call(headers=header).status_code in statuses
 
     # Little of a call is read before its token.
-    for_each_case(operation, check, settings(EXAMPLES, max_examples=3))
+    for_each_case(operation, check, settings(EXAMPLES, max_examples=2))
 
 
 def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> None:

@@ -91,6 +91,15 @@ def printed_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return printed.out
 
 
+def bytes_of(*arguments: str) -> bytes:
+    """What the command writes to a pipe; it must succeed."""
+    with start(*arguments) as process:
+        assert process.stdout is not None
+        written = process.stdout.buffer.read()
+        assert process.wait(60) == 0, process.communicate()[1]
+    return written
+
+
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return os.environ | variables
 

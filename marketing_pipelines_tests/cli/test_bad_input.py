@@ -13,7 +13,13 @@ import psycopg
 import pytest
 
 from marketing_pipelines_tests import given_program
-from marketing_pipelines_tests.cli.console import call, refusal, refusal_here
+from marketing_pipelines_tests.cli.console import (
+    call,
+    call_here,
+    only_sentence,
+    refusal,
+    refusal_here,
+)
 from marketing_pipelines_tests.few_partitions import FIRST_DAY
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import assert_counted, event
@@ -103,14 +109,14 @@ def test_a_lake_that_cannot_be_written_stops_the_run_and_it_succeeds_later(
     installation.load_events(tmp_path, rows)
     lake = tmp_path / "lake"
     lake.write_text("a file where the folder should be")
-    sentence = refusal(
-        "run", HOURS, "--partition", "2026-03-01-10:00", MARKETING_LAKE_URL=str(lake)
-    )
-    assert f"The event lake at {lake} cannot be written" in sentence
+    command = ("run", HOURS, "--partition", "2026-03-01-10:00")
+    refused = call_here(*command, MARKETING_LAKE_URL=str(lake))
+    assert refused.returncode == 1
+    assert f"The event lake at {lake} cannot be written" in only_sentence(refused.stderr)
     assert installation.rows("select count(*) from analytics.lake_hours") == [(0,)]
     assert lake.read_text() == "a file where the folder should be"
     lake.unlink()
-    done = call("run", HOURS, "--partition", "2026-03-01-10:00", MARKETING_LAKE_URL=str(lake))
+    done = call_here(*command, MARKETING_LAKE_URL=str(lake))
     assert done.returncode == 0, done.stderr
     assert installation.rows("select rows from analytics.lake_hours") == [(1,)]
 

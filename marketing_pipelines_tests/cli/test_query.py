@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.querying import ask
-from marketing_pipelines_tests.cli.console import COMMAND, call_here, environment, refusal_here
+from marketing_pipelines_tests.cli.console import bytes_of, call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -298,13 +297,7 @@ def test_parquet_keeps_types(filled: Installation) -> None:
         "select organization_id, event_type, date, event_count, null as nothing"
         " from analytics.daily_events order by event_type"
     )
-    done = subprocess.run(
-        [str(COMMAND), "query", sql, "--format", "parquet"],
-        env=environment({}),
-        capture_output=True,
-        check=True,
-    )
-    table = pq.read_table(io.BytesIO(done.stdout))
+    table = pq.read_table(io.BytesIO(bytes_of("query", sql, "--format", "parquet")))
     assert [str(field.type) for field in table.schema][:4] == [
         "int64",
         "string",

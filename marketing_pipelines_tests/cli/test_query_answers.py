@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pty
-import subprocess
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from marketing_pipelines_tests.cli.console import COMMAND, call, environment, printed_here
+from marketing_pipelines_tests.cli.console import bytes_of, call, environment, printed_here
+from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -44,20 +44,15 @@ def strictly(text: str) -> Any:
 
 
 def parquet(sql: str) -> pa.Table:
-    done = subprocess.run(
-        [str(COMMAND), "query", sql, "--format", "parquet"],
-        env=environment({}),
-        capture_output=True,
-        check=True,
-    )
-    return pq.read_table(io.BytesIO(done.stdout))
+    return pq.read_table(io.BytesIO(bytes_of("query", sql, "--format", "parquet")))
 
 
 def on_a_terminal(*arguments: str, columns: int) -> str:
     """The output of the command on a terminal of so many columns."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [str(COMMAND), *arguments],
+    with Forked(
+        "marketing_pipelines",
+        *arguments,
         env=environment({"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}),
         stdout=theirs,
         stderr=theirs,

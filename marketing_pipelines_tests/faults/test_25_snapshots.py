@@ -52,6 +52,11 @@ RULE = """
 CITY = (
     "update crm.contacts set attributes = '{{\"city\": \"{city}\"}}' where external_id = '{name}'"
 )
+CONTACTS = """
+    insert into crm.contacts (organization_id, external_id, attributes)
+    select organizations.id, given.name, jsonb_build_object('city', city) from crm.organizations,
+        (values ('ann', 'Basel'), ('bob', 'Rome'), ('cid', 'Rome')) as given (name, city)
+"""
 CONTACT = """
     insert into crm.contacts (organization_id, external_id, attributes)
     select id, 'dan', '{"city": "Bern"}' from crm.organizations
@@ -92,15 +97,12 @@ OF_ALL_KINDS = ("an event comes", "a contact goes", "a segment comes")
 
 
 @pytest.fixture
-def crowd(installation: Installation, tmp_path: Path) -> Crowd:
+def crowd(emptied: Installation, tmp_path: Path) -> Crowd:
     load_tasks()
-    small = Crowd(installation, tmp_path)
-    small.contacts(
-        {"external_id": "ann", "city": "Basel"},
-        {"external_id": "bob", "city": "Rome"},
-        {"external_id": "cid", "city": "Rome"},
-    )
-    small.installation.execute(CITY.format(name="bob", city="Paris"))
+    small = Crowd(emptied, tmp_path)
+    emptied.execute("insert into crm.organizations (external_id) values ('acme')")
+    emptied.execute(CONTACTS)
+    emptied.execute(CITY.format(name="bob", city="Paris"))
     # In New York that was yesterday.
     small.event("ann", "opened", "2026-03-10T03:00Z")
     return small

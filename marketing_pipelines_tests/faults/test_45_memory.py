@@ -10,7 +10,7 @@ from marketing_pipelines_tests.scale import SOAK
 
 pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
-CONTACTS = 5_000_000 if SOAK else 30_000
+CONTACTS = 5_000_000 if SOAK else 10_000
 MAX_MB = 512
 SECONDS = 3_600 if SOAK else 240
 

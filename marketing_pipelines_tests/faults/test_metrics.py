@@ -3,9 +3,11 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
+from dagster_postgres import utils as storage
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.observability import health, metrics
@@ -38,8 +40,14 @@ def refused(engine: sa.Engine, url: sa.URL) -> Iterator[None]:
             connection.exec_driver_sql(f"{allow} true")
 
 
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster asks a database that refuses it again at once."""
+    monkeypatch.setattr(storage, "time", SimpleNamespace(sleep=lambda _: None))
+
+
 def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
-    engine: sa.Engine,
+    engine: sa.Engine, no_pauses: None
 ) -> None:
     run_probe(engine, succeeds)
     dagster_url = dagster_database_url(get_settings())

@@ -146,6 +146,8 @@ def test_fault_7_a_job_does_everything_once_while_postgresql_is_restarted(
         assert installation.rows("select 1 from ops.job_sessions where status = 'RUNNING'") == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_up_says_once_why_postgresql_does_not_start_and_goes_on_when_it_does(
     embedded: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from marketing_pipelines_tests.waiting import until
 
 pytestmark = [pytest.mark.fault, pytest.mark.soak]
 
-CONTACTS, KILLS = (100_000, 20) if SOAK else (4_000, 3)
+CONTACTS, KILLS = (100_000, 20) if SOAK else (2_000, 2)
 TICK = "03-02 10:05"
 STEPS: Steps = [
     ("hello", "send_email", {"subject": "Hello", "text": "Hello"}),

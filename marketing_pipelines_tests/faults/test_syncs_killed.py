@@ -13,6 +13,7 @@ from marketing_pipelines_tests.cli.console import start
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import Asked, Said, Service, service
 from marketing_pipelines_tests.integrations.world import NIGHT, Connected
+from marketing_pipelines_tests.scale import soak_only
 
 pytestmark = pytest.mark.fault
 CONTACTS = "select external_id, attributes, enriched_at from crm.contacts order by id"
@@ -58,6 +59,8 @@ def test_enrichment_asks_no_more_than_one_call_twice(shared_installation: Instal
     ]
 
 
+@pytest.mark.soak
+@soak_only
 def test_leadsquared_goes_on_with_its_window_and_leaves_the_same_contacts(
     shared_installation: Installation,
 ) -> None:
@@ -97,6 +100,8 @@ def test_leadsquared_goes_on_with_its_window_and_leaves_the_same_contacts(
     assert (len(numbers), len(set(numbers))) == (count, count), "each is announced once"
 
 
+@pytest.mark.soak
+@soak_only
 def test_web_urls_of_a_listing_that_was_read_in_part_are_complete_after_the_next_run(
     shared_installation: Installation,
 ) -> None:

@@ -4,6 +4,7 @@
 with it.
 """
 
+import datetime as dt
 import os
 import subprocess
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ import sqlalchemy as sa
 from marketing_pipelines import domains
 from marketing_pipelines.domains import load_tasks
 from marketing_pipelines.queueing import tasks
+from marketing_pipelines.queueing import workers as timing
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.tasks import Task
 from marketing_pipelines_tests.forking import Forked
+from marketing_pipelines_tests.scale import SOAK
 
 FOLDER = str(Path(__file__).parent / "domains")
 TABLE = """
@@ -99,5 +102,9 @@ def drain(*arguments: str) -> str:
 if __name__ == "__main__":
     from marketing_pipelines.cli.main import main
 
+    if not SOAK:
+        # Silent workers are noticed in less than half of the time.
+        timing.HEARTBEAT, timing.HOUSEKEEPING = 1.0, 1.0
+        timing.SILENT_FOR = dt.timedelta(seconds=8)
     install()
     main()

@@ -68,9 +68,7 @@ def test_the_documented_role_migrates_and_a_superuser_takes_the_other_rights(
 
 
 def test_a_superuser_takes_the_rights_by_migrating(
-    server: EmbeddedPostgres, role_and_database: tuple[str, str]
+    server: EmbeddedPostgres, engine: sa.Engine
 ) -> None:
-    _, database = role_and_database
-    migrate(sa.make_url(server.url(database)), Settings())
-    with as_reader(server, database) as reader:
+    with as_reader(server, str(engine.url.database)) as reader:
         assert functions_open_to_reader(reader) == []
