@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from marketing_pipelines.locations import PACKAGE
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
@@ -38,6 +40,7 @@ def test_contacts_are_counted_per_organization(installation: Installation, tmp_p
     assert entry.asset_materialization.metadata["contacts"].value == {"acme": 2, "globex": 1}
 
 
+@pytest.mark.soak
 def test_the_pages_on_jobs_and_recipes_can_be_followed_word_for_word(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_process_killed_between_the_answer_and_its_commit(
         assert token(11) == "access-2-bbbbbbbb"
 
 
+@pytest.mark.soak
 @soak_only
 def test_processes_killed_at_any_instant_leave_a_refresh_token_that_works(
     shared_installation: Installation,

@@ -139,6 +139,7 @@ def peak_of_run(world: Mailboxes, at: dt.datetime) -> float:
     return float(peak)
 
 
+@pytest.mark.soak
 @soak_only
 @pytest.mark.soak
 def test_large_mails_take_little_memory(world: Mailboxes) -> None:
@@ -161,6 +162,7 @@ def test_large_mails_take_little_memory(world: Mailboxes) -> None:
     assert busy - idle <= 200
 
 
+@pytest.mark.soak
 @soak_only
 @pytest.mark.soak
 def test_a_large_mailbox_stores_what_it_should_and_has_no_effects(world: Mailboxes) -> None:

@@ -60,10 +60,3 @@ class Sales:
             str(row) for row in self.rows("select external_id, tags from crm.deals order by 1")
         ]
         return hashlib.sha256("\n".join(found).encode()).hexdigest()
-
-
-def new_world(emptied: Installation, folder: Path) -> Sales:
-    """An organization without rows, alone in the database."""
-    sales = Sales(emptied, folder)
-    sales.load("organizations", {"external_id": "acme", "name": "Acme"})
-    return sales
