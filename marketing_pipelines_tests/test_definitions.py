@@ -210,6 +210,38 @@ def test_dagsters_newsletter_dialog_is_off(installation: Installation) -> None:
         assert not instance.nux_enabled
 
 
+def test_the_warehouse_follows_each_source_and_lists_no_hours() -> None:
+    warehouse, latest = dg.AssetKey(["analytics", "warehouse"]), {}
+    graph = defs.resolve_asset_graph()
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor = None
+
+        def is_requested() -> bool:
+            nonlocal cursor
+            done = dg.evaluate_automation_conditions(
+                defs=defs,
+                instance=instance,
+                asset_selection=dg.AssetSelection.assets(warehouse),
+                cursor=cursor,
+            )
+            cursor = done.cursor
+            return done.total_requested > 0
+
+        assert not is_requested()
+        for key in sorted(graph.get(warehouse).parent_keys):
+            partitions = graph.get(key).partitions_def
+            assert partitions is not None
+            read = graph.get_partition_mapping(
+                warehouse, key
+            ).get_upstream_mapped_partitions_result_for_partitions(None, None, partitions)
+            latest[key.path[-1]] = len(read.partitions_subset) == 1
+            changed = partitions.get_last_partition_key()
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=changed))
+            assert is_requested(), key
+            assert not is_requested()
+    assert [name for name, is_one in latest.items() if is_one] == ["hourly_events"]
+
+
 def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:
     for asset in ASSETS:
         if asset.partitions_def is not None:

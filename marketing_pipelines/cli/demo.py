@@ -160,8 +160,10 @@ def _materialise(settings: Settings, engine: sa.Engine, *, up_to_now: bool) -> N
             mark_all(settings=settings, engine=engine)
         for outcome in run_marked(settings=settings, engine=engine, instance=instance):
             print(_line(outcome))
-        for job in JOBS:
-            request = Request(job, only=True)
+        # The segments are new: of the day in progress there are sizes so far, and none before it.
+        today = dt.datetime.now(settings.zone).date().isoformat()
+        sizes = Request("segments/daily_sizes", today, today, only=True)
+        for request in (*(Request(job, only=True) for job in JOBS), sizes):
             for outcome in run_job(request, settings=settings, engine=engine, instance=instance):
                 print(_line(outcome))
 

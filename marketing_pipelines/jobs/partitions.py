@@ -40,6 +40,16 @@ def over(asset: Any) -> dg.AssetDep:
     )
 
 
+def latest_of(asset: Any) -> dg.AssetDep:
+    """Returns a dependency on the latest partition, for an asset without partitions that reads all.
+
+    Dagster lists every partition of a dependency in each run, and every hour of some years takes
+    seconds. An automation condition sees the latest one only; an older hour that changes also
+    changes its day.
+    """
+    return dg.AssetDep(asset, partition_mapping=dg.LastPartitionMapping())
+
+
 def _ahead_of_utc() -> int:
     """1 where the reporting zone's day begins before the UTC day of the same name."""
     zone = get_settings().zone

@@ -5,6 +5,7 @@ import dagster as dg
 from marketing_pipelines.domains.analytics import contracts, publishing, sources, tables
 from marketing_pipelines.domains.analytics import warehouse as warehouse_file
 from marketing_pipelines.jobs.domain import Domain
+from marketing_pipelines.jobs.partitions import latest_of
 from marketing_pipelines.jobs.resources import EventLake
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
@@ -90,7 +91,7 @@ def monthly_usage(tick: Tick, lake: EventLake) -> None:
 
 
 @ANALYTICS.job(
-    deps=[hourly_events, event_aggregates, campaign_daily_stats, monthly_usage],
+    deps=[latest_of(hourly_events), event_aggregates, campaign_daily_stats, monthly_usage],
     automation=AFTER_ITS_SOURCES,
     kinds={"duckdb"},
 )
