@@ -1,4 +1,8 @@
-"""Secrets are taken out of every text that leaves a process: logs, sessions, errors, metadata."""
+"""Secrets are taken out of every text that leaves a process: logs, sessions, errors, metadata.
+
+So are the values of rows that PostgreSQL quotes in errors: they may be data of persons, and Dagster
+keeps errors.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +14,15 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import get_settings
 
 _USER_INFO = re.compile(r"(?<=://)([^/\s:@'\"]*):[^/\s@'\"]*@")
+_VALUES = re.compile(
+    r"""(?xm)
+    (?P<before>
+        Failing\ row\ contains\ \( | \bKey\ \([^()]*(?:\([^()]*\)[^()]*)*\)=\(
+        | \bCOPY\ \w+,\ line\ \d+ (?: ,\ column\ \w+ )? :\ "
+    )
+    .*?
+    (?P<after> \)(?=\.?$ | \ already\ exists | \ is\ | \ conflicts\ ) | "$ )"""
+)
 _NAMED = re.compile(
     rf"""(?ix)
     (?P<name>
@@ -48,6 +61,7 @@ def redacted_error(error: BaseException) -> BaseException:
 def _without_secrets(text: str) -> str:
     for secret, shown in _secrets_in(text).items():
         text = text.replace(secret, shown)
+    text = _VALUES.sub(rf"\g<before>{HIDDEN}\g<after>", text)
     text = _USER_INFO.sub(rf"\1:{HIDDEN}@", text)
     return _NAMED.sub(rf"\g<name>\g<between>{HIDDEN}", text)
 

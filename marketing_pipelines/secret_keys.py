@@ -1,11 +1,17 @@
-"""The keys that sign cookies and links: `MARKETING_SECRET_KEY`, or one kept in the data folder."""
+"""The keys that sign and encrypt: `MARKETING_SECRET_KEY`, or one kept in the data folder."""
 
+import base64
 import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 
 def secret_key(settings: Settings) -> str:
@@ -22,6 +28,33 @@ def secret_key(settings: Settings) -> str:
 def signing_keys(settings: Settings) -> list[str]:
     """The keys whose signatures are valid, oldest first; the last one signs."""
     return [*settings.earlier_secret_keys, secret_key(settings)]
+
+
+def fernets(settings: Settings, purpose: str) -> "list[Fernet]":
+    """The ciphers of a purpose: the present key's first, then those of former keys, newest first.
+
+    Raises:
+        ConfigurationError: production without `MARKETING_SECRET_KEY`.
+    """
+    from cryptography.fernet import Fernet
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    if settings.env == "production" and settings.secret_key is None:
+        raise ConfigurationError(
+            "MARKETING_SECRET_KEY is not set: in production the secrets in the database are "
+            "encrypted with it."
+        )
+    return [
+        Fernet(
+            base64.urlsafe_b64encode(
+                HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode()).derive(
+                    key.encode()
+                )
+            )
+        )
+        for key in reversed(signing_keys(settings))
+    ]
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from marketing_pipelines.api.fields import ContactOrAddress, ShortName, ZonedIns
 from marketing_pipelines.api.organizations import organization_of
 from marketing_pipelines.api.recipients import links_of
 from marketing_pipelines.api.site import Here
-from marketing_pipelines.domains.crm.recipients import contacts_of
+from marketing_pipelines.domains.crm.recipients import ErasedPersonError, contacts_of
 from marketing_pipelines.domains.crm.tables import contacts
 from marketing_pipelines.domains.delivery.consent.categories import (
     UnknownCategoryError,
@@ -80,7 +80,17 @@ def set_subscription(
             category = find_category(connection, organization_id, order.category)
         except UnknownCategoryError as error:
             raise Refusal(404, str(error)) from None
-        [contact_id] = contacts_of(connection, organization_id, "email", [asked], source="api")
+        try:
+            [contact_id] = contacts_of(
+                connection,
+                organization_id,
+                "email",
+                [asked],
+                source="api",
+                is_own_wish=order.state != "unsubscribed",
+            )
+        except ErasedPersonError:
+            contact_id = None
         if contact_id is None:
             raise Refusal(404, f"There is no contact '{order.contact or order.address}'.")
         contact = connection.execute(

@@ -92,7 +92,7 @@ audit_log = sa.Table(
         "beyond the first of their minute",
     ),
     sa.Index("ix_audit_log_asked_at", "asked_at"),
-    info=owned(keep=Keep("asked_at", days=90, job="upkeep/audit_logs")),
+    info=owned(keep=Keep("asked_at", days=90, job="upkeep/audit_logs"), mentions=("actor", "path")),
     schema="ops",
     comment="Every call of the API's addresses for applications, operators and schedulers, refused "
     "ones included",

@@ -16,6 +16,7 @@ from marketing_pipelines.domains.integrations import connections, standing
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import provider_of
 from marketing_pipelines.failures import BadInputError, ConfigurationError
+from marketing_pipelines.stores import ledger
 
 app = typer.Typer(no_args_is_help=True)
 MAX_BYTES = 1 << 20
@@ -125,6 +126,12 @@ def rotate(provider: AnyProvider = None, organization: AnyOrganization = None) -
             try:
                 with engine.begin() as connection:
                     rotated += connections.rotate(connection, settings, found)
+            except ConfigurationError as error:
+                unreadable.append(str(error))
+        with engine.begin() as connection:
+            try:
+                if ledger.encrypt_again(connection, settings):
+                    print("The key of the ledger of erasures had a former key.")
             except ConfigurationError as error:
                 unreadable.append(str(error))
     print(f"{rotated} of {len(chosen)} connections had secrets of a former key.")

@@ -30,6 +30,10 @@ def load(
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Exit with 0 even if rows are refused.")
     ] = False,
+    restore_consent: Annotated[
+        bool,
+        typer.Option("--restore-consent", help="Take rows about erased persons: they agreed anew."),
+    ] = False,
 ) -> None:
     """Load a file. Bad rows go to a file of rejects; loading it twice changes nothing."""
     from marketing_pipelines.cli.session import connected
@@ -42,6 +46,7 @@ def load(
             settings=settings,
             timezone=timezone,
             rejects=rejects,
+            restore_consent=restore_consent,
             on_progress=on_progress,
         )
         notes = _notes(engine, kind, settings)

@@ -38,6 +38,7 @@ def load_file(
     settings: Settings,
     timezone: str | None = None,
     rejects: Path | None = None,
+    restore_consent: bool = False,
     on_progress: Progress | None = None,
 ) -> LoadResult:
     """Loads one file in one pass with bounded memory; loading it again changes nothing.
@@ -47,6 +48,7 @@ def load_file(
         path: CSV, JSON lines (both also as gzip) or Parquet.
         timezone: IANA zone in which instants without a zone are read; None: they are refused.
         rejects: file for refused rows; default next to the input.
+        restore_consent: rows about an erased person are a new relationship, and not refused.
         on_progress: called with bytes read, bytes of the file, rows read so far.
 
     Raises:
@@ -73,10 +75,24 @@ def load_file(
         target: Target
         if kind == EVENTS:
             target = EventsTarget(
-                engine, reader, checker, settings=settings, timezone=timezone, started_at=started_at
+                engine,
+                reader,
+                checker,
+                settings=settings,
+                timezone=timezone,
+                started_at=started_at,
+                restore_consent=restore_consent,
             )
         else:
-            target = EntityTarget(kinds()[kind], reader, checker, timezone=timezone, now=started_at)
+            target = EntityTarget(
+                kinds()[kind],
+                reader,
+                checker,
+                settings=settings,
+                timezone=timezone,
+                now=started_at,
+                restore_consent=restore_consent,
+            )
         with RejectsFile(rejects or default_rejects_path(path)) as rejected:
             return run_load(engine, reader, target, rejected, on_progress)
 
@@ -116,6 +132,8 @@ def load_rows(
                 engine, reader, checker, settings=settings, timezone=None, started_at=now
             )
         else:
-            target = EntityTarget(kinds()[kind], reader, checker, timezone=None, now=now)
+            target = EntityTarget(
+                kinds()[kind], reader, checker, settings=settings, timezone=None, now=now
+            )
         result = run_load(engine, reader, target, rejects, None)
     return result, sorted(rejects.rows)

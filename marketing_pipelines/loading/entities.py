@@ -20,6 +20,7 @@ from marketing_pipelines.loading.ids import KeysSeen, odd_ids
 from marketing_pipelines.loading.pipeline import Checked, split_checked
 from marketing_pipelines.loading.remarks import Remark
 from marketing_pipelines.loading.results import Counts, Reject
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.kinds import Kind
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ class EntityTarget:
         reader: Reader,
         checker: Checker,
         *,
+        settings: Settings,
         timezone: str | None,
         now: dt.datetime,
+        restore_consent: bool = False,
     ) -> None:
         _refuse_unknown_columns(kind, reader)
         objects = tuple(column.name for column in kind.columns if column.may_nest)
         self._kind = kind
         self._now = now
+        self._settings = settings
+        self._restore_consent = restore_consent
         self._checker = checker
         self._header = reader.columns
         self._seen = KeysSeen()
@@ -103,7 +108,9 @@ class EntityTarget:
 
     def store(self) -> EntityStore:
         """Returns the writer of batches."""
-        return EntityStore(self._kind, self._now)
+        return EntityStore(
+            self._kind, self._now, self._settings, restore_consent=self._restore_consent
+        )
 
     def _without_problems(self, picked: "pa.Table") -> tuple["pa.Table", list[Reject]]:
         """The rows that the kind's own code accepts, and those refused."""

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from marketing_pipelines.loading.erased import ErasedNames
 from marketing_pipelines.loading.results import MAX_STUB_NAMES, Counts, Reject
 from marketing_pipelines.loading.stubs import Stubs
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.change_dates import date_changes
 from marketing_pipelines.stores.kinds import Column, Kind
 from marketing_pipelines.stores.postgres import copy_arrow
@@ -37,11 +39,15 @@ class EntityStore:
 
     Args:
         now: When statuses and stages change whose row does not say it.
+        restore_consent: True: a row about an erased person is a new relationship.
     """
 
-    def __init__(self, kind: Kind, now: dt.datetime) -> None:
+    def __init__(
+        self, kind: Kind, now: dt.datetime, settings: Settings, *, restore_consent: bool
+    ) -> None:
         self._kind = kind
         self._now = now
+        self._gate = ErasedNames(kind, settings, restore_consent=restore_consent)
         self._stage = f"loaded_{kind.name}"
         self._ids = [c.name for c in kind.columns if c.name in kind.key or c.reference is not None]
         if not kind.tenants:
@@ -56,7 +62,7 @@ class EntityStore:
             connection.exec_driver_sql(f"truncate {self._stage}")
             copy_arrow(connection, self._stage, batch.to_reader())
             connection.exec_driver_sql(f"analyze {self._stage}")
-            refused = self._refuse(connection)
+            refused = self._gate.refuse(connection, self._stage) + self._refuse(connection)
             staged = batch.num_rows - len(refused)
             stubs = Stubs()
             if not self._kind.tenants:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from marketing_pipelines.loading.checker import read_sql
+from marketing_pipelines.loading.erased import refuse_events
 from marketing_pipelines.loading.results import Counts, Reject
 from marketing_pipelines.loading.stubs import Stubs
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import copy_arrow
 
 if TYPE_CHECKING:
@@ -21,7 +23,15 @@ _SEPARATOR = "\x1f"
 
 
 class EventStore:
-    """Writes batches on one connection."""
+    """Writes batches on one connection.
+
+    Args:
+        restore_consent: True: an event of an erased person is a new relationship.
+    """
+
+    def __init__(self, settings: Settings, *, restore_consent: bool) -> None:
+        self._settings = settings
+        self._restore_consent = restore_consent
 
     def write(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Counts, list[Reject]]:
         """Stores checked events: the stubs they need first, then all of them in one transaction.
@@ -29,7 +39,7 @@ class EventStore:
         The stubs are committed before, so that two writers never wait for each other's events.
         """
         with connection.begin():
-            stubs = _stage(connection, batch)
+            stubs, refused = self._stage(connection, batch)
         with connection.begin():
             aside = connection.exec_driver_sql(read_sql("events/set_repeats_aside"))
             repeats, corrections = aside.one()
@@ -37,32 +47,33 @@ class EventStore:
             if corrections:
                 connection.exec_driver_sql(read_sql("events/take_corrections"))
                 connection.exec_driver_sql(read_sql("events/add_events"))
-        loaded, repeated = batch.num_rows - repeats, repeats - corrections
-        return Counts(loaded, corrections, repeated, stubs.numbers, stubs.names), []
+        loaded = batch.num_rows - repeats - len(refused)
+        counts = Counts(loaded, corrections, repeats - corrections, stubs.numbers, stubs.names)
+        return counts, refused
 
+    def _stage(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Stubs, list[Reject]]:
+        """Fills the temporary tables; makes and finds what the events name."""
+        for table in _TABLES:
+            connection.exec_driver_sql(read_sql(f"events/create_{table}"))
+        connection.exec_driver_sql(read_sql("events/empty_stage"))
+        for table, rows in number_names(batch).items():
+            copy_arrow(connection, table, rows.to_reader())
+        for table in ("loaded_events", "event_contacts"):
+            connection.exec_driver_sql(f"analyze {table}")
 
-def _stage(connection: sa.Connection, batch: "pa.Table") -> Stubs:
-    """Fills the temporary tables; makes and finds what the events name."""
-    for table in _TABLES:
-        connection.exec_driver_sql(read_sql(f"events/create_{table}"))
-    connection.exec_driver_sql(read_sql("events/empty_stage"))
-    for table, rows in number_names(batch).items():
-        copy_arrow(connection, table, rows.to_reader())
-    for table in ("loaded_events", "event_contacts"):
-        connection.exec_driver_sql(f"analyze {table}")
+        def do(step: str) -> sa.CursorResult[Any]:
+            return connection.exec_driver_sql(read_sql(f"events/{step}"))
 
-    def do(step: str) -> sa.CursorResult[Any]:
-        return connection.exec_driver_sql(read_sql(f"events/{step}"))
-
-    stubs = Stubs()
-    stubs.add("organizations", do("add_organizations"))
-    do("find_organizations")
-    stubs.add("campaigns", do("add_campaigns"))
-    do("find_campaigns")
-    stubs.add("contacts", do("find_contacts"))
-    do("find_contacts_again")
-    connection.exec_driver_sql("analyze event_contact_ids")
-    return stubs
+        stubs = Stubs()
+        stubs.add("organizations", do("add_organizations"))
+        do("find_organizations")
+        refused = refuse_events(connection, self._settings, restore_consent=self._restore_consent)
+        stubs.add("campaigns", do("add_campaigns"))
+        do("find_campaigns")
+        stubs.add("contacts", do("find_contacts"))
+        do("find_contacts_again")
+        connection.exec_driver_sql("analyze event_contact_ids")
+        return stubs, refused
 
 
 def number_names(batch: "pa.Table") -> dict[str, "pa.Table"]:

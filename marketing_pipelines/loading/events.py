@@ -49,8 +49,11 @@ class EventsTarget:
         settings: Settings,
         timezone: str | None,
         started_at: dt.datetime,
+        restore_consent: bool = False,
     ) -> None:
         self._engine = engine
+        self._settings = settings
+        self._restore_consent = restore_consent
         self._checker = checker
         self._picker = ColumnPicker(reader, COLUMNS, ("properties",), checker)
         self._months = _Months(engine, until=started_at + dt.timedelta(days=31))
@@ -111,7 +114,7 @@ class EventsTarget:
 
     def store(self) -> EventStore:
         """Returns the store of one writer's shares."""
-        return EventStore()
+        return EventStore(self._settings, restore_consent=self._restore_consent)
 
 
 def _shares(events: "pa.Table", writers: int) -> list["pa.Table"]:

@@ -13,7 +13,7 @@ health_reports = sa.Table(
         "status", sa.Text, nullable=False, comment="healthy, degraded or unhealthy at that moment"
     ),
     json_object("report", "The whole report: numbers, and the reasons for the status"),
-    info=owned(keep=Keep("at", days=90)),
+    info=owned(keep=Keep("at", days=90), mentions=("report",)),
     schema="ops",
     comment="Health of the installation every five minutes",
 )

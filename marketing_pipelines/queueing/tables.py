@@ -56,7 +56,7 @@ task_attempts = sa.Table(
     sa.Column("traceback", sa.Text, comment="Traceback of the latest attempt that failed"),
     instant("first_failed_at", "First failed attempt"),
     instant("last_failed_at", "Latest failed attempt"),
-    info=owned(keep=EMPTIED),
+    info=owned(keep=EMPTIED, mentions=("error", "traceback")),
     schema="ops",
     comment="Reports of a task's attempts; only of tasks that failed or reported progress",
 )
@@ -122,7 +122,10 @@ dead_letters = sa.Table(
         "settled_at",
         postgresql_where=sa.text("settled_at is not null"),
     ),
-    info=owned(keep=Keep("settled_at", days=90)),
+    info=owned(
+        keep=Keep("settled_at", days=90),
+        mentions=("payload", "lock", "unique_key", "error", "traceback"),
+    ),
     schema="ops",
     comment="Tasks that failed for good, until they are sent back or discarded",
 )

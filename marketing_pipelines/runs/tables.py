@@ -42,7 +42,8 @@ alerts = sa.Table(
             "recorded_at",
             days=400,
             where="incident_id in (select id from ops.incidents where recovered_at is not null)",
-        )
+        ),
+        mentions=("reason",),
     ),
     schema="ops",
     comment="Alerts of incidents: each kind once per incident",

@@ -50,6 +50,8 @@ class Column:
         least: the smallest number allowed; None: any.
         most: the greatest number allowed; None: any.
         longest: the most bytes of a text, or of each value of a list; None: any.
+        names: the kinds of names of persons that the cell may hold: external_id, or the channel of
+            an address. A reference to contacts holds an external id.
         only_if: the condition under which a load changes the column of an existing row, as SQL of
             `stored` (that row) and `changed` (the row with the file's values); None: always.
     """
@@ -63,6 +65,7 @@ class Column:
     least: int | None = None
     most: int | None = None
     longest: int | None = None
+    names: tuple[str, ...] = ()
     only_if: str | None = None
     reference: Reference | None = None
     column: str | None = None

@@ -27,6 +27,7 @@ class Identity:
             has: rows with an address that somebody else has too are not the person's alone.
         shared: The addresses that another contact of the organization has too.
         names: First and last names, each with a blank in between, where a contact has both.
+        spellings: The addresses as they were given.
     """
 
     organization_id: int
@@ -35,6 +36,7 @@ class Identity:
     addresses: list[str] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    spellings: list[str] = field(default_factory=list)
 
 
 def find_address(connection: sa.Connection, organization_id: int, address: str) -> Identity | None:
@@ -57,9 +59,7 @@ def identity_of(
     row = connection.execute(
         _read("identity"), {"organization": organization_id, "contact_ids": contact_ids}
     ).one()
-    return Identity(
-        organization_id, contact_ids, row.external_ids, row.addresses, row.shared, row.names
-    )
+    return Identity(organization_id, contact_ids, **row._mapping)
 
 
 def tables_about_persons(*, exported: bool = False) -> Iterator[sa.Table]:

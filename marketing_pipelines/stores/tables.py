@@ -88,6 +88,11 @@ installation = sa.Table(
         sa.Text,
         comment="Version of the package tzdata from which ops.zones was written",
     ),
+    sa.Column(
+        "erasure_key",
+        sa.Text,
+        comment="Encrypted key of the hashes in ops.erasures; null = nobody was erased so far",
+    ),
     sa.CheckConstraint("id = 1", name="one_row"),
     info=owned(keep=FOR_EVER),
     schema="ops",
@@ -196,7 +201,8 @@ job_sessions = sa.Table(
             days=90,
             where="status not in ('QUEUED', 'RUNNING')",
             job="upkeep/job_sessions",
-        )
+        ),
+        mentions=("error", "metadata"),
     ),
     schema="ops",
     comment="One row for every time a job worked, failed, or was skipped",
@@ -223,7 +229,7 @@ item_failures = sa.Table(
     instant("first_failed_at", "Tick of the first failure in this row", nullable=False),
     instant("last_failed_at", "Tick of the latest failure", nullable=False),
     sa.Column("error", sa.Text, nullable=False, comment="Latest error, one sentence"),
-    info=owned(keep=EMPTIED),
+    info=owned(keep=EMPTIED, mentions=("item", "error")),
     schema="ops",
     comment="Items that fail while the rest of their job goes on",
 )
@@ -259,7 +265,7 @@ incidents = sa.Table(
         "recovered_at",
         postgresql_where=sa.text("recovered_at is not null"),
     ),
-    info=owned(keep=Keep("recovered_at", days=400)),
+    info=owned(keep=Keep("recovered_at", days=400), mentions=("item", "error")),
     schema="ops",
     comment="Unbroken rows of failures, one open at a time for each subject and item",
 )

@@ -1,5 +1,7 @@
 """The files of organizations, users, companies, contacts, and of their sales."""
 
+from dataclasses import replace
+
 from marketing_pipelines.domains.crm.deals.load import DEAL_KINDS
 from marketing_pipelines.domains.crm.destinations.load import DESTINATION_KINDS
 from marketing_pipelines.domains.crm.references import COMPANY, USER
@@ -56,9 +58,9 @@ KINDS = (
         contacts,
         key=("external_id",),
         columns=(
-            EXTERNAL_ID,
-            Column("email", longest=MAX_INDEXED),
-            Column("phone", longest=MAX_INDEXED),
+            replace(EXTERNAL_ID, names=("external_id",)),
+            Column("email", names=("email",), longest=MAX_INDEXED),
+            Column("phone", names=("sms",), longest=MAX_INDEXED),
             Column("first_name"),
             Column("last_name"),
             Column("company_id", reference=COMPANY),

@@ -99,7 +99,7 @@ KINDS = (
         key=("contact_id", "address", "channel", "reason"),
         columns=(
             Column("contact_id", reference=CONTACT, problem=_contact_problem),
-            Column("address", problem=_address_problem),
+            Column("address", problem=_address_problem, names=("email", "sms", "push")),
             Column("channel", choices=(*CHANNELS, "all"), empty="'email'"),
             Column(
                 "reason",

@@ -144,7 +144,7 @@ lines = sa.Table(
     sa.Column("ceiling", sa.Float, comment="Most messages a second, since it asked for fewer"),
     instant("ceiling_until", "When the ceiling ends"),
     instant("next_start_at", "Earliest start of its next message, where a ceiling limits it"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=FOR_EVER, mentions=("last_error",)),
     schema="delivery",
     comment="Servers that take messages, with their faults",
 )
@@ -286,7 +286,9 @@ messages = sa.Table(
         postgresql_where=sa.text("sent_at is not null"),
     ),
     info=owned(
-        keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("address", "variables"))
+        keep=FOR_EVER,
+        person=Person(by="contact_id", erase="empty", mask=("address", "variables")),
+        mentions=("reason", "idempotency_key"),
     ),
     schema="delivery",
     comment="Messages: the intent to send each, and its result",
@@ -312,6 +314,7 @@ handovers = sa.Table(
     info=owned(
         keep=EMPTIED,
         person=Person(by="message_id", of="delivery.messages", erase="keep", export=False),
+        mentions=("ended",),
     ),
     schema="delivery",
     comment="Claimed messages whose handing-over began and that are not settled yet",

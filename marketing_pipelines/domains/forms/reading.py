@@ -41,7 +41,7 @@ from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 
 WHAT = "submissions"
-COUNTS = ("new", "edited", "missing", "published")
+COUNTS = ("new", "edited", "missing", "published", "erased")
 # These are errors of the connection, not of one of its forms.
 _OF_CONNECTION = (LoginRefusedError, ServiceUnavailableError, GrantWaitsError, GrantFailingError)
 

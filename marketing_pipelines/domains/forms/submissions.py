@@ -27,6 +27,8 @@ from marketing_pipelines.domains.forms.mapping import (
 )
 from marketing_pipelines.domains.forms.tables import readings
 from marketing_pipelines.queueing.bus import publish_rows
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.ledger import lift, open_ledger
 from marketing_pipelines.stores.postgres import raw_cursor
 
 _COPY = (
@@ -52,6 +54,7 @@ class StoredReading:
         edited: Submissions whose values changed.
         missing: Submissions whose rows are gone since the reading before.
         published: Events `form.submitted`.
+        erased: New submissions of erased persons from before their erasure, kept without values.
     """
 
     rows: int
@@ -59,6 +62,7 @@ class StoredReading:
     edited: int
     missing: int
     published: int
+    erased: int
 
 
 def store_reading(
@@ -99,6 +103,7 @@ def store_reading(
     counts = connection.execute(_COUNTS).one()
     is_first = _is_first(form, before, counts.known, counts.rows)
     _run(connection, "match_edits", given)
+    refused = _ask_ledger(connection, form, given, is_import=is_first and not form.backfill)
     _write_contacts(connection, form, given, is_import=is_first and not form.backfill)
     edited = connection.execute(_EDITED).scalar_one()
     _run(connection, "update_submissions", given)
@@ -108,7 +113,7 @@ def store_reading(
     if not is_first or form.backfill:
         published = _publish(connection, given)
     _note_read(connection, form, tick, counts.copies, is_first=is_first)
-    return StoredReading(counts.copies, new, edited, missing, published)
+    return StoredReading(counts.copies, new, edited, missing, published, refused)
 
 
 def note_tried(
@@ -189,6 +194,32 @@ def _is_first(form: SheetForm, before: Reading | None, known: int, rows: int) ->
         return True
     is_there = (before.spreadsheet_id, before.sheet) == (form.spreadsheet_id, form.sheet)
     return not is_there and known * 2 < rows
+
+
+def _ask_ledger(
+    connection: sa.Connection, form: SheetForm, given: Mapping[str, Any], *, is_import: bool
+) -> int:
+    """Refuses rows of erased persons from before the erasure; later ones begin anew.
+
+    A row of an erased submission stays empty, whatever the sheet says of it now.
+
+    Returns:
+        Refused new submissions.
+    """
+    found = open_ledger(connection, get_settings())
+    if found is None:
+        return 0
+    _run(connection, "keep_erased", given)
+    refused = _run(connection, "refuse_erased", {**given, **found.blocks, "is_import": is_import})
+    renewed = connection.execute(
+        _sql("renewed"), {"organization_id": form.organization_id, **found.blocks}
+    )
+    names: dict[str, list[str]] = {}
+    for row in renewed:
+        names.setdefault(row.kind, []).append(row.given)
+    if names:
+        lift(connection, found, form.organization_id, names)
+    return refused
 
 
 def _write_contacts(

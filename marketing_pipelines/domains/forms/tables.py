@@ -99,7 +99,7 @@ readings = sa.Table(
     sa.Column("sheet", sa.Text, comment="Tab of the latest reading"),
     json_object("mapping", "Mapping of the latest reading"),
     _names("key_columns", "Key columns of the latest reading"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=FOR_EVER, mentions=("error",)),
     schema="forms",
     comment="Standing of the readings of each form's sheet",
 )

@@ -13,6 +13,8 @@ from marketing_pipelines.domains.inbox.mailboxes import Mailbox, parties_of
 from marketing_pipelines.domains.inbox.mails import Mail, read_mail
 from marketing_pipelines.domains.inbox.statements import statement
 from marketing_pipelines.domains.inbox.tables import SHARES
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.ledger import blocks_of, open_ledger
 
 # The address to which a message of ours comes back, if it does.
 _RETURNED = re.compile(r"[^@]*\+[0-9]{1,18}\.[^@]+@")
@@ -52,8 +54,10 @@ def choose(
     fresh = [one for one in listed if (one.received_at or mailbox.cut_off_at) >= mailbox.cut_off_at]
     headers = {one.uid: read_mail(one.header) for one in fresh}
     asked = [_asked(mailbox, one, headers[one.uid]) for one in fresh]
+    blocks = blocks_of(open_ledger(connection, get_settings()))
     rows = connection.execute(
-        statement("decide"), {"organization_id": mailbox.organization_id, "asked": asked}
+        statement("decide"),
+        {"organization_id": mailbox.organization_id, "asked": asked, **blocks},
     )
     known = {row.uid: row for row in rows}
     return {one.uid: _choice(mailbox, one, headers[one.uid], known[one.uid]) for one in fresh}
@@ -73,7 +77,7 @@ def _asked(mailbox: Mailbox, listed: Listed, mail: Mail) -> dict[str, Any]:
 
 def _choice(mailbox: Mailbox, listed: Listed, mail: Mail, row: sa.Row[Any]) -> MailChoice:
     is_wanted = mail.malformed or row.has_contact or row.names_ours or row.lacks_contact
-    is_left_out = listed.is_draft or mailbox.leaves_out(mail)
+    is_left_out = listed.is_draft or mailbox.leaves_out(mail) or row.is_erased
     is_stored = not is_left_out and (is_wanted or _may_be_report(mail))
     share = SHARES.index(mailbox.fields.share)
     is_known = row.id is not None and SHARES.index(row.share) >= share and not row.lacks_contact

@@ -156,7 +156,9 @@ def _make_contacts(
             names[address] = names.get(address) or mail.display_names.get(address) or None
     if names:
         asked = [Asked(address=one, given=one, name=name) for one, name in names.items()]
-        contacts_of(connection, mailbox.organization_id, "email", asked, source="import")
+        contacts_of(
+            connection, mailbox.organization_id, "email", asked, source="import", is_own_wish=False
+        )
 
 
 def _row(mailbox: Mailbox, placed: Placed, mail: Mail) -> dict[str, Any]:

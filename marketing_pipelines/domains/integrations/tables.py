@@ -48,7 +48,7 @@ connections = sa.Table(
     sa.Column("given_hash", sa.Text, comment="SHA-256 of the refresh token that a person gave"),
     sa.UniqueConstraint("organization_id", "provider", "external_id"),
     sa.CheckConstraint(one_of("state", STATES), name="state"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=FOR_EVER, mentions=("error",)),
     schema="integrations",
     comment="Connections of organizations to other systems",
 )
@@ -75,7 +75,7 @@ syncs = sa.Table(
     json_object(
         "pages", "Pages of a listing: its version (ETag) and the page after it; or a window in work"
     ),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=FOR_EVER, mentions=("error", "pages")),
     schema="integrations",
     comment="Standing of the synchronizations over each connection",
 )

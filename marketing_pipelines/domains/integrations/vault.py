@@ -4,20 +4,17 @@ The keys derive from `MARKETING_SECRET_KEY` and its former values, so a copy of 
 tells nothing. A secret that was read is hidden in everything that the process writes from then on.
 """
 
-import base64
 import json
 from collections.abc import Mapping
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.fernet import InvalidToken, MultiFernet
 
 from marketing_pipelines.credentials import hide
 from marketing_pipelines.failures import ConfigurationError
-from marketing_pipelines.secret_keys import signing_keys
+from marketing_pipelines.secret_keys import fernets
 from marketing_pipelines.settings import Settings
 
-_PURPOSE = b"integrations.connections"
+_PURPOSE = "integrations.connections"
 
 
 def encrypt(settings: Settings, secrets: Mapping[str, str]) -> str:
@@ -52,7 +49,7 @@ def encrypt_again(settings: Settings, token: str, connection: str) -> str | None
     Raises:
         ConfigurationError: no key of this installation fits.
     """
-    present, *_ = _fernets(settings)
+    present, *_ = fernets(settings, _PURPOSE)
     try:
         present.decrypt(token)
     except InvalidToken:
@@ -72,19 +69,4 @@ def _opened(settings: Settings, token: str, connection: str) -> bytes:
 
 
 def _keys(settings: Settings) -> MultiFernet:
-    return MultiFernet(_fernets(settings))
-
-
-def _fernets(settings: Settings) -> list[Fernet]:
-    """The present key first, then the former ones, newest first."""
-    if settings.env == "production" and settings.secret_key is None:
-        raise ConfigurationError(
-            "MARKETING_SECRET_KEY is not set: in production the secrets of connections are "
-            "encrypted with it."
-        )
-    return [Fernet(_derived(key)) for key in reversed(signing_keys(settings))]
-
-
-def _derived(key: str) -> bytes:
-    own = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key.encode())
-    return base64.urlsafe_b64encode(own)
+    return MultiFernet(fernets(settings, _PURPOSE))

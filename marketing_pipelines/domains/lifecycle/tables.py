@@ -181,7 +181,11 @@ enrolments = sa.Table(
         "program_id",
         postgresql_where=sa.text("program_kind = 'campaign' and exited_at is not null"),
     ),
-    info=owned(keep=FOR_EVER, person=Person(by="contact_id", erase="empty", mask=("entry",))),
+    info=owned(
+        keep=FOR_EVER,
+        person=Person(by="contact_id", erase="empty", mask=("entry",)),
+        mentions=("reason",),
+    ),
     schema="lifecycle",
     comment="Contacts in programs: step, status and next time",
 )
@@ -217,6 +221,7 @@ step_results = sa.Table(
             "and coalesce(completed_at, exited_at, failed_at) < :before)",
         ),
         person=Person(by="enrolment_id", of="lifecycle.enrolments", erase="keep"),
+        mentions=("reason",),
     ),
     schema="lifecycle",
     comment="Results of steps: at most one per enrolment and step",

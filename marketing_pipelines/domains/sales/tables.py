@@ -104,7 +104,7 @@ insights = sa.Table(
     instant("created_at", "Tick at which it was written", nullable=False),
     sa.UniqueConstraint("organization_id", "date"),
     sa.Index("ix_insights_date", "date"),
-    info=owned(keep=Keep("date", days=400)),
+    info=owned(keep=Keep("date", days=400), mentions=("trends", "attention", "recommendations")),
     schema="sales",
     comment="Insights of each organization and day",
 )

@@ -5,6 +5,7 @@ import datetime as dt
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.upkeep import sources
 from marketing_pipelines.domains.upkeep.backups.taking import take_backup
+from marketing_pipelines.domains.upkeep.erasing.passes import erase_pending
 from marketing_pipelines.domains.upkeep.lake import check_lake
 from marketing_pipelines.domains.upkeep.old_files import clean_up
 from marketing_pipelines.domains.upkeep.removal import (
@@ -93,6 +94,18 @@ def backup(tick: Tick) -> None:
     )
     tick.rows = taken.contents.count
     tick.metadata |= taken.numbers | {"backup": taken.backup.id}
+
+
+@UPKEEP.job(
+    cron="30 3 * * *",
+    deps=[sources.tables, sources.lake],
+    timeout=dt.timedelta(hours=2),
+    items=True,
+    kinds={"postgres", "parquet"},
+)
+def erasures(tick: Tick, lake: EventLake) -> None:
+    """Erases the events of persons whose rows were erased, and looks for later rows of them."""
+    erase_pending(tick, lake.open())
 
 
 @UPKEEP.job(cron="0 1 * * *", deps=[sources.runs])

@@ -5,7 +5,9 @@ with contact as materialized (
     where organization_id = :organization and id = any(:contact_ids)
 ),
 given as materialized (
-    select distinct channel, address
+    select channel, address, delivery.address_given(
+               channel, contact.email, contact.phone, contact.attributes
+           ) as spelling
     from contact
     cross join unnest(array['email', 'sms', 'push']) as channel
     cross join lateral delivery.address_of(channel, delivery.address_given(
@@ -14,7 +16,7 @@ given as materialized (
     where address is not null
 ),
 weighed as (
-    select address,
+    select address, spelling,
            exists (
                select from crm.contacts as other
                where other.organization_id = :organization
@@ -39,4 +41,5 @@ select
     array(
         select distinct first_name || ' ' || last_name from contact
         where first_name <> '' and last_name <> '' order by 1
-    ) as names
+    ) as names,
+    array(select distinct spelling from weighed where not is_shared order by 1) as spellings

@@ -28,7 +28,11 @@ notifications = sa.Table(
     sa.Index(
         "ix_notifications_read_at", "read_at", postgresql_where=sa.text("read_at is not null")
     ),
-    info=owned(keep=Keep("read_at", days=400), person=Person(by="contact_id", erase="delete")),
+    info=owned(
+        keep=Keep("read_at", days=400),
+        person=Person(by="contact_id", erase="delete"),
+        mentions=("title", "text"),
+    ),
     schema="crm",
     comment="Notifications of users, each written once per job, kind, subject, period and user",
 )

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery import bounce_guard
 from marketing_pipelines.domains.delivery.hooks.events import HookEvent
 from marketing_pipelines.settings import get_settings
+from marketing_pipelines.stores.ledger import open_ledger
 
 # A worker notes the provider's id within its lease of two minutes.
 WAITS_FOR_ITS_MESSAGE = dt.timedelta(minutes=15)
@@ -25,11 +26,31 @@ MAX_WAITING = 10_000
 def record(connection: sa.Connection, events: Sequence[HookEvent], *, now: dt.datetime) -> int:
     """Stores events and carries out the new ones; returns how many are new."""
     lock_events(connection)
-    rows = json.dumps([_row(event) for event in events], default=dt.datetime.isoformat)
+    rows = json.dumps(
+        _without_erased(connection, [_row(event) for event in events]),
+        default=dt.datetime.isoformat,
+    )
     recorded = connection.execute(_statement("record_events"), {"events": rows, "now": now})
     new = list(recorded.scalars())
     _carry_out(connection, new + _waiting(connection, now, new), new, now)
     return len(new)
+
+
+def _without_erased(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refuses events of messages to erased persons, and those with only an erased address."""
+    found = open_ledger(connection, get_settings())
+    if found is None:
+        return rows
+    asked = json.dumps(
+        [
+            {"place": place, "recipient": row["recipient"], "reading": row["reading"]}
+            for place, row in enumerate(rows)
+        ]
+    )
+    refused = set(
+        connection.execute(_statement("erased_events"), {"events": asked, **found.blocks}).scalars()
+    )
+    return [row for place, row in enumerate(rows) if place not in refused]
 
 
 def apply_waiting(connection: sa.Connection, now: dt.datetime) -> int:

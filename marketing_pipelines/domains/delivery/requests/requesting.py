@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.domains.crm.organization_settings import settings_of
-from marketing_pipelines.domains.crm.recipients import Asked, contacts_of
+from marketing_pipelines.domains.crm.recipients import Asked, ErasedPersonError, contacts_of
 from marketing_pipelines.domains.delivery import contents
 from marketing_pipelines.domains.delivery.named_templates.catalog import (
     Catalog,
@@ -94,7 +94,7 @@ def request_messages(
     names = [name for name in (request.wanted.template,) if name is not None]
     catalog = Catalog.read(connection, [organization_id], names)
     outgoing = catalog.outgoing(organization_id, request.wanted)
-    to = contacts_of(connection, organization_id, channel, request.to, source="api")
+    to = _recipients(connection, request, outgoing.kind)
     for place, (asked, contact_id) in enumerate(zip(request.to, to, strict=True)):
         if contact_id is None:
             raise _unknown(place, asked)
@@ -125,6 +125,22 @@ def request_messages(
         )
     notify_workers(connection, [channel])
     return _numbered(rows), True
+
+
+def _recipients(connection: sa.Connection, request: MessageRequest, kind: str) -> list[int | None]:
+    """The contacts of a request; a transactional message is a new relationship."""
+    try:
+        return contacts_of(
+            connection,
+            request.organization_id,
+            request.wanted.channel,
+            request.to,
+            source="api",
+            is_own_wish=kind == "transactional",
+        )
+    except ErasedPersonError as error:
+        reason = "erased: only a transactional message may begin anew"
+        raise UnknownNameError(f"to[{error.place}].address", reason) from error
 
 
 def _earlier(

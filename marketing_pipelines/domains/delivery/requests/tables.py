@@ -29,7 +29,7 @@ requests = sa.Table(
     ),
     instant("created_at", "When it arrived", nullable=False),
     sa.UniqueConstraint("organization_id", "idempotency_key"),
-    info=owned(keep=FOR_EVER),
+    info=owned(keep=FOR_EVER, mentions=("idempotency_key",)),
     schema="delivery",
     comment="Requests of applications that named a key, each done once",
 )

@@ -1,3 +1,3 @@
 create or replace trigger refuse_update
-before update or truncate on analytics.contact_activity
+before truncate on analytics.contact_activity
 for each statement execute function analytics.refuse_update();

@@ -1,0 +1,78 @@
+"""`privacy`: erases persons, and shows what an erasure would remove."""
+
+import datetime as dt
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from marketing_pipelines.cli.session import OrganizationOption, connected
+from marketing_pipelines.domains.crm.names import find_contact, organization_number
+from marketing_pipelines.failures import BadInputError, ConfigurationError, WrongUsageError
+from marketing_pipelines.stores import persons
+from marketing_pipelines.stores.persons import Identity
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def privacy() -> None:
+    """Keeps `erase` a command of its own while there is no other."""
+
+
+@app.command()
+def erase(
+    organization: OrganizationOption,
+    contact: Annotated[
+        str | None, typer.Option("--contact", help="External id of a contact, or its number.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Every contact with this e-mail address, phone or token."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the counts and erase nothing.")
+    ] = False,
+) -> None:
+    """Erase a person: rows and files now, events in the next run of upkeep/erasures."""
+    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.upkeep.erasing import erasing, proof, rows
+
+    load_tables()
+    if (contact is None) == (address is None):
+        raise WrongUsageError("Give --contact or --address, one of the two.")
+    with connected() as (settings, engine):
+        with engine.connect() as connection:
+            person = _person(connection, organization, contact, address)
+            found = rows.count_rows(connection, person)
+        if dry_run:
+            print(f"{len(person.contact_ids)} contacts would be erased, and of their rows:")
+            for line in proof.treated({name: [number] for name, number in found.items()}):
+                print(line)
+            return
+        now = dt.datetime.now(dt.UTC)
+        try:
+            erasure_id = erasing.begin(engine, settings, person, now=now)
+            problems = erasing.work(engine, settings, erasure_id, now=now)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Nothing was erased: {error}") from error
+        for line in erasing.proof_of(engine, settings, erasure_id):
+            print(line)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _person(
+    connection: sa.Connection, organization: str, contact: str | None, address: str | None
+) -> Identity:
+    if contact is not None:
+        organization_id, contact_id = find_contact(connection, contact, organization)
+        return persons.identity_of(connection, organization_id, [contact_id])
+    organization_id = organization_number(connection, organization)
+    found = persons.find_address(connection, organization_id, address or "")
+    if found is None:
+        raise BadInputError(
+            f"No contact of {organization} has this address: give an e-mail address, a phone "
+            "number or a push token, or a contact with --contact."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Erasures of persons: the ledger, the tables, the files, the lake, and the proof."""

@@ -1,0 +1,237 @@
+"""Erases persons, step by step; each step is resumed from the row of the erasure.
+
+1. `begin` commits the row of the ledger: from now on every way in refuses the person.
+2. `work` writes the row's file, erases rows in one transaction, then files.
+3. The nightly job does `work` again, for what came in meanwhile, erases the events of all persons
+   in one pass, and calls `finish`: only then are the encrypted names of the row forgotten.
+"""
+
+import contextlib
+import datetime as dt
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.analytics import warehouse
+from marketing_pipelines.domains.upkeep.erasing import files, proof, records, rows
+from marketing_pipelines.domains.upkeep.erasing.tables import erasures
+from marketing_pipelines.failures import (
+    MarketingPipelinesError,
+    StoreUnavailableError,
+    UpstreamNotReadyError,
+)
+from marketing_pipelines.freshness.writer_barrier import wait_for_writers
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import ledger as ledgers
+from marketing_pipelines.stores import locks, persons
+from marketing_pipelines.stores.lake import Lake
+from marketing_pipelines.stores.persons import Identity
+
+WAREHOUSE = "analytics/warehouse"
+# Other statements may hold rows in another order.
+ATTEMPTS = 6
+_CONFLICTS = ("40001", "40P01")
+_WAYS_IN = (
+    "crm.contacts",
+    "analytics.contact_activity",
+    "delivery.message_events",
+    "forms.submissions",
+    "inbox.email_messages",
+)
+PATIENCE = dt.timedelta(seconds=30)
+
+
+class ErasureWaitsError(MarketingPipelinesError):
+    """A store does not answer; the erasure goes on at the next tick."""
+
+
+def begin(
+    engine: sa.Engine, settings: Settings, person: Identity, *, now: dt.datetime
+) -> uuid.UUID:
+    """Commits the row of an erasure, or finds the one that goes on; returns its id."""
+    with engine.begin() as connection:
+        ledger = ledgers.begin_ledger(connection, settings)
+        erasure_id = records.add(connection, settings, ledger, person, now=now)
+    # Batches that asked the ledger before the row was there.
+    with engine.connect() as connection, contextlib.suppress(UpstreamNotReadyError):
+        end = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        connection.rollback()
+        wait_for_writers(connection, _WAYS_IN, end, patience=PATIENCE)
+    return erasure_id
+
+
+def work(
+    engine: sa.Engine, settings: Settings, erasure_id: uuid.UUID, *, now: dt.datetime
+) -> list[str]:
+    """Erases rows and files of a person; done again, it finds only what came since.
+
+    Returns:
+        Sentences on stores that do not answer; the nightly job tries them again.
+    """
+    problems: list[str] = []
+    with engine.connect() as connection:
+        row = _row(connection, erasure_id)
+    if row.lake_done_at is not None:
+        return problems
+    person = erase_rows(engine, settings, erasure_id, now=now)
+    done = files.remove_files(settings, person)
+    try:
+        with engine.connect() as connection:
+            row = _row(connection, erasure_id)
+            records.write_file(connection, settings, row)
+        done["raw mails"] += files.remove_stored(settings, row.proof.get("raw_files", ()))
+    except StoreUnavailableError as error:
+        problems.append(str(error))
+    with engine.begin() as connection:
+        counted = dict(_row(connection, erasure_id, lock=True).proof.get("files", {}))
+        for kind, number in done.items():
+            counted[kind] = counted.get(kind, 0) + number
+        _note(connection, erasure_id, {"files": counted, "problems": problems})
+    _publish_warehouse(engine, settings)
+    return problems
+
+
+def proof_of(engine: sa.Engine, settings: Settings, erasure_id: uuid.UUID) -> list[str]:
+    """The sentences of the proof, as it stands."""
+    with engine.connect() as connection:
+        return list(proof.sentences(_row(connection, erasure_id), settings))
+
+
+def pending(connection: sa.Connection) -> list[Any]:
+    """The erasures that are not done, oldest first."""
+    query = sa.select(erasures).where(erasures.c.lake_done_at.is_(None))
+    return list(connection.execute(query.order_by(erasures.c.requested_at)))
+
+
+def finish(
+    connection: sa.Connection,
+    erasure_ids: Sequence[uuid.UUID],
+    *,
+    tick: dt.datetime,
+    lake: Mapping[str, int],
+) -> None:
+    """Notes that the events are erased, and forgets the names."""
+    connection.execute(
+        sa.update(erasures)
+        .where(erasures.c.id.in_(erasure_ids), erasures.c.lake_done_at.is_(None))
+        .values(
+            lake_done_at=tick,
+            names=None,
+            proof=erasures.c.proof.op("-")("raw_files").op("||")(
+                sa.literal({"lake": dict(lake)}, erasures.c.proof.type)
+            ),
+        )
+    )
+
+
+def erase_rows(
+    engine: sa.Engine, settings: Settings, erasure_id: uuid.UUID, *, now: dt.datetime
+) -> Identity:
+    """Erases the rows in one transaction, again if another one was in its way."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with engine.begin() as connection:
+                return _erase_rows_once(connection, settings, erasure_id, now=now)
+        except sa.exc.DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _CONFLICTS or attempt == ATTEMPTS:
+                raise
+            time.sleep(0.05 * 2**attempt)
+    raise AssertionError("the loop returns or raises")
+
+
+def _erase_rows_once(
+    connection: sa.Connection, settings: Settings, erasure_id: uuid.UUID, *, now: dt.datetime
+) -> Identity:
+    row = _row(connection, erasure_id, lock=True)
+    ledger = ledgers.begin_ledger(connection, settings)
+    connection.execute(_LOCK_CONTACTS, {"contact_ids": row.contact_ids})
+    person = records.opened(settings, row)
+    if row.tables_done_at is None:
+        # The names may have changed since they were asked for.
+        person = _joined(
+            person, persons.identity_of(connection, row.organization_id, row.contact_ids)
+        )
+    else:
+        person = records.without_lifted(connection, ledger, person, row.lifted)
+    before = rows.count_rows(connection, person)
+    raw_files = rows.raw_files_of(connection, person)
+    rows.erase_rows(connection, person, ledger, now=now)
+    hashes = sorted({*row.hashes, *records.hashes_of(connection, ledger, person)})
+    connection.execute(
+        sa.update(erasures)
+        .where(erasures.c.id == erasure_id)
+        .values(
+            hashes=hashes,
+            names=records.sealed(settings, person),
+            tables_done_at=sa.func.coalesce(erasures.c.tables_done_at, now),
+        )
+    )
+    numbers: dict[str, Any] = {"raw_files": sorted({*row.proof.get("raw_files", ()), *raw_files})}
+    if row.tables_done_at is None:
+        anonymous = Identity(row.organization_id, row.contact_ids)
+        after = rows.count_rows(connection, anonymous)
+        numbers["rows"] = {name: [number, after.get(name, 0)] for name, number in before.items()}
+        numbers["shared_addresses"] = len(person.shared)
+    _note(connection, erasure_id, numbers)
+    return person
+
+
+def _joined(one: Identity, other: Identity) -> Identity:
+    """The names of both; an address that somebody else has by now is not among them."""
+    shared = set(other.shared)
+
+    def both(name: str) -> list[str]:
+        return sorted({*getattr(one, name), *getattr(other, name)} - shared)
+
+    return replace(
+        other,
+        external_ids=both("external_ids"),
+        addresses=both("addresses"),
+        names=both("names"),
+        spellings=both("spellings"),
+    )
+
+
+def _row(connection: sa.Connection, erasure_id: uuid.UUID, *, lock: bool = False) -> Any:
+    query = sa.select(erasures).where(erasures.c.id == erasure_id)
+    return connection.execute(query.with_for_update() if lock else query).one()
+
+
+def _note(connection: sa.Connection, erasure_id: uuid.UUID, numbers: Mapping[str, Any]) -> None:
+    """Adds numbers to the proof."""
+    connection.execute(
+        sa.update(erasures)
+        .where(erasures.c.id == erasure_id)
+        .values(proof=erasures.c.proof.op("||")(sa.literal(dict(numbers), erasures.c.proof.type)))
+    )
+
+
+def _publish_warehouse(engine: sa.Engine, settings: Settings) -> None:
+    """Makes `warehouse.duckdb` again, if there is one, under the lock of its job."""
+    if not settings.warehouse_path.exists():
+        return
+    with engine.connect() as connection, _locked(connection, WAREHOUSE), connection.begin():
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
+        warehouse.publish(connection, settings.warehouse_path, Lake(settings.effective_lake_url))
+
+
+@contextlib.contextmanager
+def _locked(connection: sa.Connection, job: str) -> Iterator[None]:
+    locks.lock_all(connection, job, [locks.WHOLE_JOB])
+    connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.rollback()
+            locks.unlock_all(connection, job, [locks.WHOLE_JOB])
+            connection.commit()
+
+
+_LOCK_CONTACTS = sa.text(
+    "select id from crm.contacts where id = any(:contact_ids) order by id for update"
+)

@@ -1,0 +1,168 @@
+"""The rows of the ledger, and the files that carry them past a restored database."""
+
+import dataclasses
+import datetime as dt
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.fernet import InvalidToken, MultiFernet
+
+from marketing_pipelines.domains.upkeep.erasing.tables import erasures
+from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.secret_keys import fernets
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import ledger as ledgers
+from marketing_pipelines.stores.files import FileStore
+from marketing_pipelines.stores.ledger import Ledger
+from marketing_pipelines.stores.persons import Identity
+from marketing_pipelines.stores.tables import installation
+
+FOLDER = "erasures"
+_PURPOSE = "ops.erasures.names"
+
+
+def add(
+    connection: sa.Connection,
+    settings: Settings,
+    ledger: Ledger,
+    person: Identity,
+    *,
+    now: dt.datetime,
+) -> uuid.UUID:
+    """Adds the row of an erasure, or finds the one that goes on for these contacts.
+
+    Two requests for one contact wait for each other here.
+    """
+    connection.execute(_LOCK)
+    going_on = connection.execute(
+        sa.select(erasures.c.id).where(
+            erasures.c.contact_ids.contains(person.contact_ids),
+            erasures.c.tables_done_at.is_(None),
+        )
+    ).scalar()
+    if going_on is not None:
+        return uuid.UUID(str(going_on))
+    erasure_id: uuid.UUID = connection.execute(
+        sa.insert(erasures)
+        .values(
+            organization_id=person.organization_id,
+            contact_ids=person.contact_ids,
+            hashes=hashes_of(connection, ledger, person),
+            names=sealed(settings, person),
+            requested_at=now,
+        )
+        .returning(erasures.c.id)
+    ).scalar_one()
+    return erasure_id
+
+
+def hashes_of(connection: sa.Connection, ledger: Ledger, person: Identity) -> list[str]:
+    """The keyed hashes of a person's names."""
+    return ledgers.hashes_of(connection, ledger, person.organization_id, _names(person))
+
+
+def without_lifted(
+    connection: sa.Connection, ledger: Ledger, person: Identity, lifted: list[str]
+) -> Identity:
+    """The person without the names of a new relationship, whose rows are not those of the old."""
+    if not lifted:
+        return person
+
+    def kept(kind: str, names: list[str]) -> list[str]:
+        return [
+            name
+            for name in names
+            if not set(lifted)
+            & set(ledgers.hashes_of(connection, ledger, person.organization_id, {kind: [name]}))
+        ]
+
+    def addresses(names: list[str]) -> list[str]:
+        for channel in ledgers.CHANNELS:
+            names = kept(channel, names)
+        return names
+
+    return dataclasses.replace(
+        person,
+        external_ids=kept("external_id", person.external_ids),
+        addresses=addresses(person.addresses),
+        spellings=addresses(person.spellings),
+    )
+
+
+def sealed(settings: Settings, person: Identity) -> str:
+    """The names of a person, encrypted, for the time that its erasure goes on."""
+    text = json.dumps(dataclasses.asdict(person))
+    return fernets(settings, _PURPOSE)[0].encrypt(text.encode()).decode()
+
+
+def opened(settings: Settings, row: Any) -> Identity:
+    """The names of the person of an erasure that goes on.
+
+    Raises:
+        ConfigurationError: no secret key opens them.
+    """
+    try:
+        text = MultiFernet(fernets(settings, _PURPOSE)).decrypt(row.names)
+    except InvalidToken as error:
+        raise ConfigurationError(
+            f"The names of the erasure {row.id} were encrypted with another MARKETING_SECRET_KEY: "
+            "add that one to MARKETING_OLD_SECRET_KEYS."
+        ) from error
+    return Identity(**json.loads(text))
+
+
+def write_file(connection: sa.Connection, settings: Settings, row: Any) -> None:
+    """Writes `erasures/{id}.json` to the store of files and, where one is set, of backups.
+
+    The file has the encrypted key of the hashes: a backup from before the first erasure has none.
+
+    Raises:
+        StoreUnavailableError: a store cannot be written.
+    """
+    key = connection.execute(sa.select(installation.c.erasure_key)).scalar_one()
+    content = json.dumps(
+        {
+            "id": str(row.id),
+            "organization_id": row.organization_id,
+            "hashes": list(row.hashes),
+            "requested_at": row.requested_at.isoformat(),
+            "erasure_key": key,
+        },
+        indent=1,
+    ).encode()
+    stores = [FileStore(settings.effective_files_url)]
+    if settings.backup_url is not None:
+        stores.append(FileStore(settings.backup_url, "MARKETING_BACKUP_URL"))
+    for store in stores:
+        store.write(f"{FOLDER}/{row.id}.json", content)
+
+
+def read_files(settings: Settings) -> list[Mapping[str, Any]]:
+    """The erasures that the stores know, each once, oldest first.
+
+    Raises:
+        StoreUnavailableError: a store cannot be read.
+    """
+    stores = [FileStore(settings.effective_files_url)]
+    if settings.backup_url is not None:
+        stores.append(FileStore(settings.backup_url, "MARKETING_BACKUP_URL"))
+    found: dict[str, Mapping[str, Any]] = {}
+    for store in stores:
+        for file in store.files(FOLDER):
+            read = json.loads(store.read(file.path))
+            found[read["id"]] = read
+    return sorted(found.values(), key=lambda read: (read["requested_at"], read["id"]))
+
+
+def _names(person: Identity) -> dict[str, list[str]]:
+    by_channel = {
+        channel: [name for name in person.addresses if ("@" in name) == (channel == "email")]
+        for channel in ledgers.CHANNELS
+    }
+    return {"external_id": person.external_ids, **by_channel}
+
+
+_LOCK = sa.text("select pg_advisory_xact_lock(hashtext('ops.erasures'))")
