@@ -192,7 +192,7 @@ def _growth() -> list[str]:
         "",
         "The time that rows stay, and the column that leads to the contact of a row. *Erasing* "
         "and *export* declare what erasing a contact does with its rows, or with the columns "
-        "named, and which rows its export has; this release has no command for either.",
+        "named, and which rows its export has ([privacy](privacy.md)).",
         "",
         *_table(header, rows),
     ]

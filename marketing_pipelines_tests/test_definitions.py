@@ -57,6 +57,7 @@ CLOCKS = {
     "operations/metrics": "0 * * * *",
     "segments/daily_sizes": "30 0 * * *",
     "segments/memberships": "0 * * * *",
+    "upkeep/erasures": "30 3 * * *",
     "upkeep/run_history": "0 1 * * *",
 }
 OFF_IN_DEVELOPMENT = {

@@ -23,8 +23,8 @@ class Identity:
     Attributes:
         contact_ids: Numbers of the person's contacts.
         external_ids: External ids of these contacts.
-        addresses: Normalised addresses of any channel that no other contact of the organization
-            has: rows with an address that somebody else has too are not the person's alone.
+        by_channel: Normalised addresses by channel that no other contact of the organization has:
+            rows with an address that somebody else has too are not the person's alone.
         shared: The addresses that another contact of the organization has too.
         names: First and last names, each with a blank in between, where a contact has both.
         spellings: The addresses as they were given.
@@ -33,10 +33,15 @@ class Identity:
     organization_id: int
     contact_ids: list[int]
     external_ids: list[str] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
+    by_channel: dict[str, list[str]] = field(default_factory=dict)
     shared: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     spellings: list[str] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of all channels."""
+        return sorted({address for some in self.by_channel.values() for address in some})
 
 
 def find_address(connection: sa.Connection, organization_id: int, address: str) -> Identity | None:

@@ -6,5 +6,5 @@ users see forms and their readings on a page, analysts the submissions without t
 
 SCHEMA = "forms"
 # Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"crm", "delivery", "integrations"})
+READS: frozenset[str] = frozenset({"crm", "delivery", "integrations", "ops"})
 WRITES: frozenset[str] = frozenset({"crm"})

@@ -7,5 +7,5 @@ Raw mail lies in files; analysts see neither subjects, texts nor addresses.
 
 SCHEMA = "inbox"
 # Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"crm", "delivery"})
+READS: frozenset[str] = frozenset({"crm", "delivery", "ops"})
 WRITES: frozenset[str] = frozenset({"crm"})

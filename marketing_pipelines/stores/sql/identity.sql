@@ -16,7 +16,7 @@ given as materialized (
     where address is not null
 ),
 weighed as (
-    select address, spelling,
+    select channel, address, spelling,
            exists (
                select from crm.contacts as other
                where other.organization_id = :organization
@@ -36,7 +36,13 @@ weighed as (
 )
 select
     array(select external_id from contact order by external_id) as external_ids,
-    array(select distinct address from weighed where not is_shared order by address) as addresses,
+    (
+        select coalesce(jsonb_object_agg(channel, listed), '{}')
+        from (
+            select channel, array_agg(distinct address) as listed
+            from weighed where not is_shared group by channel
+        ) as own
+    ) as by_channel,
     array(select distinct address from weighed where is_shared order by address) as shared,
     array(
         select distinct first_name || ' ' || last_name from contact

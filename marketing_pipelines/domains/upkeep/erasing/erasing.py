@@ -190,7 +190,12 @@ def _joined(one: Identity, other: Identity) -> Identity:
     return replace(
         other,
         external_ids=both("external_ids"),
-        addresses=both("addresses"),
+        by_channel={
+            channel: sorted(
+                {*one.by_channel.get(channel, ()), *other.by_channel.get(channel, ())} - shared
+            )
+            for channel in {**one.by_channel, **other.by_channel}
+        },
         names=both("names"),
         spellings=both("spellings"),
     )

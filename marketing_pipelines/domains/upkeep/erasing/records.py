@@ -71,24 +71,26 @@ def without_lifted(
     if not lifted:
         return person
 
+    gone = set(lifted)
+
     def kept(kind: str, names: list[str]) -> list[str]:
         return [
             name
             for name in names
-            if not set(lifted)
-            & set(ledgers.hashes_of(connection, ledger, person.organization_id, {kind: [name]}))
+            if gone.isdisjoint(
+                ledgers.hashes_of(connection, ledger, person.organization_id, {kind: [name]})
+            )
         ]
-
-    def addresses(names: list[str]) -> list[str]:
-        for channel in ledgers.CHANNELS:
-            names = kept(channel, names)
-        return names
 
     return dataclasses.replace(
         person,
         external_ids=kept("external_id", person.external_ids),
-        addresses=addresses(person.addresses),
-        spellings=addresses(person.spellings),
+        by_channel={channel: kept(channel, some) for channel, some in person.by_channel.items()},
+        spellings=[
+            name
+            for name in person.spellings
+            if all(kept(channel, [name]) for channel in ledgers.CHANNELS)
+        ],
     )
 
 
@@ -158,11 +160,7 @@ def read_files(settings: Settings) -> list[Mapping[str, Any]]:
 
 
 def _names(person: Identity) -> dict[str, list[str]]:
-    by_channel = {
-        channel: [name for name in person.addresses if ("@" in name) == (channel == "email")]
-        for channel in ledgers.CHANNELS
-    }
-    return {"external_id": person.external_ids, **by_channel}
+    return {"external_id": person.external_ids, **person.by_channel}
 
 
 _LOCK = sa.text("select pg_advisory_xact_lock(hashtext('ops.erasures'))")

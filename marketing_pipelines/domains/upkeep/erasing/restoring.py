@@ -53,8 +53,10 @@ def apply_erasures(
 def _add(
     connection: sa.Connection, settings: Settings, read: Mapping[str, Any]
 ) -> uuid.UUID | None:
-    """Adds the row of an erasure; None: it is there and its rows are erased, or the organization
-    came later."""
+    """Adds the row of an erasure; None: there is nothing to erase.
+
+    That is so where the rows are erased already, or the organization came after the backup.
+    """
     erasure_id = uuid.UUID(read["id"])
     known = connection.execute(
         sa.select(erasures.c.tables_done_at).where(erasures.c.id == erasure_id)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.queueing.tables import jobs
 from marketing_pipelines.stores import persons
-from marketing_pipelines.stores.ledger import CHANNELS, Ledger
+from marketing_pipelines.stores.ledger import Ledger
 from marketing_pipelines.stores.ownership import ownership
 from marketing_pipelines.stores.persons import Identity
 from marketing_pipelines.stores.tables import load_tables
@@ -84,8 +84,7 @@ def erase_rows(
         {
             **ledger.blocks,
             "organization": person.organization_id,
-            "addresses": person.addresses,
-            "channels": list(CHANNELS),
+            "addresses": person.by_channel,
             "now": now,
         },
     )
@@ -242,15 +241,12 @@ _SUPPRESS = sa.text("""
     insert into delivery.suppressions (
         organization_id, address_hash, channel, reason, since, source
     )
-    select distinct :organization, hash, channel, 'erased', cast(:now as timestamptz), 'erasure'
-    from unnest(cast(:addresses as text[])) as address
-    cross join unnest(cast(:channels as text[])) as channel
+    select :organization, hash, channel, 'erased', cast(:now as timestamptz), 'erasure'
+    from jsonb_each(:addresses) as given (channel, listed)
+    cross join lateral jsonb_array_elements_text(listed) as address
     cross join lateral ops.erasure_hash(
         :inner_block, :outer_block, :organization, channel, address
     ) as hash
-    where hash is not null
-        and delivery.address_of(channel, address) = address
-        and (channel = 'email') = (address like '%@%')
     order by hash, channel
     on conflict do nothing
-""")
+""").bindparams(sa.bindparam("addresses", type_=pg.JSONB))
