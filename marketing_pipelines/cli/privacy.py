@@ -56,7 +56,7 @@ def erase(
             problems = erasing.work(engine, settings, erasure_id, now=now)
         except ConfigurationError as error:
             raise ConfigurationError(f"Nothing was erased: {error}") from error
-        for line in erasing.proof_of(engine, settings, erasure_id):
+        for line in erasing.proof_of(engine, erasure_id):
             print(line)
     if problems:
         raise typer.Exit(1)

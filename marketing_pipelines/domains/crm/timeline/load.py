@@ -87,9 +87,7 @@ TIMELINE_KINDS = (
             Column("ends_at", "instant"),
             Column("owner_id", reference=USER),
             Column("deal_id", reference=DEAL),
-            Column(
-                "attendees", "list", names=("external_id", "email"), longest=MAX_INDEXED
-            ),
+            Column("attendees", "list", names=("external_id", "email"), longest=MAX_INDEXED),
             Column("status", choices=MEETING_STATUSES, empty="'planned'"),
             CREATED_AT,
         ),

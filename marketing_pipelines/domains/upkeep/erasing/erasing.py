@@ -28,6 +28,7 @@ from marketing_pipelines.freshness.writer_barrier import wait_for_writers
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger as ledgers
 from marketing_pipelines.stores import locks, persons
+from marketing_pipelines.stores.backups import kept_backups
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.persons import Identity
 
@@ -79,10 +80,12 @@ def work(
         return problems
     person = erase_rows(engine, settings, erasure_id, now=now)
     done = files.remove_files(settings, person)
+    backups: dict[str, str] = {}
     try:
         with engine.connect() as connection:
             row = _row(connection, erasure_id)
             records.write_file(connection, settings, row)
+        backups = {one.id: one.expires_at.isoformat() for one in kept_backups(settings)}
         done["raw mails"] += files.remove_stored(settings, row.proof.get("raw_files", ()))
     except StoreUnavailableError as error:
         problems.append(str(error))
@@ -90,15 +93,19 @@ def work(
         counted = dict(_row(connection, erasure_id, lock=True).proof.get("files", {}))
         for kind, number in done.items():
             counted[kind] = counted.get(kind, 0) + number
-        _note(connection, erasure_id, {"files": counted, "problems": problems})
+        _note(
+            connection,
+            erasure_id,
+            {"files": counted, "problems": problems, "backups": backups},
+        )
     _publish_warehouse(engine, settings)
     return problems
 
 
-def proof_of(engine: sa.Engine, settings: Settings, erasure_id: uuid.UUID) -> list[str]:
+def proof_of(engine: sa.Engine, erasure_id: uuid.UUID) -> list[str]:
     """The sentences of the proof, as it stands."""
     with engine.connect() as connection:
-        return list(proof.sentences(_row(connection, erasure_id), settings))
+        return list(proof.sentences(_row(connection, erasure_id)))
 
 
 def pending(connection: sa.Connection) -> list[Any]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.ownership import ownership
 from marketing_pipelines.stores.tables import load_tables
 
 _TREATMENT = {"delete": "deleted", "empty": "emptied", "keep": "kept without names"}
 
 
-def sentences(row: Any, settings: Settings) -> Iterator[str]:
+def sentences(row: Any) -> Iterator[str]:
     """The lines of a proof, without the person's data."""
     yield f"Erasure {row.id}, asked for at {row.requested_at:%Y-%m-%d %H:%M} UTC."
     proof = row.proof
@@ -32,6 +31,8 @@ def sentences(row: Any, settings: Settings) -> Iterator[str]:
             f"{proof['shared_addresses']} of the addresses belong to another contact too and stay: "
             "`privacy erase --address` erases all contacts with an address."
         )
+    for backup, expires in sorted(proof.get("backups", {}).items()):
+        yield f"Backup {backup} holds the person until it is removed, on {expires}."
     for problem in proof.get("problems", ()):
         yield f"To be done: {problem}"
 
