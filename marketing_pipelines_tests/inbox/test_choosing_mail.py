@@ -8,6 +8,7 @@ from marketing_pipelines.domains.inbox import synchronizing
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.inbox.imap_server import ServedFolder
 from marketing_pipelines_tests.inbox.world import ANNA, BEN, FIVE_MINUTES, TICK, Mailboxes, mail
+from marketing_pipelines_tests.upkeep.erased import erase
 
 
 def others(world: Mailboxes) -> list[tuple[Any, ...]]:
@@ -44,6 +45,21 @@ def test_mail_of_contacts_is_stored_unless_it_is_excluded_or_internal(
     world.sync()
     assert world.subjects() == (["Mail 1"] if is_stored else [])
     assert len(world.places()) == 1
+
+
+def test_mail_of_an_erased_person_is_not_stored_and_makes_no_contact(world: Mailboxes) -> None:
+    world.contacts({"email": "carl@acme.example"})
+    world.receive(mail(1), mail(2, sender="carl@acme.example"))
+    world.connect_anna(contacts="create_all")
+    world.sync()
+    assert world.subjects() == ["Mail 1", "Mail 2"]
+    erase(world.installation.engine, world.installation.settings, "acme", "ben")
+    assert world.subjects() == ["Mail 2"]
+    assert [place[-1] for place in world.places()] == [None, "Mail 2"]
+    world.receive(mail(3), mail(4, sender="carl@acme.example", headers={"Cc": BEN}))
+    world.sync(TICK + FIVE_MINUTES)
+    assert world.subjects() == ["Mail 2"]
+    assert world.rows("select email from crm.contacts where email ilike 'ben%'") == []
 
 
 def test_drafts_are_not_stored(world: Mailboxes) -> None:

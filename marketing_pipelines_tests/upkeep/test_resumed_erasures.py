@@ -1,0 +1,129 @@
+"""An interrupted erasure goes on, a restored database erases again, new relationships stay."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from marketing_pipelines.domains.upkeep.erasing import erasing
+from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
+from marketing_pipelines.stores import persons
+from marketing_pipelines_tests.cli.console import call_here
+from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.upkeep.erased import AT, erase
+
+NIGHT = dt.datetime(2026, 3, 2, 3, 30, tzinfo=dt.UTC)
+CONTACTS = "select external_id, email from crm.contacts order by id"
+ANONYMOUS = [("erased:1", None), ("ben", "ben@example.org")]
+
+
+@pytest.fixture
+def site(emptied: Installation, tmp_path: Path) -> Installation:
+    """An organization with the contacts jane and ben."""
+    emptied.execute("update ops.installation set erasure_key = null")
+    for path in (emptied.settings.data_dir / "files" / "erasures").glob("*"):
+        path.unlink()
+    load(emptied, tmp_path, external_id="jane", email="jane@example.org")
+    load(emptied, tmp_path, external_id="ben", email="ben@example.org")
+    return emptied
+
+
+def load(site: Installation, folder: Path, **row: str) -> None:
+    path = folder / "contacts.jsonl"
+    path.write_text(json.dumps({"organization_id": "acme"} | row))
+    assert site.load("contacts", path, restore_consent=True).rejected == 0
+
+
+def begun(site: Installation) -> object:
+    with site.engine.connect() as connection:
+        person = persons.identity_of(connection, 1, [1])
+    return erasing.begin(site.engine, site.settings, person, now=AT)
+
+
+def run(site: Installation, at: dt.datetime = NIGHT) -> None:
+    [outcome] = site.run("upkeep/erasures", at=at)
+    assert outcome.status == "COMPLETED", outcome.error
+
+
+def test_the_nightly_job_finishes_what_a_killed_command_began(site: Installation) -> None:
+    begun(site)
+    assert site.rows(CONTACTS)[0] == ("jane", "jane@example.org")
+    run(site)
+    assert site.rows(CONTACTS) == ANONYMOUS
+    assert site.rows(
+        "select names is null, lake_done_at = :night, tables_done_at = :night from ops.erasures",
+        night=NIGHT,
+    ) == [(True, True, True)]
+    run(site, NIGHT + dt.timedelta(days=1))
+    assert site.rows("select lake_done_at from ops.erasures") == [(NIGHT,)]
+
+
+def test_two_requests_for_one_contact_are_one_erasure(site: Installation) -> None:
+    assert begun(site) == begun(site)
+    assert len(site.rows("select from ops.erasures")) == 1
+
+
+def test_a_new_relationship_is_not_erased_with_the_old_one(
+    site: Installation, tmp_path: Path
+) -> None:
+    erase(site.engine, site.settings, "acme", "jane")
+    load(site, tmp_path, external_id="jane", email="jane@example.org", first_name="Jane")
+    site.execute(
+        "insert into delivery.suppressions (organization_id, address, channel, reason, since)"
+        " values (1, 'jane@example.org', 'email', 'soft_bounce', now())"
+    )
+    run(site)
+    assert site.rows(CONTACTS) == [*ANONYMOUS, ("jane", "jane@example.org")]
+    assert site.rows("select address, reason from delivery.suppressions") == [
+        ("jane@example.org", "soft_bounce")
+    ]
+
+
+def test_a_database_from_before_the_erasure_erases_the_person_again(
+    site: Installation, tmp_path: Path
+) -> None:
+    erase(site.engine, site.settings, "acme", "jane")
+    site.execute("delete from ops.erasures")
+    site.execute("update ops.installation set erasure_key = null")
+    site.execute(
+        "update crm.contacts set external_id = 'jane', email = 'jane@example.org' where id = 1"
+    )
+    assert apply_erasures(site.engine, site.settings, now=NIGHT, rows_only=True) == 1
+    assert site.rows(CONTACTS) == ANONYMOUS
+    assert apply_erasures(site.engine, site.settings, now=NIGHT) == 0
+    path = tmp_path / "again.jsonl"
+    path.write_text(json.dumps({"organization_id": "acme", "external_id": "jane"}))
+    assert site.load("contacts", path).rejected == 1
+
+
+def test_an_address_of_two_contacts_stays_with_the_other(
+    site: Installation, tmp_path: Path
+) -> None:
+    load(site, tmp_path, external_id="jim", email="Jane@example.org")
+    erase(site.engine, site.settings, "acme", "jane")
+    assert site.rows(CONTACTS) == [*ANONYMOUS, ("jim", "Jane@example.org")]
+    assert site.rows("select from delivery.suppressions") == []
+    path = tmp_path / "again.jsonl"
+    path.write_text(
+        json.dumps({"organization_id": "acme", "external_id": "jim", "email": "jane@example.org"})
+    )
+    assert site.load("contacts", path).changed == 1
+
+
+def test_the_command_counts_erases_and_prints_the_proof(site: Installation) -> None:
+    arguments = ("privacy", "erase", "--organization", "acme", "--address", "JANE@example.org")
+    dry = call_here(*arguments, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "1 contacts would be erased" in dry.stdout
+    assert "  crm.contacts: 1 (emptied)" in dry.stdout
+    assert site.rows(CONTACTS)[0] == ("jane", "jane@example.org")
+    done = call_here(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "  crm.contacts: 1 → 1 (emptied)" in done.stdout
+    assert "jane" not in done.stdout.lower()
+    assert site.rows(CONTACTS) == ANONYMOUS
+    again = call_here(*arguments)
+    assert (again.returncode, "has this address" in again.stderr) == (1, True)
+    both = call_here(*arguments, "--contact", "jane")
+    assert both.returncode == 2
