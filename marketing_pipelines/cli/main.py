@@ -86,7 +86,7 @@ app.add_typer(
     name="connection",
     help="Set, list, test, retry and remove connections to other systems.",
 )
-app.add_typer(privacy.app, name="privacy", help="Erase a person, and refuse it at every way in.")
+app.add_typer(privacy.app, name="privacy", help="Erase a person, or export its data.")
 app.add_typer(form.app, name="form", help="List the forms whose answers stand in sheets.")
 app.add_typer(
     backup.app, name="backup", help="Take, list, verify and restore backups of everything."

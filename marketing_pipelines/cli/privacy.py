@@ -1,6 +1,7 @@
 """`privacy`: erases persons, and shows what an erasure would remove."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -13,11 +14,6 @@ from marketing_pipelines.stores import persons
 from marketing_pipelines.stores.persons import Identity
 
 app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def privacy() -> None:
-    """Keeps `erase` a command of its own while there is no other."""
 
 
 @app.command()
@@ -60,6 +56,29 @@ def erase(
             print(line)
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    organization: OrganizationOption,
+    contact: Annotated[
+        str, typer.Option("--contact", help="External id of a contact, or its number.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The zip; default: contact-NUMBER.zip here.")
+    ] = None,
+) -> None:
+    """Write all that an erasure would remove of a contact: a zip with a file for each table."""
+    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.upkeep.personal_data import write_zip
+
+    load_tables()
+    with connected() as (_, engine), engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("set transaction isolation level repeatable read")
+        person = _person(connection, organization, contact, None)
+        path = output or Path(f"contact-{person.contact_ids[0]}.zip")
+        counts = write_zip(connection, person, path)
+    print(f"{path}: {sum(counts.values()):,} rows of {len(counts)} tables.")
 
 
 def _person(

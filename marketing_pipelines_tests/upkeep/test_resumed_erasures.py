@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,18 @@ def test_the_command_counts_erases_and_prints_the_proof(site: Installation) -> N
     assert (again.returncode, "has this address" in again.stderr) == (1, True)
     both = call_here(*arguments, "--contact", "jane")
     assert both.returncode == 2
+
+
+def test_the_export_has_a_file_for_each_table_with_rows_of_the_contact(
+    site: Installation, tmp_path: Path
+) -> None:
+    path = tmp_path / "jane.zip"
+    done = call_here(
+        "privacy", "export", "--organization", "acme", "--contact", "jane", "--output", str(path)
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(path) as written:
+        [contact] = written.read("crm.contacts.json").decode().splitlines()
+        assert json.loads(contact)["email"] == "jane@example.org"
+        assert "ben" not in "".join(written.read(name).decode() for name in written.namelist())
+    assert path.stat().st_mode & 0o777 == 0o600
