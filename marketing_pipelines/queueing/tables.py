@@ -76,7 +76,7 @@ task_keys = sa.Table(
     instant("until", "Instant from which the key is free; null = its task has not ended"),
     sa.Index("ix_task_keys_task_id", "task_id"),
     sa.Index("ix_task_keys_until", "until"),
-    info=owned(keep=Keep("until", days=90)),
+    info=owned(keep=Keep("until", days=90), mentions=("key",)),
     schema="ops",
     comment="Keys of tasks that are enqueued once until they end, or for some time after that",
 )

@@ -46,7 +46,7 @@ def write_zip(connection: sa.Connection, person: Identity, path: Path) -> dict[s
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StoreUnavailableError(
-            f"{path} cannot be written ({error.strerror or error}): name another file with --output."
+            f"{path} cannot be written ({error.strerror or error}): name another --output."
         ) from error
     return counts
 
