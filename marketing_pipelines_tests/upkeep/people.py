@@ -214,6 +214,8 @@ def _plain(column: sa.Column[Any], someone: Someone) -> Any:
         return AT + dt.timedelta(seconds=someone.number)
     if isinstance(kind, sa.Date):
         return AT.date() + dt.timedelta(days=someone.number)
+    if isinstance(kind, sa.Interval | pg.INTERVAL):
+        return dt.timedelta(hours=someone.number)
     if isinstance(kind, sa.Boolean):
         return False
     if isinstance(kind, sa.Uuid):
