@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics import warehouse
-from marketing_pipelines.domains.upkeep.erasing import files, proof, records, rows
+from marketing_pipelines.domains.upkeep.erasing import exports, files, proof, records, rows
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
 from marketing_pipelines.failures import (
     MarketingPipelinesError,
@@ -86,7 +86,10 @@ def work(
             row = _row(connection, erasure_id)
             records.write_file(connection, settings, row)
         backups = {one.id: one.expires_at.isoformat() for one in kept_backups(settings)}
-        done["raw mails"] += files.remove_stored(settings, row.proof.get("raw_files", ()))
+        done["raw mails and exports"] += files.remove_stored(
+            settings, row.proof.get("raw_files", ())
+        )
+        done["exports"] += exports.remove(engine, settings, row)
     except StoreUnavailableError as error:
         problems.append(str(error))
     with engine.begin() as connection:

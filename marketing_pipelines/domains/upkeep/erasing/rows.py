@@ -50,7 +50,7 @@ def count_rows(connection: sa.Connection, person: Identity) -> dict[str, int]:
 
 
 def raw_files_of(connection: sa.Connection, person: Identity) -> list[str]:
-    """The raw files of the person's mail that no other mail has."""
+    """The raw files of the person's mail that no other mail has, and the exports of its data."""
     mails = load_tables().tables["inbox.email_messages"]
     own = persons.is_about(mails, person)
     others = mails.alias("others")
@@ -64,7 +64,13 @@ def raw_files_of(connection: sa.Connection, person: Identity) -> list[str]:
         .where(own, mails.c.raw_path.is_not(None), ~sa.exists(about_other.correlate(mails)))
         .order_by(mails.c.raw_path)
     )
-    return list(found.scalars())
+    exports = load_tables().tables["exports.requests"]
+    own_exports = connection.execute(
+        sa.select(exports.c.file).where(
+            persons.is_about(exports, person), exports.c.file.is_not(None)
+        )
+    )
+    return [*found.scalars(), *own_exports.scalars()]
 
 
 def erase_rows(
