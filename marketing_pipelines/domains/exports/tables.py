@@ -86,6 +86,7 @@ requests = sa.Table(
     info=owned(
         keep=Keep("created_at", days=400, where="state not in ('queued', 'running')"),
         person=Person(by="contact_id", erase="delete", export=False),
+        mentions=("idempotency_key", "error"),
     ),
     schema="exports",
     comment="Exports that applications and operators asked for, and how they went",
