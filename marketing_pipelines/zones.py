@@ -21,7 +21,7 @@ FIRST, LAST = dt.datetime(1850, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tz
 VERSION = f"{tzdata.IANA_VERSION} to {LAST:%Y}"
 # Of rules that go on for ever; shorter than the time between two changes by such a rule.
 _STEP = dt.timedelta(days=20)
-_SECOND = dt.timedelta(seconds=1)
+_HOUR, _SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 # RFC 9636: a header with six counts, then the data in 32 bits; the same again in 64 bits.
 _HEADER = struct.Struct(">20x6L")
@@ -79,7 +79,13 @@ def _times_of_change(content: bytes, zone: ZoneInfo) -> Iterator[dt.datetime]:
             yield at
     rule = content.rstrip().rpartition(b"\n")[2]
     if b"," in rule:
-        yield from _times_of_rule(zone, at)
+        # Few rules, which many zones follow from the same instant on.
+        if (rule, at) not in _of_rules:
+            _of_rules[rule, at] = list(_times_of_rule(zone, at))
+        yield from _of_rules[rule, at]
+
+
+_of_rules: dict[tuple[bytes, dt.datetime], list[dt.datetime]] = {}
 
 
 def _times_of_rule(zone: ZoneInfo, after: dt.datetime) -> Iterator[dt.datetime]:
@@ -102,12 +108,16 @@ def _first_instant(
     zone: ZoneInfo, before: dt.datetime, after: dt.datetime, current: dt.timedelta
 ) -> dt.datetime:
     """The second at which the offset between two instants is no longer the current one."""
-    while after - before > _SECOND:
-        middle = before + (after - before) // _SECOND // 2 * _SECOND
-        if _offset(zone, middle) == current:
-            before = middle
-        else:
-            after = middle
+    # Nearly always a whole hour, which takes half as many looks.
+    for unit in (_HOUR, _SECOND):
+        while after - before > unit:
+            middle = before + (after - before) // unit // 2 * unit
+            if _offset(zone, middle) == current:
+                before = middle
+            else:
+                after = middle
+        if _offset(zone, after - _SECOND) == current:
+            break
     return after
 
 
