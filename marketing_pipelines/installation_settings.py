@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from marketing_pipelines import jobs_file
-from marketing_pipelines.settings import get_settings
 
 MAX_DAYS = 36_500
 # Insights whose pages are looked after.
@@ -164,6 +163,6 @@ def validate() -> None:
 
 
 def _table(name: str, model: type[M]) -> M:
-    path = get_settings().jobs_file
+    path = jobs_file.current()
     values = jobs_file.document(path).get(name, {})
     return jobs_file.validated(path, name, values, model, f"[{name}]")

@@ -1,12 +1,14 @@
 """`jobs.toml` in the data folder: the document, and the sentence that names the line of a mistake.
 
 Its tables are named after a job (`policies`) or after a part of the installation
-(`installation_settings`).
+(`installation_settings`). Processes read `jobs.active.toml`, a copy that `up` and `config apply`
+make once the whole file is valid, so that a mistake in an edited file changes nothing that runs.
 """
 
+import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -14,8 +16,62 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.settings import get_settings
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class _Reading:
+    """The file that this process reads, and the work before its first look."""
+
+    edited = False
+    before: Callable[[], None] | None = None
+
+
+def current() -> Path:
+    """The file that holds for this process: the copy, or `jobs.toml` where there is none yet."""
+    before, _Reading.before = _Reading.before, None
+    if before is not None:
+        before()
+    settings = get_settings()
+    is_copied = settings.active_jobs_file.is_file() and not _Reading.edited
+    return settings.active_jobs_file if is_copied else settings.jobs_file
+
+
+def read_edited() -> None:
+    """Lets this process read `jobs.toml` itself, to validate it."""
+    _Reading.edited, _Reading.before = True, None
+
+
+def before_reading(work: Callable[[], None]) -> None:
+    """Does this work before the process looks at the file for the first time."""
+    _Reading.before = work
+
+
+def is_applied() -> bool:
+    """Returns true if the copy equals `jobs.toml`, or if there is neither."""
+    settings = get_settings()
+    return content(settings.jobs_file) == content(settings.active_jobs_file)
+
+
+def content(file: Path) -> bytes | None:
+    """The content of a file; None: there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def apply() -> None:
+    """Moves a copy of `jobs.toml` into place; without the file, removes the copy."""
+    settings = get_settings()
+    edited = content(settings.jobs_file)
+    if edited is None:
+        settings.active_jobs_file.unlink(missing_ok=True)
+        return
+    beside = settings.active_jobs_file.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(edited)
+    beside.replace(settings.active_jobs_file)
 
 
 @cache

@@ -188,7 +188,7 @@ def overrides() -> Mapping[str, Override]:
     Raises:
         ConfigurationError: it cannot be used; the sentence names the line.
     """
-    return _read(get_settings().jobs_file)
+    return _read(jobs_file.current())
 
 
 def queue_overrides() -> Mapping[str, QueueOverride]:
@@ -197,7 +197,7 @@ def queue_overrides() -> Mapping[str, QueueOverride]:
     Raises:
         ConfigurationError: it cannot be used; the sentence names the line.
     """
-    return _read_queues(get_settings().jobs_file)
+    return _read_queues(jobs_file.current())
 
 
 def require_known_queues(names: Collection[str]) -> None:
@@ -212,7 +212,7 @@ def require_known_queues(names: Collection[str]) -> None:
     for name in queue_overrides():
         if name not in names:
             reason = f"there is no queue '{name}', only {', '.join(sorted(names))}"
-            jobs_file.refuse(get_settings().jobs_file, f"{QUEUES}.{name}", None, reason)
+            jobs_file.refuse(jobs_file.current(), f"{QUEUES}.{name}", None, reason)
 
 
 def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> None:
@@ -222,7 +222,7 @@ def require_known(jobs: Mapping[str, bool], partitioned: Collection[str]) -> Non
         jobs: Every known job, with True if it has a schedule.
         partitioned: The jobs with partitions, which catch up every partition that was never done.
     """
-    path = get_settings().jobs_file
+    path = jobs_file.current()
     for job, override in overrides().items():
         if job not in jobs:
             reason = f"there is no job '{job}'; docs/timetable.md lists them"

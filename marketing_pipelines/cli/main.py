@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from marketing_pipelines import jobs_file
 from marketing_pipelines.cli import (
     api,
     backup,
+    config,
     connection,
     contact,
     db,
@@ -94,6 +96,7 @@ app.add_typer(
 app.add_typer(
     export.app, name="export", help="Ask for files of rows, list, show, fetch and cancel them."
 )
+app.add_typer(config.app, name="config", help="Put changes of `jobs.toml` into force.")
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")
 
 
@@ -114,6 +117,7 @@ def options(
 ) -> None:
     """Options that come before the command."""
     _Debug.on = debug
+    jobs_file.before_reading(config.apply_alone)
 
 
 class _Debug:

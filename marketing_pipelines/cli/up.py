@@ -18,11 +18,10 @@ from typing import Annotated
 
 import typer
 
-from marketing_pipelines import installation_settings, policies
-from marketing_pipelines.cli import running_up
+from marketing_pipelines.cli import config, running_up
 from marketing_pipelines.cli.doctor import said_of_unknown
 from marketing_pipelines.cli.session import connected, dagster_environment
-from marketing_pipelines.cli.supervision import Guard, end_marked, mark
+from marketing_pipelines.cli.supervision import SECONDS_TO_STOP, Guard, end_marked, mark
 from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
 from marketing_pipelines.observability.alerts import UI_VARIABLE
@@ -48,10 +47,13 @@ class Part:
     started: float = 0.0
     back_off: float = FIRST_BACK_OFF
     start_at: float = field(default_factory=time.monotonic)
+    end_by: float | None = None
 
     def keep_running(self, environment: dict[str, str], folder: Path) -> None:
         """Starts it if it is due; notes its end and when to start it again."""
         now = time.monotonic()
+        if self.end_by is not None:
+            return
         if self.process is not None and self.process.poll() is not None:
             if now - self.started > STEADY_AFTER:
                 self.back_off = FIRST_BACK_OFF
@@ -68,6 +70,19 @@ class Part:
                 self.command, env=environment, cwd=folder, start_new_session=True
             )
 
+    def replace(self) -> bool:
+        """Ends it, to be started again at once; returns true when it has ended."""
+        if self.process is not None and self.process.poll() is None:
+            if self.end_by is None:
+                say(f"{self.name} starts again with the changes of jobs.toml")
+                self.end_by = time.monotonic() + SECONDS_TO_STOP
+                self.process.terminate()
+            elif time.monotonic() > self.end_by:
+                self.process.kill()
+            return False
+        self.process, self.end_by, self.start_at = None, None, time.monotonic()
+        return True
+
 
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
@@ -79,13 +94,12 @@ def up(
     ] = "127.0.0.1",
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
-    policies.overrides()
-    installation_settings.validate()
     for variable in unknown_variables().items():
         say(said_of_unknown(variable))
     with _alone(get_settings()), connected() as (settings, engine), running_up.noted(settings):
         if left := end_marked(settings.data_dir):
             say(f"{len(left)} processes of an `up` that was killed are ended")
+        config.apply_changed()
         require_free(host, port, "--port")
         require_free(host, api_port, "--api-port")
         with engine.begin() as connection:
@@ -187,11 +201,21 @@ def _supervise(
     parts: list[Part], environment: dict[str, str], settings: Settings, guard: Guard
 ) -> None:
     server = Server(settings)
+    watch = config.Watch.begin()
+    to_replace: list[Part] = []
     try:
         with _stop_requested() as stopping:
             while not stopping:
                 guard.keep_running()
                 server.keep_running()
+                has_changed, said = watch.look()
+                if said:
+                    say(said)
+                if has_changed:
+                    to_replace = list(parts)
+                # One after the other; what a worker is doing goes back to its queue.
+                if to_replace and to_replace[0].replace():
+                    to_replace.pop(0)
                 for part in parts:
                     # Not the checkout: Dagster would let its `.env` win over our environment.
                     part.keep_running(environment, settings.data_dir)

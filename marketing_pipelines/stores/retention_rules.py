@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings, jobs_file
-from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.ownership import EMPTIED, Keep, ownership
 from marketing_pipelines.stores.tables import load_tables
 
@@ -94,7 +93,7 @@ def require_known() -> None:
     for name in given:
         if name not in known:
             reason = f"'{name}' is none of the tables with a rule: {', '.join(sorted(known))}"
-            jobs_file.refuse(get_settings().jobs_file, "retention", name, reason)
+            jobs_file.refuse(jobs_file.current(), "retention", name, reason)
 
 
 def _declared() -> dict[str, tuple[sa.Table, Keep]]:
