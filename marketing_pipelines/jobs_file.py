@@ -28,14 +28,19 @@ class _Reading:
     before: Callable[[], None] | None = None
 
 
+def active() -> Path:
+    """The copy that processes read."""
+    return get_settings().jobs_file.with_name("jobs.active.toml")
+
+
 def current() -> Path:
     """The file that holds for this process: the copy, or `jobs.toml` where there is none yet."""
     before, _Reading.before = _Reading.before, None
     if before is not None:
         before()
     settings = get_settings()
-    is_copied = settings.active_jobs_file.is_file() and not _Reading.edited
-    return settings.active_jobs_file if is_copied else settings.jobs_file
+    is_copied = active().is_file() and not _Reading.edited
+    return active() if is_copied else settings.jobs_file
 
 
 def read_edited() -> None:
@@ -51,7 +56,7 @@ def before_reading(work: Callable[[], None]) -> None:
 def is_applied() -> bool:
     """Returns true if the copy equals `jobs.toml`, or if there is neither."""
     settings = get_settings()
-    return content(settings.jobs_file) == content(settings.active_jobs_file)
+    return content(settings.jobs_file) == content(active())
 
 
 def content(file: Path) -> bytes | None:
@@ -67,11 +72,11 @@ def apply() -> None:
     settings = get_settings()
     edited = content(settings.jobs_file)
     if edited is None:
-        settings.active_jobs_file.unlink(missing_ok=True)
+        active().unlink(missing_ok=True)
         return
-    beside = settings.active_jobs_file.with_suffix(f".{os.getpid()}")
-    beside.write_bytes(edited)
-    beside.replace(settings.active_jobs_file)
+    temporary = active().with_suffix(f".{os.getpid()}")
+    temporary.write_bytes(edited)
+    temporary.replace(active())
 
 
 @cache

@@ -341,11 +341,6 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
         return self.data_dir / "jobs.toml"
 
     @property
-    def active_jobs_file(self) -> Path:
-        """The copy of it that processes read."""
-        return self.data_dir / "jobs.active.toml"
-
-    @property
     def reports_folder(self) -> Path:
         return self.data_dir / "reports"
 

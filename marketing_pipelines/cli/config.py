@@ -64,7 +64,7 @@ def apply_alone() -> None:
         ConfigurationError: the file cannot be used; the sentence names the line.
     """
     settings = get_settings()
-    if jobs_file.content(settings.active_jobs_file) is None or jobs_file.is_applied():
+    if jobs_file.content(jobs_file.active()) is None or jobs_file.is_applied():
         return
     if MARK not in os.environ and running_up.found(settings) is None:
         apply_changed()
@@ -95,7 +95,7 @@ class Watch:
     def begin(cls) -> "Watch":
         """Begins with the copy that the parts start with."""
         settings = get_settings()
-        running = jobs_file.content(settings.active_jobs_file)
+        running = jobs_file.content(jobs_file.active())
         return cls(running, jobs_file.content(settings.jobs_file))
 
     def look(self) -> tuple[bool, str | None]:
@@ -123,7 +123,7 @@ class Watch:
                     stderr=subprocess.PIPE,
                     text=True,
                 )
-        active = jobs_file.content(settings.active_jobs_file)
+        active = jobs_file.content(jobs_file.active())
         has_changed, self.running = active != self.running, active
         return has_changed, said
 

@@ -4,7 +4,6 @@ import pytest
 
 from marketing_pipelines import jobs_file, policies
 from marketing_pipelines.cli import config
-from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.cli.console import call, refusal
 from marketing_pipelines_tests.faults.running import Running
 from marketing_pipelines_tests.installation import Installation
@@ -33,7 +32,7 @@ def test_a_good_file_replaces_the_copy_and_a_broken_one_alerts_once_and_changes_
 ) -> None:
     file = write_policies(GOOD)
     assert call("config", "apply").stdout == "jobs.toml is in force.\n"
-    active = get_settings().active_jobs_file
+    active = jobs_file.active()
     assert jobs_file.current() == active
     write_policies(BROKEN)
     for _ in range(2):
@@ -52,7 +51,7 @@ def test_a_command_of_its_own_applies_a_changed_file_first(installation: Install
     jobs_file.apply()
     file = write_policies(BROKEN)
     assert refusal("timetable").startswith(f"{file.parent}/{SENTENCE}")
-    assert get_settings().active_jobs_file.read_text() == GOOD
+    assert jobs_file.active().read_text() == GOOD
 
 
 @pytest.mark.soak
@@ -72,12 +71,12 @@ def test_a_running_up_restarts_its_parts_with_a_good_change_and_keeps_the_copy_o
         write_policies(BROKEN)
         until(lambda: printed(SENTENCE), seconds=60, what="the mistake to be printed")
         assert alerts(installation) == [("settings jobs.toml", "first")]
-        assert get_settings().active_jobs_file.read_text() == GOOD
+        assert jobs_file.active().read_text() == GOOD
         write_policies(BETTER)
         until(lambda: printed("crm-events (3 at once"), seconds=120, what="the worker to restart")
         until(running.answers, seconds=120, what="the web server to answer again")
         assert sum(SENTENCE in line for line in running.lines) == 1
         assert not printed("ended with code")
         assert alerts(installation)[1:] == [("settings jobs.toml", "recovery")]
-    assert file.read_bytes() == get_settings().active_jobs_file.read_bytes()
+    assert file.read_bytes() == jobs_file.active().read_bytes()
     assert config.LOOKS_EVERY == 10
