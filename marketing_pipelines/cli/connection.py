@@ -73,11 +73,11 @@ def list_(provider: AnyProvider = None, organization: AnyOrganization = None) ->
         rows = standing.standing_of(connection, [one.id for one in chosen])
     print_table(
         ["organization", "provider", "id", "state", "synchronizes", "last ok", "up to", "next",
-         "backlog", "token ends", "grant ends", "owner", "error"],
+         "backlog", "token ends", "grant ends", "owner", "used by", "error"],
         [
             [row.organization, row.provider, row.external_id, row.state, row.what, row.last_ok_at,
              row.last_tick, row.next_at, row.backlog, row.expires_at, row.refresh_expires_at,
-             row.owner, row.error]
+             row.owner, row.used_by, row.error]
             for row in rows
         ],
     )  # fmt: skip

@@ -68,9 +68,12 @@ def world(installation: Installation) -> Connected:
 def test_the_page_lists_each_connection_with_state_backlog_and_error(
     world: Connected, api: Api
 ) -> None:
+    world.connect("google", name="sheets", grant="google-ok")
+    world.connect("imap", address="ann@acme.example", host="imap.acme.example", grant="google-ok")
     sign_in(api, "read")
     shown = api.client.get(f"{PAGES}/connections").text
     expected = [
+        *("by grant google-ok", "used by google:sheets, imap:ann@acme.example"),
         *("acme", "leadsquared", "failing", "overdue", "reconnect", "news.umbra.example"),
         *("4200", "2026-03-01 08:30", "2026-03-01 13:30", "&lt;b&gt;out of order"),
     ]

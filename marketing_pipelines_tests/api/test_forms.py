@@ -61,6 +61,20 @@ def test_page_and_command_show_each_form_with_its_reading_and_its_reason(
     assert call_here("form", "list", "--organization", "umbra").stdout.splitlines()[1:] == []
 
 
+def test_page_and_command_show_submissions_without_contact_and_why(
+    world: FormWorld, api: Api
+) -> None:
+    sign_in(api, "read")
+    shown = api.client.get(f"{PAGES}/forms").text
+    [reason] = world.submissions("reason", "contact_id is null")
+    assert shown.count(reason) == 1
+    [line] = call_here("form", "without-contact", "--form", "contact-us").stdout.splitlines()[1:]
+    assert line.split()[:3] == ["acme", "contact-us", "3"]
+    assert line.endswith(reason)
+    for option, other in (("--form", "demo"), ("--organization", "umbra")):
+        assert call_here("form", "without-contact", option, other).stdout.splitlines()[1:] == []
+
+
 def test_the_page_of_forms_fits_wide_and_narrow_screens(world: FormWorld, api: Api) -> None:
     api.bearer("read")
     with in_process(api.app) as address, chromium() as page:

@@ -1,13 +1,17 @@
 """The file of forms: bad ones are refused with a sentence, connections are named as users do."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from marketing_pipelines.domains.forms.mapping import MappedColumn, mapping_problem, read_mapping
+from marketing_pipelines.domains.integrations import connections
 from marketing_pipelines.loading import load_rows
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 GOOD: dict[str, Any] = {
@@ -103,3 +107,33 @@ def test_a_mapping_is_read_in_the_order_of_its_targets() -> None:
         MappedColumn("Mail", "email", False, None),
         MappedColumn("Timestamp", "submitted_at", False, None),
     ]
+
+
+def test_a_load_and_the_removal_of_its_connection_wait_for_each_other(
+    emptied: Installation,
+) -> None:
+    assert refusals(emptied, GOOD) == []
+    engine = emptied.engine
+
+    def remove() -> None:
+        with engine.begin() as connection:
+            [found] = connections.all_of(connection)
+            connections.remove(connection, found)
+
+    with engine.connect() as loading, ThreadPoolExecutor(1) as pool:
+        # A load locks the row of a form first, and its connection afterwards.
+        loading.execute(sa.text("update forms.forms set name = 'Contact us'"))
+        removal = pool.submit(remove)
+        until(lambda: waits_for_a_lock(engine), what="the removal to wait")
+        loading.execute(
+            sa.text(
+                "insert into forms.forms (organization_id, external_id, spreadsheet_id, sheet,"
+                " mapping, connection_id) select organization_id, 'other', spreadsheet_id, sheet,"
+                " mapping, connection_id from forms.forms"
+            )
+        )
+        loading.commit()
+        removal.result(timeout=60)
+    assert emptied.rows("select external_id, connection_id from forms.forms order by 1") == [
+        ("contact-us", None), ("other", None)
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -122,12 +123,14 @@ def dovecot() -> Iterator[Dovecot]:
     with _token_service(serving.tokens) as port:
         (folder / "oauth2.conf").write_text(_OAUTH2.format(port=port))
         (folder / "dovecot.conf").write_text(_configuration(serving))
-        process = subprocess.Popen([PATH, "-F", "-c", str(folder / "dovecot.conf")])
+        command = [PATH, "-F", "-c", str(folder / "dovecot.conf")]
+        process = subprocess.Popen(command, start_new_session=True)
         try:
             wait_for_server(serving.port)
             yield serving
         finally:
-            process.terminate()
+            # Asked to end, it takes seconds; its children are of its group.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             shutil.rmtree(folder)
 

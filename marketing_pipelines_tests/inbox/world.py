@@ -37,7 +37,6 @@ class Mailboxes(Connected):
 
     def __init__(self, installation: Installation, server: ImapServer) -> None:
         super().__init__(installation)
-        self.execute("truncate inbox.email_messages, ops.bus_events cascade")
         self.server = server
         self.contacts({"external_id": "ben", "email": BEN})
 

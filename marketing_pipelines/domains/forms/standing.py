@@ -1,5 +1,6 @@
 """The standing of forms as people see it: where each is read, how far, and why not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -26,9 +27,28 @@ def standing_of_forms(
     connection: sa.Connection, organization_id: int | None = None
 ) -> list[FormStanding]:
     """The forms of an organization, or of all."""
-    text = resources.files(__package__).joinpath("sql", "listed_forms.sql").read_text("utf-8")
-    found = connection.execute(sa.text(text), {"organization_id": organization_id})
+    found = connection.execute(_sql("listed_forms"), {"organization_id": organization_id})
     return [FormStanding(row, *_state(row)) for row in found]
+
+
+def without_contact(
+    connection: sa.Connection,
+    organization_id: int | None = None,
+    form: str | None = None,
+    *,
+    most: int,
+) -> Sequence[Any]:
+    """The latest submissions without contact, with the columns of `sql/without_contact.sql`.
+
+    Args:
+        form: External id of a form; None: all.
+    """
+    given = {"organization_id": organization_id, "form": form, "most": most}
+    return connection.execute(_sql("without_contact"), given).all()
+
+
+def _sql(name: str) -> sa.TextClause:
+    return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8"))
 
 
 def _state(row: Any) -> tuple[str, str]:

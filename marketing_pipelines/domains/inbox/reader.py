@@ -17,6 +17,7 @@ from marketing_pipelines.domains.inbox.fetched import Listed
 from marketing_pipelines.domains.inbox.mailboxes import Mailbox, chosen_folders, sent_folder
 from marketing_pipelines.domains.inbox.mails import read_mail
 from marketing_pipelines.domains.inbox.obstacles import MailPart, Obstacles
+from marketing_pipelines.domains.inbox.raw_files import RawFile, write_raw
 from marketing_pipelines.domains.inbox.session import (
     ConnectionLostError,
     Examined,
@@ -300,7 +301,7 @@ class MailboxReader:
         asked = [one.uid for one in listed if one.size <= MAX_MAIL_BYTES and not one.is_refused]
         bodies = dict.fromkeys(set(wanted).difference(asked), b"")
         bodies |= self._bodies(session, place, asked)
-        placed = []
+        placed, files = list[Placed](), list[RawFile]()
         for uid in group:
             if uid not in choices:
                 continue  # it is gone, or arrived before the cut-off
@@ -311,21 +312,28 @@ class MailboxReader:
                 if uid in bodies:
                     # One that is too large or refused is stored by its header.
                     raw = bodies.pop(uid) or choice.listed.header
-                    placed.append(self._placed(choice, uid, received_at, raw))
+                    placed.append(self._placed(choice, uid, received_at, raw, files))
             else:
                 identity = choice.header.identity if choice.is_stored else None
                 placed.append(Placed(uid, received_at, identity))
+        write_raw(self._tick, self._files, files)
         return placed
 
-    def _placed(self, choice: MailChoice, uid: int, received_at: dt.datetime, raw: bytes) -> Placed:
+    def _placed(
+        self,
+        choice: MailChoice,
+        uid: int,
+        received_at: dt.datetime,
+        raw: bytes,
+        files: list[RawFile],
+    ) -> Placed:
         mail = read_mail(raw)
         if choice.is_only_report and not mail.is_bounce:
             return Placed(uid, received_at, None)
         path = None
         if self._mailbox.keeps_raw(received_at, self._tick.instant):
-            digest = mail.content_hash
-            path = f"mail/{self._mailbox.organization_id}/{digest[:2]}/{digest}.eml"
-            self._files.write(path, raw)
+            files.append(RawFile(self._mailbox.organization_id, mail, raw))
+            path = files[-1].path
         return Placed(uid, received_at, mail.identity, mail, path, choice.listed.is_sent)
 
     def _store(self, cursor: Cursor, placed: Sequence[Placed], done: int) -> None:

@@ -16,9 +16,11 @@ from marketing_pipelines.domains.inbox.mailboxes import (
     parties_of,
 )
 from marketing_pipelines.domains.inbox.mails import Attachment, Mail
+from marketing_pipelines.domains.inbox.raw_files import forget_named
 from marketing_pipelines.domains.inbox.statements import statement
 from marketing_pipelines.domains.inbox.tables import SHARES, cursors, message_places
 from marketing_pipelines.domains.inbox.threads import join_threads
+from marketing_pipelines.domains.integrations.connections import hold
 
 MAX_TEXT_LENGTH = 200_000
 # Longer ones do not fit into an index.
@@ -84,6 +86,7 @@ def cursor_of(connection: sa.Connection, mailbox: Mailbox, folder: str) -> Curso
 
 def begin_folder(connection: sa.Connection, mailbox: Mailbox, cursor: Cursor) -> None:
     """Begins to read a folder anew; places of its former generation are gone."""
+    hold(connection, mailbox.connection)
     connection.execute(
         sa.delete(message_places).where(
             message_places.c.connection_id == mailbox.id, message_places.c.folder == cursor.folder
@@ -142,6 +145,7 @@ def store(
         "places": [{"uid": one.uid, "identity": one.identity} for one in placed],
     }
     connection.execute(statement("store_places"), place)
+    forget_named(connection, [one.raw_path for one in placed if one.raw_path is not None])
     move_cursor(connection, mailbox, cursor)
     return stored
 

@@ -9,6 +9,7 @@ from marketing_pipelines.domains.inbox.mailboxes import (
     open_mailbox,
     sent_folder,
 )
+from marketing_pipelines.domains.inbox.raw_files import remove_unnamed
 from marketing_pipelines.domains.inbox.reader import WHAT, MailboxReader
 from marketing_pipelines.domains.inbox.session import DoubtfulLoginError, Session
 from marketing_pipelines.domains.inbox.tokens import token_of
@@ -30,6 +31,7 @@ from marketing_pipelines.domains.integrations.syncs import (
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.files import FileStore
 
 # Four of the five minutes of a tick.
 TIME_FOR_CALLS = 0.8
@@ -37,7 +39,8 @@ _LOGIN = "login"
 
 
 def synchronize(tick: Tick, pacing: Pacing = PACING) -> None:
-    """Reads every mailbox."""
+    """Reads every mailbox, after raw mail that earlier runs left without a row is removed."""
+    remove_unnamed(tick, FileStore(tick.settings.effective_files_url))
     sync_each(tick, IMAP, WHAT, partial(_read, tick), pacing, time_for_calls=TIME_FOR_CALLS)
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
+from marketing_pipelines.stores.ownership import EMPTIED, FOR_EVER, Person, owned
 from marketing_pipelines.stores.tables import (
     identity,
     instant,
@@ -128,7 +128,7 @@ email_messages = sa.Table(
         pg.JSONB,
         nullable=False,
         server_default=sa.text("'[]'::jsonb"),
-        comment="Name, type and size of each attachment",
+        comment="Type and size of each attachment, its name where `share` is full",
     ),
     sa.Column("raw_path", sa.Text, comment="File in `MARKETING_FILES_URL`; null = none is kept"),
     sa.Column("content_hash", sa.Text, comment="SHA-256 of the mail as it was read"),
@@ -197,4 +197,20 @@ message_places = sa.Table(
     ),
     schema="inbox",
     comment="Places of mails in folders; those of former generations are removed",
+)
+
+raw_files = sa.Table(
+    "raw_files",
+    metadata,
+    sa.Column("path", sa.Text, primary_key=True, comment="File in `MARKETING_FILES_URL`"),
+    organization_id(),
+    sa.Column(
+        "identity",
+        sa.Text,
+        nullable=False,
+        comment="`identity` of the mail in it, whose row names the file once it is committed",
+    ),
+    info=owned(keep=EMPTIED),
+    schema="inbox",
+    comment="Raw mail that is being written; files that no row names afterwards are removed",
 )

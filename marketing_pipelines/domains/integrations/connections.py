@@ -210,8 +210,18 @@ def retry(connection: sa.Connection, found: Connection, now: dt.datetime) -> Non
     _begin_again(connection, found)
 
 
+def hold(connection: sa.Connection, found: Connection) -> None:
+    """Keeps a connection from its removal, which locks it before rows that belong to it."""
+    connection.execute(
+        sa.select(connections.c.id)
+        .where(connections.c.id == found.id)
+        .with_for_update(read=True, key_share=True)
+    )
+
+
 def remove(connection: sa.Connection, found: Connection) -> None:
     """Removes a connection with its secrets and standing; rows that it brought stay."""
+    connection.execute(sa.select(sa.func.integrations.lock_users()))
     connection.execute(sa.delete(connections).where(connections.c.id == found.id))
     incidents.recovered(connection, f"{INCIDENT} {found.name}")
 

@@ -16,7 +16,15 @@ _STANDING = sa.text("""
            sync.overdue_at, coalesce(sync.error, connection.error, line.last_error) as error,
            connection.expires_at, connection.refresh_expires_at,
            connection.settings ->> 'grant' as "grant",
-           coalesce(owner.name, connection.settings ->> 'owner') as owner
+           coalesce(owner.name, connection.settings ->> 'owner') as owner,
+           (
+               select string_agg(named.external_id, ', ' order by named.external_id)
+               from integrations.connections as using_it
+               join integrations.connection_names as named on named.id = using_it.id
+               where connection.provider = 'oauth'
+                   and using_it.organization_id = connection.organization_id
+                   and using_it.settings ->> 'grant' = connection.external_id
+           ) as used_by
     from integrations.connections as connection
     join crm.organizations as organization on organization.id = connection.organization_id
     left join integrations.syncs as sync on sync.connection_id = connection.id

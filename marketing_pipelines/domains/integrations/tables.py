@@ -73,7 +73,9 @@ syncs = sa.Table(
     sa.Column("error", sa.Text, comment="Why the latest one failed; null = it did not"),
     instant("overdue_at", "Without progress until then it is overdue", nullable=False),
     json_object(
-        "pages", "Pages of a listing: its version (ETag) and the page after it; or a window in work"
+        "pages",
+        "Pages of a listing: its version (ETag) and the page after it; or a window in work; of a "
+        "mailbox the mail at which reading a folder ends, and a login that was refused",
     ),
     info=owned(keep=FOR_EVER, mentions=("error", "pages")),
     schema="integrations",

@@ -21,10 +21,14 @@ comment on column inbox.email_messages.contact_ids is 'Contacts among sender and
 comment on column inbox.email_messages.is_auto_reply is 'True if a program answered it';
 comment on column inbox.email_messages.is_bounce is 'True if it reports that a mail was not delivered';
 comment on column inbox.email_messages.malformed is 'True if sender or recipients cannot be read';
-comment on column inbox.email_messages.attachments is 'Name, type and size of each attachment';
+comment on column inbox.email_messages.attachments is 'Type and size of each attachment, its name where `share` is full';
 comment on column inbox.email_messages.raw_path is 'File in `MARKETING_FILES_URL`; null = none is kept';
 comment on column inbox.email_messages.content_hash is 'SHA-256 of the mail as it was read';
 comment on column inbox.email_messages.share is 'The most that its mailboxes share of a mail';
+comment on table inbox.raw_files is 'Raw mail that is being written; files that no row names afterwards are removed';
+comment on column inbox.raw_files.path is 'File in `MARKETING_FILES_URL`';
+comment on column inbox.raw_files.organization_id is 'Organization (tenant) that owns the row';
+comment on column inbox.raw_files.identity is '`identity` of the mail in it, whose row names the file once it is committed';
 comment on table inbox.cursors is 'Progress of reading in each folder of a mailbox';
 comment on column inbox.cursors.connection_id is 'Connection of the mailbox';
 comment on column inbox.cursors.folder is 'Name of the folder';

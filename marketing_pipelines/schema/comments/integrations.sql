@@ -24,4 +24,4 @@ comment on column integrations.syncs.backlog is 'Rows still to do; null = that i
 comment on column integrations.syncs.next_at is 'No call before this';
 comment on column integrations.syncs.error is 'Why the latest one failed; null = it did not';
 comment on column integrations.syncs.overdue_at is 'Without progress until then it is overdue';
-comment on column integrations.syncs.pages is 'Pages of a listing: its version (ETag) and the page after it; or a window in work';
+comment on column integrations.syncs.pages is 'Pages of a listing: its version (ETag) and the page after it; or a window in work; of a mailbox the mail at which reading a folder ends, and a login that was refused';

@@ -41,7 +41,7 @@ set subject = coalesce(stored.subject, excluded.subject),
     text = coalesce(stored.text, excluded.text),
     reply = coalesce(stored.reply, excluded.reply),
     snippet = coalesce(stored.snippet, excluded.snippet),
-    raw_path = coalesce(excluded.raw_path, stored.raw_path),
+    raw_path = coalesce(stored.raw_path, excluded.raw_path),
     direction = coalesce(stored.direction, excluded.direction),
     attachments = case
         when inbox.width_of(excluded.share) > inbox.width_of(stored.share) then excluded.attachments
