@@ -98,7 +98,7 @@ def verify(
         if latest is None:
             raise BadInputError(f"There is no whole backup at {settings.backup_url}: take one.")
         backup_id = latest.id
-    done = verify_backup(settings, backup_id, say=_say)
+    done = verify_backup(settings, backup_id, now=dt.datetime.now(dt.UTC), say=_say)
     for problem in done.problems:
         print(problem)
     print(f"{done.tables:,} tables with {done.rows:,} rows and {done.files:,} files are compared.")
@@ -107,6 +107,8 @@ def verify(
             f"Backup {backup_id} has {len(done.problems):,} problems: take a new one, and look at "
             "the disk or bucket behind MARKETING_BACKUP_URL."
         )
+    if done.erased:
+        print(f"{_persons(done.erased)} erased since: a restore erases them again.")
     print(f"Backup {backup_id} can be restored.")
 
 
@@ -118,6 +120,11 @@ def _print_restored(restored: "Restored", settings: Settings) -> None:
     )
     for path in restored.placed.damaged[:MAX_COMMANDS]:
         print(f"Missing or damaged in the backup: {path}.")
+    if restored.erased:
+        print(
+            f"{_persons(restored.erased)} erased since the backup: their rows are erased again, "
+            "their events at the next `upkeep/erasures`."
+        )
     for hour, reason in list(restored.stale_hours.items())[:MAX_COMMANDS]:
         print(f"The hour {hour:%Y-%m-%d-%H}:00 of the lake is exported anew: {reason}.")
     print("\nHeld until you release it:")
@@ -131,6 +138,10 @@ def _print_restored(restored: "Restored", settings: Settings) -> None:
             print(f"    … {len(held.commands) - MAX_COMMANDS:,} more")
     print(f"\nAll of it stands in {_write_held(settings, backup.id, lines)}.")
     print(_of_secret_key(settings))
+
+
+def _persons(number: int) -> str:
+    return "1 person was" if number == 1 else f"{number:,} persons were"
 
 
 def _write_held(settings: Settings, backup_id: str, lines: list[str]) -> Path:

@@ -10,6 +10,7 @@ from marketing_pipelines.failures import BadInputError, ConfigurationError, Stor
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import schema_files
 from marketing_pipelines.stores.postgres import create_engine, database_url
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.dagster_in_memory import new_instance
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.upkeep.backups.world import (
@@ -23,6 +24,7 @@ from marketing_pipelines_tests.upkeep.backups.world import (
     quiet,
 )
 
+KEY_OF_PAGE = "the-key-that-was-kept-in-another-place"
 NEW_VIEW = "analytics.monthly_usage"
 HELD = {
     # Days of campaigns whose status changed.
@@ -32,6 +34,14 @@ HELD = {
     "delivery.messages",
     "campaigns.campaigns",
     "journey.journeys",
+    # A person was erased.
+    "crm.contacts",
+    "delivery.suppressions",
+    "leads.signal_arrivals",
+    "ops.bus_events",
+    "ops.erasures",
+    "ops.installation",
+    "segments.touched_contacts",
 }
 
 
@@ -49,7 +59,12 @@ class Drill:
         world.site.execute("delete from ops.schema_files where path like '%/monthly_usage.sql'")
         self.before = world.contents()
         self.backup = world.take().backup
-        # It goes out after the backup; the restored database does not know.
+        # What happens after the backup, the restored database does not know by itself.
+        self.erased = world.programs.contact("c5")
+        url = str(world.settings.backup_url)
+        erasing = ["privacy", "erase", "--organization", "acme", "--contact", "c5"]
+        done = call_here(*erasing, MARKETING_BACKUP_URL=url)
+        assert done.returncode == 0, done.stderr
         world.site.execute("update delivery.messages set state = 'sent' where state = 'queued'")
         _, restoring, self.releasing = blocks_of_page()
         [self.printed, self.doctor] = self.perform(restoring)
@@ -73,10 +88,12 @@ def drill(
 ) -> Iterator[Drill]:
     folder = tmp_path_factory.mktemp("drill")
     world = World.furnish(shared_installation, folder)
+    own = {"backup_url": world.settings.backup_url, "secret_key": KEY_OF_PAGE}
     with (
-        empty_installation(folder / "other", backup_url=world.settings.backup_url) as settings,
+        empty_installation(folder / "other", **own) as settings,
         pytest.MonkeyPatch.context() as patch,
     ):
+        patch.setenv("MARKETING_SECRET_KEY", KEY_OF_PAGE)
         yield Drill(world, settings, patch)
 
 
@@ -104,6 +121,18 @@ def test_a_message_that_was_sent_after_the_backup_is_not_sent_again(drill: Drill
     reason = f"restored from {drill.backup.id}"
     unknown = [(number, "unknown", reason) for number in drill.messages]
     assert rows == [*unknown, (drill.sent, "sent", None)]
+
+
+def test_a_person_that_was_erased_after_the_backup_stays_erased(drill: Drill) -> None:
+    assert "1 person was erased since the backup: their rows are erased again" in drill.printed
+    [row] = drill.site.rows(
+        "select external_id, email from crm.contacts where id = :number", number=drill.erased
+    )
+    assert row == (f"erased:{drill.erased}", None)
+    for table in drill.after["marketing"]:
+        schema, name = table.split(".")
+        held = f'select count(*) from "{schema}"."{name}" as t where t::text ~ :address'
+        assert drill.site.rows(held, address=r"\mc5@example\.org") == [(0,)], table
 
 
 def test_active_programs_are_paused_and_all_queues(drill: Drill) -> None:

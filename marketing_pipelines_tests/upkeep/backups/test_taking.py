@@ -231,7 +231,7 @@ def test_a_backup_under_load_is_of_one_instant(own_store: World) -> None:
     )
     with writing(own_store):
         taken = own_store.take()
-    done = verify(own_store.settings, taken.backup.id, say=quiet)
+    done = verify(own_store.settings, taken.backup.id, now=NOW, say=quiet)
     assert done.problems == []
     assert done.tables == sum(len(one.tables) for one in taken.backup.databases.values())
     assert done.files == 4
@@ -303,7 +303,7 @@ def test_verify_finds_what_is_missing_truncated_and_changed(own_store: World) ->
     (store / object_path(report.object)).write_bytes(b"<p>REPORT</p>")
     dump = store / BACKUPS / taken.backup.id / "marketing.dump"
     dump.write_bytes(dump.read_bytes()[:-1])
-    done = verify(own_store.settings, taken.backup.id, say=quiet)
+    done = verify(own_store.settings, taken.backup.id, now=NOW, say=quiet)
     assert done.problems == [
         f"{object_path(lake.object)}, the lake file {lake.path}, is missing.",
         f"{object_path(mail.object)}, the mail file {mail.path}, has {len(MAIL) - 1} bytes, not "

@@ -22,6 +22,7 @@ from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
 from marketing_pipelines.domains.upkeep.backups.effects import Held
 from marketing_pipelines.domains.upkeep.backups.placing import Places, PutBack
 from marketing_pipelines.domains.upkeep.backups.taking import DAGSTER, OPERATIONAL
+from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.backups import Backup, BackupStore
@@ -44,11 +45,17 @@ DAMAGED = "its object is missing or damaged"
 
 @dataclass(frozen=True)
 class Restored:
-    """A finished restore; the hours of the lake that are exported anew have the reason."""
+    """A finished restore.
+
+    Attributes:
+        erased: Persons that were erased after the backup was taken.
+        stale_hours: Hours of the lake that are exported anew, with the reason.
+    """
 
     backup: Backup
     held: list[Held]
     placed: PutBack
+    erased: int
     stale_hours: Mapping[dt.datetime, str]
 
 
@@ -90,6 +97,7 @@ def restore(
         url = _operational(settings).restoring
         bring_up_to_date(url, settings, backup)
         engine = create_engine(url)
+        erased = apply_erasures(engine, settings, now=now)
         stale = stale_hours(backup, placed)
         with engine.begin() as connection:
             check = LakeCheck(len(stale), 0, stale)
@@ -106,7 +114,7 @@ def restore(
         places.remove_foreign_files(store.listed(backup))
     # It is of what was there; the next run makes it anew.
     settings.warehouse_path.unlink(missing_ok=True)
-    return Restored(backup, held, placed, stale)
+    return Restored(backup, held, placed, erased, stale)
 
 
 def require_usable(backup: Backup, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """The proof that a backup can be restored: it is, into a cluster that is thrown away."""
 
 import contextlib
+import datetime as dt
 import fcntl
 import os
 import shutil
@@ -19,7 +20,9 @@ from marketing_pipelines.domains.upkeep.backups.databases import (
 from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
 from marketing_pipelines.domains.upkeep.backups.fingerprints import differences, fingerprints
 from marketing_pipelines.domains.upkeep.backups.restoring import bring_up_to_date, require_usable
+from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
+from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.backups import Backup, BackupStore, hash_of, object_path
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
@@ -36,10 +39,11 @@ class Verified:
     tables: int = 0
     rows: int = 0
     files: int = 0
+    erased: int = 0
     problems: list[str] = field(default_factory=list)
 
 
-def verify(settings: Settings, backup_id: str, *, say: Say) -> Verified:
+def verify(settings: Settings, backup_id: str, *, now: dt.datetime, say: Say) -> Verified:
     """Restores a backup into a temporary cluster in the data folder, and compares everything.
 
     Tables are compared as they were restored; then the schema is brought up to date, as a restore
@@ -69,6 +73,8 @@ def verify(settings: Settings, backup_id: str, *, say: Say) -> Verified:
                 "dagster_database_url": None,
                 "lake_url": None,
                 "files_url": None,
+                # The key of the hashes of erased persons is encrypted with it.
+                "secret_key": secret_key(settings),
             }
         )
         make_reader(database_url(temporary))
@@ -89,7 +95,9 @@ def verify(settings: Settings, backup_id: str, *, say: Say) -> Verified:
                 for table, how in differences(dump.tables, found).items()
             ]
         if not done.problems:
-            bring_up_to_date(database_url(temporary), temporary, backup)
+            url = database_url(temporary)
+            bring_up_to_date(url, temporary, backup)
+            done.erased = apply_erasures(create_engine(url), temporary, now=now, rows_only=True)
     return done
 
 
