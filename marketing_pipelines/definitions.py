@@ -12,6 +12,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from marketing_pipelines.domains import load_jobs
+from marketing_pipelines.jobs.launching import Launcher
 from marketing_pipelines.jobs.resources import EventLake, Postgres
 from marketing_pipelines.jobs.scheduling import jobs_and_schedules
 from marketing_pipelines.observability import logs
@@ -23,6 +24,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "sensors": (dg.SensorDefinition,),
     "asset_checks": (dg.AssetChecksDefinition,),
 }
+
+
+def _assembled() -> dg.Definitions:
+    return defs
+
+
+LAUNCHER = Launcher(_assembled)
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
@@ -42,7 +50,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
                     found[kind].append(value)
     return dg.Definitions(
         **found,
-        resources={"postgres": Postgres(), "lake": EventLake()} | resource_overrides,
+        resources={"postgres": Postgres(), "lake": EventLake(), "launcher": LAUNCHER}
+        | resource_overrides,
         executor=dg.in_process_executor,
     )
 

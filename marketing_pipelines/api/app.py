@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from marketing_pipelines.api import (
+    actions,
     answers,
     events,
     exports,
@@ -54,6 +55,7 @@ ROUTERS = (
     events.router,
     subscriptions.router,
     tasks.router,
+    actions.router,
     notifications.router,
     recipients.router,
     tracking.router,

@@ -9,6 +9,7 @@ import typer
 
 from marketing_pipelines import jobs_file
 from marketing_pipelines.cli import (
+    action,
     api,
     backup,
     config,
@@ -89,6 +90,9 @@ app.add_typer(
     help="Set, list, test, retry and remove connections to other systems.",
 )
 app.add_typer(privacy.app, name="privacy", help="Erase a person, or export its data.")
+app.add_typer(
+    action.app, name="action", help="Schedule, list, pause, resume, run and cancel actions."
+)
 app.add_typer(form.app, name="form", help="List the forms whose answers stand in sheets.")
 app.add_typer(
     backup.app, name="backup", help="Take, list, verify and restore backups of everything."

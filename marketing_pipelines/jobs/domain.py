@@ -64,6 +64,7 @@ class Declaration:
     Attributes:
         partitions: Its partitions; None where it has none.
         skip_after: The age at which a missed tick is left out, where missed ticks are skipped.
+        by_sensor: True if a sensor starts its job, which has no schedule.
     """
 
     asset: dg.AssetsDefinition
@@ -72,6 +73,7 @@ class Declaration:
     skip_after: dt.timedelta
     owner: str
     module: str
+    by_sensor: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -115,6 +117,7 @@ class Domain:
         checks: Sequence[Check] = (),
         catch_up: CatchUp | None = None,
         automation: dg.AutomationCondition[Any] | None = None,
+        by_sensor: bool = False,
         skip_after: dt.timedelta = DEFAULT_SKIP_AFTER,
         timeout: dt.timedelta = DEFAULT_TIMEOUT,
         retries: Sequence[float] = DEFAULT_RETRIES,
@@ -146,6 +149,7 @@ class Domain:
             catch_up: Missed ticks: `all`, one run for all of them (`once`) or `skip`. Partitions
                 always catch up `all`; other jobs `once` unless given.
             automation: The condition that runs it, for an asset without a schedule.
+            by_sensor: True if a sensor starts it: it has a job, and no schedule.
             skip_after: The age at which a missed tick is left out, with `skip`.
             timeout: The time after which an attempt is stopped.
             retries: Seconds before each retry: listed, `policies.fixed(…)` or
@@ -205,7 +209,13 @@ class Domain:
             )
             registry.add(registry.Job(key, self.owner.value, f"{file}:{line}", function.__module__))
             DECLARATIONS[key] = Declaration(
-                asset, policy, partitioned, skip_after, self.owner.value, function.__module__
+                asset,
+                policy,
+                partitioned,
+                skip_after,
+                self.owner.value,
+                function.__module__,
+                by_sensor,
             )
             return asset
 

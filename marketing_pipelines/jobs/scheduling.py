@@ -125,7 +125,9 @@ def job_of(key: str) -> UnresolvedAssetJobDefinition | None:
         KeyError: no asset of this key is declared.
     """
     declaration = DECLARATIONS[key]
-    if declaration.runs_with is not None or declaration.policy.cron is None:
+    if declaration.runs_with is not None:
+        return None
+    if declaration.policy.cron is None and not declaration.by_sensor:
         return None
     next_ones = [one.asset for one in DECLARATIONS.values() if one.runs_with == key]
     policy = declaration.policy
@@ -149,7 +151,7 @@ def job_of(key: str) -> UnresolvedAssetJobDefinition | None:
 def instigators_of(modules: Iterable[ModuleType]) -> Iterator[str]:
     """The names of the schedules of declared jobs, and of the schedules and sensors of modules."""
     for key, declaration in DECLARATIONS.items():
-        if job_of(key) is not None and declaration.policy.is_on:
+        if has_schedule(declaration):
             yield schedule_name(key)
     for module in modules:
         for value in vars(module).values():
@@ -169,8 +171,14 @@ def partitioned_jobs() -> list[UnresolvedAssetJobDefinition]:
 def jobs_and_schedules() -> tuple[list[Any], list[dg.ScheduleDefinition]]:
     """The jobs of all declared assets, and the schedules that are on here."""
     keys = [key for key in DECLARATIONS if job_of(key) is not None]
-    on = [key for key in keys if DECLARATIONS[key].policy.is_on]
-    return [job_of(key) for key in keys], [schedule_of(DECLARATIONS[key]) for key in on]
+    on = [one for one in DECLARATIONS.values() if has_schedule(one)]
+    return [job_of(key) for key in keys], [schedule_of(one) for one in on]
+
+
+def has_schedule(declaration: Declaration) -> bool:
+    """Returns true if a schedule of its own starts the job here."""
+    policy = declaration.policy
+    return job_of(declaration.key) is not None and policy.cron is not None and policy.is_on
 
 
 def schedule_of(declaration: Declaration) -> dg.ScheduleDefinition:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing import outcomes
@@ -17,6 +19,9 @@ from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.stores.postgres import committing_each
 
 DEFAULT_TIMEOUT = dt.timedelta(minutes=5)
+# Parameters of callable tasks that no payload has: the number of the organization, and a key that
+# is the same each time that the task is called for one due time of an action.
+GIVEN = ("organization_id", "action_key")
 
 
 Clock = Callable[[], dt.datetime]
@@ -124,12 +129,34 @@ def _set_timeout(milliseconds: str, *, is_local: bool) -> sa.Select[Any]:
 
 @dataclass(frozen=True)
 class Task:
-    """A declared task."""
+    """A declared task.
+
+    Attributes:
+        payload: The model of payloads that come from outside; None: it is called from within alone.
+    """
 
     name: str
     queue: Queue
     timeout: dt.timedelta
     function: Callable[..., None]
+    payload: type[BaseModel] | None = None
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names that a payload may have, and those of `GIVEN` that the function takes."""
+        return frozenset(list(inspect.signature(self.function).parameters)[1:])
+
+    def problem_of(self, payload: Mapping[str, Any]) -> str | None:
+        """Returns the first fault of a payload that comes from outside; None: it is right."""
+        assert self.payload is not None
+        try:
+            self.payload.model_validate(payload)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in first["loc"])
+            message = str(first["msg"]).removeprefix("Value error, ")
+            return f"payload.{path}: {message}" if path else f"payload: {message}"
+        return None
 
     def __call__(self, context: TaskContext, **payload: Any) -> None:
         """Calls the function as a worker does."""
@@ -142,7 +169,11 @@ import_errors: dict[str, str] = {}
 
 
 def task(
-    *, queue: Queue, timeout: dt.timedelta = DEFAULT_TIMEOUT, name: str | None = None
+    *,
+    queue: Queue,
+    timeout: dt.timedelta = DEFAULT_TIMEOUT,
+    name: str | None = None,
+    callable: bool = False,
 ) -> Callable[[Callable[..., None]], Task]:
     """Declares a function `def send(context: TaskContext, **payload) -> None` as a task.
 
@@ -153,17 +184,31 @@ def task(
     Args:
         timeout: After this the attempt is stopped and has failed.
         name: `domain/function` where none is given.
+        callable: True if scheduled actions may call it. Its parameters then are the fields that a
+            payload may have, by their types; `GIVEN` ones come from the action.
     """
 
     def declare(function: Callable[..., None]) -> Task:
         domain = function.__module__.removesuffix(".tasks").rpartition(".")[2]
-        declared = Task(name or f"{domain}/{function.__name__}", queue, timeout, function)
+        model = _payload_of(function) if callable else None
+        declared = Task(name or f"{domain}/{function.__name__}", queue, timeout, function, model)
         if declared.name in _tasks:
             raise ValueError(f"The task {declared.name} is declared twice.")
         _tasks[declared.name] = declared
         return declared
 
     return declare
+
+
+def _payload_of(function: Callable[..., None]) -> type[BaseModel]:
+    """The model of the keys that a payload from outside may have."""
+    fields: dict[str, Any] = {}
+    for name, parameter in list(inspect.signature(function, eval_str=True).parameters.items())[1:]:
+        if name not in GIVEN:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[name] = (parameter.annotation, default)
+    strict = ConfigDict(extra="forbid", strict=True, frozen=True)
+    return create_model(f"Payload of {function.__name__}", __config__=strict, **fields)
 
 
 def declared() -> Mapping[str, Task]:

@@ -108,6 +108,14 @@ def queue_session(
     return session_id
 
 
+def session_of_run(connection: sa.Connection, run_id: str) -> int | None:
+    """The first session of a run; None: the run has none."""
+    session_id: int | None = connection.execute(
+        sa.select(sa.func.min(job_sessions.c.id)).where(job_sessions.c.run_id == run_id)
+    ).scalar_one()
+    return session_id
+
+
 def close_session(
     connection: sa.Connection,
     session_id: int,
