@@ -33,10 +33,10 @@ def first_due(cron: str, zone: str, since: dt.datetime) -> dt.datetime:
     Raises:
         BadInputError: the cron has none.
     """
-    found = next(ticks(cron, _clock(cron, zone), since), None)
-    if found is None:
-        raise BadInputError(f"every: '{cron}' never comes.")
-    return found
+    try:
+        return next(ticks(cron, _clock(cron, zone), since))
+    except ValueError:
+        raise BadInputError(f"every: '{cron}' never comes.") from None
 
 
 class Due:
