@@ -256,6 +256,23 @@ def test_two_workers_of_which_one_is_killed_take_each_action_once(acting: Acting
     ) == [(number,)]
 
 
+def test_a_restore_skips_what_is_due(acting: Acting) -> None:
+    acting.route("*", "task", "actions/notify_user")
+    once, _ = acting.schedule(run_at=NOW)
+    acting.schedule(every="daily")
+    acting.schedule(run_at=NOW + 100 * HOUR)
+    with acting.installation.engine.begin() as connection:
+        assert standing.skip_due(connection, "restored", NOW + 30 * HOUR) == 2
+    assert acting.rows("select state, next_at from actions.scheduled_actions order by id") == [
+        ("skipped", None),
+        ("active", instant("2026-03-21T23:00Z")),
+        ("active", NOW + 100 * HOUR),
+    ]
+    with acting.installation.engine.begin() as connection:
+        standing.run_now(connection, once.id, NOW + 30 * HOUR)
+    assert acting.run(NOW + 30 * HOUR).rows == 1
+
+
 def test_a_run_takes_at_most_its_bound_and_leaves_the_rest(
     acting: Acting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,10 @@ FULL = {
         'f,o,Contact us,1AbC-d_9,Form responses 1,2,"{""E-mail"": ""email""}",Nr;E-mail,'
         "google:main,true,true",
     ],
+    "action_routes": [
+        "external_id,organization_id,type,target,name,enabled,created_at",
+        "r,o,crm:*,task,actions/notify_user,true,2024-01-01T00:00:00Z",
+    ],
     "suppressions": [
         "contact_id,organization_id,channel,reason,since,address,action",
         "c,o,all,do_not_contact,2024-01-01T00:00:00Z,,add",

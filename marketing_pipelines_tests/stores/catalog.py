@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 SCHEMAS = (
+    "actions",
     "analytics",
     "campaigns",
     "crm",

@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.actions.repetition import Due
 from marketing_pipelines.domains.actions.statements import read_sql
-from marketing_pipelines.domains.actions.tables import scheduled_actions
+from marketing_pipelines.domains.actions.tables import runs, scheduled_actions
 from marketing_pipelines.failures import BadInputError
 
 MAX_SHOWN = 20
@@ -142,13 +143,51 @@ def cancel(connection: sa.Connection, action_id: int, now: dt.datetime) -> None:
 
 
 def run_now(connection: sa.Connection, action_id: int, now: dt.datetime) -> None:
-    """Makes an active action due now; one that comes again and again goes on as before.
+    """Makes an active or skipped action due now; one that comes again and again goes on as before.
 
     Raises:
-        WrongStateError: it is paused, or has ended.
+        WrongStateError: it is paused, or has ended otherwise.
     """
     action = scheduled_actions.c
-    _change(connection, action_id, "run", ("active",), next_at=sa.func.least(action.next_at, now))
+    _change(
+        connection,
+        action_id,
+        "run",
+        ("active", "skipped"),
+        state="active",
+        ended_at=None,
+        next_at=sa.func.least(action.next_at, now),
+    )
+
+
+def skip_due(connection: sa.Connection, reason: str, now: dt.datetime) -> int:
+    """Leaves out the due times that have come, and the jobs that wait to be started.
+
+    Args:
+        reason: The error of those jobs.
+
+    Returns:
+        Number of actions that are left out.
+    """
+    action = scheduled_actions.c
+    rows = connection.execute(
+        sa.select(action.id, action.cron, action.zone, action.next_at, action.until)
+        .where(action.state == "active", action.next_at <= now)
+        .order_by(action.id)
+        .with_for_update(key_share=True)
+    ).all()
+    due = Due(now)
+    following = [
+        None if row.cron is None else due.of(row.cron, row.zone, row.next_at, row.until)[1]
+        for row in rows
+    ]
+    connection.execute(
+        read_sql("skip_actions"),
+        {"ids": [row.id for row in rows], "next_at": following, "now": now},
+    )
+    starting = sa.update(runs).where(runs.c.state == "starting")
+    connection.execute(starting.values(state="failed", error=reason))
+    return len(rows)
 
 
 def _change(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from marketing_pipelines.domains import load_tables, load_tasks
+from marketing_pipelines.domains.actions.standing import skip_due
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery.resolving import restored_from
 from marketing_pipelines.domains.delivery.tables import handovers, messages
@@ -94,4 +95,10 @@ def _pause_programs(connection: sa.Connection, _backup_id: str, now: dt.datetime
     return Held(f"{len(commands):,} active programs are paused", commands)
 
 
-EFFECTS: tuple[Effect, ...] = (_pause_queues, _end_messages, _pause_programs)
+def _skip_actions(connection: sa.Connection, backup_id: str, now: dt.datetime) -> Held:
+    number = skip_due(connection, restored_from(backup_id), now)
+    commands = [f"{COMMAND} action list --state skipped", f"{COMMAND} action run ACTION"]
+    return Held(f"{number:,} due actions are skipped", commands if number else [])
+
+
+EFFECTS: tuple[Effect, ...] = (_pause_queues, _end_messages, _pause_programs, _skip_actions)
