@@ -6,6 +6,7 @@ is started.
 """
 
 import datetime as dt
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -247,6 +248,8 @@ def five_fields(cron: str) -> str:
             f"'{cron}' has six fields and its second is {fields[0]}: schedules fire at second 0"
         )
     fields = fields[-5:] if len(fields) == 6 else fields
+    if any(re.search(r"\br\b", field, re.IGNORECASE) for field in fields):
+        raise ValueError(f"'{cron}' has an R, which is another time whenever it is read")
     if len(fields) != 5 or not croniter.is_valid(" ".join(fields)):
         raise ValueError(f"'{cron}' is no cron of five fields such as '30 2 * * 1-5'")
     return " ".join(fields)

@@ -159,7 +159,15 @@ class Task:
         return None
 
     def __call__(self, context: TaskContext, **payload: Any) -> None:
-        """Calls the function as a worker does."""
+        """Calls the function as a worker does.
+
+        Raises:
+            PermanentError: a payload from outside is not right.
+        """
+        if self.payload is not None:
+            problem = self.problem_of({k: v for k, v in payload.items() if k not in GIVEN})
+            if problem is not None:
+                raise PermanentError(f"{problem}.")
         self.function(context, **payload)
 
 

@@ -79,6 +79,26 @@ def test_an_action_without_route_is_a_dead_letter_that_a_route_mends(acting: Act
     assert acting.rows("select count(*) from ops.dead_letters where state = 'dead'") == [(0,)]
 
 
+def test_a_wrong_payload_and_a_task_that_is_gone_are_dead_letters(acting: Acting) -> None:
+    wrong, _ = acting.schedule(run_at=NOW, payload={"user": "ann"})
+    acting.route("crm:remind", "task", "actions/notify_user")
+    acting.route("crm:remind", "task", "billing/gone", "gone")
+    right, _ = acting.schedule(run_at=NOW, now=NOW, type_="crm:call")
+    acting.route("crm:call", "task", "actions/notify_user", "call")
+    acting.run()
+    consume(acting.installation.engine, "actions")
+    assert acting.rows(NOTIFIED) == [("Call", f"action {right.id} at 2026-03-20T12:00:00+00:00")]
+    assert acting.rows("select task, error from ops.dead_letters order by task") == [
+        ("actions/notify_user", "payload.title: Field required."),
+        (
+            "billing/gone",
+            "No domain of this release declares the task billing/gone: run the release that does"
+            " and send the dead letter back, or discard it.",
+        ),
+    ]
+    assert wrong.id != right.id
+
+
 @pytest.mark.parametrize(
     ("catch_up", "late", "taken"),
     [

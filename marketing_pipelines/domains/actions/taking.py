@@ -8,6 +8,7 @@ number that was chosen with the row, so a run that is killed in between starts i
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,7 +86,7 @@ def _take(
             "tick": tick,
         },
     ).all()
-    hand_over(connection, [row for row in found if row.target is not None])
+    hand_over(connection, [row for row in found if row.target is not None], without_route)
     unrouted = [
         {"action_id": row.action_id, "due_at": row.due_at.astimezone(dt.UTC).isoformat()}
         for row in found
@@ -95,7 +96,13 @@ def _take(
         enqueue(connection, without_route, unrouted)
 
 
-def route_again(connection: sa.Connection, action_id: int, due_at: str, tick: dt.datetime) -> None:
+def route_again(
+    connection: sa.Connection,
+    action_id: int,
+    due_at: str,
+    tick: dt.datetime,
+    without_route: Task,
+) -> None:
     """Leads a due time that no route took to the routes that there are now.
 
     Raises:
@@ -114,17 +121,22 @@ def route_again(connection: sa.Connection, action_id: int, due_at: str, tick: dt
             f"No route takes actions of the type {named} (action {action_id}): load one with "
             "`load action_routes`, then redrive this dead letter."
         )
-    hand_over(connection, found)
+    hand_over(connection, found, without_route)
 
 
-def hand_over(connection: sa.Connection, rows: Sequence[Any]) -> None:
-    """Queues the tasks of rows of `take_actions`, in their transaction; jobs are started later."""
+def hand_over(connection: sa.Connection, rows: Sequence[Any], without_route: Task) -> None:
+    """Queues the tasks of rows of `take_actions`, in their transaction; jobs are started later.
+
+    A task that this release does not declare is queued with those that have no route, and becomes a
+    dead letter that names it.
+    """
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row.target == "task":
             by_name.setdefault(row.name, []).append(_payload(row))
     for name, payloads in by_name.items():
-        enqueue(connection, tasks.find(name), payloads)
+        known = tasks.declared().get(name)
+        enqueue(connection, known or replace(without_route, name=name), payloads)
 
 
 def _payload(row: Any) -> Mapping[str, Any]:
@@ -133,7 +145,8 @@ def _payload(row: Any) -> Mapping[str, Any]:
         "organization_id": row.organization_id,
         "action_key": f"action {row.action_id} at {due_at}",
     }
-    wanted = tasks.find(row.name).parameters
+    known = tasks.declared().get(row.name)
+    wanted = GIVEN if known is None else known.parameters
     return {**row.payload, **{name: given[name] for name in GIVEN if name in wanted}}
 
 

@@ -18,7 +18,7 @@ ACTIONS = declare(Queue("actions"))
 def route(context: TaskContext, action_id: int, due_at: str) -> None:
     """Leads an action that no route took to its routes; without one it is a dead letter."""
     with context.finishing() as connection:
-        route_again(connection, action_id, due_at, context.clock())
+        route_again(connection, action_id, due_at, context.clock(), route)
 
 
 @task(queue=ACTIONS, callable=True)
