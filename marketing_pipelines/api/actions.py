@@ -18,11 +18,11 @@ from marketing_pipelines.api.site import Here, Site
 from marketing_pipelines.domains.actions import standing
 from marketing_pipelines.domains.actions.scheduling import (
     Accepted,
+    ActionKeyTakenError,
     ActionOrder,
-    KeyTakenError,
     schedule,
 )
-from marketing_pipelines.domains.actions.standing import Action, WrongStateError
+from marketing_pipelines.domains.actions.standing import Action, ActionStateError
 from marketing_pipelines.domains.segments.dates import length
 
 router = APIRouter(prefix="/v1", tags=["applications"])
@@ -105,7 +105,7 @@ def schedule_action(site: Here, visit: _Writer, body: ActionBody, response: Resp
             accepted, is_new = schedule(
                 connection, order, now=site.now(), reporting_zone=site.settings.zone
             )
-        except KeyTakenError as error:
+        except ActionKeyTakenError as error:
             raise Refusal(409, str(error)) from None
     if not is_new:
         response.status_code = 200
@@ -149,7 +149,7 @@ def _changed(site: Site, visit: Visit, number: int, change: str) -> Action:
                 standing.pause(connection, number)
             else:
                 standing.resume(connection, number)
-        except WrongStateError as error:
+        except ActionStateError as error:
             raise Refusal(409, str(error)) from None
         return _found(connection, visit, number)
 

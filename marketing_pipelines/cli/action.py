@@ -14,7 +14,9 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import BadInputError
 
 app = typer.Typer(no_args_is_help=True)
-Number = Annotated[int, typer.Argument(metavar="ACTION", min=1, help="Its number, from `list`.")]
+ActionNumber = Annotated[
+    int, typer.Argument(metavar="ACTION", min=1, help="Its number, from `list`.")
+]
 
 
 @app.command()
@@ -90,7 +92,7 @@ def list_(
 
 
 @app.command()
-def show(action: Number) -> None:
+def show(action: ActionNumber) -> None:
     """Print an action and the latest times that routes took it, as JSON."""
     with connected() as (_, engine), engine.connect() as connection:
         found = standing.find(connection, action)
@@ -100,25 +102,25 @@ def show(action: Number) -> None:
 
 
 @app.command()
-def pause(action: Number) -> None:
+def pause(action: ActionNumber) -> None:
     """Pause an action: it is not done until it is resumed."""
     _change(action, "pause", "is paused")
 
 
 @app.command()
-def resume(action: Number) -> None:
+def resume(action: ActionNumber) -> None:
     """Resume a paused action; times in between are missed ones."""
     _change(action, "resume", "is active")
 
 
 @app.command()
-def run(action: Number) -> None:
+def run(action: ActionNumber) -> None:
     """Make an action due now; one that comes again and again goes on as before."""
     _change(action, "run", "is due now")
 
 
 @app.command()
-def cancel(action: Number) -> None:
+def cancel(action: ActionNumber) -> None:
     """Cancel an action for good."""
     _change(action, "cancel", "is cancelled")
 

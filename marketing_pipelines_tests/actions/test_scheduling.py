@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from marketing_pipelines.domains.actions import standing
-from marketing_pipelines.domains.actions.scheduling import KeyTakenError
+from marketing_pipelines.domains.actions.scheduling import ActionKeyTakenError
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines_tests.actions.acting import HOUR, NOW, SECOND, Acting
 from marketing_pipelines_tests.installation import Installation, instant
@@ -73,7 +73,7 @@ def test_a_repeated_action_of_a_key_is_one_and_another_body_is_refused(acting: A
     again, is_new = acting.schedule(every="daily", dedupe_key="k", now=NOW + 3 * DAY)
     assert (again.id, is_new) == (first.id, False)
     for other in ({"every": "hourly"}, {"every": "daily", "zone": "UTC"}, {"run_at": NOW}):
-        with pytest.raises(KeyTakenError, match=f"dedupe_key: action {first.id} has it"):
+        with pytest.raises(ActionKeyTakenError, match=f"dedupe_key: action {first.id} has it"):
             acting.schedule(dedupe_key="k", **other)
 
 

@@ -26,7 +26,7 @@ MAX_KEY_LENGTH = 200
 MAX_PAYLOAD_BYTES = 100_000
 
 
-class KeyTakenError(BadInputError):
+class ActionKeyTakenError(BadInputError):
     """A repeated action of this key is another one."""
 
 
@@ -79,7 +79,7 @@ def schedule(
 
     Raises:
         BadInputError: it cannot be done; the sentence begins with the field.
-        KeyTakenError: a repeated action of the key is another one.
+        ActionKeyTakenError: a repeated action of the key is another one.
     """
     cron, zone, next_at = _times(connection, order, now, reporting_zone)
     text = _canonical(order.payload)
@@ -187,7 +187,7 @@ def _earlier(
     ).first()
     if repeated is not None:
         if repeated.body_hash != body_hash:
-            raise KeyTakenError(
+            raise ActionKeyTakenError(
                 f"dedupe_key: action {repeated.id} has it, comes again and again and is another "
                 "one: cancel that one, or give this one a key of its own."
             )

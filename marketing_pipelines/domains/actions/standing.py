@@ -15,7 +15,7 @@ from marketing_pipelines.failures import BadInputError
 MAX_SHOWN = 20
 
 
-class WrongStateError(BadInputError):
+class ActionStateError(BadInputError):
     """An action cannot be changed this way in its present state."""
 
 
@@ -110,7 +110,7 @@ def pause(connection: sa.Connection, action_id: int) -> None:
     """Pauses an active action; a paused one stays paused.
 
     Raises:
-        WrongStateError: it has ended.
+        ActionStateError: it has ended.
     """
     _change(connection, action_id, "paused", ("active", "paused"), state="paused")
 
@@ -119,7 +119,7 @@ def resume(connection: sa.Connection, action_id: int) -> None:
     """Makes a paused action active; due times in between are missed ones.
 
     Raises:
-        WrongStateError: it has ended.
+        ActionStateError: it has ended.
     """
     _change(connection, action_id, "resumed", ("active", "paused"), state="active")
 
@@ -128,7 +128,7 @@ def cancel(connection: sa.Connection, action_id: int, now: dt.datetime) -> None:
     """Cancels an action; a cancelled one stays cancelled.
 
     Raises:
-        WrongStateError: it has ended otherwise.
+        ActionStateError: it has ended otherwise.
     """
     action = scheduled_actions.c
     _change(
@@ -146,7 +146,7 @@ def run_now(connection: sa.Connection, action_id: int, now: dt.datetime) -> None
     """Makes an active or skipped action due now; one that comes again and again goes on as before.
 
     Raises:
-        WrongStateError: it is paused, or has ended otherwise.
+        ActionStateError: it is paused, or has ended otherwise.
     """
     action = scheduled_actions.c
     _change(
@@ -203,4 +203,4 @@ def _change(
         state = connection.execute(
             sa.select(action.state).where(action.id == action_id)
         ).scalar_one()
-        raise WrongStateError(f"Action {action_id} is {state} and cannot be {done}.")
+        raise ActionStateError(f"Action {action_id} is {state} and cannot be {done}.")

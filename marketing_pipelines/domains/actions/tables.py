@@ -136,7 +136,7 @@ runs = sa.Table(
         "run_id",
         sa.Text,
         nullable=False,
-        server_default=sa.text("gen_random_uuid()::text"),
+        server_default=sa.text("(gen_random_uuid())::text"),
         comment="Dagster run of a job, chosen before it is started",
     ),
     sa.Column(

@@ -7,7 +7,6 @@ number that was chosen with the row, so a run that is killed in between starts i
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +19,10 @@ from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing import tasks
 from marketing_pipelines.queueing.enqueue import enqueue
 from marketing_pipelines.queueing.tasks import GIVEN, Task
+from marketing_pipelines.stores.postgres import Begin
 
 BATCH = 500
 MOST = 10_000
-Begin = Callable[[], AbstractContextManager[sa.Connection]]
 StartJob = Callable[[str, str], None]
 
 

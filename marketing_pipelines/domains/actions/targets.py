@@ -8,7 +8,7 @@ from marketing_pipelines.domains.segments.rule_errors import similar
 from marketing_pipelines.queueing import tasks
 
 
-class Target(Protocol):
+class RouteTarget(Protocol):
     """A kind of receiver of actions."""
 
     def problem_of_name(self, name: str) -> str | None:
@@ -57,4 +57,4 @@ class JobTarget:
         return None
 
 
-TARGETS: Mapping[str, Target] = {"job": JobTarget(), "task": TaskTarget()}
+TARGETS: Mapping[str, RouteTarget] = {"job": JobTarget(), "task": TaskTarget()}
