@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from marketing_pipelines.api import tokens
 from marketing_pipelines_tests.api.browser import chromium
-from marketing_pipelines_tests.cli.console import call, start
+from marketing_pipelines_tests.cli.console import call_here, start
 from marketing_pipelines_tests.faults.running import free_port
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import soak_only
@@ -409,7 +409,7 @@ def test_revoking_a_token_closes_the_websockets_of_its_sign_ins(
     with connect(address, additional_headers=headers, subprotocols=PROTOCOL) as socket:
         socket.send(json.dumps({"type": "connection_init"}))
         assert json.loads(socket.recv(10)) == {"type": "connection_ack"}
-        assert call("token", "revoke", number).returncode == 0
+        assert call_here("token", "revoke", number).returncode == 0
 
         def refused() -> bool:
             try:

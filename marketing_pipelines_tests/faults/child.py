@@ -8,6 +8,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import SOAK
 
 DAYS = (
     "select date::text, event_type, sum(event_count)::int from analytics.daily_events group by 1, 2"
@@ -59,6 +61,8 @@ def read_until(settings: Settings, flag: Path) -> dict[str, Any]:
     looks = 0
     while not flag.exists() or looks < 2:
         looks += 1
+        # In short, the processors are for those that write.
+        time.sleep(0 if SOAK else 0.3)
         for name, statement in (("days", DAYS), ("lake", LAKE)):
             with contextmanager(ask)(settings, statement) as answer:
                 for day, event_type, count in answer.rows:

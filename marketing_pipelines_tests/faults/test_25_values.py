@@ -14,7 +14,7 @@ from marketing_pipelines.domains.segments.evaluation import JOB
 from marketing_pipelines.domains.segments.rules import parse
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.postgres import create_engine
-from marketing_pipelines_tests.cli.console import call_here, refusal, refusal_here
+from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.faults.crowd import HOUR, NOW, Crowd
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.scale import SOAK, soak_only
@@ -257,7 +257,9 @@ def test_pieces_of_sql_in_a_rule_are_compared_like_any_text(installation: Instal
     assert everything(installation) == before
 
 
-def test_segments_named_like_sql_are_evaluated_confirmed_and_explained(crowd: Crowd) -> None:
+def test_segments_named_like_sql_are_evaluated_confirmed_and_explained(
+    crowd: Crowd, capsys: pytest.CaptureFixture[str]
+) -> None:
     short = HOSTILE[:-1] if SOAK else [*HOSTILE[:-1:12], DROP]
     crowd.contacts(*({"external_id": f"c{text}", f"k{text}": text} for text in short))
     for text in short:
@@ -281,10 +283,10 @@ def test_segments_named_like_sql_are_evaluated_confirmed_and_explained(crowd: Cr
     done = call_here("why", "--contact", f"c{hostile[1:]}", "--segment", hostile)
     assert done.returncode == 0
     assert "is a member of s'; drop table crm.contacts; -- since" in done.stdout
-    said = refusal("segment", "confirm", hostile, "--organization", "acme")
+    said = refusal_here(capsys, "segment", "confirm", hostile, "--organization", "acme")
     assert said == f"No rebuild of segment '{hostile}' waits for a confirmation."
     unknown = "' or true --"
-    said = refusal("segment", "confirm", "x", "--organization", unknown)
+    said = refusal_here(capsys, "segment", "confirm", "x", "--organization", unknown)
     assert unknown in said
     assert everything(crowd.installation) == after
 

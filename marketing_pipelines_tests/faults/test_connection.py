@@ -22,6 +22,7 @@ from marketing_pipelines_tests.faults.test_one_job import (
 from marketing_pipelines_tests.faults.worker import outcome, working
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.probe import KEY, run_probe
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 pytestmark = pytest.mark.fault
@@ -62,6 +63,8 @@ def test_fault_8_a_job_whose_connection_falls_silent_ends_in_time_and_is_done_ag
     assert lock_is_free(installation)
 
 
+@pytest.mark.soak
+@soak_only
 def test_fault_8_a_job_whose_connection_is_cut_tries_again_until_the_server_answers(
     installation: Installation, proxy: Proxy
 ) -> None:

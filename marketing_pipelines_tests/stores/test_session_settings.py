@@ -159,6 +159,8 @@ def test_a_transaction_pooler_is_refused_twenty_times_of_twenty(
                 require_supported_server(connection)
 
 
+@pytest.mark.soak
+@soak_only
 def test_commands_refuse_a_transaction_pooler_and_take_a_session_pooler(
     environment: dict[str, str],
 ) -> None:
