@@ -20,6 +20,8 @@ NOW = dt.datetime(2026, 3, 3, 12, tzinfo=dt.UTC)
 TICK = dt.datetime(2026, 3, 4, 3, 30, tzinfo=dt.UTC)
 # Their texts are the organization's or the installation's own, and name no contact.
 OF_NO_PERSON = {
+    "actions.routes",
+    "inbox.raw_files",
     "analytics.event_aggregates",
     "analytics.finished_partitions",
     "analytics.hourly_events",

@@ -68,7 +68,7 @@ scheduled_actions = sa.Table(
         postgresql_where=sa.text("dedupe_key is not null"),
     ),
     sa.Index("ix_scheduled_actions_organization_id", "organization_id", "id"),
-    info=owned(keep=Keep("ended_at", days=90), mentions=("payload",)),
+    info=owned(keep=Keep("ended_at", days=90), mentions=("payload", "dedupe_key")),
     schema="actions",
     comment="Actions that applications asked for, once or again and again",
 )
@@ -149,7 +149,7 @@ runs = sa.Table(
     sa.Index("ix_runs_starting", "id", postgresql_where=sa.text("state = 'starting'")),
     sa.Index("ix_runs_route_id", "route_id"),
     sa.Index("ix_runs_created_at", "created_at"),
-    info=owned(keep=Keep("created_at", days=90)),
+    info=owned(keep=Keep("created_at", days=90), mentions=("error",)),
     schema="actions",
     comment="Each due time of an action, once for each route",
 )
