@@ -32,7 +32,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "inbox.email_messages": {"direction": "in", "share": "full"},
     "sales.stale_deals": {"ended_at": None, "ended_by": None},
     "forms.submissions": {"missing_since": None},
-    "ops.task_attempts": {},
+    "actions.scheduled_actions": {"run_at": AT, "next_at": AT},
 }
 
 
