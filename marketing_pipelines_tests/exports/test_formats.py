@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketing_pipelines.domains.exports.formats import xlsx
+from marketing_pipelines.domains.exports.formats.pdf import MARGIN, PdfFile
 from marketing_pipelines.domains.exports.formats.xlsx import XlsxFile
 from marketing_pipelines_tests.exports.exporting import Exporter
 
@@ -114,11 +115,29 @@ def test_deals_load_again_unchanged(exporter: Exporter, tmp_path: Path) -> None:
     )
 
 
-def test_a_document_has_a_page_for_every_row(exporter: Exporter, tmp_path: Path) -> None:
+def test_a_document_has_a_title_and_its_rows(exporter: Exporter, tmp_path: Path) -> None:
     deals(exporter, tmp_path)
     content = exporter.exported("deals", "pdf")
     assert content.startswith(b"%PDF-")
-    assert content.count(b"/Type /Page\n") == 1
+    assert pages(content) == 1
+
+
+def pages(content: bytes) -> int:
+    """The number of pages of a document."""
+    return len(re.findall(rb"/Type /Page\b", content))
+
+
+def test_rows_of_a_document_go_on_on_the_next_page() -> None:
+    file = io.BytesIO()
+    document = PdfFile(file, "Title", "foot")
+    texts = [f"row {number}" for number in range(100)] + ["a long text " * 1_000]
+    document.table("first", ["a"], iter([pa.table({"a": texts})]))
+    tall = document._pdf.h
+    assert document._y < tall - MARGIN
+    document.table("second", ["b", "c"], iter([pa.table({"b": ["x"], "c": [None]})]))
+    document.close()
+    # 38 rows of a page, and 200 lines of a text.
+    assert 4 <= pages(file.getvalue()) <= 9
 
 
 def test_a_workbook_is_an_archive_without_damage(exporter: Exporter, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class PdfFile:
     def _row(self, row: Sequence[str], columns: Sequence[float], names: Sequence[str]) -> None:
         lines = [self._lines(text, width) for text, width in zip(row, columns, strict=True)]
         while any(lines):
-            most = max(1, int((self._left() - PADDING) // LINE))
+            most = int((self._left() - PADDING) // LINE)
             needed = max(len(own) for own in lines)
             page = max(1, int((self._pdf.h - 2 * MARGIN - 2 - PADDING) // LINE) - 3)
             if needed > most and (needed <= page or most < 4):
