@@ -65,6 +65,7 @@ def test_generated_pages_say_what_the_program_says(engine: sa.Engine) -> None:
     assert set(generated) == {
         "data-dictionary.md",
         "events.md",
+        "export-columns.md",
         "segment-rule.schema.json",
         "settings.md",
         "step.schema.json",
