@@ -9,7 +9,6 @@ from typing import Literal
 
 from psycopg import sql
 
-from marketing_pipelines.domains.exports.formulas import defused_sql
 from marketing_pipelines.stores.kinds import ColumnType, Kind
 
 CellType = ColumnType | Literal["attribute"]
@@ -45,9 +44,9 @@ class ExportColumn:
         return sql.SQL("cast({} as text)").format(self.value)
 
     @property
-    def csv(self) -> sql.Composable:
-        """SQL of the cell in csv, in which no text is a formula."""
-        return defused_sql(self.text) if self.type in _TEXTS else self.text
+    def may_be_formula(self) -> bool:
+        """True if a cell is a text of people, which a spreadsheet may take for a formula."""
+        return self.type in _TEXTS
 
     @property
     def json(self) -> sql.Composable:

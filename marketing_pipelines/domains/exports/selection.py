@@ -14,6 +14,7 @@ from psycopg import sql
 
 from marketing_pipelines.domains.exports.columns import ExportColumn, attribute
 from marketing_pipelines.domains.exports.declarations import ALIAS, TableKind
+from marketing_pipelines.domains.exports.formulas import defused_sql
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.postgres import raw_cursor
 
@@ -100,6 +101,19 @@ class TableRows:
             for place, column in enumerate(columns)
         )
         return self._ordered(cells)
+
+    def csv(self, columns: Sequence[ExportColumn]) -> sql.Composable:
+        """SQL of the rows in order as cells of csv, in which no text is a formula."""
+        cells = sql.SQL(", ").join(
+            defused_sql(name) if column.may_be_formula else name
+            for column, name in (
+                (column, sql.Identifier(f"c{place}")) for place, column in enumerate(columns)
+            )
+        )
+        # Without the offset, each mention of a text would compute it again.
+        return sql.SQL("select {cells} from ({rows} offset 0) as texts").format(
+            cells=cells, rows=self.cells(columns, lambda column: column.text)
+        )
 
     def lines(self, columns: Sequence[ExportColumn]) -> sql.Composable:
         """SQL of the rows in order, each one JSON object."""

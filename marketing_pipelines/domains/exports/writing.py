@@ -77,8 +77,7 @@ def write_file(
     columns = rows.columns(snapshot.connection, order.chosen)
     if isinstance(rows, TableRows) and order.format == "csv":
         file.write(text.header(names_of(columns)))
-        query = rows.cells(columns, lambda column: column.csv)
-        text.write_rows(file, snapshot.copied(query, text.CSV), progress)
+        text.write_rows(file, snapshot.copied(rows.csv(columns), text.CSV), progress)
         return None
     if isinstance(rows, TableRows) and order.format == "json":
         text.write_rows(file, snapshot.copied(rows.lines(columns), text.JSON), progress)
