@@ -130,17 +130,3 @@ def test_a_killed_upload_leaves_one_object_in_the_end(exporter: Exporter, store:
     content = FileStore(URL).read(f"exports/{number}/2.csv")
     assert len(content) == done.size
     assert len(content.splitlines()) == ROWS + 1
-
-
-def test_a_cancelled_upload_is_aborted(exporter: Exporter, store: Store) -> None:
-    number = large_contacts(exporter)
-    working = threading.Thread(target=exporter.work)
-    working.start()
-    assert store.reached.wait(MAX_WAIT)
-    exporter.client.delete(f"/v1/exports/{number}", headers=exporter.bearer)
-    # The next look at the row ends it.
-    working.join(3)
-    store.released.set()
-    working.join(MAX_WAIT)
-    assert exporter.status(number).state == "cancelled"
-    assert (store.objects(), store.uploads()) == ([], [])
