@@ -19,7 +19,7 @@ from marketing_pipelines.api.organizations import organization_of, own_organizat
 from marketing_pipelines.api.queues import MAX_ID
 from marketing_pipelines.api.recipients import gone, links_of
 from marketing_pipelines.api.site import Here, Site
-from marketing_pipelines.domains.delivery.links import ExportedFile, public_base
+from marketing_pipelines.domains.delivery.links import public_base
 from marketing_pipelines.domains.delivery.requests.requesting import KeyTakenError
 from marketing_pipelines.domains.exports.reading import ExportStatus, status_of
 from marketing_pipelines.domains.exports.requesting import (
@@ -213,7 +213,7 @@ def fetch(token: str, request: Request, site: Here) -> Response:
     now = site.now()
     with site.engine.begin() as connection:
         found = status_of(connection, asked.export_id, now, None)
-        if found is None:
+        if found is None or asked != found.linked:
             return gone()
         client = request.client
         entry = audit.note(
@@ -226,16 +226,14 @@ def fetch(token: str, request: Request, site: Here) -> Response:
             method=request.method,
             path=f"/exports/{found.id}",
         )
-    response = _file(site, request, found, asked, now)
+    response = _file(site, request, found)
     with site.engine.begin() as connection:
         audit.answered(connection, entry, response.status_code)
     return response
 
 
-def _file(
-    site: Site, request: Request, found: ExportStatus, asked: ExportedFile, now: dt.datetime
-) -> Response:
-    if asked.expires_at <= now or found.state == "expired":
+def _file(site: Site, request: Request, found: ExportStatus) -> Response:
+    if found.state == "expired":
         return gone(410, EXPIRED)
     if found.state != "ready" or found.file is None:
         return gone(410, NOT_READY)
@@ -278,9 +276,8 @@ def _found(site: Site, visit: Visit, number: int) -> ExportStatus:
 
 def _shown(site: Site, found: ExportStatus) -> ShownExport:
     url = None
-    if found.state == "ready" and public_base(site.settings) is not None:
-        assert found.expires_at is not None
-        url = links_of(site).export(ExportedFile(found.id, found.expires_at))
+    if found.state == "ready" and found.linked and public_base(site.settings) is not None:
+        url = links_of(site).export(found.linked)
     return ShownExport(
         id=found.id,
         organization=found.organization,

@@ -105,14 +105,13 @@ def list_(
 @app.command()
 def show(export_id: ExportArgument) -> None:
     """Show one export: state, progress, rows, size, and its link once it is ready."""
-    from marketing_pipelines.domains.delivery.links import ExportedFile, Links, public_base
+    from marketing_pipelines.domains.delivery.links import Links, public_base
 
     with connected() as (settings, engine):
         found = _found(engine, export_id)
         url = None
-        if found.state == "ready" and public_base(settings) is not None:
-            assert found.expires_at is not None
-            url = Links.of(settings).export(ExportedFile(found.id, found.expires_at))
+        if found.state == "ready" and found.linked and public_base(settings) is not None:
+            url = Links.of(settings).export(found.linked)
     left_out = ("organization_id", "file")
     shown = {key: value for key, value in vars(found).items() if key not in left_out}
     print_json(shown | {"progress": found.progress, "url": url})

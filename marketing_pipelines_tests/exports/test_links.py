@@ -54,6 +54,31 @@ def test_an_expired_link_is_gone_and_a_forged_one_unknown(
     assert exporter.client.get(link).status_code == 410
 
 
+def test_a_link_from_before_a_restore_opens_no_later_file_of_its_number(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    number = ready(exporter, tmp_path)
+    link = link_of(exporter, number)
+    other = Exporter(exporter.installation)
+    # The row of the number is now another one's: another organization, or a later instant.
+    for change, value in (
+        ("organization_id = :value", other.organization),
+        ("expires_at = expires_at + interval '1 microsecond' * :value", 1),
+    ):
+        assert exporter.client.get(link).status_code == 200
+        exporter.installation.execute(
+            f"update exports.requests set {change} where id = :number", value=value, number=number
+        )
+        assert exporter.client.get(link).status_code == 404
+        exporter.installation.execute(
+            "update exports.requests set organization_id = :own, expires_at = :at"
+            " where id = :number",
+            own=exporter.organization,
+            at=NOW + dt.timedelta(days=7),
+            number=number,
+        )
+
+
 def test_a_token_of_another_organization_sees_no_export(exporter: Exporter, tmp_path: Path) -> None:
     number = ready(exporter, tmp_path)
     other = Exporter(exporter.installation)

@@ -17,6 +17,8 @@ from marketing_pipelines.settings import Settings
 
 # Default address of `api`, for a first try on one machine.
 OWN_MACHINE = "http://127.0.0.1:8000"
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_TICK = dt.timedelta(microseconds=1)
 Purpose = Literal["unsubscribe", "preferences", "view", "confirm", "open", "click", "export"]
 OfMessage = Literal["unsubscribe", "preferences", "view", "open"]
 
@@ -52,11 +54,15 @@ class Confirmation:
 class ExportedFile:
     """The file that a link gives out.
 
+    The numbers of exports begin anew after a restore: the organization and the microsecond of its
+    end tell the export from a later one of the same number.
+
     Attributes:
-        expires_at: The end of the link's life, in whole seconds.
+        expires_at: The end of the link's life.
     """
 
     export_id: int
+    organization_id: int
     expires_at: dt.datetime
 
 
@@ -118,8 +124,9 @@ class Links:
 
     def export(self, file: ExportedFile) -> str:
         """The address at which the file of an export is fetched."""
-        expires_at = int(file.expires_at.timestamp())
-        return f"{self._base}/exports/{self._signed('export', file.export_id, expires_at)}"
+        ends = (file.expires_at - _EPOCH) // _TICK
+        token = self._signed("export", file.export_id, file.organization_id, ends)
+        return f"{self._base}/exports/{token}"
 
     def message_of(self, purpose: OfMessage, token: str) -> int | None:
         """The number of the message that a token is about; None: the token is forged."""
@@ -146,8 +153,8 @@ class Links:
     def exported(self, token: str) -> ExportedFile | None:
         """The file that a token gives out, expired or not; None: the token is forged."""
         match self._read("export", token):
-            case [int(export_id), int(expires_at)]:
-                return ExportedFile(export_id, dt.datetime.fromtimestamp(expires_at, dt.UTC))
+            case [int(export_id), int(organization_id), int(ends)]:
+                return ExportedFile(export_id, organization_id, _EPOCH + ends * _TICK)
         return None
 
     def _signed(self, purpose: Purpose, *values: int | str) -> str:

@@ -62,7 +62,7 @@ def _queue(connection: sa.Connection, request: Any, links: Links) -> None:
             "priority": outgoing.priority,
             "domain_id": outgoing.domain_id,
             "content_id": stored[0],
-            "url": links.export(ExportedFile(request.id, request.expires_at)),
+            "url": links.export(ExportedFile(request.id, organization_id, request.expires_at)),
             "expires_at": f"{request.expires_at:%Y-%m-%d %H:%M} UTC",
             "size": size_text(request.size),
             "now": request.ended_at,

@@ -7,6 +7,8 @@ from importlib import resources
 
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.delivery.links import ExportedFile
+
 MAX_LISTED = 100
 
 
@@ -58,6 +60,13 @@ class ExportStatus:
         if self.state in ("ready", "expired"):
             return 1.0
         return min(self.rows / max(self.expected_rows, 1), 0.99)
+
+    @property
+    def linked(self) -> ExportedFile | None:
+        """What its link stands for; None: it was never ready."""
+        if self.expires_at is None:
+            return None
+        return ExportedFile(self.id, self.organization_id, self.expires_at)
 
     @property
     def file_name(self) -> str:
