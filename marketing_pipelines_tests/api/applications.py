@@ -129,7 +129,9 @@ class Application:
             " (select count(*) from analytics.contact_activity),"
             " (select count(*) from crm.organizations),"
             " (select count(*) from crm.tasks where state <> 'open'),"
-            " (select count(*) from crm.notifications where read_at is not null)"
+            " (select count(*) from crm.notifications where read_at is not null),"
+            " (select count(*) from exports.requests where state = 'queued'),"
+            " (select count(*) from actions.scheduled_actions where state = 'active')"
         )
         return row
 

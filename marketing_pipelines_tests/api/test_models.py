@@ -37,7 +37,7 @@ _table = sa.Table(
 def test_a_dataclass_is_shown_with_its_fields_and_what_its_docstring_says_of_them() -> None:
     model = models.of_dataclass(_Lag, without=("hidden",))
     schema = model.model_json_schema()
-    assert (schema["title"], schema["description"]) == ("_Lag", "How late a job is.")
+    assert (schema["title"], schema["description"]) == ("_Lag", "The lateness of a job.")
     assert schema["required"] == ["job", "seconds"]
     assert list(schema["properties"]) == ["job", "seconds"]
     assert schema["properties"]["job"] == {"title": "Job", "type": "string"}

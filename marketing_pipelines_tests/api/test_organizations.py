@@ -49,6 +49,22 @@ def task_of(application: Application) -> int:
     return number
 
 
+def action_of(application: Application) -> int:
+    """A scheduled action of the organization."""
+    body = {"organization": application.name, "type": "billing:check", "every": "daily"}
+    number: int = application.post(ACTIONS, body | {"dedupe_key": "k"}).json()["id"]
+    return number
+
+
+def export_of(application: Application) -> int:
+    """An export of the organization that is queued."""
+    body = {"organization": application.name, **CONTACTS, "idempotency_key": "k"}
+    number: int = application.post(EXPORTS, body).json()["id"]
+    return number
+
+
+ACTIONS, EXPORTS = "/v1/actions", "/v1/exports"
+CONTACTS = {"kind": "contacts", "format": "csv"}
 SUBSCRIBED = {"contact": "theirs", "category": "newsletter", "state": "subscribed"}
 # For each address below /v1, calls with the names and ids of another organization.
 Call = Callable[[Application, Application], Response]
@@ -85,13 +101,41 @@ FOREIGN: dict[tuple[str, str], list[Call]] = {
         lambda app, other: app.post(EVENTS, {"events": [event(app.name), event(other.name)]}),
         lambda app, _: app.post(EVENTS, {"events": [event("an organization that is not there")]}),
     ],
+    ("POST", ACTIONS): [
+        lambda app, other: app.post(
+            ACTIONS, {"organization": other.name, "type": "billing:check", "every": "daily"}
+        ),
+    ],
+    ("GET", f"{ACTIONS}/{{number}}"): [lambda app, other: app.get(f"{ACTIONS}/{action_of(other)}")],
+    ("DELETE", f"{ACTIONS}/{{number}}"): [
+        lambda app, other: app.client.delete(f"{ACTIONS}/{action_of(other)}", headers=app.bearer),
+    ],
+    ("POST", f"{ACTIONS}/{{number}}/{{change}}"): [
+        lambda app, other: app.post(f"{ACTIONS}/{action_of(other)}/run", {}),
+        lambda app, other: app.post(f"{ACTIONS}/{action_of(other)}/pause", {}),
+    ],
+    ("POST", EXPORTS): [
+        lambda app, other: app.post(EXPORTS, {"organization": other.name, **CONTACTS}),
+        lambda app, _: app.post(
+            EXPORTS,
+            {"organization": app.name, "kind": "contact", "format": "json", "contact": "theirs"},
+        ),
+    ],
+    ("GET", f"{EXPORTS}/{{number}}"): [lambda app, other: app.get(f"{EXPORTS}/{export_of(other)}")],
+    ("DELETE", f"{EXPORTS}/{{number}}"): [
+        lambda app, other: app.client.delete(f"{EXPORTS}/{export_of(other)}", headers=app.bearer),
+    ],
 }
 
 
 @pytest.fixture
 def app(shared_installation: Installation) -> Application:
-    """An application of an organization of its own."""
-    return Application(shared_installation)
+    """An application of an organization of its own, which may read and write."""
+    made = Application(shared_installation)
+    with shared_installation.engine.begin() as connection:
+        token = tokens.create(connection, "both", ["read", "write"], made.organization)
+    made.bearer = {"Authorization": f"Bearer {token}"}
+    return made
 
 
 @pytest.fixture
@@ -106,6 +150,8 @@ def other(shared_installation: Installation) -> Application:
     )
     notification_of(made)
     task_of(made)
+    action_of(made)
+    export_of(made)
     return made
 
 

@@ -396,7 +396,7 @@ def test_a_load_whose_connection_breaks_says_so_and_is_completed_by_another(
 
     with pytest.raises(StoreUnavailableError, match="load the file again"):
         command.load_path(path, on_progress=kill)
-    assert len(killed) == 2
+    assert len(killed) >= 2, "the loader has two connections; autovacuum may have another"
     again = command.load_path(path)
     assert again.loaded + again.repeated == EVENTS_OF_A_LOAD
     assert 0 < again.repeated < EVENTS_OF_A_LOAD

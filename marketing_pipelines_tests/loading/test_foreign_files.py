@@ -88,8 +88,8 @@ def test_an_int96_event_is_stored_or_refused_by_its_own_instant(desk: Desk) -> N
         " where event_id in ('z1', 'z2')"
     ) == [("z2", "2600-01-01 00:00:00+00")]
     assert rejects_of(result) == [
-        "1,occurred_at,'9999-12-31T03:00:00.000000' is out of range: instants lie after 0001-01-01"
-        " and before 9999-12-31"
+        "1,occurred_at,'9999-12-31T03:00:00.000000' is out of range: instants lie between"
+        " 0001-01-02T00:00:00Z and 9999-12-31T10:00:00Z"
     ]
 
 
