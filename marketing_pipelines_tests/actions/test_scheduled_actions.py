@@ -132,6 +132,16 @@ def test_an_action_that_was_missed_is_skipped_if_it_says_so(acting: Acting) -> N
     assert acting.rows("select count(*) from actions.runs") == [(0,)]
 
 
+def test_an_overdue_action_that_is_run_is_not_skipped(acting: Acting) -> None:
+    acting.route("*", "task", "actions/notify_user")
+    action, _ = acting.schedule(run_at=NOW, catch_up="skip")
+    late = NOW + 3 * HOUR
+    with acting.installation.engine.begin() as connection:
+        standing.run_now(connection, action.id, late)
+    acting.run(late + SECOND)
+    assert acting.rows("select due_at from actions.runs") == [(late,)]
+
+
 def test_a_repetition_ends_before_until(acting: Acting) -> None:
     acting.route("*", "task", "actions/notify_user")
     third = instant("2026-03-22T23:00Z")

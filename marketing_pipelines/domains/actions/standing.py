@@ -148,7 +148,6 @@ def run_now(connection: sa.Connection, action_id: int, now: dt.datetime) -> None
     Raises:
         ActionStateError: it is paused, or has ended otherwise.
     """
-    action = scheduled_actions.c
     _change(
         connection,
         action_id,
@@ -156,7 +155,8 @@ def run_now(connection: sa.Connection, action_id: int, now: dt.datetime) -> None
         ("active", "skipped"),
         state="active",
         ended_at=None,
-        next_at=sa.func.least(action.next_at, now),
+        # An earlier due time would count as missed.
+        next_at=now,
     )
 
 
