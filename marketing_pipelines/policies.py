@@ -153,6 +153,13 @@ class QueueOverride(BaseModel):
     keep_completed: Kept | None = None
     keep_failed: Kept | Literal["always"] | None = None
 
+    @field_validator("keep_failed", mode="before")
+    @classmethod
+    def _always_or_limits(cls, value: Any) -> Any:
+        if value != "always" and not isinstance(value, dict):
+            raise ValueError('must be "always" or { hours = 168, rows = 5000 }')
+        return value
+
     @field_validator("retries")
     @classmethod
     def _delays(cls, value: Any) -> tuple[float, ...]:

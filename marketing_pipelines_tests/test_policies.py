@@ -190,6 +190,10 @@ def test_everything_can_be_changed_for_one_deployment(
             "[queues.default]\n\nkeep_failed = { hours = 1 }\n",
             "line 3 cannot be used: keep_failed",
         ),
+        (
+            '[queues.default]\nkeep_failed = "never"\n',
+            'line 2 cannot be used: keep_failed: must be "always" or { hours = 168, rows = 5000 }',
+        ),
         ("[queues]\ndefault = 3\n", "line 2 cannot be used: each queue has a table of its own"),
         ("queues = 3\n", "line 1 cannot be used: each queue has a table of its own"),
     ],

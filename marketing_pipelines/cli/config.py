@@ -60,14 +60,17 @@ def apply(
 def apply_alone() -> None:
     """Applies a changed file, unless `up` does so: the work of a command before its first look.
 
-    Raises:
-        ConfigurationError: the file cannot be used; the sentence names the line.
+    A file that cannot be used is named on stderr, and the copy holds.
     """
     settings = get_settings()
     if jobs_file.content(jobs_file.active()) is None or jobs_file.is_applied():
         return
-    if MARK not in os.environ and running_up.found(settings) is None:
+    if MARK in os.environ or running_up.found(settings) is not None:
+        return
+    try:
         apply_changed()
+    except ConfigurationError as error:
+        sys.stderr.write(f"marketing-pipelines: {error} The former settings hold.\n")
 
 
 def apply_changed() -> None:

@@ -298,6 +298,11 @@ def _marks(settings: Settings) -> str:
     """Marked partitions, and those among them that nothing will ever do."""
     with connected() as (_, engine), engine.connect() as connection:
         pending = stale_partitions.pending(connection)
+    if not_declared := pending.keys() - registered().keys():
+        raise ConfigurationError(
+            f"{', '.join(sorted(not_declared))} has marked partitions and is not loaded: see "
+            "`definitions`."
+        )
     windows = [
         window(registered()[asset].grain, key, settings.zone)
         for asset, found in pending.items()

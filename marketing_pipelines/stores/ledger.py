@@ -156,7 +156,7 @@ def _key(settings: Settings, token: str) -> bytes:
     except InvalidToken as error:
         raise ConfigurationError(
             "The key of the ledger of erasures (ops.installation.erasure_key) was encrypted with "
-            "another MARKETING_SECRET_KEY: add that one to MARKETING_OLD_SECRET_KEYS."
+            "another MARKETING_SECRET_KEY; add that key to MARKETING_OLD_SECRET_KEYS."
         ) from error
 
 

@@ -46,12 +46,20 @@ def test_a_good_file_replaces_the_copy_and_a_broken_one_alerts_once_and_changes_
     assert alerts(installation)[1:] == [("settings jobs.toml", "recovery")]
 
 
-def test_a_command_of_its_own_applies_a_changed_file_first(installation: Installation) -> None:
+def test_a_command_of_its_own_applies_a_good_change_and_warns_of_a_broken_one(
+    installation: Installation,
+) -> None:
     write_policies(GOOD)
     jobs_file.apply()
     file = write_policies(BROKEN)
-    assert refusal("timetable").startswith(f"{file.parent}/{SENTENCE}")
+    done = call("timetable")
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"marketing-pipelines: {file.parent}/{SENTENCE}")
+    assert done.stderr.endswith("The former settings hold.\n")
     assert jobs_file.active().read_text() == GOOD
+    write_policies(BETTER)
+    assert call("timetable").stderr == ""
+    assert jobs_file.active().read_text() == BETTER
 
 
 @pytest.mark.soak

@@ -68,6 +68,11 @@ scheduled_actions = sa.Table(
         postgresql_where=sa.text("dedupe_key is not null"),
     ),
     sa.Index("ix_scheduled_actions_organization_id", "organization_id", "id"),
+    sa.Index(
+        "ix_scheduled_actions_ended_at",
+        "ended_at",
+        postgresql_where=sa.text("ended_at is not null"),
+    ),
     info=owned(keep=Keep("ended_at", days=90), mentions=("payload", "dedupe_key")),
     schema="actions",
     comment="Actions that applications asked for, once or again and again",

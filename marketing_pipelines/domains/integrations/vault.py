@@ -62,8 +62,8 @@ def _opened(settings: Settings, token: str, connection: str) -> bytes:
         return _keys(settings).decrypt(token)
     except InvalidToken as error:
         raise ConfigurationError(
-            f"The secrets of {connection} were encrypted with another MARKETING_SECRET_KEY: add "
-            "that one to MARKETING_OLD_SECRET_KEYS, or give the secrets again with `connection "
+            f"The secrets of {connection} were encrypted with another MARKETING_SECRET_KEY; add "
+            "that key to MARKETING_OLD_SECRET_KEYS, or give the secrets again with `connection "
             "set`."
         ) from error
 

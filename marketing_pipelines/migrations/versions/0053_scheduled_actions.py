@@ -112,6 +112,14 @@ def upgrade() -> None:
         unique=False,
         schema="actions",
     )
+    op.create_index(
+        "ix_scheduled_actions_ended_at",
+        "scheduled_actions",
+        ["ended_at"],
+        unique=False,
+        schema="actions",
+        postgresql_where=sa.text("ended_at is not null"),
+    )
     op.create_table(
         "runs",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),

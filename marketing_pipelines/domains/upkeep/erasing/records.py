@@ -110,8 +110,8 @@ def opened(settings: Settings, row: Any) -> Identity:
         text = MultiFernet(fernets(settings, _PURPOSE)).decrypt(row.names)
     except InvalidToken as error:
         raise ConfigurationError(
-            f"The names of the erasure {row.id} were encrypted with another MARKETING_SECRET_KEY: "
-            "add that one to MARKETING_OLD_SECRET_KEYS."
+            f"The names of the erasure {row.id} were encrypted with another MARKETING_SECRET_KEY; "
+            "add that key to MARKETING_OLD_SECRET_KEYS."
         ) from error
     return Identity(**json.loads(text))
 
