@@ -10,10 +10,12 @@ import typer
 from marketing_pipelines.cli.output import print_json, print_table
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains import load_tasks
+from marketing_pipelines.domains.segments.rule_errors import similar
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing import control, task_states
 from marketing_pipelines.queueing.counts import QueueCount, queue_counts
 from marketing_pipelines.queueing.queues import find
+from marketing_pipelines.queueing.tasks import declared
 
 app = typer.Typer(no_args_is_help=True)
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE")]
@@ -84,6 +86,8 @@ def tasks(
         found = task_states.list_tasks(
             connection, queue=queue, state=state, task=task, before=before, limit=limit
         )
+    if task is not None and not found and task not in declared():
+        raise BadInputError(f"There is no task '{task}'{similar(task, declared())}.")
     names = [field.name for field in fields(task_states.ListedTask)]
     print_table(
         [name.replace("_", " ") for name in names],
@@ -102,8 +106,8 @@ def task(number: TaskNumber) -> None:
 def retry(number: TaskNumber) -> None:
     """Make a waiting task due now, or send a failed one back to its queue."""
     with connected() as (_, engine), engine.begin() as connection:
-        task_states.retry(connection, number)
-    print(f"Task {number} is due now.")
+        said = task_states.retry(connection, number)
+    print(said)
 
 
 @app.command()

@@ -62,6 +62,7 @@ class TaskState:
         progress: 0 to 1, as the task says; 1 when it is completed.
         attempts: Attempts that ended.
         error: Why the latest attempt failed, one sentence.
+        redriven_task_id: The task that repeats this one after its failure.
     """
 
     id: int
@@ -77,6 +78,7 @@ class TaskState:
     enqueued_at: dt.datetime | None
     started_at: dt.datetime | None
     ended_at: dt.datetime | None
+    redriven_task_id: int | None
 
 
 def list_tasks(
@@ -143,23 +145,30 @@ def cancel(connection: sa.Connection, task_id: int) -> None:
     if found.state != "failed":
         raise WrongStateError(_sentence(found))
     if not letters.discard(connection, letters.of_task(connection, task_id)):
-        raise WrongStateError(_settled(task_id))
+        raise WrongStateError(_settled(found))
 
 
-def retry(connection: sa.Connection, task_id: int) -> None:
+def retry(connection: sa.Connection, task_id: int) -> str:
     """Makes a waiting task due now, or sends the dead letter of a failed one back to its queue.
+
+    Returns:
+        A sentence that says which of them, with the number of the new task.
 
     Raises:
         TaskNotFoundError: there is none, or not any more.
         WrongStateError: a worker does it, or it has ended.
     """
     if connection.execute(_MAKE_DUE, {"task_id": task_id}).first() is not None:
-        return
+        return f"Task {task_id} is due now."
     found = task_state(connection, task_id)
     if found.state != "failed":
         raise WrongStateError(_sentence(found))
     if not letters.redrive(connection, letters.of_task(connection, task_id)):
-        raise WrongStateError(_settled(task_id))
+        raise WrongStateError(_settled(found))
+    new = task_state(connection, task_id).redriven_task_id
+    if new is None:
+        return f"Task {task_id} is sent back: a task with its unique key waits already."
+    return f"Task {task_id} is sent back as task {new}."
 
 
 def _sentence(found: TaskState) -> str:
@@ -168,8 +177,10 @@ def _sentence(found: TaskState) -> str:
     return f"Task {found.id} is {found.state}: it can be neither cancelled nor done again."
 
 
-def _settled(task_id: int) -> str:
-    return f"The dead letter of task {task_id} was sent back or discarded before."
+def _settled(found: TaskState) -> str:
+    if found.redriven_task_id is not None:
+        return f"Task {found.id} was sent back before, as task {found.redriven_task_id}."
+    return f"The dead letter of task {found.id} was sent back or discarded before."
 
 
 _ONE = sa.text(f"""
@@ -177,9 +188,10 @@ _ONE = sa.text(f"""
            job.args as payload,
            case when job.status = 'succeeded' then 1 else reported.progress end as progress,
            job.attempts, reported.error, reported.traceback, job.scheduled_at as due_at,
-           event.enqueued_at, event.started_at, event.ended_at
+           event.enqueued_at, event.started_at, event.ended_at, letter.redriven_task_id
     from procrastinate_jobs as job
     left join ops.task_attempts as reported on reported.task_id = job.id
+    left join ops.dead_letters as letter on letter.task_id = job.id
     cross join lateral (
         select min(at) filter (where type = 'deferred') as enqueued_at,
                max(at) filter (where type = 'started') as started_at,

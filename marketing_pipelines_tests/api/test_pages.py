@@ -318,7 +318,8 @@ def test_an_operator_signs_in_triggers_pauses_and_redrives_in_a_browser(
         page.get_by_role("button", name="Show").click()
         page.get_by_role("link", name=str(third), exact=True).click()
         page.get_by_role("button", name="Do again").click()
-        says(page, f"Task {third} is due now.")
+        page.get_by_role("status").filter(has_text=f"Task {third} is sent back as task").wait_for()
+        page.get_by_role("row", name="Sent back as").get_by_role("link").wait_for()
         page.get_by_role("link", name="Dead letters").click()
         page.get_by_text("It is <b>broken</b>.").nth(1).wait_for()
         assert page.get_by_text("It is <b>broken</b>.").count() == 2

@@ -92,6 +92,8 @@ def test_tasks_are_listed_by_pages_shown_and_cancelled(
     assert refused == f"Task {first} is cancelled: it can be neither cancelled nor done again."
     assert refusal_here(capsys, "queues", "task", "99") == "There is no task 99, or not any more."
     assert listed("queues", "tasks", "--state", "cancelled", "--task", "recording/refuse") == []
+    refused = refusal_here(capsys, "queues", "tasks", "--task", "recording/writ")
+    assert refused.startswith("There is no task 'recording/writ'; similar: recording/write")
 
 
 def test_dead_letters_are_sent_back_by_task_error_and_age(queue: sa.Engine) -> None:

@@ -81,14 +81,48 @@ def test_a_delayed_task_becomes_due_and_a_failed_one_comes_again_once(
     queue: sa.Engine, one_of_each: dict[str, int]
 ) -> None:
     with queue.begin() as connection:
-        retry(connection, one_of_each["delayed"])
+        delayed, failed = one_of_each["delayed"], one_of_each["failed"]
+        assert retry(connection, delayed) == f"Task {delayed} is due now."
         assert task_state(connection, one_of_each["delayed"]).state == "waiting"
-        retry(connection, one_of_each["failed"])
+        said = retry(connection, failed)
         [letter] = dead_letters.dead_letters(connection, state="redriven")
         assert letter.redriven_task_id is not None
-        assert task_state(connection, letter.redriven_task_id).state == "waiting"
+        new = letter.redriven_task_id
+        assert said == f"Task {failed} is sent back as task {new}."
+        assert task_state(connection, new).state == "waiting"
+        assert task_state(connection, failed).redriven_task_id == new
+        for change in (cancel, retry):
+            with pytest.raises(WrongStateError, match=f"was sent back before, as task {new}"):
+                change(connection, failed)
+
+
+def test_a_discarded_task_is_neither_discarded_nor_sent_back_again(
+    queue: sa.Engine, one_of_each: dict[str, int]
+) -> None:
+    with queue.begin() as connection:
+        cancel(connection, one_of_each["failed"])
         with pytest.raises(WrongStateError, match="was sent back or discarded before"):
-            cancel(connection, one_of_each["failed"])
+            retry(connection, one_of_each["failed"])
+
+
+def test_a_failed_task_whose_key_waits_again_is_sent_back_without_a_new_one(
+    queue: sa.Engine,
+) -> None:
+    rows = [{"number": 1}]
+    with queue.begin() as connection:
+        [first] = enqueue(connection, recording("write"), rows, unique_key=["number"])
+        for status in ("doing", "failed"):
+            connection.exec_driver_sql(
+                "update procrastinate_jobs set status = %s where id = %s", (status, first)
+            )
+        connection.exec_driver_sql(FAILED)
+        connection.exec_driver_sql("update ops.dead_letters set unique_key = 'k'")
+        connection.exec_driver_sql(
+            "insert into procrastinate_jobs (queue_name, task_name, queueing_lock)"
+            " values ('default', 'recording/write', 'k')"
+        )
+        said = retry(connection, first)
+    assert said == f"Task {first} is sent back: a task with its unique key waits already."
 
 
 def test_a_cancelled_task_frees_its_unique_key_and_its_lock(queue: sa.Engine) -> None:

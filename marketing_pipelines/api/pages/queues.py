@@ -121,8 +121,7 @@ def retry(request: Request, site: Here, visit: Anyone, fields: Fields, number: N
     """Makes a waiting task due now, or sends a failed one back to its queue."""
 
     def work(connection: sa.Connection) -> str:
-        task_states.retry(connection, number)
-        return f"Task {number} is due now."
+        return task_states.retry(connection, number)
 
     return _administer(request, site, visit, fields, f"{TASKS}/{number}", work)
 
