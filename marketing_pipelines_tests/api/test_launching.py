@@ -66,6 +66,7 @@ def test_without_a_partition_it_is_the_one_the_clock_was_last_for(
     assert ask(installation, instance, WAREHOUSE).partition is None
 
 
+@pytest.mark.soak
 def test_the_daemon_starts_it_and_the_run_takes_the_session_over(
     installation: Installation, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

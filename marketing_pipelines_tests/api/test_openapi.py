@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
@@ -75,6 +76,7 @@ def refuses(operation: Any, header: dict[str, str], statuses: set[int]) -> None:
     for_each_case(operation, check, settings(EXAMPLES, max_examples=2))
 
 
+@pytest.mark.soak
 def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> None:
     seen = 0
     for operation in operations(api):

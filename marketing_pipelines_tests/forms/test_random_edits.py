@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def identities(rows: list[list[Any]], keys: list[str]) -> Counter[tuple[Any, ...
     return found
 
 
+@pytest.mark.soak
 @settings(
     max_examples=300 if SOAK else 8,
     deadline=None,

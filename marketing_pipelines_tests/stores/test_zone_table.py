@@ -205,6 +205,7 @@ def end_of_wait(name: str, arrival: dt.datetime, clock: dt.time) -> dt.datetime:
     return end
 
 
+@pytest.mark.soak
 def test_dates_are_on_pythons_days_in_every_zone(shared_installation: Installation) -> None:
     """As rules and date triggers read them: a plain day, local times, and instants at its edges."""
     wrong = []
@@ -240,6 +241,7 @@ def test_dates_are_on_pythons_days_in_every_zone(shared_installation: Installati
     assert wrong == []
 
 
+@pytest.mark.soak
 def test_files_are_read_in_their_zone_as_python_reads_it() -> None:
     checker = Checker()
     for name, at in some_changes():
