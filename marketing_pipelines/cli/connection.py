@@ -16,6 +16,7 @@ from marketing_pipelines.domains.integrations import connections, standing
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import provider_of
 from marketing_pipelines.failures import BadInputError, ConfigurationError
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger
 
 app = typer.Typer(no_args_is_help=True)
@@ -128,12 +129,7 @@ def rotate(provider: AnyProvider = None, organization: AnyOrganization = None) -
                     rotated += connections.rotate(connection, settings, found)
             except ConfigurationError as error:
                 unreadable.append(str(error))
-        with engine.begin() as connection:
-            try:
-                if ledger.encrypt_again(connection, settings):
-                    print("The key of the ledger of erasures had a former key.")
-            except ConfigurationError as error:
-                unreadable.append(str(error))
+        unreadable += _rotate_erasures(engine, settings)
     print(f"{rotated} of {len(chosen)} connections had secrets of a former key.")
     if unreadable:
         raise ConfigurationError(" ".join(unreadable))
@@ -148,6 +144,30 @@ def remove(
         found = _found(connection, provider, organization, which)
         connections.remove(connection, found)
     print(f"The connection {found.name} is removed.")
+
+
+def _rotate_erasures(engine: sa.Engine, settings: Settings) -> list[str]:
+    """Encrypts the key of the ledger, its copies in files, and names; returns what was unreadable.
+
+    The ledger's key comes first: files that are written from then on have it.
+    """
+    from marketing_pipelines.domains.upkeep.erasing import records
+
+    unreadable = []
+    for what, encrypt_again in (
+        ("The key of the ledger of erasures", ledger.encrypt_again),
+        ("The names of {} erasures that go on", records.encrypt_again),
+    ):
+        try:
+            with engine.begin() as connection:
+                if number := encrypt_again(connection, settings):
+                    print(f"{what.format(number)} had a former key.")
+        except ConfigurationError as error:
+            unreadable.append(str(error))
+    files, problems = records.encrypt_files_again(settings)
+    if files:
+        print(f"{files} files of erasures had a former key.")
+    return [*unreadable, *problems]
 
 
 def _found(

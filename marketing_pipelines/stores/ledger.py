@@ -100,14 +100,24 @@ def encrypt_again(connection: sa.Connection, settings: Settings) -> bool:
     token = connection.execute(sa.select(installation.c.erasure_key).with_for_update()).scalar_one()
     if token is None:
         return False
+    again = encrypted_again(settings, token)
+    if again is not None:
+        connection.execute(sa.update(installation).values(erasure_key=again))
+    return again is not None
+
+
+def encrypted_again(settings: Settings, token: str) -> str | None:
+    """The key of a ledger under the present secret key; None: it is that already.
+
+    Raises:
+        ConfigurationError: no secret key opens it.
+    """
     present, *_ = fernets(settings, _PURPOSE)
     try:
         present.decrypt(token)
     except InvalidToken:
-        again = present.encrypt(_key(settings, token)).decode()
-        connection.execute(sa.update(installation).values(erasure_key=again))
-        return True
-    return False
+        return present.encrypt(_key(settings, token)).decode()
+    return None
 
 
 def hashes_of(

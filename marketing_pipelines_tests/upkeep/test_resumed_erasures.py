@@ -2,19 +2,26 @@
 
 import datetime as dt
 import json
+import subprocess
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from marketing_pipelines.domains.upkeep.erasing import erasing
 from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
+from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.stores import persons
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.upkeep.erased import AT, erase
 
 NIGHT = dt.datetime(2026, 3, 2, 3, 30, tzinfo=dt.UTC)
+PRESENT = "the present secret key, of 32 characters or more"
 CONTACTS = "select external_id, email from crm.contacts order by id"
 ANONYMOUS = [("erased:1", None), ("ben", "ben@example.org")]
 
@@ -96,6 +103,89 @@ def test_a_database_from_before_the_erasure_erases_the_person_again(
     path = tmp_path / "again.jsonl"
     path.write_text(json.dumps({"organization_id": "acme", "external_id": "jane"}))
     assert site.load("contacts", path).rejected == 1
+
+
+def test_a_rotated_key_opens_files_and_names_of_erasures_without_the_former_one(
+    site: Installation, tmp_path: Path
+) -> None:
+    backups = str(tmp_path / "backups")
+    former = secret_key(site.settings)
+    both = site.settings.model_copy(update={"backup_url": backups})
+    erase(site.engine, both, "acme", "jane")
+    with site.engine.connect() as connection:
+        ben = persons.identity_of(connection, 1, [2])
+    erasing.begin(site.engine, both, ben, now=AT)
+    (tmp_path / "backups" / "erasures" / "damaged.json").write_text("{")
+
+    def rotate() -> subprocess.CompletedProcess[str]:
+        return call_here(
+            "connection", "rotate", MARKETING_SECRET_KEY=PRESENT, MARKETING_BACKUP_URL=backups,
+            MARKETING_OLD_SECRET_KEYS=former,
+        )  # fmt: skip
+
+    done = rotate()
+    assert done.stdout.splitlines()[:3] == [
+        "The key of the ledger of erasures had a former key.",
+        "The names of 2 erasures that go on had a former key.",
+        "2 files of erasures had a former key.",
+    ]
+    assert "erasures/damaged.json" in done.stderr
+    (tmp_path / "backups" / "erasures" / "damaged.json").unlink()
+    again = rotate()
+    assert (again.stdout, again.returncode) == (
+        "0 of 0 connections had secrets of a former key.\n", 0
+    )  # fmt: skip
+
+    present = both.model_copy(update={"secret_key": PRESENT})
+    [(pending,)] = site.rows("select id from ops.erasures where tables_done_at is null")
+    assert erasing.work(site.engine, present, pending, now=AT) == []
+    assert [email for _, email in site.rows(CONTACTS)] == [None, None]
+    site.execute("delete from ops.erasures")
+    site.execute("update ops.installation set erasure_key = null")
+    site.execute("update crm.contacts set external_id = 'jane' where id = 1")
+    assert apply_erasures(site.engine, present, now=NIGHT, rows_only=True) == 2
+    assert site.rows(CONTACTS)[0] == ANONYMOUS[0]
+
+
+def test_a_store_of_backups_that_fails_holds_up_no_other_step(
+    site: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "backups").write_text("a file where the folder is to be")
+    settings = site.settings.model_copy(update={"backup_url": str(tmp_path / "backups")})
+    FileStore(settings.effective_files_url).write("mail/1.eml", b"jane@example.org")
+    site.execute(
+        "insert into inbox.email_messages"
+        " (organization_id, identity, contact_ids, raw_path, received_at, share)"
+        " values (1, 'one', '{1}', 'mail/1.eml', now(), 'full')"
+    )
+    erasure_id = begun(site)
+    problems = erasing.work(site.engine, settings, erasure_id, now=AT)
+    assert len(problems) == len(set(problems)) >= 1
+    assert all("MARKETING_BACKUP_URL" in problem for problem in problems)
+    folder = site.settings.data_dir / "files"
+    assert not (folder / "mail" / "1.eml").exists()
+    assert (folder / "erasures" / f"{erasure_id}.json").exists()
+
+
+def test_the_file_of_an_erasure_is_there_before_its_rows_go_and_has_names_that_came_since(
+    site: Installation,
+) -> None:
+    erasure_id = begun(site)
+    path = site.settings.data_dir / "files" / "erasures" / f"{erasure_id}.json"
+    with site.engine.connect() as blocking:
+        blocking.execute(sa.text("select from crm.contacts where id = 1 for update"))
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(erasing.work, site.engine, site.settings, erasure_id, now=AT)
+            while not path.exists() and not work.done():
+                time.sleep(0.01)
+            first = json.loads(path.read_text())["hashes"]
+            blocking.execute(sa.text("update crm.contacts set phone = '+491511234567'"
+                                     " where id = 1"))  # fmt: skip
+            blocking.commit()
+            assert work.result() == []
+    hashes = json.loads(path.read_text())["hashes"]
+    assert set(first) < set(hashes)
+    assert site.rows("select hashes from ops.erasures") == [(hashes,)]
 
 
 def test_an_address_of_two_contacts_stays_with_the_other(

@@ -1,7 +1,7 @@
 """Erases persons, step by step; each step is resumed from the row of the erasure.
 
 1. `begin` commits the row of the ledger: from now on every way in refuses the person.
-2. `work` writes the row's file, erases rows in one transaction, then files.
+2. `work` writes the row's file, erases rows in one transaction, then files; each store is tried.
 3. The nightly job does `work` again, for what came in meanwhile, erases the events of all persons
    in one pass, and calls `finish`: only then are the encrypted names of the row forgotten.
 """
@@ -20,6 +20,7 @@ from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.domains.upkeep.erasing import exports, files, proof, records, rows
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
 from marketing_pipelines.failures import (
+    BadInputError,
     MarketingPipelinesError,
     StoreUnavailableError,
     UpstreamNotReadyError,
@@ -76,22 +77,28 @@ def work(
     problems: list[str] = []
     with engine.connect() as connection:
         row = _row(connection, erasure_id)
+        content = records.file_of(connection, row)
     if row.lake_done_at is not None:
         return problems
+    if row.tables_done_at is None:
+        problems += records.write_file(settings, erasure_id, content)
     person = erase_rows(engine, settings, erasure_id, now=now)
     done = files.remove_files(settings, person)
-    backups: dict[str, str] = {}
-    try:
-        with engine.connect() as connection:
-            row = _row(connection, erasure_id)
-            records.write_file(connection, settings, row)
+    with engine.connect() as connection:
+        row = _row(connection, erasure_id)
+        content = records.file_of(connection, row)
+    # The rows may have told more names than they did when it began.
+    problems += records.write_file(settings, erasure_id, content)
+    backups = dict(row.proof.get("backups", {}))
+    with _noted(problems):
         backups = {one.id: one.expires_at.isoformat() for one in kept_backups(settings)}
+    with _noted(problems):
         done["raw mails and exports"] += files.remove_stored(
             settings, row.proof.get("raw_files", ())
         )
+    with _noted(problems):
         done["exports"] += exports.remove(engine, settings, row)
-    except StoreUnavailableError as error:
-        problems.append(str(error))
+    problems = list(dict.fromkeys(problems))
     with engine.begin() as connection:
         counted = dict(_row(connection, erasure_id, lock=True).proof.get("files", {}))
         for kind, number in done.items():
@@ -232,6 +239,15 @@ def _publish_warehouse(engine: sa.Engine, settings: Settings) -> None:
     with engine.connect() as connection, _locked(connection, WAREHOUSE), connection.begin():
         connection.exec_driver_sql("set transaction isolation level repeatable read")
         warehouse.publish(connection, settings.warehouse_path, Lake(settings.effective_lake_url))
+
+
+@contextlib.contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    """Adds the sentence of a store that fails: the steps at other stores are done all the same."""
+    try:
+        yield
+    except (StoreUnavailableError, BadInputError) as error:
+        problems.append(str(error))
 
 
 @contextlib.contextmanager

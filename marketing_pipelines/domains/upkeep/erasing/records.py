@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
-from marketing_pipelines.failures import ConfigurationError
+from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
 from marketing_pipelines.secret_keys import fernets
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger as ledgers
@@ -116,30 +116,113 @@ def opened(settings: Settings, row: Any) -> Identity:
     return Identity(**json.loads(text))
 
 
-def write_file(connection: sa.Connection, settings: Settings, row: Any) -> None:
-    """Writes `erasures/{id}.json` to the store of files and, where one is set, of backups.
+def file_of(connection: sa.Connection, row: Any) -> bytes:
+    """The content of `erasures/{id}.json`, for backups from before the erasure.
 
-    The file has the encrypted key of the hashes: a backup from before the first erasure has none.
-
-    Raises:
-        StoreUnavailableError: a store cannot be written.
+    It has the encrypted key of the hashes: a backup from before the first erasure has none.
     """
     key = connection.execute(sa.select(installation.c.erasure_key)).scalar_one()
-    content = json.dumps(
+    return _as_json(
         {
             "id": str(row.id),
             "organization_id": row.organization_id,
             "hashes": list(row.hashes),
             "requested_at": row.requested_at.isoformat(),
             "erasure_key": key,
-        },
-        indent=1,
-    ).encode()
+        }
+    )
+
+
+def write_file(settings: Settings, erasure_id: uuid.UUID, content: bytes) -> list[str]:
+    """Writes the file of an erasure to the store of files and, where one is set, of backups.
+
+    Returns:
+        Sentences on stores that cannot be written; the others have the file.
+    """
+    problems = []
+    for store in _stores(settings):
+        try:
+            _replace(store, f"{FOLDER}/{erasure_id}.json", content)
+        except StoreUnavailableError as error:
+            problems.append(str(error))
+    return problems
+
+
+def encrypt_again(connection: sa.Connection, settings: Settings) -> int:
+    """Encrypts the names of erasures that go on with the present secret key.
+
+    Returns:
+        Number of those that had another one.
+
+    Raises:
+        ConfigurationError: no secret key opens the names of one.
+    """
+    present, *_ = fernets(settings, _PURPOSE)
+    number = 0
+    rows = connection.execute(
+        sa.select(erasures).where(erasures.c.names.is_not(None)).with_for_update()
+    )
+    for row in rows.all():
+        try:
+            present.decrypt(row.names)
+        except InvalidToken:
+            again = sealed(settings, opened(settings, row))
+            connection.execute(
+                sa.update(erasures).where(erasures.c.id == row.id).values(names=again)
+            )
+            number += 1
+    return number
+
+
+def encrypt_files_again(settings: Settings) -> tuple[int, list[str]]:
+    """Encrypts the key in the files of all erasures with the present secret key.
+
+    Returns:
+        Number of files that had another one, and sentences on those that cannot be written again.
+    """
+    number = 0
+    problems: list[str] = []
+    for store in _stores(settings):
+        try:
+            for file in list(store.files(FOLDER)):
+                number += _encrypt_file_again(store, file.path, settings, problems)
+        except StoreUnavailableError as error:
+            problems.append(str(error))
+    return number, problems
+
+
+def _encrypt_file_again(
+    store: FileStore, path: str, settings: Settings, problems: list[str]
+) -> bool:
+    try:
+        read = json.loads(store.read(path))
+        again = ledgers.encrypted_again(settings, read["erasure_key"])
+    except ConfigurationError as error:
+        problems.append(f"{path} at {store.url}: {error}")
+        return False
+    except (ValueError, KeyError, TypeError):
+        problems.append(f"{path} at {store.url} is no file of an erasure: remove it.")
+        return False
+    if again is None:
+        return False
+    _replace(store, path, _as_json(read | {"erasure_key": again}))
+    return True
+
+
+def _as_json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, indent=1).encode()
+
+
+def _replace(store: FileStore, path: str, content: bytes) -> None:
+    with store.writing(path) as file:
+        file.write(content)
+
+
+def _stores(settings: Settings) -> list[FileStore]:
     stores = [FileStore(settings.effective_files_url)]
     if settings.backup_url is not None:
         stores.append(FileStore(settings.backup_url, "MARKETING_BACKUP_URL"))
-    for store in stores:
-        store.write(f"{FOLDER}/{row.id}.json", content)
+    return stores
 
 
 def read_files(settings: Settings) -> list[Mapping[str, Any]]:
@@ -148,11 +231,8 @@ def read_files(settings: Settings) -> list[Mapping[str, Any]]:
     Raises:
         StoreUnavailableError: a store cannot be read.
     """
-    stores = [FileStore(settings.effective_files_url)]
-    if settings.backup_url is not None:
-        stores.append(FileStore(settings.backup_url, "MARKETING_BACKUP_URL"))
     found: dict[str, Mapping[str, Any]] = {}
-    for store in stores:
+    for store in _stores(settings):
         for file in store.files(FOLDER):
             read = json.loads(store.read(file.path))
             found[read["id"]] = read
