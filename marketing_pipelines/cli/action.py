@@ -14,6 +14,16 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import BadInputError
 
 app = typer.Typer(no_args_is_help=True)
+# The options that give the fields of an action, for sentences that begin with the field.
+_OPTIONS = {
+    "run_at": "--at",
+    "every": "--every",
+    "zone": "--zone",
+    "until": "--until",
+    "payload": "--payload",
+    "dedupe_key": "--key",
+    "dedupe_window": "--window",
+}
 ActionNumber = Annotated[
     int, typer.Argument(metavar="ACTION", min=1, help="Its number, from `list`.")
 ]
@@ -45,6 +55,8 @@ def schedule(
     from marketing_pipelines.domains.actions import scheduling
     from marketing_pipelines.domains.segments.dates import length
 
+    if (at is None) == (every is None):
+        raise BadInputError("An action has either --at or --every.")
     load_tasks()
     try:
         span = None if window is None else length(window)
@@ -63,9 +75,14 @@ def schedule(
             until=_instant("--until", until),
             catch_up=catch_up,
         )
-        found, is_new = scheduling.schedule(
-            connection, order, now=dt.datetime.now(dt.UTC), reporting_zone=settings.zone
-        )
+        now = dt.datetime.now(dt.UTC)
+        try:
+            found, is_new = scheduling.schedule(
+                connection, order, now=now, reporting_zone=settings.zone
+            )
+        except BadInputError as error:
+            field, colon, problem = str(error).partition(":")
+            raise BadInputError(_OPTIONS.get(field, field) + colon + problem) from None
     due = "is not due any more" if found.next_at is None else f"is due at {_written(found.next_at)}"
     print(f"action {found.id} {due}" + ("" if is_new else "; it was there already"))
 

@@ -46,9 +46,22 @@ def test_a_due_action_reminds_a_user_once(acting: Acting) -> None:
         "r",
         "task",
         "actions/notify_user",
-        "done",
+        "queued",
         None,
     )
+
+
+def test_an_unknown_user_is_a_dead_letter_that_names_the_remedy(acting: Acting) -> None:
+    acting.route("crm:*", "task", "actions/notify_user")
+    acting.schedule(run_at=NOW, payload={"user": "zoe", "title": "Call"})
+    acting.run()
+    consume(acting.installation.engine, "actions")
+    assert acting.rows("select error from ops.dead_letters") == [
+        (
+            "payload.user: there is no user 'zoe': load the file of users by `load users`, "
+            "then redrive this dead letter.",
+        )
+    ]
 
 
 def test_every_matching_route_takes_an_action(acting: Acting) -> None:

@@ -73,7 +73,7 @@ def test_a_repeated_action_of_a_key_is_one_and_another_body_is_refused(acting: A
     again, is_new = acting.schedule(every="daily", dedupe_key="k", now=NOW + 3 * DAY)
     assert (again.id, is_new) == (first.id, False)
     for other in ({"every": "hourly"}, {"every": "daily", "zone": "UTC"}, {"run_at": NOW}):
-        with pytest.raises(ActionKeyTakenError, match=f"dedupe_key: action {first.id} has it"):
+        with pytest.raises(ActionKeyTakenError, match=f"the repeated action {first.id} has this key"):
             acting.schedule(dedupe_key="k", **other)
 
 
@@ -97,7 +97,11 @@ def test_the_first_due_time(acting: Acting, order: dict[str, Any], next_at: str)
     [
         ({}, "run_at: an action has either run_at or every."),
         ({"run_at": NOW, "every": "daily"}, "run_at: an action has either run_at or every."),
-        ({"run_at": NOW - DAY - SECOND}, "run_at: lies more than 24 hours in the past."),
+        (
+            {"run_at": NOW - DAY - SECOND},
+            "run_at: lies more than 24 hours in the past: give an instant from "
+            "2026-03-19T12:00:01Z on.",
+        ),
         ({"run_at": NOW + 5_000 * DAY}, "run_at: lies more than ten years ahead."),
         ({"run_at": NOW, "until": NOW}, "until: goes with every alone: leave it out."),
         ({"run_at": NOW, "zone": "UTC"}, "zone: goes with every alone: leave it out."),

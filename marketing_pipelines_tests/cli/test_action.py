@@ -18,7 +18,9 @@ def test_an_action_is_scheduled_seen_changed_and_cancelled(
     shared_installation.execute("insert into crm.organizations (external_id) values ('acme')")
     order = ("schedule", "crm:remind", "--organization", "acme", "--at", "2099-01-01T00:00:00Z")
     refused = call_here("action", *order)
-    assert "run_at: lies more than ten years ahead." in refused.stderr
+    assert "--at: lies more than ten years ahead." in refused.stderr
+    refused = call_here("action", *order[:-2])
+    assert "An action has either --at or --every." in refused.stderr
     order = ("schedule", "crm:remind", "--organization", "acme", "--every", "0 9 1 1 *")
     order = (*order, "--zone", "UTC", "--payload", '{"user": "ann"}', "--key", "k")
     assert said(*order).startswith("action 1 is due at ")

@@ -131,7 +131,11 @@ def _times(
             if value is not None:
                 raise BadInputError(f"{name}: goes with every alone: leave it out.")
         if order.run_at < now - DAY:
-            raise BadInputError("run_at: lies more than 24 hours in the past.")
+            earliest = (now - DAY + dt.timedelta(seconds=1)).astimezone(dt.UTC)
+            raise BadInputError(
+                "run_at: lies more than 24 hours in the past: give an instant from "
+                f"{earliest:%Y-%m-%dT%H:%M:%SZ} on."
+            )
         if order.run_at > now + MAX_AHEAD:
             raise BadInputError("run_at: lies more than ten years ahead.")
         return None, None, order.run_at
@@ -188,8 +192,8 @@ def _earlier(
     if repeated is not None:
         if repeated.body_hash != body_hash:
             raise ActionKeyTakenError(
-                f"dedupe_key: action {repeated.id} has it, comes again and again and is another "
-                "one: cancel that one, or give this one a key of its own."
+                f"dedupe_key: the repeated action {repeated.id} has this key and another body: "
+                "cancel it, or use another key."
             )
         return Accepted(repeated.id, repeated.next_at)
     if order.run_at is None:

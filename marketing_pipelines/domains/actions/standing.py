@@ -25,7 +25,7 @@ class RunOfAction:
 
     Attributes:
         route: External id of the route.
-        state: `starting`, `done` (handed over) or `failed`.
+        state: `starting`, `queued` (the task or run has its own state) or `failed`.
         run_id: Dagster run of a job; None: it is a task.
     """
 

@@ -35,7 +35,10 @@ def notify_user(
     with context.finishing() as connection:
         number = find_user(connection, organization_id, user)
         if number is None:
-            raise BadInputError(f"payload.user: there is no user '{user}'.")
+            raise BadInputError(
+                f"payload.user: there is no user '{user}': load the file of users by `load users`, "
+                "then redrive this dead letter."
+            )
         columns: list[sa.ColumnElement[Any]] = [
             sa.literal(number, sa.BigInteger).label("user_id"),
             sa.cast(None, sa.BigInteger).label("contact_id"),
