@@ -73,7 +73,7 @@ def test_a_repeated_action_of_a_key_is_one_and_another_body_is_refused(acting: A
     again, is_new = acting.schedule(every="daily", dedupe_key="k", now=NOW + 3 * DAY)
     assert (again.id, is_new) == (first.id, False)
     for other in ({"every": "hourly"}, {"every": "daily", "zone": "UTC"}, {"run_at": NOW}):
-        with pytest.raises(ActionKeyTakenError, match=f"the repeated action {first.id} has this key"):
+        with pytest.raises(ActionKeyTakenError, match=f"repeated action {first.id} has this key"):
             acting.schedule(dedupe_key="k", **other)
 
 
