@@ -35,6 +35,7 @@ ALL = [
             "briefs",
             "connections",
             "forms",
+            "exports",
         )
     ),
 ]

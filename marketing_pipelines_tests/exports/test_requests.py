@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.exports import progress
+from marketing_pipelines.domains.exports import progress, requesting, working
 from marketing_pipelines.domains.exports.standing import (
     counts_of,
     remove_expired,
+    remove_unnamed,
     settle_lost,
 )
 from marketing_pipelines.stores.files import FileStore
@@ -29,14 +30,15 @@ def files_of(exporter: Exporter) -> list[str]:
     return [file.path for file in store_of(exporter).files("exports")]
 
 
-def some_contacts(exporter: Exporter, number: int = 3) -> None:
+def some_contacts(exporter: Exporter, number: int = 3, *, after: int = 0) -> None:
     """Contacts c1, c2 and so on, of which each is a day younger than the one before."""
     exporter.installation.execute(
         "insert into crm.contacts (organization_id, external_id, attributes, created_at)"
         " select :own, 'c' || n, '{\"city\": \"Bonn\"}',"
         " timestamptz '2026-03-01 00:00+01' + n * interval '1 day'"
-        " from generate_series(1, :number) as n",
+        " from generate_series(:after + 1, :after + :number) as n",
         own=exporter.organization,
+        after=after,
         number=number,
     )  # fmt: skip
 
@@ -91,6 +93,19 @@ def test_more_rows_than_allowed_are_refused_with_their_number(exporter: Exporter
         "or by a segment."
     )
     assert exporter.ask(**{"from": "2026-03-03"}).status_code == 202
+    some_contacts(exporter, 30, after=3)
+    assert "there are more than 20 rows" in exporter.ask().json()["error"]
+
+
+def test_a_document_of_a_contact_with_too_many_rows_is_refused(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_contacts(exporter)
+    monkeypatch.setattr(requesting, "MAX_PDF_ROWS", 0)
+    answer = exporter.ask("contact", "pdf", contact="c1")
+    assert answer.status_code == 422
+    assert answer.json()["error"].endswith("a pdf takes 0: take json.")
+    assert exporter.ask("contact", "json", contact="c1").status_code == 202
 
 
 def test_a_key_makes_one_export(exporter: Exporter) -> None:
@@ -255,6 +270,39 @@ def test_files_go_when_their_days_are_over(exporter: Exporter) -> None:
     exporter.now = NOW + 7 * day
     assert exporter.status(number).state == "expired"
     assert exporter.status(number).rows == 3
+
+
+def test_files_that_no_row_names_go(exporter: Exporter) -> None:
+    some_contacts(exporter)
+    ready = exporter.ask().json()["id"]
+    exporter.work()
+    queued, failed = (exporter.ask().json()["id"] for _ in range(2))
+    exporter.installation.execute(
+        "update exports.requests set state = 'failed' where id = :id", id=failed
+    )
+    store = store_of(exporter)
+    for number in (queued, failed, 999_999):
+        store.write(f"exports/{number}/1.csv", b"x")
+    removed = remove_unnamed(exporter.engine.begin, store, ends_at=time.monotonic() + 60)
+    assert (removed.files, removed.failed) == (2, 0)
+    assert files_of(exporter) == [f"exports/{ready}/1.csv", f"exports/{queued}/1.csv"]
+
+
+def test_an_export_whose_commit_was_done_and_not_heard_of_keeps_its_file(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_contacts(exporter)
+    settle = working._settle
+
+    def settle_and_lose(*given: Any) -> None:
+        settle(*given)
+        raise ConnectionError("the connection was lost")
+
+    monkeypatch.setattr(working, "_settle", settle_and_lose)
+    number = exporter.ask().json()["id"]
+    exporter.work()
+    assert exporter.status(number).state == "ready"
+    assert files_of(exporter) == [f"exports/{number}/1.csv"]
 
 
 def test_a_redriven_dead_letter_is_worked_again(exporter: Exporter) -> None:

@@ -34,7 +34,6 @@ class TableKind:
         order: SQL of the order.
         contact: SQL of the contact's number; None where rows are about no contact.
         attributes: True if attributes follow the columns.
-        needs_period: True if both `from` and `to` are required.
     """
 
     name: str
@@ -45,7 +44,6 @@ class TableKind:
     order: sql.Composable
     contact: sql.Composable | None
     attributes: bool = False
-    needs_period: bool = False
 
 
 @cache
@@ -83,7 +81,6 @@ def _loaded(name: str) -> TableKind:
         order=sql.SQL("{}, stored.external_id").format(instant),
         contact=sql.SQL("stored.contact_id"),
         attributes=kind.attributes,
-        needs_period=name == "activities",
     )
 
 
@@ -131,7 +128,6 @@ def _messages() -> TableKind:
         instant=sql.SQL("stored.queued_at"),
         order=sql.SQL("stored.queued_at, stored.id"),
         contact=sql.SQL("stored.contact_id"),
-        needs_period=True,
     )
 
 

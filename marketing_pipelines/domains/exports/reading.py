@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.delivery.links import ExportedFile
 
 MAX_LISTED = 100
+EXPORTS_FOLDER = "exports"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ExportStatus:
 
     @property
     def linked(self) -> ExportedFile | None:
-        """What its link stands for; None: it was never ready."""
+        """The file that its link gives out; None: it was never ready."""
         if self.expires_at is None:
             return None
         return ExportedFile(self.id, self.organization_id, self.expires_at)
@@ -79,7 +80,7 @@ class ExportStatus:
 
 def folder_of(export_id: int) -> str:
     """Returns the folder of an export's files."""
-    return f"exports/{export_id}"
+    return f"{EXPORTS_FOLDER}/{export_id}"
 
 
 def listed(

@@ -24,7 +24,8 @@ from marketing_pipelines.stores.tables import installation
 
 MAX_PDF_ROWS = 10_000
 MAX_NOTIFIED = 100
-NO_LIMIT = 1 << 62
+# How many times the limit rows that are too many are counted.
+COUNTED_LIMITS = 10
 WITHOUT_PERIOD_REFUSED = ("events", "messages", "activities")
 
 
@@ -297,14 +298,19 @@ def _counted(connection: sa.Connection, order: ExportOrder, choice: RowChoice) -
     """
     most = settings_of(connection, order.organization_id).exports.max_rows
     reason = "exports.max_rows allows"
-    if order.format == "pdf" and order.kind != "contact" and most > MAX_PDF_ROWS:
+    if order.format == "pdf" and most > MAX_PDF_ROWS:
         most, reason = MAX_PDF_ROWS, "a pdf takes"
     chosen = rows_of(order.kind, choice)
     rows = chosen.count(connection, most)
     if rows > most:
-        exact = chosen.count(connection, NO_LIMIT)
+        counted = chosen.count(connection, COUNTED_LIMITS * most)
+        shown = f"{counted:,}"
+        if counted > COUNTED_LIMITS * most:
+            shown = f"more than {COUNTED_LIMITS * most:,}"
+        remedy = "choose fewer by from and to, or by a segment"
+        if order.kind == "contact":
+            remedy = "take json" if order.format == "pdf" else "raise exports.max_rows"
         raise BadInputError(
-            f"{order.kind}: there are {exact:,} rows, and {reason} {most:,}: choose fewer by "
-            "from and to, or by a segment."
+            f"{order.kind}: there are {shown} rows, and {reason} {most:,}: {remedy}."
         )
     return rows

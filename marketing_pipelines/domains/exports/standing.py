@@ -1,13 +1,14 @@
 """The counts of exports, the end of those whose worker was killed, and the end of their files."""
 
+import contextlib
 import datetime as dt
 import time
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.exports.reading import folder_of
-from marketing_pipelines.domains.exports.tables import STATES, requests
+from marketing_pipelines.domains.exports.reading import EXPORTS_FOLDER, folder_of
+from marketing_pipelines.domains.exports.tables import STATES, UNENDED, requests
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.postgres import Begin
@@ -50,13 +51,16 @@ def counts_of(connection: sa.Connection, now: dt.datetime) -> dict[str, int]:
 def settle_lost(begin: Begin, store: FileStore, now: dt.datetime) -> list[int]:
     """Fails the exports whose task is over without having settled them, and clears their folders.
 
+    A folder that the store does not clear is left to `remove_unnamed`.
+
     Returns:
         Their numbers.
     """
     with begin() as connection:
         lost = list(connection.execute(_LOST, {"now": now}).scalars())
     for export_id in lost:
-        store.clear(folder_of(export_id))
+        with contextlib.suppress(StoreUnavailableError):
+            store.clear(folder_of(export_id))
     return lost
 
 
@@ -116,4 +120,51 @@ def remove_expired(
         if len(found) < BATCH:
             break
         after = found[-1]
+    return RemovedFiles(files, failed, error)
+
+
+def remove_unnamed(begin: Begin, store: FileStore, *, ends_at: float) -> RemovedFiles:
+    """Clears the folders of files that no row names and no worker writes.
+
+    Killed workers, erasures and restores leave them. The files are listed before the rows are read:
+    a file of a running export has its row already.
+
+    Args:
+        begin: Opens a transaction; each batch has one of its own.
+        ends_at: Monotonic time after which no further batch begins.
+    """
+    files = failed = 0
+    error: str | None = None
+    try:
+        numbers = sorted(
+            {
+                int(number)
+                for file in store.files(EXPORTS_FOLDER)
+                if (number := file.path.split("/")[1]).isdecimal()
+            }
+        )
+    except StoreUnavailableError as problem:
+        return RemovedFiles(0, 1, str(problem))
+    for start in range(0, len(numbers), BATCH):
+        batch = numbers[start : start + BATCH]
+        if time.monotonic() >= ends_at:
+            break
+        with begin() as connection:
+            kept = set(
+                connection.execute(
+                    sa.select(requests.c.id).where(
+                        requests.c.id.in_(batch),
+                        requests.c.state.in_(UNENDED) | requests.c.file.is_not(None),
+                    )
+                ).scalars()
+            )
+        for export_id in batch:
+            if export_id in kept:
+                continue
+            try:
+                store.clear(folder_of(export_id))
+                files += 1
+            except StoreUnavailableError as problem:
+                failed += 1
+                error = str(problem)
     return RemovedFiles(files, failed, error)

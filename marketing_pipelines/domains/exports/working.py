@@ -48,10 +48,20 @@ def work(context: TaskContext, request_id: int) -> None:
     except (NotWantedError, TaskLostError):
         store.remove(path)
     except Exception as error:
-        with contextlib.suppress(MarketingPipelinesError):
-            store.remove(path)
+        with contextlib.suppress(MarketingPipelinesError, sa.exc.SQLAlchemyError):
+            _discard(context, request.id, store, path)
         _note_failure(context, request, error)
         raise
+
+
+def _discard(context: TaskContext, request_id: int, store: FileStore, path: str) -> None:
+    """Removes the file of an attempt unless the row names it: a lost commit may have been done."""
+    with context.engine.begin() as connection:
+        named = connection.execute(
+            sa.select(requests.c.file).where(requests.c.id == request_id)
+        ).scalar()
+    if named != path:
+        store.remove(path)
 
 
 def _begin(context: TaskContext, request_id: int) -> Any:
@@ -75,12 +85,12 @@ def _begin(context: TaskContext, request_id: int) -> Any:
 
 
 def _clear_cancelled(context: TaskContext, request_id: int, store: FileStore) -> None:
-    """Removes what the worker of a cancelled export left when it was killed."""
+    """Removes what a killed worker left of an export that is cancelled, or whose row is gone."""
     with context.begin() as connection:
         state = connection.execute(
             sa.select(requests.c.state).where(requests.c.id == request_id)
         ).scalar()
-    if state == "cancelled":
+    if state in (None, "cancelled"):
         store.clear(folder_of(request_id))
 
 

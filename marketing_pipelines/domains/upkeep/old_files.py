@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
-from marketing_pipelines.domains.exports.standing import remove_expired
+from marketing_pipelines.domains.exports.standing import remove_expired, remove_unnamed
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
@@ -82,13 +82,19 @@ def clean_up(tick: Tick, *, dry_run: bool) -> None:
         tick.instant,
         ends_at=tick.started + SHARE_OF_TIME * tick.timeout.total_seconds(),
     )
-    tick.rows += exported.files
+    unnamed = remove_unnamed(
+        lambda: tick.begin(isolation="read committed"),
+        FileStore(tick.settings.effective_files_url),
+        ends_at=tick.started + SHARE_OF_TIME * tick.timeout.total_seconds(),
+    )
+    tick.rows += exported.files + unnamed.files
     tick.metadata |= {
-        "files of exports": exported.files,
-        "files of exports that stayed": exported.failed,
+        "files of exports": exported.files + unnamed.files,
+        "files of exports that stayed": exported.failed + unnamed.failed,
     }
-    if exported.error is not None:
-        tick.metadata["not_removed"] = exported.error
+    for error in (exported.error, unnamed.error):
+        if error is not None:
+            tick.metadata["not_removed"] = error
     tick.rows += removed.mails
     tick.metadata |= {"raw mail": removed.mails, "raw mail that stayed": removed.failed}
     if removed.error is not None:
