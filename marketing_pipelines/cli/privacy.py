@@ -9,7 +9,11 @@ import typer
 
 from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm.names import find_contact, organization_number
-from marketing_pipelines.failures import BadInputError, ConfigurationError, WrongUsageError
+from marketing_pipelines.failures import (
+    BadInputError,
+    ConfigurationError,
+    WrongUsageError,
+)
 from marketing_pipelines.stores import persons
 from marketing_pipelines.stores.persons import Identity
 
@@ -49,9 +53,14 @@ def erase(
         now = dt.datetime.now(dt.UTC)
         try:
             erasure_id = erasing.begin(engine, settings, person, now=now)
-            problems = erasing.work(engine, settings, erasure_id, now=now)
         except ConfigurationError as error:
             raise ConfigurationError(f"Nothing was erased: {error}") from error
+        try:
+            problems = erasing.work(engine, settings, erasure_id, now=now)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"The erasure {erasure_id} goes on at the next run of upkeep/erasures: {error}"
+            ) from error
         for line in erasing.proof_of(engine, erasure_id):
             print(line)
     if problems:

@@ -188,6 +188,51 @@ def test_the_file_of_an_erasure_is_there_before_its_rows_go_and_has_names_that_c
     assert site.rows("select hashes from ops.erasures") == [(hashes,)]
 
 
+def test_exports_that_ended_before_the_rows_or_events_were_erased_lose_their_files(
+    site: Installation,
+) -> None:
+    store = FileStore(site.settings.effective_files_url)
+
+    def export(kind: str, at: dt.datetime) -> None:
+        """Adds a ready export, which began at an instant."""
+        [number] = site.rows(
+            "select 1 + count(*) from exports.requests where created_at <= :at", at=at
+        )[0]
+        path = f"exports/{kind}-{number}.csv"
+        store.write(path, b"jane@example.org")
+        site.execute(
+            "insert into exports.requests (organization_id, kind, format, requested_by, state,"
+            " expected_rows, file, size, created_at, started_at, expires_at)"
+            " values (1, :kind, 'csv', 'command', 'ready', 1, :path, 1, :at, :at, :at)",
+            kind=kind, path=path, at=at,
+        )  # fmt: skip
+
+    def states() -> list[tuple[object, ...]]:
+        return site.rows("select kind, state, file is null from exports.requests order by id")
+
+    # It began after the instant of the command, which waited for writers, and has the person.
+    export("contacts", AT + dt.timedelta(seconds=20))
+    export("campaign_stats", AT)
+    erase(site.engine, site.settings, "acme", "jane")
+    assert states() == [("contacts", "expired", True), ("campaign_stats", "ready", False)]
+    assert not list(store.folder.glob("exports/contacts-*"))  # type: ignore[union-attr]
+    export("contacts", AT + dt.timedelta(hours=1))
+    export("events", AT + dt.timedelta(hours=1))
+    run(site)
+    assert states()[2:] == [("contacts", "ready", False), ("events", "expired", True)]
+
+
+def test_the_command_says_that_an_erasure_that_has_begun_goes_on(site: Installation) -> None:
+    done = call_here(
+        "privacy", "erase", "--organization", "acme", "--contact", "jane",
+        MARKETING_BACKUP_URL="nosuch://bucket",
+    )  # fmt: skip
+    [(erasure_id,)] = site.rows("select id from ops.erasures")
+    assert done.returncode == 1
+    assert f"The erasure {erasure_id} goes on at the next run of upkeep/erasures" in done.stderr
+    assert "Nothing was erased" not in done.stderr
+
+
 def test_an_address_of_two_contacts_stays_with_the_other(
     site: Installation, tmp_path: Path
 ) -> None:

@@ -97,7 +97,11 @@ def work(
             settings, row.proof.get("raw_files", ())
         )
     with _noted(problems):
-        done["exports"] += exports.remove(engine, settings, row)
+        done["exports"] += exports.remove(
+            engine, settings, row, events_only="exports_removed" in row.proof
+        )
+        with engine.begin() as connection:
+            _note(connection, erasure_id, {"exports_removed": True})
     problems = list(dict.fromkeys(problems))
     with engine.begin() as connection:
         counted = dict(_row(connection, erasure_id, lock=True).proof.get("files", {}))

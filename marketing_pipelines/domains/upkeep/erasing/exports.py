@@ -1,8 +1,8 @@
 """Export files that may hold a person: they go, and exports under way are cancelled.
 
-Every export of the organization may have rows of the person, but for numbers by campaign. Those
-that began after its rows were erased have none, except those of events: their values go with the
-lake.
+Every export of the organization may have rows of the person, but for numbers by campaign. The first
+removal after the rows are erased takes them all; later ones have none of its rows, except those of
+events: their values go with the lake.
 """
 
 from typing import Any
@@ -14,13 +14,16 @@ from marketing_pipelines.domains.upkeep.erasing.files import remove_stored
 from marketing_pipelines.settings import Settings
 
 
-def remove(engine: sa.Engine, settings: Settings, erasure: Any) -> int:
+def remove(
+    engine: sa.Engine, settings: Settings, erasure: Any, *, events_only: bool = False
+) -> int:
     """Removes the files of exports that may hold the person; returns how many.
 
     A file goes before its row forgets it, so a process that is killed in between does it again.
 
     Args:
         erasure: The row of the erasure, whose rows are erased.
+        events_only: True: a former call has removed those of other kinds.
 
     Raises:
         StoreUnavailableError: the store does not answer.
@@ -28,7 +31,7 @@ def remove(engine: sa.Engine, settings: Settings, erasure: Any) -> int:
     may_hold = sa.and_(
         requests.c.organization_id == erasure.organization_id,
         requests.c.kind != "campaign_stats",
-        sa.or_(requests.c.started_at <= erasure.tables_done_at, requests.c.kind == "events"),
+        requests.c.kind == "events" if events_only else sa.true(),
     )
     with engine.begin() as connection:
         connection.execute(

@@ -1,10 +1,12 @@
 """The nightly pass over the erasures that are not done."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.upkeep.erasing import erasing, records, rows
+from marketing_pipelines.domains.upkeep.erasing import erasing, exports, records, rows
 from marketing_pipelines.domains.upkeep.erasing.events import erase_events
-from marketing_pipelines.failures import TimedOutError
+from marketing_pipelines.failures import StoreUnavailableError, TimedOutError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.lake import Lake
 
@@ -41,6 +43,7 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
                 done.append(erasure)
     contact_ids = sorted({number for erasure in done for number in erasure.contact_ids})
     erased = erase_events(tick.connection, lake, contact_ids, tick.zone)
+    done = [erasure for erasure in done if _exports_are_gone(tick, erasure)]
     tick.rows = erased.events
     tick.metadata |= {
         "erasures": len(done),
@@ -56,3 +59,14 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
         )
         for erasure in done:
             tick.failures.succeeded(connection, f"erasure {erasure.id}")
+
+
+def _exports_are_gone(tick: Tick, erasure: Any) -> bool:
+    """Removes exports of events that were made before the events were erased."""
+    try:
+        exports.remove(tick.connection.engine, tick.settings, erasure, events_only=True)
+    except StoreUnavailableError as error:
+        with tick.begin() as connection:
+            tick.failures.failed_with(connection, f"erasure {erasure.id}", error)
+        return False
+    return True
