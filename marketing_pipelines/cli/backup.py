@@ -31,6 +31,11 @@ def now() -> None:
             raise StoreUnavailableError("A backup of this database is being taken: wait for it.")
         taken = take_backup(engine, settings, dt.datetime.now(dt.UTC), say=_say)
     print_table(["what", "number"], list(taken.numbers.items()))
+    for backup_id in taken.removed.damaged:
+        print(
+            f"Backup {backup_id} is damaged: remove its folder at {settings.backup_url}; no unused "
+            "object is removed before."
+        )
     print(f"Backup {taken.backup.id} is whole.")
     print(_of_secret_key(settings))
 
@@ -45,7 +50,12 @@ def list_() -> None:
     kept = {one.id: one for one in kept_backups(settings)}
     rows = []
     for backup_id, is_whole in store.ids().items():
-        if is_whole:
+        if not is_whole:
+            rows.append([backup_id, None, None, None, None, None, "unfinished"])
+        elif kept[backup_id].is_damaged:
+            expires_at = kept[backup_id].expires_at
+            rows.append([backup_id, None, None, None, None, expires_at, "damaged"])
+        else:
             backup = store.read(backup_id)
             rows.append(
                 [
@@ -58,8 +68,6 @@ def list_() -> None:
                     "whole",
                 ]
             )
-        else:
-            rows.append([backup_id, None, None, None, None, None, "unfinished"])
     print_table(["id", "taken at", "release", "MB", "files", "removed on", "state"], rows)
 
 

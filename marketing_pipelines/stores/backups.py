@@ -33,6 +33,7 @@ BACKUPS, OBJECTS = "backups", "objects"
 CHUNK_BYTES = 1 << 20
 REPORTED_BYTES = 256 << 20
 SUNDAY = 6
+ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,12 @@ class KeptBackup:
 
     Attributes:
         expires_at: The day on which it is removed, if one is made each day until then.
+        is_damaged: True if its `backup.json` cannot be read.
     """
 
     id: str
-    taken_at: dt.datetime
     expires_at: dt.date
+    is_damaged: bool = False
 
 
 class BackupStore:
@@ -205,11 +207,26 @@ class BackupStore:
             raise BadInputError(
                 f"There is no whole backup {backup_id} at {self.files.url}: {known}."
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInputError(
                 f"backup.json of {backup_id} at {self.files.url} cannot be read "
                 f"({type(error).__name__}): name another backup."
             ) from error
+
+    def readable(self) -> tuple[list[Backup], list[str]]:
+        """The whole backups, oldest first, and the ids of those whose `backup.json` is damaged.
+
+        Raises:
+            StoreUnavailableError: the store cannot be read.
+        """
+        backups, damaged = [], []
+        for backup_id, is_whole in self.ids().items():
+            if is_whole:
+                try:
+                    backups.append(self.read(backup_id))
+                except BadInputError:
+                    damaged.append(backup_id)
+        return backups, damaged
 
     def latest(self) -> Backup | None:
         """The newest whole backup; None: there is none."""
@@ -310,25 +327,42 @@ def _age(backup_id: str) -> tuple[str, int, str]:
     return backup_id.partition("-")[0], len(backup_id), backup_id
 
 
-def kept_backups(settings: Settings) -> list[KeptBackup]:
-    """The whole backups, oldest first, with the day on which each is removed; none without a URL.
+def damaged_until(
+    backup_id: str, zone: ZoneInfo, keep: installation_settings.KeptBackups
+) -> dt.date:
+    """The day on which a backup that cannot be read is removed, by the instant of its id.
 
-    A backup that the next removal takes expires on the day that it was taken.
+    An id without an instant is of somebody who renamed its folder: that one stays.
+    """
+    try:
+        taken_at = dt.datetime.strptime(f"{backup_id.partition('-')[0]}+0000", f"{ID_FORMAT}%z")
+    except ValueError:
+        return dt.date.max
+    days = max(keep.daily, 7 * keep.weekly)
+    return taken_at.astimezone(zone).date() + dt.timedelta(days=days)
+
+
+def kept_backups(settings: Settings) -> list[KeptBackup]:
+    """The backups, oldest first, with the day on which each is removed; none without a URL.
+
+    A backup that the next removal takes expires on the day that it was taken. Unfinished ones are
+    left out.
 
     Raises:
         StoreUnavailableError: the store cannot be read.
     """
     if settings.backup_url is None:
         return []
-    store = BackupStore.of(settings)
-    taken = {name: store.read(name).taken_at for name, whole in store.ids().items() if whole}
-    days = days_kept(taken, settings.zone, installation_settings.backup().keep)
-    return [
-        KeptBackup(
-            name, at, at.astimezone(settings.zone).date() + dt.timedelta(days=days.get(name, 0))
-        )
+    zone, keep = settings.zone, installation_settings.backup().keep
+    backups, damaged = BackupStore.of(settings).readable()
+    taken = {one.id: one.taken_at for one in backups}
+    days = days_kept(taken, zone, keep)
+    kept = [
+        KeptBackup(name, at.astimezone(zone).date() + dt.timedelta(days=days.get(name, 0)))
         for name, at in taken.items()
     ]
+    kept += [KeptBackup(name, damaged_until(name, zone, keep), True) for name in damaged]
+    return sorted(kept, key=lambda one: _age(one.id))
 
 
 def started_json(server: str, at: dt.datetime) -> bytes:

@@ -31,11 +31,13 @@ from marketing_pipelines.stores.backups import (
     BackedUpFile,
     Backup,
     BackupStore,
+    KeptBackup,
     days_kept,
     kept_backups,
     object_path,
     started_json,
 )
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import instant
 
 ZONE = ZoneInfo("UTC")
@@ -157,6 +159,45 @@ def test_kept_backups_say_when_they_expire(tmp_path: Path) -> None:
         (sunday, dt.date(2026, 4, 5)),
     ]
     assert kept_backups(settings.model_copy(update={"backup_url": None})) == []
+
+
+@pytest.mark.parametrize("name", [FINISHED, FILES])
+def test_a_damaged_backup_keeps_all_objects_and_stops_no_removal(
+    store: BackupStore, name: str
+) -> None:
+    ids = [add(store, FIRST + number * DAY, [b"own %d" % number]) for number in range(9)]
+    path = Path(store.files.url) / BACKUPS / ids[4] / name
+    path.write_bytes(path.read_bytes()[:-9])
+    # A damaged `backup.json` counts for no day.
+    gone = 1 if name == FINISHED else 2
+    now = FIRST + 9 * DAY
+    assert remove_old(store, ZONE, OURS, now) == RemovedBackups(gone, damaged=(ids[4],))
+    assert list(store.ids()) == ids[gone:]
+    assert len(store.objects()) == 9
+    store.remove(ids[4])
+    assert remove_old(store, ZONE, OURS, now) == RemovedBackups(objects=gone + 1)
+
+
+def test_a_damaged_backup_is_listed_and_goes_after_the_longest_time(
+    tmp_path: Path,
+) -> None:
+    settings = settings_of(tmp_path)
+    store = BackupStore.of(settings)
+    damaged, whole = add(store, FIRST, []), add(store, FIRST + DAY, [])
+    (Path(store.files.url) / BACKUPS / damaged / FINISHED).write_bytes(b"[]")
+    assert kept_backups(settings) == [
+        KeptBackup(damaged, dt.date(2026, 3, 30), is_damaged=True),
+        KeptBackup(whole, dt.date(2026, 3, 10)),
+    ]
+    listed = call_here(
+        "backup", "list", MARKETING_BACKUP_URL=store.files.url, MARKETING_DATA_DIR=str(tmp_path)
+    )
+    assert listed.returncode == 0, listed.stderr
+    first, second = listed.stdout.splitlines()[-2:]
+    assert (first.split()[0], first.split()[-1]) == (damaged, "damaged")
+    assert (second.split()[0], second.split()[-1]) == (whole, "whole")
+    assert remove_old(store, ZONE, OURS, FIRST + 27 * DAY).damaged == (damaged,)
+    assert remove_old(store, ZONE, OURS, FIRST + 28 * DAY) == RemovedBackups(backups=1)
 
 
 def test_a_list_of_files_that_was_changed_is_refused(store: BackupStore) -> None:

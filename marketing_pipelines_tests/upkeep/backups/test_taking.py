@@ -23,7 +23,7 @@ from marketing_pipelines.failures import ConfigurationError, StoreUnavailableErr
 from marketing_pipelines.observability.health import report
 from marketing_pipelines.policies import policy_of
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines.stores.backups import BACKUPS, object_path
+from marketing_pipelines.stores.backups import BACKUPS, FILES, FINISHED, object_path
 from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.cli.console import call_here, start
 from marketing_pipelines_tests.installation import Installation
@@ -102,6 +102,20 @@ def test_an_object_that_became_shorter_is_stored_again(own_store: World) -> None
     again = own_store.take(NOW + HOUR)
     assert again.contents.new_objects == 1
     assert path.read_bytes() == MAIL
+
+
+@pytest.mark.parametrize("name", [FINISHED, FILES])
+def test_a_damaged_backup_stops_no_later_one(own_store: World, name: str) -> None:
+    damaged = own_store.take().backup
+    path = Path(own_store.store.files.url) / BACKUPS / damaged.id / name
+    path.write_bytes(path.read_bytes()[:-9])
+    # Its size is in no list that can be read.
+    mail = Path(own_store.store.files.url) / object_path(Path(MAIL_PATH).stem)
+    mail.write_bytes(b"short")
+    again = own_store.take(NOW + HOUR)
+    assert again.contents.new_objects == 4
+    assert mail.read_bytes() == MAIL
+    assert own_store.store.latest() == again.backup
 
 
 def test_a_store_that_cannot_be_written_fails_and_leaves_no_backup(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.inbox.tables import email_messages
-from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.failures import BadInputError, StoreUnavailableError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.backups import (
     FILES,
@@ -114,14 +114,19 @@ def missing_objects(store: BackupStore, folder: str) -> list[str]:
 
 
 def _usable_objects(store: BackupStore) -> dict[bytes, int]:
-    """The stored objects; one that is shorter than the latest backup says is copied again."""
+    """The stored objects; one that is shorter than the latest backup says is copied again.
+
+    If the latest backup cannot be read, all are.
+    """
     stored = store.objects()
-    latest = store.latest()
-    if latest is not None:
-        for entry in store.listed(latest):
+    try:
+        latest = store.latest()
+        for entry in () if latest is None else store.listed(latest):
             digest = bytes.fromhex(entry.object)
             if stored.get(digest, entry.size) != entry.size:
                 del stored[digest]
+    except BadInputError:
+        return {}
     return stored
 
 

@@ -2,7 +2,8 @@
 
 A running backup needs objects that no `backup.json` names yet. Its `started.json` is there before
 it looks at the first object, so while one of another server is there, no object is removed. A
-backup looks at its objects once more before its `backup.json` is written.
+backup looks at its objects once more before its `backup.json` is written. While the list of a
+backup cannot be read, no object is removed either: it may be one of that backup.
 """
 
 import datetime as dt
@@ -12,10 +13,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
+from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.backups import (
     BACKUPS,
     STARTED,
     BackupStore,
+    damaged_until,
     days_kept,
     object_path,
     read_started,
@@ -28,10 +31,15 @@ LONGEST_BACKUP = dt.timedelta(days=2)
 
 @dataclass(frozen=True)
 class RemovedBackups:
-    """Numbers of removed backups and objects."""
+    """Numbers of removed backups and objects.
+
+    Attributes:
+        damaged: Backups that stay, and whose `backup.json` or list of files cannot be read.
+    """
 
     backups: int = 0
     objects: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def server_identity(connection: sa.Connection) -> str:
@@ -62,17 +70,23 @@ def remove_unfinished(store: BackupStore, server: str, now: dt.datetime) -> int:
 
 def remove_old(store: BackupStore, zone: ZoneInfo, server: str, now: dt.datetime) -> RemovedBackups:
     """Removes the backups that are no longer kept, then the objects that none names."""
-    taken = {name: store.read(name).taken_at for name, whole in store.ids().items() if whole}
-    kept = days_kept(taken, zone, installation_settings.backup().keep)
-    old = sorted(taken.keys() - kept.keys())
+    keep, today = installation_settings.backup().keep, now.astimezone(zone).date()
+    backups, damaged = store.readable()
+    kept = days_kept({one.id: one.taken_at for one in backups}, zone, keep)
+    old = [one.id for one in backups if one.id not in kept]
+    old += [name for name in damaged if damaged_until(name, zone, keep) <= today]
     for backup_id in old:
         store.remove(backup_id)
-    if _others_run(store, server, now):
-        return RemovedBackups(len(old))
+    damaged = [name for name in damaged if name not in old]
     unused = set(store.objects())
-    for name, is_whole in store.ids().items():
-        if is_whole:
-            unused -= {bytes.fromhex(entry.object) for entry in store.listed(store.read(name))}
+    for backup in backups:
+        if backup.id in kept:
+            try:
+                unused -= {bytes.fromhex(entry.object) for entry in store.listed(backup)}
+            except BadInputError:
+                damaged.append(backup.id)
+    if damaged or _others_run(store, server, now):
+        return RemovedBackups(len(old), damaged=tuple(damaged))
     removed = 0
     for digest in sorted(unused):
         if removed % BATCH == 0 and _others_run(store, server, now):

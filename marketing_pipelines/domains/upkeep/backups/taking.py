@@ -26,6 +26,7 @@ from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.backups import (
     BACKUPS,
     FINISHED,
+    ID_FORMAT,
     SETTING,
     STARTED,
     Backup,
@@ -72,6 +73,7 @@ class Taken:
             "replaced hours": len(self.contents.replaced_hours),
             "removed backups": self.removed.backups,
             "removed objects": self.removed.objects,
+            "damaged backups": len(self.removed.damaged),
         }
 
 
@@ -118,7 +120,7 @@ def take_backup(engine: sa.Engine, settings: Settings, at: dt.datetime, *, say: 
 
 def _new_id(store: BackupStore, at: dt.datetime) -> str:
     """The instant, as `20261130T040000Z`; a second backup of it ends in `-2`, and so on."""
-    name = f"{at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}"
+    name = f"{at.astimezone(dt.UTC):{ID_FORMAT}}"
     numbers = [
         int(one.removeprefix(name).removeprefix("-") or 1)
         for one in store.ids()
