@@ -97,6 +97,17 @@ def drill(
         yield Drill(world, settings, patch)
 
 
+def test_the_page_leaves_the_drill_no_store_of_the_installation() -> None:
+    _, restoring, _ = blocks_of_page()
+    [unset] = [line for line in restoring if line.startswith("unset ")]
+    assert set(unset.split()[1:]) == {
+        "MARKETING_DATABASE_URL",
+        "MARKETING_DAGSTER_DATABASE_URL",
+        "MARKETING_LAKE_URL",
+        "MARKETING_FILES_URL",
+    }
+
+
 def test_every_table_has_the_rows_of_the_backup(drill: Drill) -> None:
     for name, dump in drill.backup.databases.items():
         before, after = drill.before[name], drill.after[name]
