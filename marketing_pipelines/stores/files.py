@@ -137,8 +137,10 @@ class FileStore:
         with self._failures_named(), contextlib.suppress(FileNotFoundError):
             self._filesystem.rm_file(self._place(path))
 
-    def remove_unfinished(self) -> int:
-        """Removes what killed writers left in a folder, while no other writes; returns how many.
+    def remove_unfinished(self, folder: str) -> int:
+        """Removes what killed writers left below a folder of this machine; returns how many.
+
+        No other may write there meanwhile.
 
         Raises:
             StoreUnavailableError: a file cannot be removed.
@@ -146,7 +148,7 @@ class FileStore:
         if not self._is_local:
             return 0
         with self._failures_named():
-            found = list(Path(self._root).rglob(f"{TEMPORARY_PREFIX}*"))
+            found = list(Path(self._place(folder)).rglob(f"{TEMPORARY_PREFIX}*"))
             for path in found:
                 path.unlink(missing_ok=True)
         return len(found)

@@ -140,12 +140,16 @@ def test_an_unfinished_backup_of_this_database_goes_and_never_counts(store: Back
     store.files.write(f"{BACKUPS}/half/{STARTED}", started_json(OURS, FIRST))
     store.files.write(f"{BACKUPS}/half/marketing.dump", b"half a dump")
     (Path(store.files.url) / "objects" / ".writing-abc").write_bytes(b"half an object")
+    erasure = Path(store.files.url) / "erasures" / ".writing-abc"
+    erasure.parent.mkdir()
+    erasure.write_bytes(b"half of what an erasure writes just now")
     assert store.ids() == {whole: True, "half": False}
     with pytest.raises(BadInputError, match=rf"no whole backup half .* the latest is {whole}"):
         store.read("half")
     assert remove_unfinished(store, OURS, FIRST) == 1
     assert store.ids() == {whole: True}
     assert not (Path(store.files.url) / "objects" / ".writing-abc").exists()
+    assert erasure.exists()
     assert len(store.objects()) == 1
 
 

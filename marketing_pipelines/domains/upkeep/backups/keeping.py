@@ -16,6 +16,7 @@ from marketing_pipelines import installation_settings
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.backups import (
     BACKUPS,
+    OBJECTS,
     STARTED,
     BackupStore,
     damaged_until,
@@ -64,7 +65,9 @@ def remove_unfinished(store: BackupStore, server: str, now: dt.datetime) -> int:
     for backup_id in dead:
         store.remove(backup_id)
     if not _others_run(store, server, now):
-        store.files.remove_unfinished()
+        # Not all of the store: an erasure may be writing its file.
+        for folder in (BACKUPS, OBJECTS):
+            store.files.remove_unfinished(folder)
     return len(dead)
 
 
