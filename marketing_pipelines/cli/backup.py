@@ -48,7 +48,7 @@ def list_() -> None:
     settings = get_settings()
     store = BackupStore.of(settings)
     kept = {one.id: one for one in kept_backups(settings)}
-    rows = []
+    rows: list[list[object]] = []
     for backup_id, is_whole in store.ids().items():
         if not is_whole:
             rows.append([backup_id, None, None, None, None, None, "unfinished"])
