@@ -187,9 +187,10 @@ def _write_files(site: Installation, one: Someone, other: Someone) -> None:
     """Files that name people: the outbox, reports, raw mail, logs."""
     settings = site.settings
     for someone in (one, other):
+        message = someone.rows["delivery.messages"]
         for path in (
-            settings.outbox_folder / "email" / "2026-03-01" / f"{someone.number}.eml",
-            settings.reports_folder / "insights" / f"{someone.number}.html",
+            settings.outbox_folder / "email" / "2026-03-01" / f"{message}.eml",
+            settings.reports_folder / "insights" / "acme" / f"{someone.number}.html",
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(someone.sentence)

@@ -288,7 +288,8 @@ messages = sa.Table(
     info=owned(
         keep=FOR_EVER,
         person=Person(by="contact_id", erase="empty", mask=("address", "variables")),
-        mentions=("reason", "idempotency_key"),
+        # The variables of a mail to a user have what notifications say of contacts.
+        mentions=("reason", "idempotency_key", "variables"),
     ),
     schema="delivery",
     comment="Messages: the intent to send each, and its result",

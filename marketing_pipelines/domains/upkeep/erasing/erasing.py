@@ -83,7 +83,7 @@ def work(
     if row.tables_done_at is None:
         problems += records.write_file(settings, erasure_id, content)
     person = erase_rows(engine, settings, erasure_id, now=now)
-    done = files.remove_files(settings, person)
+    done = files.remove_files(engine, settings, person)
     with engine.connect() as connection:
         row = _row(connection, erasure_id)
         content = records.file_of(connection, row)

@@ -11,33 +11,56 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from marketing_pipelines.domains.upkeep.erasing.rows import pattern_of
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines.domains.campaigns.reports import safe_name
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.delivery.tables import messages
+from marketing_pipelines.domains.upkeep.erasing.rows import Names
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
 from marketing_pipelines.stores.persons import Identity
 
 
-def remove_files(settings: Settings, person: Identity) -> Counter[str]:
-    """Removes the files of this machine that name the person, and its lines from the others.
+def remove_files(engine: sa.Engine, settings: Settings, person: Identity) -> Counter[str]:
+    """Removes the organization's files that name the person, and its lines from the others.
+
+    Lines of logs say no organization: those with an address of the person go.
 
     Returns:
         Numbers of files by kind.
     """
+    names = Names.of(person)
+    addresses, telling = _pattern(names.addresses), _pattern(names.telling)
+    with engine.connect() as connection:
+        organization = connection.execute(
+            sa.select(organizations.c.external_id).where(
+                organizations.c.id == person.organization_id
+            )
+        ).scalar_one()
+        unwanted = [
+            ("messages of the outbox", path)
+            for path in _of_outbox(connection, settings.outbox_folder, person, names)
+        ]
+    unwanted += [
+        ("reports", path)
+        for folder in settings.reports_folder.glob(f"*/{safe_name(organization)}")
+        for path in _naming(folder, telling)
+    ]
     done: Counter[str] = Counter()
-    text = pattern_of(person)
-    if text is None:
-        return done
-    pattern = re.compile(text.encode(), re.IGNORECASE)
-    for kind, folder in (
-        ("messages of the outbox", settings.outbox_folder),
-        ("reports", settings.reports_folder),
+    for kind, path in unwanted:
+        path.unlink(missing_ok=True)
+        done[kind] += 1
+    lifts = names.addresses and rf'^"?{re.escape(organization)}"?,.*{names.addresses}'
+    for kind, name, pattern in (
+        ("logs", "logs", addresses),
+        ("files of suppressions", "suppressions", _pattern(lifts)),
     ):
-        for path in _naming(folder, pattern):
-            path.unlink(missing_ok=True)
-            done[kind] += 1
-    for kind, name in (("logs", "logs"), ("files of suppressions", "suppressions")):
         for path in _naming(settings.data_dir / name, pattern):
+            assert pattern is not None
             _drop_lines(path, pattern)
             done[kind] += 1
     return done
@@ -57,8 +80,50 @@ def remove_stored(settings: Settings, paths: Iterable[str]) -> int:
     return number
 
 
-def _naming(folder: Path, pattern: re.Pattern[bytes]) -> Iterator[Path]:
+def _pattern(text: str | None) -> re.Pattern[bytes] | None:
+    return None if text is None else re.compile(text.encode(), re.IGNORECASE | re.MULTILINE)
+
+
+def _of_outbox(
+    connection: sa.Connection, folder: Path, person: Identity, names: Names
+) -> list[Path]:
+    """The person's messages, those of its organization that name it, and unfinished ones."""
+    unfinished = folder / ".writing"
+    numbers = {
+        path: int(path.stem)
+        for path in folder.rglob("*")
+        if path.stem.isdecimal() and path.parent != unfinished
+    }
+    telling, full = (
+        {numbers[path] for path in _naming(folder, _pattern(text)) if path in numbers}
+        for text in (names.telling, names.all)
+    )
+    found = connection.execute(
+        sa.select(messages.c.id).where(
+            messages.c.organization_id == person.organization_id,
+            messages.c.id == sa.any_(_array(numbers.values())),
+            sa.or_(
+                messages.c.contact_id == sa.any_(_array(person.contact_ids)),
+                messages.c.id == sa.any_(_array(telling)),
+                sa.and_(messages.c.contact_id.is_(None), messages.c.id == sa.any_(_array(full))),
+            ),
+        )
+    )
+    own = set(found.scalars())
+    return [
+        *(path for path, number in numbers.items() if number in own),
+        *_naming(unfinished, _pattern(names.addresses)),
+    ]
+
+
+def _array(numbers: Iterable[int]) -> sa.ColumnElement[Any]:
+    return sa.literal(sorted(numbers), pg.ARRAY(sa.BigInteger))
+
+
+def _naming(folder: Path, pattern: re.Pattern[bytes] | None) -> Iterator[Path]:
     """The files below a folder in which the pattern is."""
+    if pattern is None:
+        return
     for path in sorted(folder.rglob("*")):
         with contextlib.suppress(FileNotFoundError):
             if path.is_symlink() or not path.is_file() or not path.stat().st_size:

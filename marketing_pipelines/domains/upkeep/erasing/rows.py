@@ -6,7 +6,9 @@ events wait for the lake: `events.py`. Done again, it changes nothing.
 
 import datetime as dt
 import re
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -33,6 +35,7 @@ _TASKS = sa.table(
     schema="public",
 )
 _OF_TASKS = ("args", "lock", "queueing_lock")
+_KEYS_OF_TASKS = ("lock", "queueing_lock", "unique_key", "key")
 
 assert jobs.name == _TASKS.name
 
@@ -81,6 +84,7 @@ def erase_rows(
     connection.execute(_END_ENROLMENTS, given)
     connection.execute(_STOP_MESSAGES, given)
     connection.execute(_DELETE_CONTENTS, given)
+    connection.execute(_FORGET_MAILS, {**given, "organization": person.organization_id})
     for table in persons.tables_about_persons():
         if table.fullname not in _NOT_HERE:
             _erase_from(connection, table, person)
@@ -102,51 +106,116 @@ def has_contents(connection: sa.Connection, person: Identity) -> bool:
 
 
 def forget_mentions(connection: sa.Connection, person: Identity) -> None:
-    """Replaces the person's names in free texts."""
-    pattern = pattern_of(person)
-    if pattern is None:
-        return
-    names = _any_of(person.names)
-    for table in load_tables().sorted_tables:
-        mentions = ownership(table).mentions
-        if not mentions:
-            continue
-        declared = ownership(table).person
-        own = (
-            persons.is_about(table, person)
-            if declared is not None and declared.erase != "delete"
-            else sa.true()
-        )
-        unique = {
-            column.name
-            for constraint in table.constraints | table.indexes
-            if isinstance(constraint, sa.UniqueConstraint | sa.PrimaryKeyConstraint)
-            or (isinstance(constraint, sa.Index) and constraint.unique)
-            for column in constraint.columns
-        }
-        _replace(connection, table, mentions, own, pattern, names, unique)
-    _replace(connection, _TASKS, _OF_TASKS, sa.true(), pattern, names, {"queueing_lock"})
+    """Replaces the person's names in free texts of its organization.
 
-
-def pattern_of(person: Identity) -> str | None:
-    """A regular expression of the names that tell the person from others; None: it has none.
-
-    Ids of a few digits or letters are left out: they stand everywhere.
+    Where a text says no organization, an address has to be next to an external id: the id may be
+    that of a person of another organization, or a word.
     """
-    ids = [
-        name
-        for name in person.external_ids
-        if len(name) >= (MIN_DIGITS if name.isdigit() else MIN_NAME)
+    names = Names.of(person)
+    mentioning: list[tuple[Any, tuple[str, ...]]] = [
+        (table, ownership(table).mentions) for table in load_tables().sorted_tables
     ]
-    return _any_of([*person.addresses, *person.spellings, *ids])
+    for table, columns in [*mentioning, (_TASKS, _OF_TASKS)]:
+        if columns:
+            for rows, pattern in _rows_with_mentions(table, person, names):
+                if pattern is not None:
+                    _replace(connection, table, columns, rows, pattern, names)
 
 
-def _any_of(names: list[str]) -> str | None:
+@dataclass(frozen=True)
+class Names:
+    """Regular expressions of a person's names; None: it has none of that kind.
+
+    Short names, and short numbers, are left out: they stand everywhere.
+
+    Attributes:
+        addresses: E-mail addresses and phone numbers, which name the person wherever they stand.
+        telling: These, push tokens and external ids: they name it in its organization.
+        all: These and full names.
+        in_keys: The same for keys of tasks, in which a number is the person only in quotes.
+    """
+
+    addresses: str | None
+    telling: str | None
+    all: str | None
+    in_keys: str | None
+
+    @classmethod
+    def of(cls, person: Identity) -> "Names":
+        """The expressions of a person."""
+        tokens = set(person.by_channel.get("push", ()))
+        addresses = [
+            name
+            for name in (*person.addresses, *person.spellings)
+            if name not in tokens and name.strip().lower() not in tokens
+        ]
+        telling = [*addresses, *tokens, *person.external_ids]
+        everything = [*telling, *person.names]
+        numbers = [name for name in everything if name.isdigit()]
+        words = [name for name in everything if not name.isdigit()]
+        quoted = _any_of(numbers, before='(?<=")', after='(?=")')
+        in_keys = [text for text in (_any_of(words), quoted) if text]
+        return cls(
+            _any_of(addresses), _any_of(telling), _any_of(everything), "|".join(in_keys) or None
+        )
+
+
+def _any_of(names: Iterable[str], before: str = r"(?<!\w)", after: str = r"(?!\w)") -> str | None:
     """A regular expression of whole words, for PostgreSQL and Python alike, longest first."""
-    known = sorted({name for name in names if name}, key=lambda name: (-len(name), name))
+    known = sorted(
+        {
+            name
+            for name in names
+            if len(name.strip()) >= (MIN_DIGITS if name.isdigit() else MIN_NAME)
+        },
+        key=lambda name: (-len(name), name),
+    )
     if not known:
         return None
-    return rf"(?<!\w)(?:{'|'.join(re.escape(name) for name in known)})(?!\w)"
+    return rf"{before}(?:{'|'.join(re.escape(name) for name in known)}){after}"
+
+
+def _rows_with_mentions(
+    table: Any, person: Identity, names: Names
+) -> Iterator[tuple[sa.ColumnElement[bool], str | None]]:
+    """Conditions of rows of a table, with what has to stand in one for it to lose the names."""
+    organization = _organization_of(table)
+    is_own = organization == sa.cast(sa.literal(person.organization_id), organization.type)
+    declared = None if table is _TASKS else ownership(table).person
+    if declared is None:
+        yield is_own, names.telling
+        yield organization.is_(None), names.addresses
+        return
+    is_deleted = declared.erase == "delete"
+    yield is_own if is_deleted else persons.is_about(table, person), names.telling
+    by = table.c[declared.by]
+    if by.nullable and "organization_id" in table.c:
+        # About nobody alone, such as a mail to a user: its texts tell of people by their names.
+        yield sa.and_(is_own, by.is_(None)), names.all
+
+
+def _organization_of(table: Any) -> sa.ColumnElement[Any]:
+    """The organization of a row: its own, its task's or that of the row it belongs to, or null."""
+    if "organization_id" in table.c:
+        return cast(sa.ColumnElement[Any], table.c.organization_id)
+    for name in ("args", "payload"):
+        if name in table.c:
+            return _named_by(table.c[name])
+    if "task_id" in table.c:
+        task = sa.select(_named_by(_TASKS.c.args))
+        return task.where(_TASKS.c.id == table.c.task_id).correlate(table).scalar_subquery()
+    for column in table.c:
+        for key in column.foreign_keys:
+            above = key.column.table
+            if "organization_id" in above.c:
+                owner = sa.select(above.c.organization_id).where(key.column == column)
+                return owner.correlate(table).scalar_subquery()
+    return sa.cast(sa.null(), sa.BigInteger)
+
+
+def _named_by(payload: Any) -> sa.ColumnElement[Any]:
+    """The organization that a task's arguments name, as a text."""
+    return sa.type_coerce(payload.op("->>")("organization_id"), sa.Text())
 
 
 def _erase_from(connection: sa.Connection, table: sa.Table, person: Identity) -> None:
@@ -193,24 +262,40 @@ def _replace(
     connection: sa.Connection,
     table: Any,
     columns: tuple[str, ...],
-    own: sa.ColumnElement[bool],
+    rows: sa.ColumnElement[bool],
     pattern: str,
-    names: str | None,
-    unique: set[str],
+    names: Names,
 ) -> None:
-    """Replaces names in columns of the rows that have one of them; full names only next to it."""
-    texts = {name: sa.cast(table.c[name], sa.Text) for name in columns}
-    found = sa.or_(*(text.op("~*")(pattern) for text in texts.values()))
-    values: dict[str, Any] = {}
-    for name, text in texts.items():
+    """Replaces all names in columns of those rows in which the pattern is found."""
+    unique = _unique_columns(table)
+    found = sa.or_(*(sa.cast(table.c[name], sa.Text).op("~*")(pattern) for name in columns))
+    values: dict[str, sa.ColumnElement[Any]] = {}
+    for name in columns:
+        column = table.c[name]
+        if isinstance(column.type, pg.JSONB):
+            values[name] = sa.func.ops.without_names(
+                column, names.all, names.addresses, type_=pg.JSONB
+            )
+            continue
         instead: Any = sa.literal(REPLACED)
         if name in unique:
             instead = sa.literal(f"{REPLACED}:") + sa.cast(sa.func.gen_random_uuid(), sa.Text)
-        new = sa.func.regexp_replace(text, pattern, instead, "gi")
-        if names is not None:
-            new = sa.func.regexp_replace(new, names, REPLACED, "gi")
-        values[name] = sa.cast(new, table.c[name].type)
-    connection.execute(sa.update(table).where(own, found).values(values))
+        replaced = names.in_keys if name in _KEYS_OF_TASKS else names.all
+        values[name] = sa.func.regexp_replace(column, replaced, instead, "gi")
+    changes = sa.or_(*(table.c[name].is_distinct_from(new) for name, new in values.items()))
+    connection.execute(sa.update(table).where(rows, found, changes).values(values))
+
+
+def _unique_columns(table: Any) -> set[str]:
+    if table is _TASKS:
+        return {"queueing_lock"}
+    return {
+        column.name
+        for constraint in table.constraints | table.indexes
+        if isinstance(constraint, sa.UniqueConstraint | sa.PrimaryKeyConstraint)
+        or (isinstance(constraint, sa.Index) and constraint.unique)
+        for column in constraint.columns
+    }
 
 
 _END_ENROLMENTS = sa.text(
@@ -243,6 +328,24 @@ _DELETE_CONTENTS = sa.text(
 _HAS_CONTENTS = sa.text(
     f"{_OWN_CONTENTS} select exists (select from delivery.contents where {_IS_OWN})"
 )
+# Mails to users that have the texts of notifications about the person; those go with its rows.
+_FORGET_MAILS = sa.text(r"""
+    with told as materialized (
+        select user_id, mailed_at, '^(?:' || string_agg(
+                   regexp_replace(one, '([^\w\s])', '\\\1', 'g'), '|'
+               ) || ')$' as texts
+        from crm.notifications
+        cross join lateral unnest(array[title, text]) as one
+        where organization_id = :organization and contact_id = any(:contact_ids)
+            and mailed_at is not null and one <> ''
+        group by user_id, mailed_at
+    )
+    update delivery.messages as mail
+    set variables = ops.without_names(mail.variables, told.texts, null)
+    from told
+    where mail.organization_id = :organization and mail.user_id = told.user_id
+        and mail.queued_at = told.mailed_at
+""")
 _SUPPRESS = sa.text("""
     insert into delivery.suppressions (
         organization_id, address_hash, channel, reason, since, source
