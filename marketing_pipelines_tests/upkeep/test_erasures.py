@@ -116,6 +116,26 @@ def test_nothing_tells_who_an_erased_person_was(
     assert rows_about(site, other) == others
 
 
+def test_an_hour_whose_file_is_not_that_of_the_manifest_is_exported_anew(
+    emptied: Installation, tmp_path: Path
+) -> None:
+    site, one = emptied, erika()
+    fill(site, [one])
+    site.load_events(tmp_path, events(one, "a"))
+    site.run_marked()
+    site.execute("update analytics.lake_hours set rows = 7 where hour = '2026-03-01 09:00+00'")
+    with site.engine.connect() as connection:
+        person = persons.identity_of(
+            connection, one.rows["crm.organizations"], [one.rows["crm.contacts"]]
+        )
+    erasing.begin(site.engine, site.settings, person, now=NOW)
+    [outcome] = site.run("upkeep/erasures", at=TICK)
+    assert outcome.status == "COMPLETED", outcome.error
+    assert [key for asset, key in stale(site) if asset == "analytics/contact_activity"] == [
+        "2026-03-01-09:00"
+    ]
+
+
 def rows_about(site: Installation, someone: Someone) -> dict[str, list[str]]:
     """The rows that are about somebody, as texts, by table."""
     with site.engine.connect() as connection:

@@ -1,7 +1,8 @@
 """Erases the events of persons: in the files of the lake, their manifest, and the table.
 
 All persons of a pass at once, hour by hour. Row, type, instants and contact stay, and the mark of
-opens by machines, so no count changes and no partition becomes stale.
+opens by machines, so no count changes; only an hour becomes stale whose file is not that
+of the manifest.
 """
 
 import datetime as dt
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.analytics.lake_check import ASSET
+from marketing_pipelines.domains.analytics.lake_check import ASSET, LakeCheck, mark_different
 from marketing_pipelines.domains.analytics.manifest import (
     ExportedHour,
     exported_hours,
@@ -39,7 +40,12 @@ class ErasedEvents:
 
 
 def erase_events(
-    connection: sa.Connection, lake: Lake, contact_ids: Sequence[int], zone: ZoneInfo
+    connection: sa.Connection,
+    lake: Lake,
+    contact_ids: Sequence[int],
+    zone: ZoneInfo,
+    *,
+    now: dt.datetime,
 ) -> ErasedEvents:
     """Takes ids and properties from all events of contacts.
 
@@ -56,7 +62,8 @@ def erase_events(
     for first in range(0, len(hours), HOURS_AT_ONCE):
         group = hours[first : first + HOURS_AT_ONCE]
         with _locked(connection, group, zone), connection.begin(), ExitStack() as stack:
-            written = _rewrite(connection, lake, group, contact_ids, stack)
+            written, different = _rewrite(connection, lake, group, contact_ids, stack)
+            mark_different(connection, LakeCheck(len(different), 0, different), now=now, zone=zone)
             events += _erase_rows(connection, group, contact_ids)
             record_hours(connection, {hour: content for hour, (_, content) in written.items()})
             for file, _ in written.values():
@@ -90,23 +97,29 @@ def _rewrite(
     hours: Sequence[dt.datetime],
     contact_ids: Sequence[int],
     stack: ExitStack,
-) -> dict[dt.datetime, tuple[HourFile, ExportedHour]]:
-    """Writes the files of hours anew that hold events of the contacts; they wait to be moved."""
+) -> tuple[dict[dt.datetime, tuple[HourFile, ExportedHour]], dict[dt.datetime, str]]:
+    """Writes the files of hours anew that hold events of the contacts; they wait to be moved.
+
+    Returns:
+        These files, and the hours that are to be exported anew, with the reason.
+    """
     known = exported_hours(connection, hours[0], hours[-1] + HOUR)
     written: dict[dt.datetime, tuple[HourFile, ExportedHour]] = {}
+    different: dict[dt.datetime, str] = {}
     for hour in hours:
         if hour not in known or not known[hour].rows:
             continue
         table = _read(lake, hour)
         if table is None or table.num_rows != known[hour].rows:
-            # The weekly check finds it; the export of the hour takes it from the table.
+            # The export of the hour takes it from the table, where the person is erased.
+            different[hour] = "its file is not the one of the manifest"
             continue
         table = _erased(connection, table, contact_ids)
         file = stack.enter_context(lake.new_file(hour))
         for start in range(0, table.num_rows, ROW_GROUP_ROWS):
             file.write(table.slice(start, ROW_GROUP_ROWS))
         written[hour] = (file, ExportedHour(table.num_rows, file.close()))
-    return written
+    return written, different
 
 
 def _read(lake: Lake, hour: dt.datetime) -> "pa.Table | None":
@@ -134,15 +147,14 @@ def _erased(connection: sa.Connection, table: "pa.Table", contact_ids: Sequence[
     few = table.take(places)
     keys = zip(few["organization_id"].to_pylist(), few["event_id"].to_pylist(), strict=True)
     numbers = _numbers(connection, list(keys))
-    ids = table["event_id"].to_pylist()
-    texts = table["properties"].to_pylist()
-    machines = table["machine_open"].to_pylist()
-    for place, number in zip(places, numbers, strict=True):
-        ids[place] = f"erased:{number}"
-        texts[place] = MACHINE_OPEN if machines[place] else None
+    ids = [f"erased:{number}" for number in numbers]
+    texts = [MACHINE_OPEN if machine else None for machine in few["machine_open"].to_pylist()]
     for name, values in (("event_id", ids), ("properties", texts)):
         at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(at), pa.array(values, pa.string()))
+        column = pc.replace_with_mask(
+            table[name], own.combine_chunks(), pa.array(values, table[name].type)
+        )
+        table = table.set_column(at, table.schema.field(at), column)
     order = [(name, "ascending") for name in ("occurred_at", "organization_id", "event_id")]
     return table.sort_by(order)
 

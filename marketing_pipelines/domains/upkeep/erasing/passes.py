@@ -42,7 +42,7 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
             else:
                 done.append(erasure)
     contact_ids = sorted({number for erasure in done for number in erasure.contact_ids})
-    erased = erase_events(tick.connection, lake, contact_ids, tick.zone)
+    erased = erase_events(tick.connection, lake, contact_ids, tick.zone, now=tick.instant)
     done = [erasure for erasure in done if _exports_are_gone(tick, erasure)]
     tick.rows = erased.events
     tick.metadata |= {
