@@ -34,8 +34,10 @@ def create(
         known = ", ".join(tokens.SCOPES)
         raise typer.BadParameter(f"'{unknown[0]}' is not one of {known}.", param_hint="--scope")
     scopes = [s for s in tokens.SCOPES if s in scope]
-    if organization is not None and scopes != ["write"]:
-        raise WrongUsageError("A token of one organization opens only /v1: its scope is write.")
+    if organization is not None and not {"read", "write"}.issuperset(scopes):
+        raise WrongUsageError(
+            "A token of one organization opens only /v1: its scopes are read, write or both."
+        )
     with connected() as (_, engine), engine.begin() as connection:
         number = None if organization is None else organization_number(connection, organization)
         print(tokens.create(connection, name, scopes, number))

@@ -133,7 +133,9 @@ def app(shared_installation: Installation) -> Application:
     """An application of an organization of its own, which may read and write."""
     made = Application(shared_installation)
     with shared_installation.engine.begin() as connection:
-        token = tokens.create(connection, "both", ["read", "write"], made.organization)
+        token = tokens.create(
+            connection, f"app of {made.name}", ["read", "write"], made.organization
+        )
     made.bearer = {"Authorization": f"Bearer {token}"}
     return made
 
@@ -244,6 +246,11 @@ def test_the_command_makes_and_lists_tokens_of_an_organization(app: Application)
     unknown = call_here("token", "create", "--scope", "write", "--organization", "nobody")
     assert unknown.returncode == 1
     assert "There is no organization 'nobody'" in unknown.stderr
-    idle = call_here("token", "create", "--scope", "read", "--organization", app.name)
+    both = call_here(
+        "token", "create", "--scope", "read", "--scope", "write", "--organization", app.name
+    )
+    app.bearer = {"Authorization": f"Bearer {both.stdout.strip()}"}
+    assert app.get(f"{EXPORTS}/{export_of(app)}").json()["state"] == "queued"
+    idle = call_here("token", "create", "--scope", "trigger", "--organization", app.name)
     assert idle.returncode == 2
-    assert "opens only /v1: its scope is write" in idle.stderr
+    assert "opens only /v1: its scopes are read, write or both." in idle.stderr
