@@ -57,7 +57,8 @@ def _judge(server: Server, report: Report, repeat: int, messages: int) -> None:
     world.messages(organization, messages, settled=True)
     world.messages(organization, messages)
     world.site.settle()
-    most = min(JUDGED, messages // (2 * repeat))
+    # Claims take whole batches of 500.
+    most = min(JUDGED, messages // (2 * repeat) // 500 * 500)
 
     def rate(work: str) -> float:
         done = world.site.child(work, most)
