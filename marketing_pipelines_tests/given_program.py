@@ -25,7 +25,7 @@ def run(
 
 
 def printed(program: str, *arguments: str, **variables: str) -> str:
-    """What it prints; it must succeed."""
+    """Its output; it must succeed."""
     done = run(program, *arguments, **variables)
     assert done.returncode == 0, done.stderr
     return str(done.stdout)

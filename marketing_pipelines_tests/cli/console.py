@@ -92,7 +92,7 @@ def printed_here(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def bytes_of(*arguments: str) -> bytes:
-    """What the command writes to a pipe; it must succeed."""
+    """The output of the command into a pipe; it must succeed."""
     with start(*arguments) as process:
         assert process.stdout is not None
         written = process.stdout.buffer.read()

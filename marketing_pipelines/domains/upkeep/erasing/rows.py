@@ -1,7 +1,7 @@
 """Erases the rows of a person, as the declarations of the tables say, in one transaction.
 
-What names the contact is emptied or deleted; free texts of other rows lose the names. The rows of
-events wait for the lake: `events.py`. Done again, it changes nothing.
+Rows that name the contact are emptied or deleted; free texts of other rows lose the names. The rows
+of events wait for the lake: `events.py`. Done again, it changes nothing.
 """
 
 import datetime as dt
