@@ -1,4 +1,4 @@
-"""The one assembler: collects what the domains define and adds the resources.
+"""The one assembler: collects the definitions of the domains and adds the resources.
 
 `build_defs` takes every job that the domains declare, with its schedule, and every other Dagster
 object in their `sources.py`, `jobs.py` and `sensors.py`.

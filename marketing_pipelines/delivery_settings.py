@@ -1,4 +1,4 @@
-"""Settings of outgoing messages: the servers that take them, and who may get them."""
+"""Settings of outgoing messages: their servers and their permitted recipients."""
 
 import re
 

@@ -360,7 +360,7 @@ def _text(lines: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Writes the pages, or says which ones are not what the program says."""
+    """Writes the pages, or names those that differ from the program."""
     parser = argparse.ArgumentParser(prog="python -m marketing_pipelines.documentation")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     check = parser.parse_args().check

@@ -17,7 +17,7 @@ class RetryableError(MarketingPipelinesError):
 
 
 class ConfigurationError(PermanentError):
-    """A setting is missing, malformed or contradicts what is stored."""
+    """A setting is missing, malformed or contradicts the stored data."""
 
 
 class BadInputError(PermanentError):

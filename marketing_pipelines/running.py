@@ -172,7 +172,7 @@ def _bring_upstream(
 def _not_current(
     engine: sa.Engine, asset: PartitionedAsset, windows: Sequence[Window]
 ) -> list[Window]:
-    """Marks what was never done, and returns everything that is marked."""
+    """Marks partitions that were never done, and returns all marked ones."""
     keys = [w.key for w in windows]
     with engine.begin() as connection:
         stale_partitions.add(connection, asset.key, keys, unfinished_only=True)

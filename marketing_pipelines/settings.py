@@ -373,7 +373,7 @@ def get_settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        ConfigurationError: a variable does not hold what it should; the text names it.
+        ConfigurationError: the value of a variable is not valid; the text names it.
     """
     try:
         return Settings()

@@ -1,4 +1,4 @@
-"""Offsets of time zones as data: how statements of PostgreSQL and DuckDB read what Python reads.
+"""Offsets of time zones as data: PostgreSQL and DuckDB read the same offsets as Python.
 
 The one source is the pinned package `tzdata`. PostgreSQL, DuckDB and the operating system have time
 zones of their own, of other versions and with other readings of names; no rule is computed by them.

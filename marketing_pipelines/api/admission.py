@@ -49,9 +49,9 @@ class Visit:
 
 
 class Admission:
-    """Finds out who asks for a guarded address; whether they may is said by `require`.
+    """Finds the token or session of a request for a guarded address; `require` checks its scope.
 
-    Errors that no handler expects are answered here, whatever the address.
+    Errors that no handler expects are answered here, for every address.
     """
 
     def __init__(self, app: ASGIApp, site: Site) -> None:

@@ -47,7 +47,7 @@ class KnownHosts:
 
 
 class OwnHosts:
-    """Refuses requests under an unknown name, whatever their address."""
+    """Refuses requests under an unknown host name, for every path."""
 
     def __init__(self, app: ASGIApp, hosts: KnownHosts) -> None:
         self._app = app

@@ -12,7 +12,7 @@ SECONDS_FOR_BODY = 30.0
 
 
 class Limits:
-    """Reads the body, whatever its encoding, and hands it on only if it is short enough."""
+    """Reads the body, of any encoding, and hands it on only if it is short enough."""
 
     def __init__(self, app: ASGIApp, longer: Mapping[str, int] | None = None) -> None:
         """Takes the longest bodies of addresses that take longer ones, by their beginning."""

@@ -19,7 +19,7 @@ REFUSED_CALLS_OF_ADDRESS = 120
 # Others beyond are not counted, so that a flood fills no memory.
 MAX_COUNTED = 50_000
 LINKS = ("/unsubscribe/", "/preferences/", "/confirm/", "/view/", "/o/", "/c/", "/exports/")
-# Their answers stay: what is left out above the rate is the count.
+# Their answers stay: above the rate only the count is left out.
 COUNTED_LINKS = ("/o/", "/c/")
 PUBLIC = (*LINKS, "/hooks/")
 OVER_RATE = "over_rate"

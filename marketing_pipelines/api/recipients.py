@@ -92,7 +92,7 @@ def ask_for_choices(token: str, site: Here) -> HTMLResponse:
 
 @router.post("/preferences/{token}")
 def choose(token: str, request: Request, site: Here, form: Form) -> HTMLResponse:
-    """Saves what changed."""
+    """Saves the changed choices."""
     wanted = {int(name[1:]) for name in form if name[:1] == "c" and name[1:].isdecimal()}
     with site.engine.begin() as connection:
         recipient = _recipient(connection, site, "preferences", token)

@@ -108,7 +108,7 @@ def call_once(
 def retry(
     provider: ProviderArgument, organization: OrganizationOption, which: IdOption = None
 ) -> None:
-    """Try a connection again at the next tick, whatever its state."""
+    """Try a connection again at the next tick, in any state."""
     with connected() as (_, engine), engine.begin() as connection:
         found = _found(connection, provider, organization, which)
         connections.retry(connection, found, dt.datetime.now(dt.UTC))
@@ -147,7 +147,7 @@ def remove(
 
 
 def _rotate_erasures(engine: sa.Engine, settings: Settings) -> list[str]:
-    """Encrypts the key of the ledger, its copies in files, and names; returns what was unreadable.
+    """Encrypts the key of the ledger, its copies in files, and names; returns the unreadable ones.
 
     The ledger's key comes first: files that are written from then on have it.
     """

@@ -1,4 +1,4 @@
-"""`contact`: what is known about the contacts of an organization as a whole."""
+"""`contact`: facts about the contacts of an organization as a whole."""
 
 import typer
 

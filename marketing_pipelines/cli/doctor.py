@@ -55,7 +55,7 @@ def doctor() -> None:
     for name, check in _checks():
         try:
             print(redact(f"ok       {name}: {check()}"))
-        except Exception as error:  # whatever it is, the other checks are worth seeing
+        except Exception as error:  # the other checks are worth seeing
             healthy = False
             print(redact(f"problem  {name}: {_sentence(error)}"))
     if not healthy:

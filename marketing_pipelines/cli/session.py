@@ -40,7 +40,7 @@ def server_running(settings: Settings) -> Iterator[None]:
 def connected() -> Iterator[tuple[Settings, sa.Engine]]:
     """The settings, and an engine on a running server whose schema is current."""
     settings = get_settings()
-    # The step that needs the folder says what is wrong with it.
+    # The step that needs the folder names the fault.
     with contextlib.suppress(OSError):
         make_private(settings.data_dir)
     with server_running(settings):

@@ -213,7 +213,7 @@ def _supervise(
                     say(said)
                 if has_changed:
                     to_replace = list(parts)
-                # One after the other; what a worker is doing goes back to its queue.
+                # One after the other; the tasks of a worker go back to their queue.
                 if to_replace and to_replace[0].replace():
                     to_replace.pop(0)
                 for part in parts:

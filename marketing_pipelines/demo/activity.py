@@ -1,6 +1,6 @@
 """All events of the generated world as columns of numbers, in order of arrival; no text, no file.
 
-Mail with its consequences is most of it; visits without a campaign fill what it leaves of the
+Mail with its consequences is most of it; visits without a campaign fill the rest of the
 wanted number. The work is cut into batches, each with the events that begin in one stretch of
 time. Later events wait in a pool for their turn, so memory does not grow with the number.
 """

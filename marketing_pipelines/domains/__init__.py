@@ -39,7 +39,7 @@ def load_tasks() -> dict[str, str]:
         if not domain.ispkg:
             continue  # a module at this place is named as not loaded
         name = f"{__name__}.{domain.name}.tasks"
-        # Imported again, a broken file would meet what it declared the first time.
+        # Imported again, a broken file would meet its own declarations of the first time.
         if domain.name not in tasks.import_errors:
             _load_tasks(domain.name, name)
         if domain.name in tasks.import_errors:

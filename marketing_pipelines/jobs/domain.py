@@ -262,7 +262,7 @@ def partitions_of(asset: dg.AssetsDefinition) -> PartitionedAsset:
 
 
 def remove_module(module: str) -> None:
-    """Takes back what a module declared before its import failed."""
+    """Removes the declarations that a module made before its import failed."""
     registry.remove_module(module)
     for key in [one.key for one in DECLARATIONS.values() if one.module == module]:
         del DECLARATIONS[key]

@@ -185,7 +185,7 @@ def _refuse_if_working(connection: sa.Connection, job: str, window: Window | Non
 
 
 def _refuse_if_under_way(instance: dg.DagsterInstance, job: str, key: str | None) -> None:
-    """Refuses what a run is to do that has not opened a session yet."""
+    """Refuses the work of a run that has not opened a session yet."""
     asset = dg.AssetKey(job.split("/"))
     for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         does_it = run.job_name == job_name(job) or asset in (run.asset_selection or ())

@@ -1,4 +1,4 @@
-"""From a file's columns to the columns a kind of row knows, as text, whatever the file's format.
+"""From a file's columns to the columns a kind of row knows, as text, for every file format.
 
 Columns that the kind does not know are gathered in `extras`, one JSON object a row: a text cell
 that holds a JSON object or list is kept as JSON, other text stays text, typed values keep their

@@ -52,7 +52,7 @@ class EventStore:
         return counts, refused
 
     def _stage(self, connection: sa.Connection, batch: "pa.Table") -> tuple[Stubs, list[Reject]]:
-        """Fills the temporary tables; makes and finds what the events name."""
+        """Fills the temporary tables; makes and finds the rows that the events name."""
         for table in _TABLES:
             connection.exec_driver_sql(read_sql(f"events/create_{table}"))
         connection.exec_driver_sql(read_sql("events/empty_stage"))

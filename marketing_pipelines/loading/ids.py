@@ -1,4 +1,4 @@
-"""External ids that are probably not what their sender meant, and rows that share one."""
+"""External ids that their sender probably did not mean, and rows that share one."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

@@ -70,7 +70,7 @@ class LineSource:
         return chunk
 
     def unread(self, tail: bytes) -> None:
-        """Gives back the end of the last chunk: it comes again, before what follows it."""
+        """Gives back the end of the last chunk: it comes again, before the next chunk."""
         self._buffer[:0] = tail
         self._given_back = True
         self._line -= tail.count(b"\n")

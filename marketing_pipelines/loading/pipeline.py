@@ -1,4 +1,4 @@
-"""The run of one file through reading, checking and writing, whatever kind of row it holds."""
+"""The run of one file through reading, checking and writing, for rows of any kind."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator

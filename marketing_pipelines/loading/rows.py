@@ -31,5 +31,5 @@ def _line(row: Any) -> str:
     try:
         return json.dumps(row, ensure_ascii=False)
     except RecursionError:
-        # Refused as what it is: a row that is nested too deep.
+        # The refusal names the cause: the row is nested too deep.
         return "[" * (MAX_DEPTH + 1)

@@ -70,7 +70,7 @@ class Writer:
             yield self._running.popleft().result()
 
     def close(self) -> None:
-        """Gives up what has not begun and closes the connection."""
+        """Drops the writes that have not begun and closes the connection."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._connection.close()
 

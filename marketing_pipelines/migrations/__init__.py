@@ -1,1 +1,1 @@
-"""Alembic migrations: what a deployed database goes through, release by release."""
+"""Alembic migrations: the changes of a deployed database, release by release."""

@@ -120,7 +120,7 @@ def report(
     try:
         heartbeat = heartbeat_age(instance, now)
         stopped = sorted(stopped_instigators(instance)) if instance is not None else []
-    except Exception:  # whatever Dagster's storage raises while it does not answer
+    except Exception:  # Dagster's storage raises errors of any class while it does not answer
         heartbeat, stopped = None, []
     wrong = _wrong(heartbeat)
     worrying = _worrying(len(failed), overdue, stopped) + _waiting(connection, now)

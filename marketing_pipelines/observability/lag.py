@@ -18,7 +18,7 @@ GRACE = dt.timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Lag:
-    """One schedule against what was done.
+    """One schedule against the ticks that were done.
 
     Attributes:
         since: The earliest tick that is not done since the last success; None: nothing is behind.

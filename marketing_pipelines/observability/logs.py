@@ -20,7 +20,7 @@ OTHERS = {"apprise": "WARNING", "procrastinate": "ERROR"}
 
 
 def configure(unless_set: str = "warning") -> None:
-    """Sends what this package logs to stderr; a second call changes nothing but the level.
+    """Sends the logs of this package to stderr; a second call changes nothing but the level.
 
     Args:
         unless_set: The level where `MARKETING_LOG_LEVEL` is not set.

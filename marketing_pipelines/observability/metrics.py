@@ -277,7 +277,7 @@ def _waiting(connection: sa.Connection) -> Families:
 
 
 def _with_zeros(keys: Iterable[Any], counted: Iterable[Any]) -> dict[Any, int]:
-    """Also what has not happened yet: a series that begins with 1 has never increased."""
+    """Includes events that have not happened yet: a series that begins with 1 never increased."""
     return dict.fromkeys(keys, 0) | dict(tuple(row) for row in counted)
 
 

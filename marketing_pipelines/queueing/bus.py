@@ -1,4 +1,4 @@
-"""The event bus: domains tell each other what happened, in the transaction in which it did.
+"""The event bus: domains publish events to each other, in the transaction that caused them.
 
 An event is a row of `ops.bus_events`; a trigger on the table adds a task for each consumer that is
 registered for its type. All are there when the transaction commits, or none is, and SQL publishes
@@ -236,7 +236,7 @@ def publish_rows(connection: sa.Connection, event: type[BusEvent], rows: sa.Sele
 
 
 def replay(connection: sa.Connection, name: str, since: dt.datetime, until: dt.datetime) -> int:
-    """Tells one consumer again what was published from `since` until before `until`.
+    """Delivers the events published from `since` until before `until` to one consumer again.
 
     Events that still wait for it are not told twice.
 

@@ -1,4 +1,4 @@
-"""Pausing and resuming queues, and removing what is finished."""
+"""Pausing and resuming queues, and removing finished tasks."""
 
 import datetime as dt
 

@@ -190,6 +190,6 @@ def describe(error: BaseException) -> AttemptFailure:
 
 
 def _storable(text: str) -> str:
-    """Without secrets, and without what PostgreSQL's text cannot hold."""
+    """Without secrets, and without characters that PostgreSQL's text cannot hold."""
     clean: str = redact(text)
     return clean.replace("\0", HIDDEN).encode(errors="replace").decode()

@@ -1,7 +1,7 @@
 """`open_tick`: the one frame around the work of every asset.
 
 It works the same for schedule, sensor, backfill, click and command line: it finds the instant and
-the partitions, opens and closes the session, and turns errors into what Dagster does next.
+the partitions, opens and closes the session, and turns errors into Dagster's failures and retries.
 """
 
 import contextlib
@@ -113,7 +113,7 @@ def open_tick(
 
 @contextlib.contextmanager
 def _session_closed(current: Tick) -> Iterator[None]:
-    """Writes the end of the session, whatever it is; an overlap is an end, not an error."""
+    """Writes the end of the session; an overlap is an end, not an error."""
     try:
         yield
     except SkippedOverlapError as skipped:

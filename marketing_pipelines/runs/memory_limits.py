@@ -20,7 +20,7 @@ _SIGNAL = signal.SIGUSR1
 
 
 class _Alarm(KeyboardInterrupt):
-    """Interrupts as Ctrl-C does, so that drivers cancel what the server is doing for them."""
+    """Interrupts as Ctrl-C does, so that drivers cancel their statements on the server."""
 
 
 @contextlib.contextmanager

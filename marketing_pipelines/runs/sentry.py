@@ -30,7 +30,7 @@ def report(error: BaseException, tags: Mapping[str, str], *, wait: bool = False)
 
 
 def finish() -> None:
-    """Waits, at most 3 s, until what was reported is sent; for a process that ends."""
+    """Waits, at most 3 s, until the reports are sent; for a process that ends."""
     if get_settings().sentry_dsn is not None:
         _flush()
 

@@ -1,4 +1,4 @@
-"""Job sessions: the row that says what worked, when, and how it ended.
+"""Job sessions: one row per run of a job, with its times and its end.
 
 Opened and closed by the work itself, on the connection that holds its locks.
 """
@@ -128,7 +128,7 @@ def close_session(
     items_failed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes how the session ended, and in the same transaction what follows for alerts.
+    """Writes the end of the session, and in the same transaction its alerts.
 
     Args:
         will_retry: The run tries again, so that this failure is none of the job's.
@@ -267,7 +267,7 @@ def close_queued(connection: sa.Connection, ends: Mapping[int, str]) -> None:
 
 
 def end_earlier_attempts(connection: sa.Connection, job: str, run_id: str) -> None:
-    """Ends what the run's earlier attempts left on the server when their connection was lost.
+    """Ends statements that the run's earlier attempts left on the server with a lost connection.
 
     A process tries again only when its attempt has ended, so a session of the run that still works
     is a ghost: it would hold the job's lock until the server notices. Before a first attempt such a

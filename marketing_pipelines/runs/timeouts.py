@@ -18,12 +18,12 @@ SILENCE = dt.timedelta(seconds=30)
 
 
 class _Alarm(KeyboardInterrupt):
-    """Interrupts as Ctrl-C does, so that drivers cancel what the server is doing for them."""
+    """Interrupts as Ctrl-C does, so that drivers cancel their statements on the server."""
 
 
 @contextlib.contextmanager
 def time_limit(job: str, limit: dt.timedelta) -> Iterator[None]:
-    """Stops the work when its time is up, whatever it is doing.
+    """Stops the work when its time is up, in Python and on the server.
 
     PostgreSQL stops a statement by itself; this stops everything else. Signals reach the main
     thread only, where every run does its work.

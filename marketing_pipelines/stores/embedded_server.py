@@ -121,7 +121,7 @@ def server_of(pgdata: Path) -> psutil.Process | None:
 
 
 def server_at(socket_dir: Path) -> psutil.Process | None:
-    """The live server that listens in a folder, whatever its cluster."""
+    """The live server that listens in a folder, of any cluster."""
     pid = first_number(socket_dir / f"{SOCKET_NAME}.lock")
     return find(pid, _socket_setting(socket_dir))
 
@@ -184,7 +184,7 @@ def wait_gone(process: psutil.Process, seconds: float) -> bool:
 
 
 def reason(output: str) -> str:
-    """The line of a server's or tool's output that says what is wrong."""
+    """The line of a server's or tool's output that names the fault."""
     if found := re.findall(r"\b(?:FATAL|PANIC|ERROR|error):\s.*", output):
         return str(found[-1])
     said = [line.strip() for line in output.splitlines() if line.strip()]

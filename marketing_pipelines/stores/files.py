@@ -138,7 +138,7 @@ class FileStore:
             self._filesystem.rm_file(self._place(path))
 
     def remove_unfinished(self, folder: str) -> int:
-        """Removes what killed writers left below a folder of this machine; returns how many.
+        """Removes files of killed writers below a folder of this machine; returns their number.
 
         No other may write there meanwhile.
 

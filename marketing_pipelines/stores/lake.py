@@ -169,7 +169,7 @@ class HourFile:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def publish(self) -> None:
-        """Moves the finished file into its place, replacing what is there."""
+        """Moves the finished file into its place, replacing any file there."""
         path = self.lake.path(self.hour)
         if self.lake.is_local:
             self._temporary.replace(path)
@@ -178,7 +178,7 @@ class HourFile:
             self.lake.filesystem.put_file(str(self._temporary), path)
 
     def discard(self) -> None:
-        """Throws away what was not published."""
+        """Deletes the unpublished file."""
         with contextlib.suppress(Exception):
             self._writer.close()
         self._temporary.unlink(missing_ok=True)

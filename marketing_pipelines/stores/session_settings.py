@@ -34,7 +34,7 @@ _OF_THE_LINE = {
     **{f"tcp_{name}": f"{seconds}" for name, seconds in KEEPALIVE.items()},
 }
 _ROWS = ", ".join(f"('{name}', '{value}')" for name, value in (SETTINGS | _OF_THE_LINE).items())
-# Stronger kinds of commit than `on` stay: only `off` may lose what was acted upon.
+# Stronger kinds of commit than `on` stay: only `off` may lose a commit that was acted upon.
 SET_SETTINGS = f"""
     select set_config(name, value, false)
     from (values {_ROWS}, ('synchronous_commit', 'on')) as wanted (name, value)

@@ -1,4 +1,4 @@
-"""The pages of delivery: sending domains with their servers, and what a recipient got and did."""
+"""The pages of delivery: sending domains with their servers, and the messages of a recipient."""
 
 from typing import Annotated, Any
 

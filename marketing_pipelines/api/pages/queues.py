@@ -65,7 +65,7 @@ def resume(request: Request, site: Here, visit: Anyone, fields: Fields, name: Na
 
 @router.post(f"{QUEUES}/{{name}}/clean")
 def clean(request: Request, site: Here, visit: Anyone, fields: Fields, name: NamePath) -> Response:
-    """Removes what ended more than a day ago."""
+    """Removes tasks that ended more than a day ago."""
 
     def work(connection: sa.Connection) -> str:
         removed = control.clean(connection, name, KEPT_BY_CLEAN)

@@ -1,4 +1,4 @@
-"""The bridge from the bus to activity: triggers, `wait_for` and segment rules see what happened.
+"""The bridge from the bus to activity: triggers, `wait_for` and segment rules see its events.
 
 An event keeps its instant: its own, the tick of the job that published it, else its publication.
 Its id among the events of activity holds its number, so that it is written once.

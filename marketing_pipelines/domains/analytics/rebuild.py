@@ -25,7 +25,7 @@ from marketing_pipelines.stores.tables import (
 
 
 def count_anew(connection: sa.Connection, settings: Settings) -> None:
-    """Stores the zone, removes what was counted in the old one, marks it in the new one."""
+    """Stores the zone, removes counts in the old zone, marks their partitions in the new one."""
     connection.execute(sa.update(installation).values(timezone=settings.timezone))
     connection.execute(sa.delete(event_aggregates))
     connection.execute(sa.delete(campaign_daily_stats))

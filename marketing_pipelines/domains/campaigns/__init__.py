@@ -1,4 +1,4 @@
-"""Campaigns and who is in them.
+"""Campaigns and their contacts.
 
 Owns the schema `campaigns`. Analytics reads the status timestamps and the enrolments.
 """

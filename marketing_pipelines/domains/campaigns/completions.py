@@ -79,7 +79,7 @@ def complete(connection: sa.Connection, campaign_id: int, tick: dt.datetime) -> 
 
 
 def complete_all(connection: sa.Connection, tick: dt.datetime, items: Items) -> list[Completion]:
-    """Completes what is over, each campaign in a savepoint of its own.
+    """Completes campaigns that are over, each in a savepoint of its own.
 
     Args:
         connection: In a transaction of read committed.

@@ -68,7 +68,7 @@ class StepLine:
 
     @property
     def arrived(self) -> int:
-        """Contacts who came there."""
+        """Contacts who reached the step."""
         return self.outcomes.total() + self.standing
 
     @property
@@ -78,7 +78,7 @@ class StepLine:
 
     @property
     def passed(self) -> int:
-        """Contacts who went on from there."""
+        """Contacts who left the step for the next."""
         return self.arrived - self.standing - self.left
 
 

@@ -93,7 +93,7 @@ def _sender(message: Any, order: Any) -> Sender | None:
 
 
 def _composed(message: Any, order: Any) -> dict[str, Any]:
-    """The fields `content` and, of a marketing mail, `unsubscribe_url` of what goes out.
+    """The fields `content` and, of a marketing mail, `unsubscribe_url` of a message.
 
     Raises:
         MessageError: a template cannot be filled in.

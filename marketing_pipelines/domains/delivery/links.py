@@ -1,4 +1,4 @@
-"""Signed links in messages: each holds what it is about, so that nothing is looked up to trust it.
+"""Signed links in messages: each holds its own data, so that nothing is looked up to trust it.
 
 The same link has the same text each time, so that a message that is written again is the same.
 """

@@ -104,7 +104,7 @@ def write(message: Rendered, *, provider: str | None = None) -> Written:
     local, domain = _parts(message.recipient, "The recipient's e-mail address")
     sender = message.sender or _nobody(message)
     own_local, own_domain = _parts(sender.address, "The sender's e-mail address")
-    # An address beyond ASCII needs a server that takes such; all others get what every server does.
+    # An address beyond ASCII needs a server that supports it; all others get plain ASCII mail.
     needs_utf8 = not local.isascii()
     mail = EmailMessage(policy=_EIGHT_BITS if needs_utf8 else _SEVEN_BITS)
     mail["From"] = Address(one_line(sender.name), own_local, own_domain)

@@ -1,4 +1,4 @@
-"""The messages of one recipient, for somebody who asks what became of them."""
+"""The messages of one recipient with their states and events."""
 
 from collections.abc import Sequence
 from importlib import resources

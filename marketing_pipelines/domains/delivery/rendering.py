@@ -96,7 +96,7 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
             is_html = part == "html"
             source = inline_css(source) if is_html else source
             return bounds.fill_in(source, fields, is_html=is_html)
-        # A template is the organization's own text: whatever it does is a failure of this message.
+        # A template is the organization's own text: any error in it is a failure of this message.
         except Exception as error:
             raise _failure(part, error) from error
 

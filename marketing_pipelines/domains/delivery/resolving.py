@@ -1,4 +1,4 @@
-"""Messages listed, with what they wait for; those of unknown outcome resolved by hand."""
+"""Lists messages and the reasons for which they wait; resolves unknown outcomes by hand."""
 
 import datetime as dt
 import json

@@ -144,6 +144,6 @@ def _send(channel: str, context: TaskContext, server_id: int | None = None) -> N
         at = due.next_at(connection, channel, now, server_id)
         if at is not None:
             at = at if again_at is None else max(at, again_at)
-            # A worker that works as of an earlier instant leaves what is due after it.
+            # A worker that works as of an earlier instant leaves messages that are due after it.
             if at <= now or at > system_clock():
                 ring_at(connection, channel, at if at > now else None, server_id)

@@ -41,7 +41,7 @@ _SUBJECT = re.compile(
 
 
 def is_automatic(message: "Message[str, str]", subject: str) -> bool:
-    """Returns True for what machines send: absence notes, receipts, notifications, reports.
+    """Returns True for mail of machines: absence notes, receipts, notifications, reports.
 
     By RFC 3834 `Auto-Submitted: no` is the mail of a person, and every other value is not.
     """

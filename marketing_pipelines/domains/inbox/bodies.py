@@ -29,7 +29,7 @@ def text_of(parts: Sequence[tuple["Message[str, str]", bool]]) -> str:
 
 
 def text_of_html(page: str) -> str:
-    """Returns the text of a page; of one that cannot be read, what stands between its tags."""
+    """Returns the text of a page; of one that cannot be parsed, the text between its tags."""
     page = page[:MAX_HTML_LENGTH]
     if not page.strip():
         return ""

@@ -1,4 +1,4 @@
-"""Bounces and complaints: which mail came back, for which recipient, and for what reason.
+"""Bounces and complaints: the mail that came back, its recipient and the reason.
 
 Three forms are known: reports of delivery (RFC 3464), reports of complaints (ARF, RFC 5965), and
 texts of servers that send neither. Nothing here believes a bounce; `effects` asks for proof.

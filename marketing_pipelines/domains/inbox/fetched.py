@@ -15,7 +15,7 @@ _DATE = re.compile(
 _DRAFT = re.compile(rb"FLAGS \([^)]*\\Draft\b", re.IGNORECASE)
 _BODY = re.compile(rb"\bBODY\[", re.IGNORECASE)
 _QUOTED = re.compile(rb'\bBODY\[[^\]]*\](?:<\d+>)? "((?:[^"\\]|\\.)*)"', re.IGNORECASE)
-# As IMAP writes them, whatever the locale.
+# As IMAP writes them, in every locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NIL = re.compile(rb"\bBODY\[[^\]]*\](?:<\d+>)? NIL\b", re.IGNORECASE)
 _LABELS = re.compile(rb'X-GM-LABELS \(((?:"(?:[^"\\]|\\.)*"|[^()"])*)\)', re.IGNORECASE)

@@ -100,7 +100,7 @@ class Mail:
 
 
 def read_mail(raw: bytes) -> Mail:
-    """Reads a mail; never raises, whatever the bytes are."""
+    """Reads a mail; never raises, for any bytes."""
     message = mime.parse(raw)
     parts = list(mime.parts_of(message))
     senders = mail_addresses.read_addresses(mime.raw_headers(message, "From"))

@@ -115,7 +115,7 @@ def parameter_of(part: "Message[str, str]", name: str, header_name: str = "conte
 
 
 def text_of(part: "Message[str, str]") -> str:
-    """Returns the content of a part as text, in whatever charset it is."""
+    """Returns the content of a part as text, for any charset."""
     try:
         content = part.get_payload(decode=True)
     except (ValueError, LookupError, TypeError, RecursionError, AssertionError):

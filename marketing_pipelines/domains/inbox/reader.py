@@ -80,7 +80,7 @@ class MailboxReader:
         self._problems: dict[str, str] = {}
 
     def read(self) -> SyncReport:
-        """Reads what there is time for.
+        """Reads as many mails as there is time for.
 
         Raises:
             MarketingPipelinesError: nothing can be read for now, or a folder cannot; what was

@@ -80,7 +80,7 @@ class Connection:
 
         Raises:
             ConfigurationError: its secrets were encrypted with another key.
-            BadInputError: they are no longer what this release takes.
+            BadInputError: this release no longer takes them.
         """
         secrets = vault.decrypt(settings, self.secrets, self.name)
         return provider_of(self.provider).validated({**self.settings, **secrets})
@@ -201,7 +201,7 @@ def all_of(
 
 
 def retry(connection: sa.Connection, found: Connection, now: dt.datetime) -> None:
-    """Makes a connection be tried at the next tick, whatever its state."""
+    """Makes the next tick try a connection, in any state."""
     connection.execute(
         sa.update(connections)
         .where(connections.c.id == found.id)

@@ -1,6 +1,6 @@
 """Facts about contacts from an enrichment provider: title, city and company, by address.
 
-Ten contacts are asked about in one call, and what it says is stored before the next call. An
+One call asks about ten contacts, and its answer is stored before the next call. An
 attempt that ends half-way therefore costs at most one call again, and what it did counts against
 the night's limit.
 """
@@ -93,7 +93,7 @@ def _enrich(tick: Tick, synced: Synced) -> SyncReport:
 def _store(
     connection: sa.Connection, values: Mapping[str, Any], matches: Sequence[Mapping[str, Any]]
 ) -> int:
-    """Writes what one call said; returns the number of contacts that it changed."""
+    """Writes the answer of one call; returns the number of contacts that it changed."""
     bound = {**values, "matches": list(matches)}
     connection.execute(_statement("add_companies"), bound)
     connection.execute(_statement("complete_companies"), bound)

@@ -150,7 +150,7 @@ def refresh(
     by_hand: bool = False,
     clock: Clock = system_clock,
 ) -> None:
-    """Refreshes a grant unless that was done since an instant, whatever its token has left.
+    """Refreshes a grant unless that was done since an instant, also before its token ends.
 
     Args:
         by_hand: A person asks: also in state `reconnect`, and without waiting for a pause.

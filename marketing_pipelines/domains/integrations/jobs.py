@@ -22,7 +22,7 @@ INTEGRATIONS = Domain("integrations", owner=Team.PLATFORM)
 
 @LEADS.job(cron="0 2 * * *", deps=[sources.connections, crm.contacts], table=contacts, items=True)
 def contact_enrichment(tick: Tick) -> None:
-    """Completes contacts with what an enrichment provider knows about their addresses."""
+    """Completes contacts with the data of an enrichment provider about their addresses."""
     enrichment.enrich(tick)
 
 

@@ -31,7 +31,7 @@ from marketing_pipelines.runs.tick import Tick
 
 MIN_OVERDUE = dt.timedelta(hours=1)
 TICKS_OVERDUE = 10
-# The rest of the job's time is for storing what the last calls brought.
+# The rest of the job's time is for storing the rows of the last calls.
 TIME_FOR_CALLS = 0.9
 
 

@@ -131,7 +131,7 @@ def _store(
         try:
             destination = _Destination.model_validate(item)
         except ValidationError:
-            # The others of its page are fine; it keeps what it had.
+            # The others of its page are fine; this one keeps its old row.
             report.counts["items_refused"] += 1
             if isinstance(item, dict) and isinstance(item.get("id"), (str, int)):
                 refused.append(str(item["id"]).replace("\0", ""))

@@ -43,7 +43,7 @@ class ScoreExplanation:
     """The scores of one contact at an instant.
 
     Attributes:
-        intent_score: Sum of what is left of the signals, not rounded.
+        intent_score: Sum of the decayed points of the signals, not rounded.
         signals: Rows of `intent.signals_at`, the oldest first.
         rules: The rules that earn points; others are left out.
         opportunities: Rows with `external_id`, `base_score` and `points`.

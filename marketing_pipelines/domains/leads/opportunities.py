@@ -1,7 +1,7 @@
 """The ledger of opportunities: points of each day on which their travel is near.
 
 A day's partition is the calendar day of its label; the travel is as many days ahead as the calendar
-says, whatever the clocks did between. A row per opportunity and day, so that a day that is done
+says, also across daylight saving. A row per opportunity and day, so that a day that is done
 again adds nothing twice, and is restated where the travel has moved.
 """
 
@@ -19,7 +19,7 @@ from marketing_pipelines.domains.segments.segment_graph import zone_of
 def write_day(
     connection: sa.Connection, organization_id: int, date: dt.date, reporting_zone: ZoneInfo
 ) -> int:
-    """Makes the ledger of a day what travel dates, stages and settings say now.
+    """Writes the ledger of a day as travel dates, stages and settings imply it now.
 
     Returns:
         Number of rows of the day.

@@ -54,7 +54,7 @@ def _contacts_of(organization: Any) -> str:
 
 
 def score_opportunities(tick: Tick) -> None:
-    """Makes the ledger of each day what travel dates, stages and settings say."""
+    """Writes the ledger of each day as travel dates, stages and settings imply it."""
     _write_days(
         tick,
         lambda connection, organization, day: opportunities.write_day(

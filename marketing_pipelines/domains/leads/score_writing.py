@@ -103,7 +103,7 @@ def write_changes(
     )
     number = create_temporary(connection, "changed_scores", differing)
     scoring = {"organization_id": organization_id, "score": stored.name, "instant": instant}
-    # Its snapshot is of after the locks, and sees what the last writer of each contact noted.
+    # Its snapshot is of after the locks, and sees the notes of the last writer of each contact.
     number -= connection.execute(
         read_sql("drop_changes_of_scored"), scoring | {"is_of_all": chosen is None}
     ).rowcount

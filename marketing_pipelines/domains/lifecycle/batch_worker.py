@@ -141,7 +141,7 @@ class BatchWorker:
             endings.write(connection, self.work.endings)
 
     def _claim(self, connection: sa.Connection) -> int:
-        """Locks the next contacts who are due."""
+        """Locks the next due contacts."""
         program, due_at, enrolment = self._place
         taken: int = self._do(
             connection,

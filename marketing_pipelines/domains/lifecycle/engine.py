@@ -1,4 +1,4 @@
-"""The step engine: moves contacts who are due through the steps of their programs.
+"""The step engine: moves due contacts through the steps of their programs.
 
 A pass reads the programs and their steps once, and has workers do the work: one, or several where
 more than a batch is due, each on a connection of its own. Passes and workers share the work

@@ -239,7 +239,7 @@ class _Future:
         return f"step {one.name} ({'switched off' if one.type == plan.SWITCHED_OFF else one.type})"
 
     def of(self, row: Any) -> Iterator[str]:
-        """Sentences about what is next for an enrolment that is under way."""
+        """Sentences about the next step of an enrolment that is under way."""
         if self.status == "cancelled":
             yield f"The {self.program.kind} is cancelled: it leaves at the next pass."
             return

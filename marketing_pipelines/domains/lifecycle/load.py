@@ -61,7 +61,7 @@ def program_files(kind: ProgramKind) -> Kind:
     )
 
 
-# Contacts move on by themselves: a file may end what is under way, and undoes no end.
+# Contacts move on by themselves: a file may end running enrolments, and undoes no end.
 _BEFORE_STEPS = "stored.step_id is null"
 _ENDS = "stored.status = 'active' and changed.status <> 'active'"
 
@@ -183,7 +183,7 @@ def _is_empty(config: str) -> bool:
     try:
         return steps.read_object(config) == {}
     except ValueError:
-        # The column's type says what is wrong with it.
+        # The column's type names the fault.
         return True
 
 

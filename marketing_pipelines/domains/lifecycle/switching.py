@@ -101,7 +101,7 @@ def switch(
         values: dict[str, Any] = {"status": change.status}
         is_ahead = stored.started_at is not None and stored.started_at > now
         if change.status == "active" and (stored.status == "scheduled" or is_ahead):
-            # It starts now, whatever was planned: triggers and reports go by it.
+            # It starts now, not at its planned start: triggers and reports go by it.
             values["started_at"] = now
         started_at = connection.execute(
             sa.update(table)

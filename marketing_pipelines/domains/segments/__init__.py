@@ -1,4 +1,4 @@
-"""Owns segments: rules, the statements they become, and who is a member since when. Campaigns and
+"""Owns segments: rules, the statements they become, and their members with dates. Campaigns and
 journeys branch on memberships; analysts read how segments grow, shrink and overlap."""
 
 SCHEMA = "segments"

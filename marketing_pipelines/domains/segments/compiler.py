@@ -124,7 +124,7 @@ class Compiler:
         """Compiles the rule into a condition on a contact that is true or false, never null.
 
         Raises:
-            RuleError: it names what the organization does not have.
+            RuleError: it names a thing that the organization does not have.
         """
         below = (
             self.condition(child, f"{path}.{key}" if path else key) for child, key in children(rule)

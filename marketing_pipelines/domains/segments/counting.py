@@ -1,4 +1,4 @@
-"""Counting once what many rules ask for: one scan of the events of a type answers all of them.
+"""Totals that many rules need, counted once: one scan of the events of a type answers all.
 
 Most rules of an organization ask about the same few types of events. For all contacts, each would
 read and group millions of them; together they are one statement per type, whose answers are in a

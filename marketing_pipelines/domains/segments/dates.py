@@ -71,10 +71,10 @@ def length_or_zero(text: str) -> dt.timedelta:
 
 
 def require_date(text: str) -> None:
-    """Refuses what no date value is.
+    """Refuses values that are not dates.
 
     Raises:
-        ValueError: it is none; the text says what one looks like.
+        ValueError: it is not a date; the text shows the form of one.
     """
     _reader(text)
 

@@ -96,7 +96,7 @@ class SegmentPass:
     report: EvaluationReport = field(default_factory=EvaluationReport)
 
     def run(self, items: Items) -> EvaluationReport:
-        """Evaluates what is due, each segment in a savepoint of its own.
+        """Evaluates due segments, each in a savepoint of its own.
 
         Args:
             items: As `Tick.items`.
@@ -220,7 +220,7 @@ class SegmentPass:
         return next_change_at is not None and next_change_at < self.now
 
     def _count_together(self, waiting: Sequence[Definition]) -> Counted:
-        """Counts what several of the segments that are rebuilt ask for.
+        """Counts the totals that several of the rebuilt segments need.
 
         If that fails or takes longer than a rule may, each of them counts for itself.
         """

@@ -139,7 +139,7 @@ def explain_rule(
         evidence_of: Finds the row behind a condition that segments do not know.
 
     Raises:
-        RuleError: the organization lacks what it names, or it takes too long.
+        RuleError: the organization lacks a thing that it names, or it takes too long.
     """
     one = sa.select(contacts).where(contacts.c.id == contact_id).subquery()
     its_events = (

@@ -29,7 +29,7 @@ def members(
         rule: Result of `rules.parse`.
 
     Raises:
-        RuleError: the organization lacks what it names, or it takes too long.
+        RuleError: the organization lacks a thing that it names, or it takes too long.
     """
     with statement_timeout(connection, rule_timeout(connection, organization_id)):
         compiler, holds = _compiled(connection, organization_id, rule, now, reporting_zone)
@@ -78,7 +78,7 @@ def check(
     """Refuses a rule that the organization could not evaluate.
 
     Raises:
-        RuleError: the organization lacks what it names, or a pattern takes too long to read.
+        RuleError: the organization lacks a thing that it names, or a pattern is read too long.
     """
     with statement_timeout(connection, rule_timeout(connection, organization_id)):
         _compiled(connection, organization_id, rule, now, reporting_zone)

@@ -84,7 +84,7 @@ def must_wait(connection: sa.Connection, definition: Definition, limits: Segment
 def guard_rebuild(
     connection: sa.Connection, job: str, item: str, definition: Definition, now: dt.datetime
 ) -> None:
-    """Leaves the members as they are, notes what waits, and has the owner told once."""
+    """Leaves the members as they are, notes the waiting rebuild, and alerts the owner once."""
     connection.execute(
         read_sql("note_guarded"),
         {"id": definition.id, "version": definition.version, "removals": definition.removals},

@@ -1,4 +1,4 @@
-"""The errors of a rule: the path of the condition, and what is wrong there."""
+"""The errors of a rule: the path of the condition, and the fault there."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -83,7 +83,7 @@ class Catalogue:
         return self._by_name.get(str(name))
 
     def require(self, name: int | str, path: str) -> Definition:
-        """The same, refusing what is not there."""
+        """The same, refusing unknown segments."""
         found = self.find(name)
         if found is None:
             names = (definition.external_id for definition in self.by_id.values())
@@ -162,7 +162,7 @@ class Published:
 
 
 class Inlined:
-    """A reference means what the other rule and its manual members say at this very instant."""
+    """A reference means the other rule and its manual members as of this very instant."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue

@@ -1,4 +1,4 @@
-"""The timeline of contacts, for somebody who asks what was said and done."""
+"""The timeline of contacts, for readers of their messages and activities."""
 
 import datetime as dt
 from collections.abc import Sequence

@@ -122,7 +122,7 @@ def choose(
     now: dt.datetime,
     evidence: Evidence,
 ) -> None:
-    """Subscribes the recipient to these categories and to no other; writes only what changes."""
+    """Subscribes the recipient to these categories and to no other; writes only changes."""
     lock_events(connection)
     if wanted and has_left(connection, recipient):
         connection.execute(consent_sql("lift_channel"), _of(recipient))

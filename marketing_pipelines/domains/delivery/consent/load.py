@@ -16,7 +16,7 @@ def _evidence_problem(row: FileRow) -> str | None:
     try:
         evidence = json.loads(row.get("evidence") or "{}")
     except ValueError:
-        # The column's type says what is wrong with it.
+        # The column's type names the fault.
         return None
     at = evidence.get("confirmed_at") if isinstance(evidence, dict) else None
     if at is not None and not (isinstance(at, str) and at.strip()):

@@ -1,1 +1,1 @@
-"""Templates by name: those of an organization, the built-in ones, and what steps name with them."""
+"""Templates by name: those of an organization, the built-in ones, and their fields in steps."""

@@ -56,7 +56,7 @@ def url_of(settings: Settings, channel: str) -> str | None:
 def server_of(
     settings: Settings, channel: str, url: str
 ) -> SmtpTransport | SmsTransport | PushTransport:
-    """The transport to the server of a channel, whatever the environment.
+    """The transport to the server of a channel, in every environment.
 
     Raises:
         ConfigurationError: the URL cannot be used.

@@ -38,7 +38,7 @@ class HttpLine:
         return self._answered("GET", url)
 
     def post(self, url: str, **request: Any) -> httpx2.Response:
-        """Sends a request and returns the answer, whatever it says.
+        """Sends a request and returns the answer, of any status.
 
         Raises:
             LineError: the service cannot be reached.

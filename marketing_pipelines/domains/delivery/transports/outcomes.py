@@ -98,7 +98,7 @@ class Preparing(Protocol):
     """
 
     def prepare(self, message: Rendered) -> Callable[[], str | None]:
-        """Writes a message; what is returned sends it, as `send` does.
+        """Writes a message; the returned function sends it, as `send` does.
 
         Raises:
             MessageError: it cannot be written.

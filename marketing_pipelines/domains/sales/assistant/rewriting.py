@@ -16,7 +16,7 @@ from marketing_pipelines.settings import Settings
 
 # A model that does not answer would take twenty seconds for each text.
 MAX_FAILURES_IN_A_ROW = 3
-# A slow model would hold up the run: what the requests of one may take together.
+# A slow model would hold up the run: the limit of the time of all its requests together.
 MAX_SECONDS = 300.0
 WRITER = "rules"
 _INSTRUCTION = (

@@ -136,7 +136,7 @@ def talking_points(facts: MeetingFacts) -> list[Statement]:
 
 
 def questions(facts: MeetingFacts) -> list[Statement]:
-    """Questions about what the facts leave open."""
+    """Questions that the facts leave open."""
     asked = [Statement("What are the top 3 pain points?", rule="always")]
     asked += [
         Statement(

@@ -138,7 +138,7 @@ def _by_organization(found: Sequence[Any]) -> Mapping[str, list[Any]]:
 
 
 def _mark(insight: Any) -> str:
-    """A hash in the page's head, of what it shows."""
+    """A hash of the page's content, for its head."""
     return hashlib.sha256(f"{insight.digest} {insight.writer}".encode()).hexdigest()
 
 

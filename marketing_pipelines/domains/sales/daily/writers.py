@@ -1,4 +1,4 @@
-"""The sentences of an insight: trends, what needs attention, recommendations."""
+"""The sentences of an insight: trends, points that need attention, recommendations."""
 
 import hashlib
 import json
