@@ -26,6 +26,7 @@ from marketing_pipelines.env_file import without_block
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.hook_settings import HookSettings
 from marketing_pipelines.model_settings import ModelSettings
+from marketing_pipelines.webhook_settings import WebhookSettings
 
 ENV_PREFIX = "MARKETING_"
 EARLIEST_DAY = dt.date(2015, 1, 1)
@@ -59,7 +60,7 @@ class EnvFile(PydanticBaseSettingsSource):
         return self._named.get(ENV_PREFIX + field_name.upper()), field_name, False
 
 
-class Settings(DeliverySettings, HookSettings, ModelSettings, BaseSettings):
+class Settings(DeliverySettings, HookSettings, ModelSettings, WebhookSettings, BaseSettings):
     """The whole configuration of one installation; immutable once read."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)

@@ -1,0 +1,220 @@
+"""The transport of webhooks: one POST to a checked address, within a time and a size.
+
+It follows no redirect, uses no proxy, and keeps no connection: an endpoint's URL is a stranger's,
+and each attempt resolves and checks its host anew. Each read, write and handshake has only the rest
+of the attempt's time, so that a receiver that answers one byte a second ends with the others.
+"""
+
+import functools
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from marketing_pipelines.domains.webhooks.addresses import (
+    Resolve,
+    UnknownHostError,
+    check_url,
+    checked_addresses,
+    resolve_by_system,
+)
+from marketing_pipelines.failures import RetryableError
+from marketing_pipelines.webhook_settings import AllowedHosts
+
+TIMEOUT = 15.0
+MAX_READ = 64 << 10
+MAX_KEPT = 2 << 10
+USER_AGENT = "marketing-pipelines"
+
+
+class UnreachedError(RetryableError):
+    """The receiver cannot be reached, speaks no HTTP, or did not answer in time."""
+
+
+@dataclass(frozen=True)
+class ReceiverAnswer:
+    """An answer of a receiver, of any status.
+
+    Attributes:
+        text: Its first 2 KB as text.
+    """
+
+    status: int
+    headers: httpx2.Headers
+    text: str
+
+
+class WebhookTransport:
+    """Sends webhooks; usable by several threads at once.
+
+    Args:
+        allowed: Hosts and networks that need not be public.
+        resolve: The addresses of a host.
+        tls: Trusted authorities; None: those of the system.
+        timeout: Seconds for a whole attempt.
+    """
+
+    def __init__(
+        self,
+        allowed: AllowedHosts,
+        *,
+        resolve: Resolve = resolve_by_system,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._allowed = allowed
+        self._resolve = resolve
+        self._tls = tls
+        self._timeout = timeout
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> ReceiverAnswer:
+        """Sends a body once.
+
+        Raises:
+            RefusedAddressError: the URL or an address of its host may not get webhooks.
+            UnknownHostError: its host has no address.
+            UnreachedError: there is no answer.
+        """
+        parsed = check_url(url, self._allowed)
+        ends_at = time.monotonic() + self._timeout
+        target = httpcore2.URL(
+            scheme=parsed.raw_scheme,
+            host=parsed.raw_host,
+            port=parsed.port,
+            target=parsed.raw_path,
+        )
+        sent: dict[bytes | str, bytes | str] = {
+            "Host": parsed.netloc.decode("ascii"),
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "Content-Length": str(len(body)),
+        }
+        sent.update(headers)
+        network = _CheckedNetwork(self._allowed, self._resolve, ends_at)
+        try:
+            with (
+                httpcore2.ConnectionPool(
+                    ssl_context=self._tls or _system_tls(), network_backend=network
+                ) as pool,
+                pool.stream("POST", target, headers=sent, content=body) as response,
+            ):
+                return _answer(response)
+        except httpcore2.TimeoutException as error:
+            raise UnreachedError(
+                f"{parsed.host} did not answer within {self._timeout:g} s."
+            ) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise UnreachedError(f"{parsed.host} cannot be reached: {said}") from error
+
+
+def _answer(response: httpcore2.Response) -> ReceiverAnswer:
+    read = bytearray()
+    for chunk in response.iter_stream():
+        read += chunk
+        if len(read) >= MAX_READ:
+            break
+    text = bytes(read[:MAX_KEPT]).decode("utf-8", errors="replace").replace("\x00", "")
+    return ReceiverAnswer(response.status, httpx2.Headers(response.headers), text)
+
+
+@functools.cache
+def _system_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class _CheckedNetwork(httpcore2.NetworkBackend):
+    """Connects to the checked addresses of a host, in their order, until an instant.
+
+    The name stays the one of the request: TLS checks the certificate for it.
+    """
+
+    def __init__(self, allowed: AllowedHosts, resolve: Resolve, ends_at: float) -> None:
+        self._allowed = allowed
+        self._resolve = resolve
+        self._ends_at = ends_at
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        found = checked_addresses(host, self._allowed, self._resolve_in_time)
+        refused: Exception | None = None
+        for address in found:
+            try:
+                connected = httpcore2.SyncBackend().connect_tcp(
+                    address, port, timeout=self._left(), socket_options=socket_options
+                )
+                return _TimedStream(connected, self._ends_at)
+            except httpcore2.ConnectError as error:
+                refused = error
+        raise refused or httpcore2.ConnectError(f"{host} has no address")
+
+    def _left(self) -> float:
+        return _left(self._ends_at)
+
+    def _resolve_in_time(self, host: str) -> list[str]:
+        """Resolves in a thread: the system's resolver has a time of its own."""
+        answers: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+
+        def resolve() -> None:
+            try:
+                answers.put(list(self._resolve(host)))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=resolve, daemon=True, name="resolve").start()
+        try:
+            found = answers.get(timeout=self._left())
+        except queue.Empty as error:
+            raise UnknownHostError(f"{host} was not resolved in time.") from error
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class _TimedStream(httpcore2.NetworkStream):
+    """A connection whose operations have together the time until an instant."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, ends_at: float) -> None:
+        self._stream = stream
+        self._ends_at = ends_at
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(self._ends_at))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(self._ends_at))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, _left(self._ends_at))
+        return _TimedStream(secured, self._ends_at)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(ends_at: float) -> float:
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise httpcore2.ReadTimeout("the time is up")
+    return left
