@@ -197,16 +197,59 @@ def test_an_answer_of_one_byte_at_a_time_ends_with_the_time_of_the_attempt(
     ended = threading.Event()
 
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+        connection.sendall(drips.pop(0))
         while not ended.wait(0.02):
             connection.sendall(b".")
 
+    drips = [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n"]
     receiver = listening(drip)
     began = time.monotonic()
     with pytest.raises(UnreachedError, match=r"did not answer within 0.4 s"):
         _post(f"http://127.0.0.1:{receiver.port}/", timeout=0.4)
+    answer = _post(f"http://127.0.0.1:{receiver.port}/", timeout=0.4)
     ended.set()
     assert time.monotonic() - began < 3
+    assert (answer.status, set(answer.text)) == (200, {"."})
+
+
+def test_a_receiver_that_reads_nothing_ends_with_the_time_of_the_attempt() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for url in ("http", "https"):
+            began = time.monotonic()
+            with pytest.raises(UnreachedError, match=r"did not answer within 0.3 s"):
+                WebhookTransport(LOOPBACK, timeout=0.3).post(
+                    f"{url}://127.0.0.1:{silent.getsockname()[1]}/", b"x" * (16 << 20), {}
+                )
+            assert time.monotonic() - began < 3
+
+
+def test_a_receiver_that_reads_slowly_ends_with_the_time_of_the_attempt() -> None:
+    ended = threading.Event()
+
+    def sip() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            while not ended.wait(0.1):
+                connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=sip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(UnreachedError, match=r"did not answer within 0.4 s"):
+            WebhookTransport(LOOPBACK, timeout=0.4).post(
+                f"http://127.0.0.1:{server.getsockname()[1]}/", b"x" * (32 << 20), {}
+            )
+        assert time.monotonic() - began < 3
+        ended.set()
+
+
+def test_an_address_that_refuses_leaves_the_next_one(listening: Callable[..., Listener]) -> None:
+    receiver = listening(address="127.0.0.3")
+    transport = WebhookTransport(
+        AllowedHosts.of("two.example"), resolve=lambda _host: ["127.0.0.4", "127.0.0.3"]
+    )
+    assert transport.post(f"http://two.example.:{receiver.port}/", BODY, {}).status == 200
+    assert b"two.example:%d\r\n" % receiver.port in receiver.requests[0]
 
 
 def test_an_answer_without_end_is_read_no_further_than_the_limit(
@@ -241,6 +284,7 @@ def test_a_compressed_answer_is_not_unpacked(listening: Callable[..., Listener])
     "answer",
     [
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 100_000, id="headers without end"),
+        pytest.param(b"HTTP/1.1 103 Early\r\n\r\n" * 100_000, id="early answers without end"),
         pytest.param(b"220 mail.example ESMTP\r\n", id="another protocol"),
         pytest.param(b"", id="nothing"),
     ],
@@ -293,7 +337,7 @@ def test_the_pause_of_an_answer_is_read_from_its_headers(
         "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1",
         "64:ff9b:1::8.8.8.8", "2002:7f00:1::", "2002:a9fe:a9fe::1",
-        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2", "3fff::1", "4000::1", "::ffff:0:7f00:1",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:

@@ -345,10 +345,10 @@ def retry_after(headers: Mapping[str, str]) -> dt.timedelta | None:
     if text.isdecimal():
         return dt.timedelta(seconds=min(int(text[:9]), 10**8))
     try:
-        at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        at = email.utils.parsedate_to_datetime(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(at.astimezone(dt.UTC) - dt.datetime.now(dt.UTC), dt.timedelta(0))
+    return max(at - dt.datetime.now(dt.UTC), dt.timedelta(0))
 
 
 def _refusal(answer: HttpAnswer) -> Exception:

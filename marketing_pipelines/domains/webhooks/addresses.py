@@ -21,14 +21,17 @@ PORTS = frozenset({443, 8443})
 _PORT_OF = {"http": 80, "https": 443}
 # A name as IDNA writes it, or an address.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}", re.IGNORECASE)
-# IPv4 in the last 32 bits: mapped, compatible (deprecated), and translated by NAT64.
+# IPv4 in the last 32 bits: mapped, compatible, and translated by SIIT and NAT64.
 _WITH_IPV4_AT_THE_END = (
     ipaddress.IPv6Network("::ffff:0:0/96"),
     ipaddress.IPv6Network("::/96"),
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),
     ipaddress.IPv6Network("64:ff9b::/96"),
 )
-# NAT64 of a network of its own: its translator leads to machines inside.
-_NOT_PUBLIC = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
+# Of IPv6, only these addresses are given out to the internet: not NAT64 of a network of its own
+# (64:ff9b:1::/48), whose translator leads to machines inside, and not examples.
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+_EXAMPLES = ipaddress.IPv6Network("3fff::/20")
 
 
 class RefusedAddressError(BadInputError):
@@ -49,6 +52,8 @@ def check_url(url: str, allowed: AllowedHosts) -> httpx2.URL:
         raise RefusedAddressError(f"The URL is longer than {MAX_URL:,} characters.")
     try:
         parsed = httpx2.URL(url)
+        # The dot of the root belongs neither into a certificate nor into `Host`.
+        parsed = parsed.copy_with(host=parsed.host.removesuffix("."))
     except (httpx2.InvalidURL, ValueError) as error:
         raise RefusedAddressError("The URL is not valid.") from error
     host = parsed.raw_host.decode("ascii")
@@ -102,7 +107,7 @@ def is_public(address: IPAddress) -> bool:
         inside = _ipv4_inside(address)
         if inside is not None:
             return is_public(inside)
-        if address.scope_id is not None or any(address in network for network in _NOT_PUBLIC):
+        if address not in _GIVEN_OUT or address in _EXAMPLES:
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

@@ -2,15 +2,18 @@
 
 It follows no redirect, uses no proxy, and keeps no connection: an endpoint's URL is a stranger's,
 and each attempt resolves and checks its host anew. Each read, write and handshake has only the rest
-of the attempt's time, so that a receiver that answers one byte a second ends with the others.
+of the attempt's time, so that a receiver that answers one byte a second ends with the others. A
+receiver whose status arrived has answered, even where the rest is too long or too slow.
 """
 
+import contextlib
 import functools
 import queue
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +31,8 @@ from marketing_pipelines.failures import RetryableError
 from marketing_pipelines.webhook_settings import AllowedHosts
 
 TIMEOUT = 15.0
+# Of a host with several addresses, one that is silent leaves time for the next.
+TIMEOUT_OF_ADDRESS = 5.0
 MAX_READ = 64 << 10
 MAX_KEPT = 2 << 10
 USER_AGENT = "marketing-pipelines"
@@ -35,6 +40,10 @@ USER_AGENT = "marketing-pipelines"
 
 class UnreachedError(RetryableError):
     """The receiver cannot be reached, speaks no HTTP, or did not answer in time."""
+
+
+class _ReadEnoughError(Exception):
+    """The receiver sends more than is read."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +119,24 @@ class WebhookTransport:
             raise UnreachedError(
                 f"{parsed.host} did not answer within {self._timeout:g} s."
             ) from error
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError) as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise UnreachedError(f"{parsed.host} cannot be reached: {said}") from error
+        except _ReadEnoughError as error:
+            raise UnreachedError(
+                f"{parsed.host} sends headers of more than {MAX_READ:,} bytes."
+            ) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise UnreachedError(f"{parsed.host} cannot be reached: {_said(error)}.") from error
 
 
 def _answer(response: httpcore2.Response) -> ReceiverAnswer:
     read = bytearray()
-    for chunk in response.iter_stream():
-        read += chunk
-        if len(read) >= MAX_READ:
-            break
+    with contextlib.suppress(
+        _ReadEnoughError,
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+    ):
+        for chunk in response.iter_stream():
+            read += chunk
     text = bytes(read[:MAX_KEPT]).decode("utf-8", errors="replace").replace("\x00", "")
     return ReceiverAnswer(response.status, httpx2.Headers(response.headers), text)
 
@@ -151,14 +167,13 @@ class _CheckedNetwork(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         found = checked_addresses(host, self._allowed, self._resolve_in_time)
         refused: Exception | None = None
-        for address in found:
+        for place, address in enumerate(found, start=1):
+            left = self._left()
+            wait = left if place == len(found) else min(left, TIMEOUT_OF_ADDRESS)
             try:
-                connected = httpcore2.SyncBackend().connect_tcp(
-                    address, port, timeout=self._left(), socket_options=socket_options
-                )
-                return _TimedStream(connected, self._ends_at)
-            except httpcore2.ConnectError as error:
-                refused = error
+                return _TimedStream(socket.create_connection((address, port), wait), self._ends_at)
+            except OSError as error:
+                refused = httpcore2.ConnectError(_said(error))
         raise refused or httpcore2.ConnectError(f"{host} has no address")
 
     def _left(self) -> float:
@@ -185,20 +200,30 @@ class _CheckedNetwork(httpcore2.NetworkBackend):
 
 
 class _TimedStream(httpcore2.NetworkStream):
-    """A connection whose operations have together the time until an instant."""
+    """A connection whose operations have together the time until an instant, and a size to read."""
 
-    def __init__(self, stream: httpcore2.NetworkStream, ends_at: float) -> None:
-        self._stream = stream
+    def __init__(self, connected: socket.socket, ends_at: float) -> None:
+        self._socket = connected
         self._ends_at = ends_at
+        self._may_read = MAX_READ
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left(self._ends_at))
+        if self._may_read == 0:
+            raise _ReadEnoughError
+        with self._in_time(httpcore2.ReadError):
+            read = self._socket.recv(min(max_bytes, self._may_read))
+        self._may_read -= len(read)
+        return read
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(self._ends_at))
+        rest = memoryview(buffer)
+        while rest:
+            # After an error of this class, the pool still reads an early answer such as 413.
+            with self._in_time(httpcore2.WriteError):
+                rest = rest[self._socket.send(rest) :]
 
     def close(self) -> None:
-        self._stream.close()
+        self._socket.close()
 
     def start_tls(
         self,
@@ -206,11 +231,30 @@ class _TimedStream(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
-        secured = self._stream.start_tls(ssl_context, server_hostname, _left(self._ends_at))
+        try:
+            with self._in_time(httpcore2.ConnectError):
+                secured = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+        except BaseException:
+            self.close()
+            raise
         return _TimedStream(secured, self._ends_at)
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        return None
+
+    @contextlib.contextmanager
+    def _in_time(self, fault: type[httpcore2.NetworkError]) -> Iterator[None]:
+        self._socket.settimeout(_left(self._ends_at))
+        try:
+            yield
+        except TimeoutError as error:
+            raise httpcore2.ReadTimeout from error
+        except OSError as error:
+            raise fault(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _left(ends_at: float) -> float:

@@ -1,7 +1,6 @@
 """Requests to SMS and push services, and the meaning of their answers."""
 
 import datetime as dt
-import email.utils
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from marketing_pipelines.domains.delivery.transports.outcomes import (
     LineError,
     UnknownOutcomeError,
 )
+from marketing_pipelines.domains.integrations.http import retry_after
 
 # Shorter than the lease of a message that is being sent.
 TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
@@ -62,7 +62,7 @@ class HttpLine:
 def refusal(line: str, answer: httpx2.Response) -> Exception:
     """The outcome of an answer that is not 2xx, where nothing in its body says otherwise."""
     said = f"{line} answers {answer.status_code}: {sentence_of(answer)}"
-    quiet_for = _retry_after(answer.headers)
+    quiet_for = _quiet_for(answer.headers)
     if answer.status_code in _OF_THE_LINE or quiet_for is not None:
         is_slow_down = answer.status_code == httpx2.codes.TOO_MANY_REQUESTS
         return LineError(said, is_slow_down=is_slow_down, quiet_for=quiet_for)
@@ -89,20 +89,10 @@ def sentence_of(answer: httpx2.Response) -> str:
     return text if len(text) <= MAX_SENTENCE else f"{text[:MAX_SENTENCE]}…"
 
 
-def _retry_after(headers: Mapping[str, str]) -> dt.timedelta | None:
-    """The pause that the service asks for: seconds or a date, at most an hour."""
-    text = headers.get("Retry-After")
-    if text is None:
-        return None
-    if text.isdigit():
-        wait = dt.timedelta(seconds=min(int(text), MAX_QUIET.total_seconds()))
-    else:
-        try:
-            at = email.utils.parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        wait = at.astimezone(dt.UTC) - dt.datetime.now(dt.UTC)
-    return min(max(wait, dt.timedelta(0)), MAX_QUIET)
+def _quiet_for(headers: Mapping[str, str]) -> dt.timedelta | None:
+    """The pause that the service asks for, at most an hour."""
+    wait = retry_after(headers)
+    return None if wait is None else min(wait, MAX_QUIET)
 
 
 def _text(error: Exception) -> str:
