@@ -109,7 +109,9 @@ def list_clusters() -> None:
 
 @app.command()
 def destroy(
-    folders: Annotated[list[Path], typer.Argument(help="Orphans as `db list` names them.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Orphans, or their data folders, as `db list` names them.")
+    ],
 ) -> None:
     """Delete clusters whose data folder is gone."""
     for folder in folders:

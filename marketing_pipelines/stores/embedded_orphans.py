@@ -41,15 +41,17 @@ def clusters() -> list[Cluster]:
 def destroy(folder: Path) -> Cluster:
     """Removes an orphan with its server.
 
+    Args:
+        folder: Its folder, whole or the last part of it, or the data folder that it was of.
+
     Raises:
         ConfigurationError: it is no cluster of the state directory, or a data folder uses it.
     """
-    known = {cluster.folder: cluster for cluster in clusters()}
-    found = known.get(folder if folder.is_absolute() else embedded_home.STATE_DIR / folder)
+    found = _named(folder)
     if found is None:
         raise ConfigurationError(
-            f"'{folder}' is no cluster in {embedded_home.STATE_DIR}: `marketing-pipelines db list` "
-            "names them."
+            f"'{folder}' is no cluster in {embedded_home.STATE_DIR} and no data folder of one: "
+            "`marketing-pipelines db list` names them."
         )
     if not found.is_orphan:
         raise ConfigurationError(
@@ -59,6 +61,13 @@ def destroy(folder: Path) -> Cluster:
         end(server, immediately=True)
     shutil.rmtree(found.folder)
     return found
+
+
+def _named(folder: Path) -> Cluster | None:
+    """The cluster of a folder; of several of a data folder, an orphan."""
+    own = folder if folder.is_absolute() else embedded_home.STATE_DIR / folder
+    known = [one for one in clusters() if own == one.folder or folder.absolute() == one.data_dir]
+    return min(known, key=lambda one: (one.folder != own, not one.is_orphan), default=None)
 
 
 def _cluster(folder: Path) -> Cluster:

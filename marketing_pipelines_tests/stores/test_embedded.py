@@ -525,6 +525,25 @@ def test_only_a_cluster_of_the_state_directory_is_destroyed(tmp_path: Path) -> N
     assert tmp_path.exists()
 
 
+def test_an_orphan_is_destroyed_by_its_folder_or_its_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_home, "STATE_DIR", tmp_path / "state")
+    data = {name: tmp_path / name for name in ("gone", "former", "used")}
+    for name, folder in data.items():
+        (tmp_path / "state" / name).mkdir(parents=True)
+        (tmp_path / "state" / name / "data_dir").write_text(f"{folder}\n")
+    data["used"].mkdir()
+    (data["used"] / "postgres.location").write_text(f"{tmp_path / 'state' / 'used'}\n")
+    for folder in (data["gone"], Path("former")):
+        assert embedded_orphans.destroy(folder).data_dir == data[folder.name]
+    with pytest.raises(
+        ConfigurationError, match=r"is the database of .*: delete that folder first"
+    ):
+        embedded_orphans.destroy(data["used"])
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["used"]
+
+
 @pytest.mark.soak
 @soak_only
 def test_another_set_of_binaries_runs_the_server_and_its_keeper() -> None:
