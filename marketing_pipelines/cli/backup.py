@@ -2,7 +2,6 @@
 
 import datetime as dt
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,14 +41,14 @@ def now() -> None:
 
 @app.command("list")
 def list_() -> None:
-    """Print the backups, oldest first, with the day on which each is removed."""
+    """Print the backups, newest first, with the day on which each is removed."""
     from marketing_pipelines.stores.backups import BackupStore, kept_backups
 
     settings = get_settings()
     store = BackupStore.of(settings)
     kept = {one.id: one for one in kept_backups(settings)}
     rows: list[list[object]] = []
-    for backup_id, is_whole in store.ids().items():
+    for backup_id, is_whole in reversed(store.ids().items()):
         if not is_whole:
             rows.append([backup_id, None, None, None, None, None, "unfinished"])
         elif kept[backup_id].is_damaged:
@@ -75,7 +74,10 @@ def list_() -> None:
 def restore(
     backup_id: BackupArgument,
     replace: Annotated[
-        bool, typer.Option(help="Lose what the databases and the lake hold.")
+        bool, typer.Option(help="Lose what the databases, the lake and the files hold.")
+    ] = False,
+    lost_key: Annotated[
+        bool, typer.Option(help="Give up secrets that no secret key at hand opens.")
     ] = False,
 ) -> None:
     """Restore a backup into this installation; everything that it would send is held."""
@@ -85,8 +87,16 @@ def restore(
     make_private(settings.data_dir)
     at = dt.datetime.now(dt.UTC)
     with server_running(settings):
-        restored = restore_backup(settings, backup_id, replace=replace, now=at, say=_say)
+        restored = restore_backup(
+            settings, backup_id, replace=replace, lost_key=lost_key, now=at, say=_say
+        )
     _print_restored(restored, settings)
+    if restored.failed:
+        raise BadInputError(
+            f"{_persons(len(restored.failed))} erased since the backup and not again, so the "
+            "database stays closed: remove the reasons above, then run `marketing-pipelines backup "
+            f"restore {backup_id}` again."
+        )
 
 
 @app.command()
@@ -133,29 +143,25 @@ def _print_restored(restored: "Restored", settings: Settings) -> None:
             f"{_persons(restored.erased)} erased since the backup: their rows are erased again, "
             "their events at the next `upkeep/erasures`."
         )
+    for sentence in restored.waiting:
+        print(f"{sentence} `upkeep/erasures` tries again.")
+    for sentence in restored.failed:
+        print(f"Not erased: {sentence}")
     for hour, reason in list(restored.stale_hours.items())[:MAX_COMMANDS]:
         print(f"The hour {hour:%Y-%m-%d-%H}:00 of the lake is exported anew: {reason}.")
     print("\nHeld until you release it:")
-    lines = []
     for held in restored.held:
         print(f"- {held.sentence}")
         for command in held.commands[:MAX_COMMANDS]:
             print(f"    {command}")
-        lines += [f"# {held.sentence}", *held.commands]
         if held.commands[MAX_COMMANDS:]:
             print(f"    … {len(held.commands) - MAX_COMMANDS:,} more")
-    print(f"\nAll of it stands in {_write_held(settings, backup.id, lines)}.")
+    print(f"\nAll of it stands in {restored.held_file}.")
     print(_of_secret_key(settings))
 
 
 def _persons(number: int) -> str:
     return "1 person was" if number == 1 else f"{number:,} persons were"
-
-
-def _write_held(settings: Settings, backup_id: str, lines: list[str]) -> Path:
-    path = settings.data_dir / f"restored-{backup_id}.txt"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 def _of_secret_key(settings: Settings) -> str:

@@ -82,6 +82,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "definitions", check_definitions
     yield "alerts", lambda: _alerts(settings)
     yield "backups", lambda: check_backups(settings)
+    yield "restores", lambda: check_restores(settings)
     yield "marks", lambda: _marks(settings)
     # The clients of the services are for the commands that use them.
     from marketing_pipelines.cli import doctor_of_channels as of_channels
@@ -340,6 +341,17 @@ def check_backups(settings: Settings) -> str:
     latest = store.latest()
     newest = "none yet" if latest is None else f"the newest is {latest.id}"
     return f"{store.files.url}, {newest}; pg_dump {tools.major}"
+
+
+def check_restores(settings: Settings) -> str:
+    """Folders and databases that killed verifications and restores left."""
+    from marketing_pipelines.domains.upkeep.backups.leftovers import left
+
+    with connected():
+        found = left(settings)
+    if not found:
+        return "none is unfinished, and none has left a folder or database"
+    return f"{', '.join(found)} left: `upkeep/old_files` removes each after a day"
 
 
 def check_definitions() -> str:

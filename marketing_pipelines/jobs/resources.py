@@ -13,7 +13,7 @@ from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import connecting, create_engine, database_url
-from marketing_pipelines.stores.schema import require_same_zone
+from marketing_pipelines.stores.schema import require_usable
 
 
 class Postgres(dg.ConfigurableResource[Any]):
@@ -36,7 +36,7 @@ class Postgres(dg.ConfigurableResource[Any]):
         """A short transaction outside any run, for schedules and sensors."""
         engine = self.engine
         with connecting(engine.url), engine.connect() as connection:
-            require_same_zone(connection, self.settings.zone)
+            require_usable(connection, self.settings.zone)
             with connection.begin():
                 yield connection
 

@@ -45,7 +45,7 @@ from marketing_pipelines.runs.tags import (
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.runs.timeouts import SILENCE, limit_server, time_limit
 from marketing_pipelines.stores.postgres import connecting
-from marketing_pipelines.stores.schema import require_same_zone
+from marketing_pipelines.stores.schema import require_usable
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def open_tick(
         if ONLY_MARKED_TAG in tags:
             windows = _still_needed(connection, job, windows, zone)
         instant = instant_of(context)
-        require_same_zone(connection, zone)
+        require_usable(connection, zone)
         if context.retry_number:
             sessions.end_earlier_attempts(connection, job, context.run.run_id)
         sessions.close_abandoned(connection)

@@ -15,6 +15,7 @@ import datetime as dt
 import gzip
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,7 @@ CHUNK_BYTES = 1 << 20
 REPORTED_BYTES = 256 << 20
 SUNDAY = 6
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
+_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Backup:
         file_bytes: Their bytes together.
         replaced_hours: Hours of the lake whose file was replaced while it was copied, or was not
             there: a restore marks them stale.
+        secret_keys: A text encrypted with each secret key that a value of the databases needs,
+            the newest first.
     """
 
     id: str
@@ -103,6 +107,7 @@ class Backup:
     file_count: int
     file_bytes: int
     replaced_hours: list[str] = field(default_factory=list)
+    secret_keys: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -166,12 +171,13 @@ class BackupStore:
         """Writes the installation's identity into a store that has none.
 
         Raises:
-            ConfigurationError: the backups are another installation's.
+            ConfigurationError: the store holds files of another installation or program.
             StoreUnavailableError: the store cannot be written.
         """
         try:
             owner = self.files.read(OWNER_FILE).decode().strip()
         except FileNotFoundError:
+            self._require_no_others()
             self.files.write(OWNER_FILE, f"{installation}\n".encode())
             return
         if owner != str(installation):
@@ -179,6 +185,16 @@ class BackupStore:
                 f"The backups at {self.files.url} are those of installation {owner} and this "
                 f"database is {installation}: set {SETTING} to another folder."
             )
+
+    def _require_no_others(self) -> None:
+        """Refuses a store that nobody owns and in which there are files where backups lie."""
+        for folder in (BACKUPS, OBJECTS):
+            first = next(self.files.files(folder), None)
+            if first is not None:
+                raise ConfigurationError(
+                    f"The store at {self.files.url} is no store of backups and holds {first.path}: "
+                    f"set {SETTING} to an empty folder."
+                )
 
     def ids(self) -> dict[str, bool]:
         """The backups by id, oldest first: True if it is whole.
@@ -320,6 +336,11 @@ def days_kept(
     for day in [day for day in days if day.weekday() == SUNDAY][: keep.weekly]:
         kept[newest[day]] = max(kept.get(newest[day], 0), 7 * keep.weekly)
     return kept
+
+
+def is_id(name: str) -> bool:
+    """Returns true if a folder is named as those of backups are."""
+    return _ID.fullmatch(name) is not None
 
 
 def _age(backup_id: str) -> tuple[str, int, str]:

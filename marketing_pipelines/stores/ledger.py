@@ -23,7 +23,7 @@ from marketing_pipelines.stores.tables import installation
 
 REASON = "erased"
 CHANNELS = ("email", "sms", "push")
-_PURPOSE = "ops.erasures"
+PURPOSE = "ops.erasures"
 _KEY_BYTES, _BLOCK_BYTES = 32, 64
 NO_LEDGER: Mapping[str, bytes | None] = {"inner_block": None, "outer_block": None}
 
@@ -65,7 +65,7 @@ def begin_ledger(connection: sa.Connection, settings: Settings) -> Ledger:
     token = connection.execute(sa.select(installation.c.erasure_key).with_for_update()).scalar_one()
     if token is None:
         key = base64.b64encode(secrets.token_bytes(_KEY_BYTES))
-        token = fernets(settings, _PURPOSE)[0].encrypt(key).decode()
+        token = fernets(settings, PURPOSE)[0].encrypt(key).decode()
         connection.execute(sa.update(installation).values(erasure_key=token))
     return _opened(settings, token)
 
@@ -112,7 +112,7 @@ def encrypted_again(settings: Settings, token: str) -> str | None:
     Raises:
         ConfigurationError: no secret key opens it.
     """
-    present, *_ = fernets(settings, _PURPOSE)
+    present, *_ = fernets(settings, PURPOSE)
     try:
         present.decrypt(token)
     except InvalidToken:
@@ -162,7 +162,7 @@ def _opened(settings: Settings, token: str | None) -> Ledger:
 @lru_cache(maxsize=8)
 def _key(settings: Settings, token: str) -> bytes:
     try:
-        return MultiFernet(fernets(settings, _PURPOSE)).decrypt(token)
+        return MultiFernet(fernets(settings, PURPOSE)).decrypt(token)
     except InvalidToken as error:
         raise ConfigurationError(
             "The key of the ledger of erasures (ops.installation.erasure_key) was encrypted with "

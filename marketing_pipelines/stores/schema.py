@@ -23,6 +23,7 @@ from marketing_pipelines.stores.postgres import (
 )
 from marketing_pipelines.stores.session_settings import require_kept
 from marketing_pipelines.stores.tables import installation
+from marketing_pipelines.stores.unfinished_restore import require_finished
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,8 +43,8 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
     One transaction does both: a database has the whole schema of a release, or of the one before.
 
     Raises:
-        ConfigurationError: the server is too old, sits behind a transaction pooler, or the stored
-            zone is another one.
+        ConfigurationError: the server is too old, sits behind a transaction pooler, the stored
+            zone is another one, or a restore is not finished.
         StoreUnavailableError: the server refuses the connection.
     """
     engine = create_engine(url)
@@ -65,6 +66,7 @@ def migrate(url: URL, settings: Settings, *, compare_zone: bool = True) -> None:
         connection.rollback()
         if settings.analyst_attributes is not None:
             show_attributes(connection, allowed=settings.analyst_attributes == "on")
+        require_finished(connection)
         if compare_zone:
             require_same_zone(connection, settings.zone)
 
@@ -262,6 +264,16 @@ def require_same_zone(connection: sa.Connection, zone: ZoneInfo) -> None:
             f"{stored}: set it back, or run `marketing-pipelines migrate --rebuild` to count "
             "every day and month anew."
         )
+
+
+def require_usable(connection: sa.Connection, zone: ZoneInfo) -> None:
+    """Refuses the database of an unfinished restore, and days of another zone.
+
+    Raises:
+        ConfigurationError: it is one, or has such days.
+    """
+    require_finished(connection)
+    require_same_zone(connection, zone)
 
 
 def installation_id(connection: sa.Connection) -> uuid.UUID:

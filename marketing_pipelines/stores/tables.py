@@ -93,6 +93,11 @@ installation = sa.Table(
         sa.Text,
         comment="Encrypted key of the hashes in ops.erasures; null = nobody was erased so far",
     ),
+    sa.Column(
+        "unfinished_restore",
+        pg.JSONB,
+        comment="Restore that only another run of it may go on with; null = none",
+    ),
     sa.CheckConstraint("id = 1", name="one_row"),
     info=owned(keep=FOR_EVER),
     schema="ops",

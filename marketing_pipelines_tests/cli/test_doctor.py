@@ -52,7 +52,7 @@ def findings(output: str) -> dict[str, str]:
 def test_a_healthy_installation_is_all_ok(installation: Installation) -> None:
     done = call_here("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    assert findings(done.stdout) == dict.fromkeys([*CHECKS, "marks"], "ok")
+    assert findings(done.stdout) == dict.fromkeys([*CHECKS, "restores", "marks"], "ok")
     assert (
         "settings: this shell's: development, days of UTC, engine duckdb; "
         "no `up` runs with this data folder"
@@ -88,7 +88,9 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     needing = ["postgresql", "lake and database", "dagster database", "dagster instance"]
-    broken = dict.fromkeys([*needing, "clock", "zones", "marks", "servers of domains"], "problem")
+    broken = dict.fromkeys(
+        [*needing, "clock", "zones", "restores", "marks", "servers of domains"], "problem"
+    )
     assert findings(done.stdout) == dict.fromkeys(CHECKS, "ok") | broken
 
 

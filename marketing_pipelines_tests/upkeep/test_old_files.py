@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from marketing_pipelines import installation_settings, jobs_file
+from marketing_pipelines.domains.upkeep.backups.databases import NOTE
+from marketing_pipelines.domains.upkeep.backups.leftovers import left
+from marketing_pipelines.domains.upkeep.backups.verifying import FOLDER
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines.stores.files import FileStore
@@ -147,3 +150,33 @@ def test_a_file_that_cannot_be_removed_stops_no_other(emptied: Installation) -> 
     assert removed(emptied) == 1
     left = emptied.rows("select identity from inbox.email_messages where raw_path is not null")
     assert left == [("a",)]
+
+
+def test_what_killed_verifications_and_restores_left_goes_after_a_day(
+    emptied: Installation,
+) -> None:
+    folder, database = emptied.settings.data_dir / FOLDER, emptied.engine.url.database
+    write_at(folder / "postgres" / "PG_VERSION", NOW)
+    old = (NOW - DAY - dt.timedelta(seconds=1)).timestamp()
+    os.utime(folder, (old, old))
+    server = emptied.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        for name, age in ((f"{database}_restoring", 2 * DAY), (f"{database}_replaced", DAY)):
+            connection.exec_driver_sql(f"create database {name} template template0")
+            connection.exec_driver_sql(
+                f"comment on database {name} is '{NOTE}{(NOW - age).isoformat()}'"
+            )
+    found = left(emptied.settings)
+    assert list(found) == [
+        f"folder {folder}",
+        f"database {database}_replaced",
+        f"database {database}_restoring",
+    ]
+    assert found[f"database {database}_restoring"] == NOW - 2 * DAY
+    assert removed(emptied) == 2
+    assert list(left(emptied.settings)) == [f"database {database}_replaced"]
+    with server.connect() as connection:
+        # One without our note is of somebody else.
+        connection.exec_driver_sql(f"comment on database {database}_replaced is 'mine'")
+        assert left(emptied.settings) == {}
+        connection.exec_driver_sql(f"drop database {database}_replaced")

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import subprocess
 import time
+import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,9 +98,9 @@ def test_a_database_from_before_the_erasure_erases_the_person_again(
     site.execute(
         "update crm.contacts set external_id = 'jane', email = 'jane@example.org' where id = 1"
     )
-    assert apply_erasures(site.engine, site.settings, now=NIGHT, rows_only=True) == 1
+    assert apply_erasures(site.engine, site.settings, now=NIGHT).failed == []
     assert site.rows(CONTACTS) == ANONYMOUS
-    assert apply_erasures(site.engine, site.settings, now=NIGHT) == 0
+    assert apply_erasures(site.engine, site.settings, now=NIGHT).erased == []
     path = tmp_path / "again.jsonl"
     path.write_text(json.dumps({"organization_id": "acme", "external_id": "jane"}))
     assert site.load("contacts", path).rejected == 1
@@ -143,7 +144,7 @@ def test_a_rotated_key_opens_files_and_names_of_erasures_without_the_former_one(
     site.execute("delete from ops.erasures")
     site.execute("update ops.installation set erasure_key = null")
     site.execute("update crm.contacts set external_id = 'jane' where id = 1")
-    assert apply_erasures(site.engine, present, now=NIGHT, rows_only=True) == 2
+    assert len(apply_erasures(site.engine, present, now=NIGHT).erased) == 2
     assert site.rows(CONTACTS)[0] == ANONYMOUS[0]
 
 
@@ -278,3 +279,23 @@ def test_the_export_has_a_file_for_each_table_with_rows_of_the_contact(
         assert json.loads(contact)["email"] == "jane@example.org"
         assert "ben" not in "".join(written.read(name).decode() for name in written.namelist())
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_erasure_that_cannot_be_done_again_stops_no_other(site: Installation) -> None:
+    erase(site.engine, site.settings, "acme", "jane")
+    files = FileStore(site.settings.effective_files_url)
+    [(erasure_id,)] = site.rows("select id from ops.erasures")
+    read = json.loads(files.read(f"erasures/{erasure_id}.json"))
+    former = str(uuid.uuid4())
+    early = {"id": former, "requested_at": "2020-01-01T00:00:00+00:00", "erasure_key": "unknown"}
+    files.write(f"erasures/{former}.json", json.dumps(read | early).encode())
+    files.write("erasures/damaged.json", b"[]")
+    site.execute("delete from ops.erasures")
+    site.execute("update crm.contacts set external_id = 'jane' where id = 1")
+    done = apply_erasures(site.engine, site.settings, now=NIGHT)
+    assert [str(one) for one in done.erased] == [str(erasure_id)]
+    assert [sentence.split(":")[0] for sentence in done.failed] == [
+        f"erasures/damaged.json at {files.url} is no file of an erasure",
+        f"erasure {former}",
+    ]
+    assert site.rows(CONTACTS)[0] == ANONYMOUS[0]

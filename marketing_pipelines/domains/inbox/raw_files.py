@@ -19,6 +19,8 @@ from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.files import FileStore
 
+# The folder of raw mail in the store of files.
+RAW_MAIL = "mail"
 # Files that one statement looks up.
 BATCH = 500
 
@@ -34,7 +36,7 @@ class RawFile:
     @property
     def path(self) -> str:
         digest = self.mail.content_hash
-        return f"mail/{self.organization_id}/{digest[:2]}/{digest}.eml"
+        return f"{RAW_MAIL}/{self.organization_id}/{digest[:2]}/{digest}.eml"
 
 
 def write_raw(tick: Tick, store: FileStore, files: Sequence[RawFile]) -> None:

@@ -14,7 +14,7 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.secret_keys import fernets
 from marketing_pipelines.settings import Settings
 
-_PURPOSE = "integrations.connections"
+PURPOSE = "integrations.connections"
 
 
 def encrypt(settings: Settings, secrets: Mapping[str, str]) -> str:
@@ -49,7 +49,7 @@ def encrypt_again(settings: Settings, token: str, connection: str) -> str | None
     Raises:
         ConfigurationError: no key of this installation fits.
     """
-    present, *_ = fernets(settings, _PURPOSE)
+    present, *_ = fernets(settings, PURPOSE)
     try:
         present.decrypt(token)
     except InvalidToken:
@@ -69,4 +69,4 @@ def _opened(settings: Settings, token: str, connection: str) -> bytes:
 
 
 def _keys(settings: Settings) -> MultiFernet:
-    return MultiFernet(fernets(settings, _PURPOSE))
+    return MultiFernet(fernets(settings, PURPOSE))

@@ -1,4 +1,4 @@
-"""Files that are no longer kept: logs, pages of insights, unfinished files, exports, raw mail."""
+"""Files that are no longer kept: logs, reports, unfinished files, exports, raw mail, leftovers."""
 
 import contextlib
 import datetime as dt
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.exports.standing import remove_expired, remove_unnamed
+from marketing_pipelines.domains.upkeep.backups.leftovers import remove_left
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.settings import Settings
@@ -68,6 +69,13 @@ def kinds_of(settings: Settings) -> list[OldFiles]:
 def clean_up(tick: Tick, *, dry_run: bool) -> None:
     """Removes, or only counts, the old files of every kind, and removes old raw mail."""
     remove_files(tick, dry_run=dry_run)
+    try:
+        left = remove_left(tick.settings, tick.instant, dry_run=dry_run)
+    except StoreUnavailableError as problem:
+        tick.metadata["not_removed"] = str(problem)
+    else:
+        tick.metadata["left by verifications and restores"] = len(left)
+        tick.rows += 0 if dry_run else len(left)
     if dry_run:
         return
     removed = remove_raw_mail(

@@ -40,6 +40,7 @@ comment on column ops.installation.started_at is 'First start; partitions that e
 comment on column ops.installation.installation_id is 'Identity of the installation; the event lake of this database has the same';
 comment on column ops.installation.zones_version is 'Version of the package tzdata from which ops.zones was written';
 comment on column ops.installation.erasure_key is 'Encrypted key of the hashes in ops.erasures; null = nobody was erased so far';
+comment on column ops.installation.unfinished_restore is 'Restore that only another run of it may go on with; null = none';
 comment on table ops.item_failures is 'Items that fail while the rest of their job goes on';
 comment on column ops.item_failures.job is 'Asset key';
 comment on column ops.item_failures.item is 'Failing item, e.g. campaign 17';

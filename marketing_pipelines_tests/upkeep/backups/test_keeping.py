@@ -45,6 +45,7 @@ ZONE = ZoneInfo("UTC")
 FIRST = instant("2026-03-02T04:00Z")
 DAY = dt.timedelta(days=1)
 KEEP = KeptBackups()
+HALF = "20260303T120000Z"
 OURS, THEIRS = "server/1", "server/2"
 
 
@@ -125,7 +126,9 @@ def test_old_backups_go_with_the_objects_that_no_other_names(store: BackupStore)
 def test_objects_stay_while_another_server_takes_a_backup(store: BackupStore) -> None:
     for number in range(9):
         add(store, FIRST + number * DAY, [b"own %d" % number])
-    store.files.write(f"{BACKUPS}/x/{STARTED}", started_json(THEIRS, FIRST + 8 * DAY))
+    store.files.write(
+        f"{BACKUPS}/20260310T120000Z/{STARTED}", started_json(THEIRS, FIRST + 8 * DAY)
+    )
     now = FIRST + 9 * DAY
     assert remove_unfinished(store, OURS, now) == 0
     before = len(store.objects())
@@ -137,15 +140,15 @@ def test_objects_stay_while_another_server_takes_a_backup(store: BackupStore) ->
 
 def test_an_unfinished_backup_of_this_database_goes_and_never_counts(store: BackupStore) -> None:
     whole = add(store, FIRST, [b"a"])
-    store.files.write(f"{BACKUPS}/half/{STARTED}", started_json(OURS, FIRST))
-    store.files.write(f"{BACKUPS}/half/marketing.dump", b"half a dump")
+    store.files.write(f"{BACKUPS}/{HALF}/{STARTED}", started_json(OURS, FIRST))
+    store.files.write(f"{BACKUPS}/{HALF}/marketing.dump", b"half a dump")
     (Path(store.files.url) / "objects" / ".writing-abc").write_bytes(b"half an object")
     erasure = Path(store.files.url) / "erasures" / ".writing-abc"
     erasure.parent.mkdir()
     erasure.write_bytes(b"half of what an erasure writes just now")
-    assert store.ids() == {whole: True, "half": False}
-    with pytest.raises(BadInputError, match=rf"no whole backup half .* the latest is {whole}"):
-        store.read("half")
+    assert store.ids() == {whole: True, HALF: False}
+    with pytest.raises(BadInputError, match=rf"no whole backup {HALF} .* the latest is {whole}"):
+        store.read(HALF)
     assert remove_unfinished(store, OURS, FIRST) == 1
     assert store.ids() == {whole: True}
     assert not (Path(store.files.url) / "objects" / ".writing-abc").exists()
@@ -197,7 +200,8 @@ def test_a_damaged_backup_is_listed_and_goes_after_the_longest_time(
         "backup", "list", MARKETING_BACKUP_URL=store.files.url, MARKETING_DATA_DIR=str(tmp_path)
     )
     assert listed.returncode == 0, listed.stderr
-    first, second = listed.stdout.splitlines()[-2:]
+    # The newest comes first.
+    second, first = listed.stdout.splitlines()[-2:]
     assert (first.split()[0], first.split()[-1]) == (damaged, "damaged")
     assert (second.split()[0], second.split()[-1]) == (whole, "whole")
     assert remove_old(store, ZONE, OURS, FIRST + 27 * DAY).damaged == (damaged,)
@@ -218,3 +222,19 @@ def test_backups_of_another_installation_are_left_alone(store: BackupStore) -> N
     store.claim(first)
     with pytest.raises(ConfigurationError, match=f"those of installation {first} and this"):
         store.claim(second)
+
+
+@pytest.mark.parametrize("path", ["backups/photos/1.jpg", "objects/table.parquet"])
+def test_a_folder_in_which_files_of_others_lie_is_no_store(store: BackupStore, path: str) -> None:
+    store.files.write(path, b"of another program")
+    with pytest.raises(ConfigurationError, match=f"no store of backups and holds {path}: set MARK"):
+        store.claim(uuid.uuid4())
+    assert [file.path for file in store.files.files()] == [path]
+
+
+def test_a_folder_with_another_name_is_never_removed(store: BackupStore) -> None:
+    store.claim(uuid.uuid4())
+    store.files.write(f"{BACKUPS}/photos/1.jpg", b"of another program")
+    store.files.write(f"{BACKUPS}/20260302T040000Z/dagster.dump", b"of a killed process")
+    assert remove_unfinished(store, OURS, FIRST + DAY) == 1
+    assert list(store.ids()) == ["photos"]

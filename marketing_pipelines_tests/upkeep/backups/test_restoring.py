@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.upkeep.backups.restoring import require_usable, restore
+from marketing_pipelines.domains.upkeep.backups.secrets import require_keys
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import schema_files
@@ -15,6 +17,7 @@ from marketing_pipelines_tests.dagster_in_memory import new_instance
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.upkeep.backups.world import (
     NOW,
+    STOPPED,
     World,
     blocks_of_page,
     contents_of,
@@ -26,14 +29,7 @@ from marketing_pipelines_tests.upkeep.backups.world import (
 
 KEY_OF_PAGE = "the-key-that-was-kept-in-another-place"
 NEW_VIEW = "analytics.monthly_usage"
-HELD = {
-    # Days of campaigns whose status changed.
-    "analytics.stale_partitions",
-    "ops.queue_states",
-    "ops.schema_files",
-    "delivery.messages",
-    "campaigns.campaigns",
-    "journey.journeys",
+HELD = STOPPED | {
     # A person was erased.
     "crm.contacts",
     "delivery.suppressions",
@@ -52,6 +48,14 @@ class Drill:
         self.world = world
         self.settings = settings
         self.patch = patch
+        world.settings = world.settings.model_copy(update={"secret_key": KEY_OF_PAGE})
+        world.site.execute(
+            "insert into integrations.connections (organization_id, provider, external_id,"
+            " settings, secrets, state, changed_at)"
+            " values (:organization, 'imap', 'own', '{}', :secrets, 'ok', :now)",
+            organization=world.programs.organization, now=NOW,
+            secrets=vault.encrypt(world.settings, {"password": "of the mailbox"}),
+        )  # fmt: skip
         self.messages = [world.message("c1", state) for state in ("queued", "claimed")]
         self.sent = world.message("c2", "sent")
         # As in a backup of the release before the one that has this view.
@@ -198,9 +202,19 @@ def test_the_schema_is_that_of_this_release(drill: Drill) -> None:
 
 
 def test_a_target_that_is_not_empty_is_refused(drill: Drill) -> None:
-    with pytest.raises(BadInputError, match=r"dagster is not empty: .* give --replace"):
+    with pytest.raises(BadInputError, match=r"database marketing is not empty: .* give --replace"):
         restore(drill.settings, drill.backup.id, replace=False, now=NOW, say=quiet)
     assert contents_of(drill.settings) == drill.after
+
+
+def test_a_database_of_somebody_else_is_never_replaced(drill: Drill) -> None:
+    own = drill.site.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with own.connect() as connection:
+        connection.exec_driver_sql("create database dagster_restoring")
+    with pytest.raises(BadInputError, match="dagster_restoring is none of a restore and has"):
+        restore(drill.settings, drill.backup.id, replace=True, now=NOW, say=quiet)
+    with own.connect() as connection:
+        connection.exec_driver_sql("drop database dagster_restoring")
 
 
 def test_a_target_that_others_use_is_refused(drill: Drill) -> None:
@@ -221,6 +235,21 @@ def test_a_backup_of_another_zone_or_a_newer_release_is_refused(drill: Drill) ->
         require_usable(dataclasses.replace(drill.backup, schema="9999"), drill.settings)
 
 
+def test_a_backup_whose_secrets_no_key_opens_is_refused_before_anything_changes(
+    drill: Drill,
+) -> None:
+    other = drill.settings.model_copy(update={"secret_key": "another"})
+    with pytest.raises(ConfigurationError, match=r"another MARKETING_SECRET_KEY: .* --lost-key to"):
+        restore(other, drill.backup.id, replace=True, now=NOW, say=quiet)
+    # The key of the hashes of the erased person is none that can be given up.
+    with pytest.raises(ConfigurationError, match="The key of the ledger of erasures"):
+        restore(other, drill.backup.id, replace=True, lost_key=True, now=NOW, say=quiet)
+    assert contents_of(drill.settings) == drill.after
+    rotated = other.model_copy(update={"old_secret_keys": KEY_OF_PAGE})
+    require_keys(drill.backup, rotated, lost=False)
+    require_keys(drill.backup, other, lost=True)
+
+
 def test_the_commands_of_the_page_release_what_is_held(drill: Drill) -> None:
     listed, resolved, resumed, *_ = drill.perform(drill.releasing)
     assert f"restored from {drill.backup.id}" in listed
@@ -233,17 +262,3 @@ def test_the_commands_of_the_page_release_what_is_held(drill: Drill) -> None:
     ]
     paused = drill.site.rows("select queue from ops.queue_states where paused_at is not null")
     assert not {("send-email",), ("crm-events",)} & set(paused)
-
-
-def test_a_restore_with_replace_gives_up_what_was_there(drill: Drill) -> None:
-    lake = drill.settings.data_dir / "lake"
-    foreign = lake / "contact_activity" / "dt=2020-01-01" / "hr=00" / "events.parquet"
-    foreign.parent.mkdir(parents=True)
-    foreign.write_bytes(b"of another time")
-    drill.site.execute("delete from delivery.messages")
-    done = restore(drill.settings, drill.backup.id, replace=True, now=NOW, say=quiet)
-    assert done.placed.damaged == []
-    assert not foreign.exists()
-    assert len(drill.site.rows("select from delivery.messages")) == 3
-    names = drill.site.rows("select datname from pg_database where datname ~ '_re'")
-    assert names == []

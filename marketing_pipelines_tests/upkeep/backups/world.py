@@ -28,6 +28,16 @@ from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.programs import Programs
 
 NOW = instant("2026-03-05T12:00Z")
+# The tables that a restore changes.
+STOPPED = {
+    # Days of campaigns whose status changed.
+    "analytics.stale_partitions",
+    "ops.queue_states",
+    "ops.schema_files",
+    "delivery.messages",
+    "campaigns.campaigns",
+    "journey.journeys",
+}
 HOURS = ("2026-03-02-10:00", "2026-03-02-11:00")
 # Words of the page that are another in each installation.
 PAGE_WORDS = {"backup": "20261130T040000Z", "store": "/mnt/backups", "folder": "/srv/drill"}

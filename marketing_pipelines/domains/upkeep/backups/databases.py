@@ -1,6 +1,7 @@
 """The databases that a restore replaces: made next to them, renamed into their place at the end."""
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from sqlalchemy.engine import URL
 from marketing_pipelines.domains.upkeep.backups.contents import Say
 from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools, has_statistics
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
-from marketing_pipelines.stores import locks
+from marketing_pipelines.stores import locks, unfinished_restore
 from marketing_pipelines.stores.backups import (
     BACKUPS,
     Backup,
@@ -20,8 +21,8 @@ from marketing_pipelines.stores.backups import (
     hash_of,
 )
 from marketing_pipelines.stores.postgres import connecting, create_engine
+from marketing_pipelines.stores.unfinished_restore import UnfinishedRestore
 
-RESTORE_LOCK = "backup restore"
 _TABLES = sa.text("""
     select count(*)
     from pg_class
@@ -33,6 +34,14 @@ _OTHERS = sa.text("""
     from pg_stat_activity
     where datname = any(:databases) and pid <> pg_backend_pid() and backend_type = 'client backend'
     order by 1, 2, 3
+""")
+# The comment on a database of a restore, before its instant.
+NOTE = "of a restore of marketing-pipelines, begun at "
+_NOTED = sa.text("""
+    select datname, substr(comment, length(:note) + 1) as begun_at
+    from pg_database, shobj_description(pg_database.oid, 'pg_database') as comment
+    where datname = any(:names) and starts_with(comment, :note)
+    order by 1
 """)
 _READER = sa.text("""
     do $$ begin
@@ -73,6 +82,16 @@ class DatabasePlace:
         return f"{self.database}_replaced"
 
     @property
+    def others(self) -> list[str]:
+        """The names of the databases that only a restore makes."""
+        return [str(self.restoring.database), self.replaced]
+
+    @property
+    def lock(self) -> str:
+        """The name of the lock that a restore holds, in the maintenance database."""
+        return f"restore of {self.database}"
+
+    @property
     def server(self) -> tuple[object, ...]:
         """The server, for comparing."""
         query = self.url.query
@@ -90,20 +109,30 @@ class RestoreServer:
     @classmethod
     @contextlib.contextmanager
     def of(cls, places: Sequence[DatabasePlace]) -> Iterator["RestoreServer"]:
-        """Connects to the server; nothing else restores there meanwhile.
+        """Connects to the server; nothing else restores the places meanwhile.
 
         Raises:
-            StoreUnavailableError: it does not answer, or another restore works there.
+            StoreUnavailableError: it does not answer, or another restore works on a place.
         """
         url = places[0].url.set(database="postgres")
         with connecting(url), create_engine(url).connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            if not locks.try_lock(connection, RESTORE_LOCK):
-                raise StoreUnavailableError("Another restore works on this server: wait for it.")
+            for place in places:
+                if not locks.try_lock(connection, place.lock):
+                    raise StoreUnavailableError(
+                        f"Another restore works on the database {place.database}: wait for it."
+                    )
             yield cls(connection, places)
 
+    def unfinished(self, place: DatabasePlace) -> UnfinishedRestore | None:
+        """The mark of a restore into the operational database that is not finished."""
+        if not self._exists(place.database):
+            return None
+        with create_engine(place.url).connect() as connection:
+            return unfinished_restore.found(connection)
+
     def require_usable(self, backup: Backup, *, replace: bool) -> None:
-        """Refuses a server that is older than the backup's, one in use, and databases with tables.
+        """Refuses an older server than the backup's, one in use, and databases that would be lost.
 
         Raises:
             ConfigurationError: the server is older.
@@ -118,6 +147,12 @@ class RestoreServer:
                     f"The backup is of PostgreSQL {made_by // 10_000} and the server of "
                     f"PostgreSQL {own // 10_000}: restore into PostgreSQL {made_by // 10_000}."
                 )
+            for name in place.others:
+                if self._exists(name) and name not in _noted(self._connection, place):
+                    raise BadInputError(
+                        f"The database {name} is none of a restore and has the name of one: rename "
+                        "it."
+                    )
         self.require_unused()
         for place in [] if replace else self.places:
             if self._exists(place.database) and self._tables(place.url):
@@ -148,9 +183,13 @@ class RestoreServer:
         store: BackupStore,
         backup: Backup,
         tools: PostgresTools,
+        now: dt.datetime,
         say: Say,
     ) -> None:
         """Makes the copy of a database next to it.
+
+        Args:
+            now: The instant since which it counts as left.
 
         Raises:
             BadInputError: its dump is missing or another one than the backup says.
@@ -162,6 +201,7 @@ class RestoreServer:
             # A killed restore may have left it, and a `pg_restore` that goes on.
             self._connection.exec_driver_sql(f"drop database if exists {name} with (force)")
             self._connection.exec_driver_sql(f"create database {name}")
+            self._note(self._connection, str(place.restoring.database), now)
         except sa.exc.ProgrammingError as error:
             raise ConfigurationError(
                 f"Role {place.url.username} may not create databases and roles on this server: run "
@@ -170,7 +210,7 @@ class RestoreServer:
         self._connection.exec_driver_sql(f"revoke temporary on database {name} from public")
         load_dump(store, backup, backup.databases[place.name], tools, place.restoring, say)
 
-    def swap(self) -> None:
+    def swap(self, now: dt.datetime) -> None:
         """Renames the copies into the places, all or none, and removes the former databases.
 
         Raises:
@@ -182,7 +222,9 @@ class RestoreServer:
                 for place in self.places:
                     own, restoring = place.database, str(place.restoring.database)
                     if self._exists(own):
+                        self._note(connection, own, now)
                         self._rename(connection, own, place.replaced)
+                    self._note(connection, restoring, None)
                     self._rename(connection, restoring, own)
         except sa.exc.OperationalError as error:
             self.require_unused()
@@ -196,10 +238,18 @@ class RestoreServer:
             f"alter database {self._quote(old)} rename to {self._quote(new)}"
         )
 
+    def _note(self, connection: sa.Connection, database: str, begun_at: dt.datetime | None) -> None:
+        """Notes on a database that it is one of a restore, and since when; None: it is not."""
+        text = "null" if begun_at is None else f"'{NOTE}{begun_at.astimezone(dt.UTC).isoformat()}'"
+        connection.exec_driver_sql(f"comment on database {self._quote(database)} is {text}")
+
+    def drop(self, database: str) -> None:
+        """Removes a database of a restore, with its connections."""
+        self._connection.exec_driver_sql(f"drop database if exists {self._quote(database)} (force)")
+
     def _drop_replaced(self) -> None:
         for place in self.places:
-            name = self._quote(place.replaced)
-            self._connection.exec_driver_sql(f"drop database if exists {name}")
+            self.drop(place.replaced)
 
     def _exists(self, database: str) -> bool:
         found = self._connection.execute(
@@ -210,6 +260,21 @@ class RestoreServer:
     def _tables(self, url: URL) -> int:
         with create_engine(url).connect() as connection:
             return int(connection.execute(_TABLES).scalar_one())
+
+
+def left_of(place: DatabasePlace) -> dict[str, dt.datetime]:
+    """The databases that restores of a place made or replaced, with the instant of each restore.
+
+    Raises:
+        StoreUnavailableError: the server does not answer.
+    """
+    with connecting(place.url), create_engine(place.url).connect() as connection:
+        return _noted(connection, place)
+
+
+def _noted(connection: sa.Connection, place: DatabasePlace) -> dict[str, dt.datetime]:
+    found = connection.execute(_NOTED, {"names": place.others, "note": NOTE}).all()
+    return {row.datname: dt.datetime.fromisoformat(row.begun_at) for row in found}
 
 
 def make_reader(url: URL) -> None:

@@ -21,6 +21,7 @@ from marketing_pipelines.stores.backups import (
     BackupStore,
     damaged_until,
     days_kept,
+    is_id,
     object_path,
     read_started,
 )
@@ -61,7 +62,9 @@ def remove_unfinished(store: BackupStore, server: str, now: dt.datetime) -> int:
     Args:
         server: Identity of this database, whose backups the caller's lock excludes.
     """
-    dead = [one for one in _unfinished(store) if not _is_running(store, one, server, now)]
+    # A folder with another name is of somebody else.
+    ours = [backup_id for backup_id in _unfinished(store) if is_id(backup_id)]
+    dead = [one for one in ours if not _is_running(store, one, server, now)]
     for backup_id in dead:
         store.remove(backup_id)
     if not _others_run(store, server, now):

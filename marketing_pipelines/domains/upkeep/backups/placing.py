@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from marketing_pipelines.domains.exports.reading import EXPORTS_FOLDER
+from marketing_pipelines.domains.inbox.raw_files import RAW_MAIL
 from marketing_pipelines.domains.upkeep.backups.contents import (
     FILES_BETWEEN_WORDS,
     LAKE,
@@ -47,26 +49,36 @@ class Places:
         self._mail = FileStore(settings.effective_files_url)
         self._reports = FileStore(str(settings.reports_folder), "MARKETING_DATA_DIR")
 
-    def require_empty_lake(self, store: BackupStore, backup: Backup) -> None:
-        """Refuses a lake with files that are not the backup's: it may hold the only copy of them.
-
-        Files of the backup itself are those of a restore that was killed.
+    def require_empty(self) -> None:
+        """Refuses a lake, raw mail and exports: they may be of another installation.
 
         Raises:
             BadInputError: there are such files.
         """
-        others = self._foreign_files(store.listed(backup))
-        if others:
-            raise BadInputError(
-                f"The event lake at {self._lake_files.url} is not empty, its first file is "
-                f"{min(others)}: set MARKETING_LAKE_URL to another folder, or give --replace to "
-                "lose what it holds."
-            )
+        for what, setting, files, folders in (
+            ("event lake", "MARKETING_LAKE_URL", self._lake_files, (TABLE,)),
+            ("store of files", "MARKETING_FILES_URL", self._mail, (RAW_MAIL, EXPORTS_FOLDER)),
+        ):
+            found = (file for folder in folders for file in files.files(folder))
+            if (first := next(found, None)) is not None:
+                raise BadInputError(
+                    f"The {what} at {files.url} is not empty, its first file is {first.path}: set "
+                    f"{setting} to another folder, or give --replace to lose what it holds."
+                )
 
     def remove_foreign_files(self, files: Iterable[BackedUpFile]) -> None:
-        """Removes the files of the lake that are not the backup's."""
-        for path in self._foreign_files(files):
-            self._lake_files.remove(path)
+        """Removes the files of the lake, and the raw mail, that are not the backup's.
+
+        Exports whose rows are gone are removed by `upkeep/old_files`.
+        """
+        kept: dict[str, set[str]] = {LAKE: set(), MAIL: set()}
+        for entry in files:
+            if entry.kind in kept:
+                kept[entry.kind].add(self._place(entry)[1])
+        for kind, store, folder in ((LAKE, self._lake_files, TABLE), (MAIL, self._mail, RAW_MAIL)):
+            for file in list(store.files(folder)):
+                if file.path not in kept[kind]:
+                    store.remove(file.path)
 
     def put_back(self, store: BackupStore, backup: Backup, say: Say) -> PutBack:
         """Writes the files of a backup that are not there yet; damaged ones are left out."""
@@ -74,6 +86,8 @@ class Places:
         for entry in store.listed(backup):
             files, path = self._place(entry)
             if not self._is_there(files, path, entry) and not _copy(store, entry, files, path):
+                # A file of the former state is none of this one.
+                files.remove(path)
                 done.damaged.append(f"{entry.kind} {entry.path}")
                 if entry.kind == LAKE:
                     done.damaged_hours.append(dt.datetime.fromisoformat(entry.path))
@@ -93,13 +107,6 @@ class Places:
             return False
         with files.reading(path) as file:
             return hash_of(file) == entry.object
-
-    def _foreign_files(self, files: Iterable[BackedUpFile]) -> set[str]:
-        found = {(file.path, file.size) for file in self._lake_files.files(TABLE)}
-        for entry in files:
-            if entry.kind == LAKE:
-                found.discard((self._place(entry)[1], entry.size))
-        return {path for path, _ in found}
 
 
 class _DamagedError(Exception):

@@ -1,14 +1,18 @@
 """A restore: databases, lake and files as of a backup, with every effect stopped.
 
-The databases are made next to the ones in place and renamed at the end, after migrations, erasures
-and stopped effects: no program ever sees a restored database that could still send. A restore that
-is killed leaves the databases in place as they were; it is begun again.
+The databases are made next to the ones in place and renamed after migrations, erasures of rows and
+stopped effects: no program ever sees a restored database that could still send. Until then nothing
+in place has changed. The restored database carries a mark until files and lake are those of the
+backup, too: a restore that is killed before the renaming has changed nothing, and one that is
+killed after it leaves a database that refuses everything but the same restore, which begins anew.
 """
 
 import contextlib
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -21,10 +25,17 @@ from marketing_pipelines.domains.upkeep.backups.databases import DatabasePlace, 
 from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
 from marketing_pipelines.domains.upkeep.backups.effects import Held
 from marketing_pipelines.domains.upkeep.backups.placing import Places, PutBack
+from marketing_pipelines.domains.upkeep.backups.secrets import require_keys
 from marketing_pipelines.domains.upkeep.backups.taking import DAGSTER, OPERATIONAL
-from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
+from marketing_pipelines.domains.upkeep.erasing.restoring import (
+    Replayed,
+    apply_erasures,
+    erase_files,
+    require_ledger_key,
+)
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores import unfinished_restore
 from marketing_pipelines.stores.backups import Backup, BackupStore
 from marketing_pipelines.stores.postgres import (
     create_engine,
@@ -38,6 +49,7 @@ from marketing_pipelines.stores.schema import (
     show_attributes,
 )
 from marketing_pipelines.stores.tables import schema_files as applied_files
+from marketing_pipelines.stores.unfinished_restore import UnfinishedRestore
 
 REPLACED = "it was replaced while the backup was taken"
 DAMAGED = "its object is missing or damaged"
@@ -48,24 +60,39 @@ class Restored:
     """A finished restore.
 
     Attributes:
+        held_file: The file that lists what is held, with the commands that release it.
         erased: Persons that were erased after the backup was taken.
+        waiting: Sentences on stores that did not answer to their erasure; `upkeep/erasures` tries
+            them again.
+        failed: Sentences on persons that could not be erased: the database stays closed.
         stale_hours: Hours of the lake that are exported anew, with the reason.
     """
 
     backup: Backup
     held: list[Held]
+    held_file: Path
     placed: PutBack
     erased: int
+    waiting: Sequence[str]
+    failed: Sequence[str]
     stale_hours: Mapping[dt.datetime, str]
 
 
 def restore(
-    settings: Settings, backup_id: str, *, replace: bool, now: dt.datetime, say: Say
+    settings: Settings,
+    backup_id: str,
+    *,
+    replace: bool,
+    lost_key: bool = False,
+    now: dt.datetime,
+    say: Say,
 ) -> Restored:
     """Restores a backup into this installation, whose server runs.
 
     Args:
-        replace: True if databases and a lake that are not empty are lost.
+        replace: True if databases, a lake and files that are not empty are lost.
+        lost_key: True if the secrets of the backup are given up.
+        say: Gets a line at the begin of each step, and lines of progress.
 
     Raises:
         BadInputError: there is no such backup, it is damaged, or the target is not empty.
@@ -75,6 +102,8 @@ def restore(
     store = BackupStore.of(settings)
     backup = store.read(backup_id)
     require_usable(backup, settings)
+    require_keys(backup, settings, lost=lost_key)
+    require_ledger_key(settings)
     tools = PostgresTools(settings)
     for dump in backup.databases.values():
         tools.require_for(dump.server_version)
@@ -82,39 +111,74 @@ def restore(
     places = Places(settings)
     with contextlib.ExitStack() as opened:
         servers = [
-            opened.enter_context(RestoreServer.of(on_one)) for on_one in _by_server(settings)
+            opened.enter_context(RestoreServer.of(on_one)) for on_one in places_by_server(settings)
         ]
+        begun = servers[0].unfinished(_operational(settings))
+        mark = UnfinishedRestore(backup_id, replace)
+        if begun is not None and begun.backup_id == backup_id:
+            mark = changed(mark, replace=replace or begun.replace)
+        # The databases of this restore itself may be there.
+        is_free = mark.replace or (begun is not None and begun.backup_id == backup_id)
         for server in servers:
-            server.require_usable(backup, replace=replace)
-        if not replace:
-            places.require_empty_lake(store, backup)
+            server.require_usable(backup, replace=is_free)
+        if not is_free:
+            places.require_empty()
         for server in servers:
             for place in server.places:
                 say(f"database {place.name}")
-                server.restore(place, store, backup, tools, say)
-        say(f"{backup.file_count:,} files")
-        placed = places.put_back(store, backup, say)
+                server.restore(place, store, backup, tools, now, say)
+        say("persons erased since, and effects that stop")
         url = _operational(settings).restoring
         bring_up_to_date(url, settings, backup)
         engine = create_engine(url)
-        erased = apply_erasures(engine, settings, now=now)
-        stale = stale_hours(backup, placed)
+        replayed = apply_erasures(engine, settings, now=now)
         with engine.begin() as connection:
-            check = LakeCheck(len(stale), 0, stale)
-            mark_different(connection, check, now=now, zone=settings.zone)
             held = effects.stop_effects(connection, backup.id, now)
+            unfinished_restore.mark(connection, changed(mark, failed=replayed.failed))
         engine.dispose()
         for server in servers:
             # Somebody may have used it meanwhile.
-            server.require_usable(backup, replace=replace)
-        # Dagster's first: a kill in between leaves the operational database to be restored.
+            server.require_usable(backup, replace=is_free)
+        # The marked one first.
         for server in servers:
-            server.swap()
-    if replace:
+            say("databases take their place: " + ", ".join(one.database for one in server.places))
+            server.swap(now)
+        return _put_files_back(
+            settings, store, backup, places, mark, replayed, held, now=now, say=say
+        )
+
+
+def _put_files_back(
+    settings: Settings,
+    store: BackupStore,
+    backup: Backup,
+    places: Places,
+    mark: UnfinishedRestore,
+    replayed: Replayed,
+    held: list[Held],
+    *,
+    now: dt.datetime,
+    say: Say,
+) -> Restored:
+    """Makes lake and files those of the databases, which carry the mark until the end."""
+    engine = create_engine(database_url(settings))
+    say(f"{backup.file_count:,} files")
+    placed = places.put_back(store, backup, say)
+    if mark.replace:
+        say("files that are not of the backup")
         places.remove_foreign_files(store.listed(backup))
     # It is of what was there; the next run makes it anew.
     settings.warehouse_path.unlink(missing_ok=True)
-    return Restored(backup, held, placed, erased, stale)
+    say("files of persons erased since")
+    failed, waiting = erase_files(engine, settings, replayed.erased, now=now)
+    failed = [*replayed.failed, *failed]
+    held_file = _write_held(settings, backup, held)
+    stale = stale_hours(backup, placed)
+    say("the last step")
+    with engine.begin() as connection:
+        mark_different(connection, LakeCheck(len(stale), 0, stale), now=now, zone=settings.zone)
+        unfinished_restore.mark(connection, changed(mark, failed=failed) if failed else None)
+    return Restored(backup, held, held_file, placed, len(replayed.erased), waiting, failed, stale)
 
 
 def require_usable(backup: Backup, settings: Settings) -> None:
@@ -149,16 +213,24 @@ def stale_hours(backup: Backup, placed: PutBack) -> dict[dt.datetime, str]:
     return dict.fromkeys(replaced, REPLACED) | dict.fromkeys(placed.damaged_hours, DAMAGED)
 
 
+def _write_held(settings: Settings, backup: Backup, held: Sequence[Held]) -> Path:
+    """Writes what is held, with all commands that release it, into the data folder."""
+    path = settings.data_dir / f"restored-{backup.id}.txt"
+    lines = [line for one in held for line in (f"# {one.sentence}", *one.commands)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 def _operational(settings: Settings) -> DatabasePlace:
     return DatabasePlace(OPERATIONAL, database_url(settings))
 
 
-def _by_server(settings: Settings) -> list[list[DatabasePlace]]:
-    """The places of each server, Dagster's server first."""
+def places_by_server(settings: Settings) -> list[list[DatabasePlace]]:
+    """The places of each server, that of the operational database first."""
     dagster = DatabasePlace(
         DAGSTER, dagster_database_url(settings).set(drivername="postgresql+psycopg")
     )
     operational = _operational(settings)
     if dagster.server == operational.server:
-        return [[dagster, operational]]
-    return [[dagster], [operational]]
+        return [[operational, dagster]]
+    return [[operational], [dagster]]

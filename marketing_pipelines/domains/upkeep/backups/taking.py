@@ -20,6 +20,7 @@ from marketing_pipelines.domains.upkeep.backups.contents import (
 )
 from marketing_pipelines.domains.upkeep.backups.dumps import PostgresTools
 from marketing_pipelines.domains.upkeep.backups.fingerprints import fingerprints
+from marketing_pipelines.domains.upkeep.backups.secrets import probes_of
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import locks
@@ -161,6 +162,7 @@ def _copy(
             file_count=contents.count,
             file_bytes=contents.size,
             replaced_hours=contents.replaced_hours,
+            secret_keys=probes_of(connection, settings),
         )
     return backup, contents
 

@@ -5,8 +5,9 @@ import datetime as dt
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
@@ -97,7 +98,9 @@ def verify(settings: Settings, backup_id: str, *, now: dt.datetime, say: Say) ->
         if not done.problems:
             url = database_url(temporary)
             bring_up_to_date(url, temporary, backup)
-            done.erased = apply_erasures(create_engine(url), temporary, now=now, rows_only=True)
+            replayed = apply_erasures(create_engine(url), temporary, now=now)
+            done.erased = len(replayed.erased)
+            done.problems += [f"A restore cannot do an {one}" for one in replayed.failed]
     return done
 
 
@@ -146,14 +149,9 @@ def _temporary_cluster(settings: Settings) -> Iterator[EmbeddedPostgres]:
     """A server with empty databases in the data folder; that of a killed process goes first."""
     folder = settings.data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(settings.data_dir / f"{FOLDER}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreUnavailableError(
-                f"Another verification works in '{folder}': wait for it."
-            ) from None
+    with _locked(settings) as is_free:
+        if not is_free:
+            raise StoreUnavailableError(f"Another verification works in '{folder}': wait for it.")
         cluster = EmbeddedPostgres(folder, settings.postgres_bin)
         _destroy(cluster)
         try:
@@ -162,6 +160,39 @@ def _temporary_cluster(settings: Settings) -> Iterator[EmbeddedPostgres]:
                 yield cluster
         finally:
             _destroy(cluster)
+
+
+@dataclass(frozen=True)
+class LeftFolder:
+    """The folder of a verification that was killed, with its server."""
+
+    path: Path
+    since: dt.datetime
+    remove: Callable[[], None]
+
+
+@contextlib.contextmanager
+def left_folder(settings: Settings) -> Iterator[LeftFolder | None]:
+    """The folder that a killed verification left; None: there is none, or it is used."""
+    folder = settings.data_dir / FOLDER
+    if not folder.is_dir():
+        yield None
+        return
+    with _locked(settings) as is_free:
+        since = dt.datetime.fromtimestamp(folder.stat().st_mtime, dt.UTC)
+        cluster = EmbeddedPostgres(folder, settings.postgres_bin)
+        yield LeftFolder(folder, since, lambda: _destroy(cluster)) if is_free else None
+
+
+@contextlib.contextmanager
+def _locked(settings: Settings) -> Iterator[bool]:
+    """Takes the lock of the folder; False: another verification works in it."""
+    handle = os.open(settings.data_dir / f"{FOLDER}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
     finally:
         os.close(handle)
 

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from marketing_pipelines.stores.persons import Identity
 from marketing_pipelines.stores.tables import installation
 
 FOLDER = "erasures"
-_PURPOSE = "ops.erasures.names"
+PURPOSE = "ops.erasures.names"
 
 
 def add(
@@ -97,7 +98,7 @@ def without_lifted(
 def sealed(settings: Settings, person: Identity) -> str:
     """The names of a person, encrypted, for the time that its erasure goes on."""
     text = json.dumps(dataclasses.asdict(person))
-    return fernets(settings, _PURPOSE)[0].encrypt(text.encode()).decode()
+    return fernets(settings, PURPOSE)[0].encrypt(text.encode()).decode()
 
 
 def opened(settings: Settings, row: Any) -> Identity:
@@ -107,7 +108,7 @@ def opened(settings: Settings, row: Any) -> Identity:
         ConfigurationError: no secret key opens them.
     """
     try:
-        text = MultiFernet(fernets(settings, _PURPOSE)).decrypt(row.names)
+        text = MultiFernet(fernets(settings, PURPOSE)).decrypt(row.names)
     except InvalidToken as error:
         raise ConfigurationError(
             f"The names of the erasure {row.id} were encrypted with another MARKETING_SECRET_KEY; "
@@ -157,7 +158,7 @@ def encrypt_again(connection: sa.Connection, settings: Settings) -> int:
     Raises:
         ConfigurationError: no secret key opens the names of one.
     """
-    present, *_ = fernets(settings, _PURPOSE)
+    present, *_ = fernets(settings, PURPOSE)
     number = 0
     rows = connection.execute(
         sa.select(erasures).where(erasures.c.names.is_not(None)).with_for_update()
@@ -225,18 +226,57 @@ def _stores(settings: Settings) -> list[FileStore]:
     return stores
 
 
-def read_files(settings: Settings) -> list[Mapping[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class ErasureFile:
+    """The content of `erasures/{id}.json`.
+
+    Attributes:
+        erasure_key: The encrypted key of the hashes.
+    """
+
+    id: uuid.UUID
+    organization_id: int
+    hashes: list[str]
+    requested_at: dt.datetime
+    erasure_key: str
+
+
+def read_files(settings: Settings) -> tuple[list[ErasureFile], list[str]]:
     """The erasures that the stores know, each once, oldest first.
+
+    Returns:
+        The erasures, and sentences on files that cannot be read.
 
     Raises:
         StoreUnavailableError: a store cannot be read.
     """
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[uuid.UUID, ErasureFile] = {}
+    damaged: dict[str, str] = {}
     for store in _stores(settings):
         for file in store.files(FOLDER):
-            read = json.loads(store.read(file.path))
-            found[read["id"]] = read
-    return sorted(found.values(), key=lambda read: (read["requested_at"], read["id"]))
+            try:
+                read = _of_json(store.read(file.path))
+                found[read.id] = read
+            except (ValueError, KeyError, TypeError, AttributeError):
+                damaged[Path(file.path).stem] = (
+                    f"{file.path} at {store.url} is no file of an erasure"
+                )
+    for erasure_id in found:
+        # The other store has it whole.
+        damaged.pop(str(erasure_id), None)
+    erasures_read = sorted(found.values(), key=lambda one: (one.requested_at, one.id))
+    return erasures_read, list(damaged.values())
+
+
+def _of_json(content: bytes) -> ErasureFile:
+    read: dict[str, Any] = json.loads(content)
+    return ErasureFile(
+        uuid.UUID(read["id"]),
+        int(read["organization_id"]),
+        [str(one) for one in read["hashes"]],
+        dt.datetime.fromisoformat(read["requested_at"]),
+        str(read["erasure_key"]),
+    )
 
 
 def _names(person: Identity) -> dict[str, list[str]]:

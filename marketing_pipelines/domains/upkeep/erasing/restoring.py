@@ -1,103 +1,160 @@
 """Erases in a restored database the persons that were erased after its backup.
 
 Their names are in the stores as keyed hashes only: the hashes of all external ids of the
-organization are compared with them.
+organization are compared with them. An erasure that fails stops no other.
 """
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.upkeep.erasing import erasing, records
+from marketing_pipelines.domains.upkeep.erasing.records import ErasureFile
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
+from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger as ledgers
 from marketing_pipelines.stores import persons
 from marketing_pipelines.stores.persons import Identity
 
 
-def apply_erasures(
-    engine: sa.Engine, settings: Settings, *, now: dt.datetime, rows_only: bool = False
-) -> int:
-    """Erases persons whose erasures are in the stores and not in the database.
+@dataclass
+class Replayed:
+    """The erasures that a restored database did not know.
 
-    The events of a restored lake follow in the next pass of `upkeep/erasures`.
+    Attributes:
+        erased: Those whose rows are erased.
+        failed: A sentence on each of the others.
+    """
 
-    Args:
-        rows_only: True: no file is touched, for a database that is only looked at.
+    erased: list[uuid.UUID] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
-    Returns:
-        Number of the erasures.
+
+def require_ledger_key(settings: Settings) -> None:
+    """Refuses secret keys that open the key of the hashes of no erased person.
 
     Raises:
-        ConfigurationError: no secret key opens the key of the hashes.
+        ConfigurationError: they do not.
         StoreUnavailableError: a store cannot be read.
     """
-    number = 0
-    for read in records.read_files(settings):
-        with engine.begin() as connection:
-            erasure_id = _add(connection, settings, read)
-        if erasure_id is None:
-            continue
-        number += 1
-        if rows_only:
-            erasing.erase_rows(engine, settings, erasure_id, now=now)
-        else:
-            erasing.work(engine, settings, erasure_id, now=now)
-    return number
+    refusal: ConfigurationError | None = None
+    for read in records.read_files(settings)[0]:
+        try:
+            ledgers.ledger_of(settings, read.erasure_key)
+            return
+        except ConfigurationError as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
 
 
-def _add(
-    connection: sa.Connection, settings: Settings, read: Mapping[str, Any]
-) -> uuid.UUID | None:
-    """Adds the row of an erasure; None: there is nothing to erase.
+def apply_erasures(engine: sa.Engine, settings: Settings, *, now: dt.datetime) -> Replayed:
+    """Erases the rows of persons whose erasures are in the stores and not in the database.
+
+    Files follow by `erase_files`, events in the next pass of `upkeep/erasures`.
+
+    Raises:
+        StoreUnavailableError: a store cannot be read.
+    """
+    read_files, damaged = records.read_files(settings)
+    done = Replayed(failed=damaged)
+    for read in read_files:
+
+        def erase(read: ErasureFile = read) -> None:
+            with engine.begin() as connection:
+                is_new = _add(connection, settings, read)
+            if is_new:
+                erasing.erase_rows(engine, settings, read.id, now=now)
+                done.erased.append(read.id)
+
+        done.failed += _failure_of(read.id, erase)
+    return done
+
+
+def erase_files(
+    engine: sa.Engine, settings: Settings, erasure_ids: Sequence[uuid.UUID], *, now: dt.datetime
+) -> tuple[list[str], list[str]]:
+    """Erases the files of persons whose rows `apply_erasures` has erased.
+
+    Returns:
+        Sentences on erasures that failed, and on stores that do not answer, which the nightly job
+        tries again.
+    """
+    failed: list[str] = []
+    waiting: list[str] = []
+    for erasure_id in erasure_ids:
+
+        def erase(erasure_id: uuid.UUID = erasure_id) -> None:
+            waiting.extend(erasing.work(engine, settings, erasure_id, now=now))
+
+        failed += _failure_of(erasure_id, erase)
+    return failed, list(dict.fromkeys(waiting))
+
+
+def _failure_of(erasure_id: uuid.UUID, erase: Callable[[], None]) -> list[str]:
+    """Does an erasure; returns the sentence of its failure, if it fails.
+
+    Raises:
+        OperationalError: the server does not answer, which is no failure of the erasure.
+    """
+    try:
+        erase()
+    except sa.exc.OperationalError:
+        raise
+    except Exception as error:
+        said = str(error) if isinstance(error, MarketingPipelinesError) else type(error).__name__
+        return [f"erasure {erasure_id}: {said}"]
+    return []
+
+
+def _add(connection: sa.Connection, settings: Settings, read: ErasureFile) -> bool:
+    """Adds the row of an erasure; False: there is nothing to erase.
 
     That is so where the rows are erased already, or the organization came after the backup.
     """
-    erasure_id = uuid.UUID(read["id"])
     known = connection.execute(
-        sa.select(erasures.c.tables_done_at).where(erasures.c.id == erasure_id)
+        sa.select(erasures.c.tables_done_at).where(erasures.c.id == read.id)
     ).one_or_none()
     if known is not None:
-        return None if known.tables_done_at is not None else erasure_id
-    organization_id = read["organization_id"]
+        return known.tables_done_at is None
     is_there = connection.execute(
         sa.text("select from crm.organizations where id = :organization"),
-        {"organization": organization_id},
+        {"organization": read.organization_id},
     ).first()
     if is_there is None:
-        return None
-    ledgers.adopt_key(connection, read["erasure_key"])
+        return False
+    ledgers.adopt_key(connection, read.erasure_key)
     found = connection.execute(
         _CONTACTS,
         {
-            **ledgers.ledger_of(settings, read["erasure_key"]).blocks,
-            "organization": organization_id,
-            "hashes": read["hashes"],
+            **ledgers.ledger_of(settings, read.erasure_key).blocks,
+            "organization": read.organization_id,
+            "hashes": read.hashes,
         },
     )
     ids = list(found.scalars())
     person = (
-        persons.identity_of(connection, organization_id, ids)
+        persons.identity_of(connection, read.organization_id, ids)
         if ids
-        else Identity(organization_id, [])
+        else Identity(read.organization_id, [])
     )
     ledger = ledgers.begin_ledger(connection, settings)
     own = records.hashes_of(connection, ledger, person)
     connection.execute(
         sa.insert(erasures).values(
-            id=erasure_id,
-            organization_id=organization_id,
+            id=read.id,
+            organization_id=read.organization_id,
             contact_ids=ids,
-            hashes=sorted({*read["hashes"], *own}),
+            hashes=sorted({*read.hashes, *own}),
             names=records.sealed(settings, person),
-            requested_at=dt.datetime.fromisoformat(read["requested_at"]),
+            requested_at=read.requested_at,
         )
     )
-    return erasure_id
+    return True
 
 
 _CONTACTS = sa.text(
