@@ -108,11 +108,24 @@ class BackupSettings(BaseModel):
     keep: KeptBackups = KeptBackups()
 
 
+class EndpointSettings(BaseModel):
+    """The table `[webhooks]`.
+
+    Attributes:
+        disable_after_days: Days without a success after which an endpoint is disabled.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    disable_after_days: int = Field(default=3, ge=1, le=30)
+
+
 TABLES: dict[str, type[BaseModel]] = {
     "backup": BackupSettings,
     "retention": RetentionSettings,
     "reports": ReportSettings,
     "credentials": CredentialsSettings,
+    "webhooks": EndpointSettings,
 }
 
 
@@ -150,6 +163,15 @@ def reports() -> ReportSettings:
         ConfigurationError: it cannot be used.
     """
     return _table("reports", ReportSettings)
+
+
+def webhooks() -> EndpointSettings:
+    """The table `[webhooks]`.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return _table("webhooks", EndpointSettings)
 
 
 def validate() -> None:

@@ -24,6 +24,7 @@ from marketing_pipelines.queueing.tables import bus_events
 from marketing_pipelines.queueing.tasks import DEFAULT_TIMEOUT, Task, TaskContext, task
 
 ABOUT_CONTACTS: Literal["*"] = "*"
+EVERY_TYPE: Literal["every"] = "every"
 
 
 class BusEvent(pydantic.BaseModel):
@@ -92,17 +93,20 @@ class Consumer:
     """A function that is called for the events of some types.
 
     Attributes:
-        types: Types of events; `ABOUT_CONTACTS`: every type of events about contacts.
+        types: Types of events; `ABOUT_CONTACTS`: every type of events about contacts;
+            `EVERY_TYPE`: all.
         is_bulk: True if a call is for several events.
     """
 
-    types: tuple[str, ...] | Literal["*"]
+    types: tuple[str, ...] | Literal["*", "every"]
     task: Task
     is_bulk: bool
     function: Callable[..., None]
 
     def takes(self, event: type[BusEvent]) -> bool:
         """Returns true if it consumes events of the type."""
+        if self.types == EVERY_TYPE:
+            return True
         return event.about_contacts if self.types == ABOUT_CONTACTS else event.type in self.types
 
 
@@ -140,7 +144,7 @@ def consumer(
 
 
 def bulk_consumer(
-    types: Iterable[type[BusEvent]] | Literal["*"],
+    types: Iterable[type[BusEvent]] | Literal["*", "every"],
     *,
     queue: Queue,
     timeout: dt.timedelta = DEFAULT_TIMEOUT,
@@ -151,14 +155,12 @@ def bulk_consumer(
     holds between two calls; a call may be repeated, and an event may be gone meanwhile.
 
     Args:
-        types: `ABOUT_CONTACTS`: every type of events about contacts.
+        types: `ABOUT_CONTACTS`: every type of events about contacts; `EVERY_TYPE`: all.
     """
 
     def register(function: Callable[[TaskContext, list[int]], None]) -> Consumer:
         declared = task(queue=queue, timeout=timeout)(function)
-        names: tuple[str, ...] | Literal["*"] = ABOUT_CONTACTS
-        if types != ABOUT_CONTACTS:
-            names = tuple(one.type for one in types if not isinstance(one, str))
+        names = types if isinstance(types, str) else tuple(one.type for one in types)
         return _register(Consumer(names, declared, True, function))
 
     return register

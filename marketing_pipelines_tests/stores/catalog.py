@@ -18,6 +18,7 @@ SCHEMAS = (
     "ops",
     "sales",
     "segments",
+    "webhooks",
 )
 
 _OBJECTS = sa.text("""

@@ -1,1 +1,10 @@
-"""Webhooks out: events of an organization sent to the endpoints that it names, signed."""
+"""Webhooks out: events of an organization sent to the endpoints that it names, signed.
+
+Owns the schema `webhooks`: endpoints, and one delivery per endpoint and event. Events come from the
+bus; receivers verify the signatures of Standard Webhooks.
+"""
+
+SCHEMA = "webhooks"
+# Schemas beyond its own that its SQL reads and writes.
+READS: frozenset[str] = frozenset({"crm", "ops"})
+WRITES: frozenset[str] = frozenset()

@@ -21,5 +21,21 @@ language sql immutable parallel safe as $$
         ('contact.created', 'crm-events', 'crm/assign_owners', false),
         ('deal.stage_changed', 'activity-log', 'crm/log_activities', true),
         ('form.submitted', 'activity-log', 'crm/log_activities', true),
-        ('contact.created', 'crm-events', 'leads/score_contacts', false)
+        ('contact.created', 'crm-events', 'leads/score_contacts', false),
+        ('campaign.completed', 'webhooks', 'webhooks/publish', true),
+        ('campaign.started', 'webhooks', 'webhooks/publish', true),
+        ('contact.created', 'webhooks', 'webhooks/publish', true),
+        ('contact.stage_changed', 'webhooks', 'webhooks/publish', true),
+        ('deal.lost', 'webhooks', 'webhooks/publish', true),
+        ('deal.stage_changed', 'webhooks', 'webhooks/publish', true),
+        ('deal.won', 'webhooks', 'webhooks/publish', true),
+        ('email.forwarded', 'webhooks', 'webhooks/publish', true),
+        ('email.received', 'webhooks', 'webhooks/publish', true),
+        ('email.replied', 'webhooks', 'webhooks/publish', true),
+        ('form.submitted', 'webhooks', 'webhooks/publish', true),
+        ('intent.band_changed', 'webhooks', 'webhooks/publish', true),
+        ('lead.graded', 'webhooks', 'webhooks/publish', true),
+        ('segment.entered', 'webhooks', 'webhooks/publish', true),
+        ('segment.left', 'webhooks', 'webhooks/publish', true),
+        ('task.created', 'webhooks', 'webhooks/publish', true)
 $$;

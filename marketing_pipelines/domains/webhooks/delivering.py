@@ -1,0 +1,268 @@
+"""Delivers the due events of one endpoint: reads a batch, sends it, settles it.
+
+One task at a time works for an endpoint, so no row has to be claimed; after a kill, another repeats
+the attempts of the batch under the same event ids. The standing of an endpoint bounds its attempts:
+one that fails gets fewer at once, and a failing one gets a single delivery at a time.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from marketing_pipelines import installation_settings
+from marketing_pipelines.domains.integrations.http import retry_after
+from marketing_pipelines.domains.webhooks import signing
+from marketing_pipelines.domains.webhooks.addresses import RefusedAddressError
+from marketing_pipelines.domains.webhooks.standing import (
+    DELAYS,
+    FAILING_AFTER,
+    MAX_ATTEMPTS,
+    EndpointStanding,
+    Result,
+)
+from marketing_pipelines.domains.webhooks.tables import endpoints
+from marketing_pipelines.domains.webhooks.transport import ReceiverAnswer, WebhookTransport
+from marketing_pipelines.failures import RetryableError
+from marketing_pipelines.queueing.tasks import Clock
+from marketing_pipelines.redaction import redact
+from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.postgres import Begin
+
+MAX_BATCH = 64
+AT_ONCE = 8
+# Later events of a contact wait so long for one that fails.
+PATIENCE = dt.timedelta(hours=1)
+MAX_PAUSE = dt.timedelta(hours=1)
+_SLOW_DOWN = frozenset({429, 503})
+_GONE = 410
+
+
+@dataclass(frozen=True)
+class DeliveryAttempt:
+    """One attempt and its result.
+
+    Attributes:
+        delivery: The row that was sent.
+        at: When the attempt ended.
+        status: Status of the answer; None: none came.
+        response: Start of the answer, or why none came.
+        pause: The time that the receiver asks for.
+    """
+
+    delivery: Any
+    at: dt.datetime
+    result: Result
+    status: int | None
+    response: str
+    pause: dt.timedelta = dt.timedelta()
+
+    @property
+    def error(self) -> str | None:
+        """The reason of a failure, one sentence; None: it succeeded."""
+        if self.result is Result.SUCCESS:
+            return None
+        return self.response if self.status is None else f"The receiver answers {self.status}."
+
+    def settled(self) -> dict[str, Any]:
+        """The columns of the delivery after the attempt, and its attempts before."""
+        before = self.delivery.attempts
+        attempts = before if self.result is Result.PAUSE else before + 1
+        state, due_at = "waiting", None
+        if self.result is Result.SUCCESS:
+            state = "delivered"
+        elif self.result is Result.GONE or attempts >= MAX_ATTEMPTS:
+            state = "failed"
+        elif self.result is Result.PAUSE:
+            due_at = self.at + self.pause
+        else:
+            due_at = self.at + DELAYS[attempts - 1]
+        return {
+            "id": self.delivery.id,
+            "attempts_before": before,
+            "state": state,
+            "attempts": attempts,
+            "status": self.status,
+            "response": redact(self.response),
+            "due_at": None if due_at is None else due_at.isoformat(),
+            "failed_at": None if self.result is Result.SUCCESS else self.at.isoformat(),
+            "ended_at": None if state == "waiting" else self.at.isoformat(),
+        }
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """Delivers the events of one endpoint, a batch at a time.
+
+    Attributes:
+        begin: Opens a transaction.
+    """
+
+    endpoint_id: int
+    begin: Begin
+    settings: Settings
+    transport: WebhookTransport
+    clock: Clock
+
+    def deliver_batch(self) -> bool:
+        """Makes the attempts that the endpoint may get now; returns false if there are none."""
+        now = self.clock()
+        with self.begin() as connection:
+            endpoint = _endpoint(connection, self.endpoint_id)
+            if endpoint is None or endpoint.state == "disabled":
+                return False
+            standing = EndpointStanding.of(endpoint)
+            deliveries = _next(connection, self.endpoint_id, standing, now)
+        if not deliveries:
+            return False
+        keys = signing.secrets_of(self.settings, endpoint, now)
+        attempts = self._send(endpoint.url, keys, deliveries, standing.failures)
+        with self.begin() as connection:
+            settle(connection, self.endpoint_id, attempts)
+        return True
+
+    def next_at(self) -> dt.datetime | None:
+        """The next instant at which the endpoint may get an attempt; None: nothing waits."""
+        now = self.clock()
+        with self.begin() as connection:
+            endpoint = _endpoint(connection, self.endpoint_id)
+            if endpoint is None or endpoint.state == "disabled":
+                return None
+            standing = EndpointStanding.of(endpoint)
+            given = {"endpoint_id": self.endpoint_id, "now": now, "patience": PATIENCE}
+            at: dt.datetime | None = now
+            if not _eligible(connection, self.endpoint_id, now, 1):
+                at = connection.execute(_sql("next_at"), given).scalar()
+        return None if at is None else max(at, standing.next_attempt_at() or at)
+
+    def _send(
+        self, url: str, keys: Sequence[str], deliveries: Sequence[Any], failures: int
+    ) -> list[DeliveryAttempt]:
+        """Sends a batch, at most `AT_ONCE` at a time, in the order in which the attempts end.
+
+        It stops when the endpoint has failed so often that it is failing.
+        """
+        attempts: list[DeliveryAttempt] = []
+        waiting = iter(deliveries)
+        with ThreadPoolExecutor(min(AT_ONCE, len(deliveries))) as pool:
+            running = {
+                pool.submit(self._attempt, url, keys, one)
+                for one, _ in zip(waiting, range(AT_ONCE), strict=False)
+            }
+            while running:
+                done = next(as_completed(running))
+                running.remove(done)
+                attempt = done.result()
+                attempts.append(attempt)
+                if attempt.result is Result.SUCCESS:
+                    failures = 0
+                elif attempt.result is Result.FAILURE:
+                    failures += 1
+                if failures >= FAILING_AFTER or attempt.result in (Result.GONE, Result.PAUSE):
+                    waiting = iter(())
+                if (following := next(waiting, None)) is not None:
+                    running.add(pool.submit(self._attempt, url, keys, following))
+        return attempts
+
+    def _attempt(self, url: str, keys: Sequence[str], delivery: Any) -> DeliveryAttempt:
+        body = json.dumps(
+            {
+                "type": delivery.type,
+                "timestamp": delivery.published_at.astimezone(dt.UTC).isoformat(),
+                "data": delivery.data,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+        headers = signing.signed_headers(keys, delivery.event_id, body, self.clock())
+        try:
+            answer = self.transport.post(url, body.encode(), headers)
+        except (RefusedAddressError, RetryableError) as error:
+            return DeliveryAttempt(delivery, self.clock(), Result.FAILURE, None, str(error))
+        result, pause = _result(answer)
+        return DeliveryAttempt(delivery, self.clock(), result, answer.status, answer.text, pause)
+
+
+def settle(
+    connection: sa.Connection, endpoint_id: int, attempts: Sequence[DeliveryAttempt]
+) -> None:
+    """Writes the results of attempts and the standing of their endpoint after them.
+
+    Args:
+        attempts: In the order in which they ended.
+    """
+    results = [attempt.settled() for attempt in attempts]
+    connection.execute(
+        _sql("settle").bindparams(sa.bindparam("results", type_=pg.JSONB)), {"results": results}
+    )
+    row = connection.execute(
+        sa.select(endpoints).where(endpoints.c.id == endpoint_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        return
+    before = after = EndpointStanding.of(row)
+    disable_after = dt.timedelta(days=installation_settings.webhooks().disable_after_days)
+    for attempt in attempts:
+        after = after.after(
+            attempt.result,
+            attempt.at,
+            error=attempt.error,
+            pause=attempt.pause,
+            disable_after=disable_after,
+        )
+    if after != before:
+        connection.execute(
+            sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**vars(after))
+        )
+
+
+def _result(answer: ReceiverAnswer) -> tuple[Result, dt.timedelta]:
+    """The result of an answer, and the pause that it asks for."""
+    if 200 <= answer.status < 300:
+        return Result.SUCCESS, dt.timedelta()
+    if answer.status == _GONE:
+        return Result.GONE, dt.timedelta()
+    pause = retry_after(answer.headers) if answer.status in _SLOW_DOWN else None
+    if pause is not None and pause <= MAX_PAUSE:
+        return Result.PAUSE, pause
+    return Result.FAILURE, dt.timedelta()
+
+
+def _next(
+    connection: sa.Connection, endpoint_id: int, standing: EndpointStanding, now: dt.datetime
+) -> Sequence[Any]:
+    """The deliveries that the endpoint gets now."""
+    at = standing.next_attempt_at()
+    if at is not None and at > now:
+        return []
+    limit = MAX_BATCH if standing.failures == 0 else max(FAILING_AFTER - standing.failures, 1)
+    return _eligible(connection, endpoint_id, now, limit)
+
+
+def _eligible(
+    connection: sa.Connection, endpoint_id: int, now: dt.datetime, limit: int
+) -> Sequence[Any]:
+    given = {
+        "endpoint_id": endpoint_id,
+        "now": now,
+        "passed_before": now - PATIENCE,
+        "limit": limit,
+    }
+    return connection.execute(_sql("eligible"), given).all()
+
+
+def _endpoint(connection: sa.Connection, endpoint_id: int) -> Any:
+    return connection.execute(
+        sa.select(endpoints).where(endpoints.c.id == endpoint_id)
+    ).one_or_none()
+
+
+def _sql(name: str) -> sa.TextClause:
+    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return sa.text(text)

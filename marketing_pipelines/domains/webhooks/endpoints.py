@@ -1,0 +1,236 @@
+"""Endpoints: added, listed, rotated, disabled and enabled."""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.segments.rule_errors import similar
+from marketing_pipelines.domains.webhooks import signing, tasks
+from marketing_pipelines.domains.webhooks.addresses import check_url
+from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
+from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing.event_catalog import event_types
+from marketing_pipelines.settings import Settings
+
+MAX_PATTERNS = 50
+_PATTERN = re.compile(r"(?=.{1,100}$)[a-z*][a-z0-9_*]*(\.[a-z*][a-z0-9_*]*)*")
+
+
+class UnknownEndpointError(BadInputError):
+    """There is no endpoint with this number."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint as lists show it.
+
+    Attributes:
+        organization: External id; None: the operator's.
+        waiting: Deliveries that are not done.
+        failed: Deliveries that were given up.
+    """
+
+    id: int
+    organization: str | None
+    url: str
+    event_types: list[str]
+    state: str
+    failures: int
+    failing_since: dt.datetime | None
+    next_attempt_at: dt.datetime | None
+    error: str | None
+    last_ok_at: dt.datetime | None
+    created_at: dt.datetime
+    waiting: int
+    failed: int
+
+
+def add(
+    connection: sa.Connection,
+    settings: Settings,
+    organization_id: int | None,
+    url: str,
+    patterns: Iterable[str],
+    now: dt.datetime,
+) -> tuple[int, str]:
+    """Stores an endpoint.
+
+    Args:
+        organization_id: None: the operator's.
+        patterns: Of types of events, such as `deal.*`; none = all types.
+
+    Returns:
+        Its number, and its secret, which is shown this once.
+
+    Raises:
+        RefusedAddressError: no webhook may go to the URL.
+        BadInputError: a pattern cannot be one.
+        ConfigurationError: there is no key to encrypt the secret with.
+    """
+    check_url(url, settings.webhook_hosts)
+    types = _checked(patterns)
+    secret = signing.new_secret()
+    values = {
+        "organization_id": organization_id,
+        "url": url,
+        "event_types": types,
+        "secret": signing.encrypted(settings, secret),
+        "created_at": now,
+    }
+    number = connection.execute(
+        sa.insert(endpoints).values(values).returning(endpoints.c.id)
+    ).scalar_one()
+    return number, secret
+
+
+def unknown_types(patterns: Iterable[str]) -> list[str]:
+    """A note for each pattern that fits no known type, once every `events.py` is loaded."""
+    known = list(event_types())
+    return [
+        f"'{pattern}' fits no type of events that is known now; these are {', '.join(known)}"
+        f"{similar(pattern, known)}."
+        for pattern in patterns
+        if not any(_regex(pattern).fullmatch(name) for name in known)
+    ]
+
+
+def rotate(
+    connection: sa.Connection, settings: Settings, endpoint_id: int, now: dt.datetime
+) -> str:
+    """Makes a new secret; the present one signs, too, for 24 hours.
+
+    Returns:
+        The new secret, which is shown this once.
+
+    Raises:
+        UnknownEndpointError: there is none.
+        ConfigurationError: there is no key to encrypt it with.
+    """
+    secret = signing.new_secret()
+    values = {
+        "old_secret": endpoints.c.secret,
+        "old_secret_until": now + signing.OLD_SECRET_FOR,
+        "secret": signing.encrypted(settings, secret),
+    }
+    _update(connection, endpoint_id, values)
+    return secret
+
+
+def disable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> None:
+    """Stops an endpoint: its deliveries wait, and no new ones are written.
+
+    Raises:
+        UnknownEndpointError: there is none.
+    """
+    values = {
+        "state": "disabled",
+        "disabled_at": sa.func.coalesce(endpoints.c.disabled_at, now),
+        "probe_at": None,
+        "quiet_until": None,
+    }
+    _update(connection, endpoint_id, values)
+
+
+def enable(connection: sa.Connection, endpoint_id: int) -> None:
+    """Makes an endpoint active, whatever its failures; its deliveries that wait are due.
+
+    Raises:
+        UnknownEndpointError: there is none.
+    """
+    values = {
+        "state": "active",
+        "failures": 0,
+        "failing_since": None,
+        "disabled_at": None,
+        "probe_at": None,
+        "quiet_until": None,
+        "error": None,
+    }
+    _update(connection, endpoint_id, values)
+    tasks.ring(connection, [endpoint_id])
+
+
+def listed(
+    connection: sa.Connection, organization_id: int | None = None, endpoint_id: int | None = None
+) -> Sequence[Endpoint]:
+    """The endpoints of an organization, or of all and the operator, by number."""
+    counted = (
+        sa.select(
+            sa.func.count().filter(deliveries.c.state == "waiting").label("waiting"),
+            sa.func.count().filter(deliveries.c.state == "failed").label("failed"),
+        )
+        .where(deliveries.c.endpoint_id == endpoints.c.id)
+        .lateral("counted")
+    )
+    query = (
+        sa.select(
+            endpoints.c.id,
+            organizations.c.external_id.label("organization"),
+            endpoints.c.url,
+            endpoints.c.event_types,
+            endpoints.c.state,
+            endpoints.c.failures,
+            endpoints.c.failing_since,
+            sa.func.greatest(endpoints.c.probe_at, endpoints.c.quiet_until).label(
+                "next_attempt_at"
+            ),
+            endpoints.c.error,
+            endpoints.c.last_ok_at,
+            endpoints.c.created_at,
+            counted.c.waiting,
+            counted.c.failed,
+        )
+        .outerjoin(organizations, organizations.c.id == endpoints.c.organization_id)
+        .join(counted, sa.true())
+        .order_by(endpoints.c.id)
+    )
+    if organization_id is not None:
+        query = query.where(endpoints.c.organization_id == organization_id)
+    if endpoint_id is not None:
+        query = query.where(endpoints.c.id == endpoint_id)
+    return [Endpoint(**row._mapping) for row in connection.execute(query)]
+
+
+def find(
+    connection: sa.Connection, endpoint_id: int, organization_id: int | None = None
+) -> Endpoint:
+    """An endpoint, of the organization if one is given.
+
+    Raises:
+        UnknownEndpointError: there is none.
+    """
+    found = listed(connection, organization_id, endpoint_id)
+    if not found:
+        raise _unknown(endpoint_id)
+    return found[0]
+
+
+def _checked(patterns: Iterable[str]) -> list[str]:
+    types = list(dict.fromkeys(patterns))
+    if len(types) > MAX_PATTERNS:
+        raise BadInputError(f"An endpoint has at most {MAX_PATTERNS} patterns of types.")
+    for pattern in types:
+        if not _PATTERN.fullmatch(pattern):
+            raise BadInputError(
+                f"'{pattern[:60]}' is no pattern of types such as deal.won or deal.*."
+            )
+    return types
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*"))
+
+
+def _update(connection: sa.Connection, endpoint_id: int, values: dict[str, Any]) -> None:
+    changed = sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(values)
+    if not connection.execute(changed).rowcount:
+        raise _unknown(endpoint_id)
+
+
+def _unknown(endpoint_id: int) -> UnknownEndpointError:
+    return UnknownEndpointError(f"There is no webhook endpoint {endpoint_id}.")

@@ -1,0 +1,97 @@
+"""The standing of an endpoint: what each attempt changes about it.
+
+Five failures in a row make it failing: a single delivery probes it after growing delays, and the
+first success makes it active again. It is disabled at once by the answer 410, and after some days
+without a success.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
+
+FAILING_AFTER = 5
+DELAYS = tuple(
+    dt.timedelta(seconds=seconds)
+    for seconds in (5, 300, 1_800, 2 * 3_600, 5 * 3_600, 8 * 3_600, 8 * 3_600)
+)
+MAX_ATTEMPTS = len(DELAYS) + 1
+
+
+class Result(Enum):
+    """The result of an attempt."""
+
+    SUCCESS = auto()
+    FAILURE = auto()
+    GONE = auto()
+    PAUSE = auto()
+
+
+@dataclass(frozen=True)
+class EndpointStanding:
+    """The columns of an endpoint that attempts change.
+
+    Attributes:
+        state: active, failing or disabled.
+        failures: Failed attempts since the latest success.
+        failing_since: First attempt without success since the latest success.
+        probe_at: While it is failing, the next attempt is not before this.
+        quiet_until: No attempt before this, as the receiver asked.
+    """
+
+    state: str
+    failures: int
+    failing_since: dt.datetime | None
+    probe_at: dt.datetime | None
+    quiet_until: dt.datetime | None
+    error: str | None
+    last_ok_at: dt.datetime | None
+    disabled_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, row: Any) -> "EndpointStanding":
+        """The standing in a row of `webhooks.endpoints`."""
+        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__})
+
+    def next_attempt_at(self) -> dt.datetime | None:
+        """The instant before which the endpoint gets no attempt; None: it may get one now."""
+        return max(filter(None, (self.probe_at, self.quiet_until)), default=None)
+
+    def after(
+        self,
+        result: Result,
+        at: dt.datetime,
+        *,
+        error: str | None,
+        pause: dt.timedelta,
+        disable_after: dt.timedelta,
+    ) -> "EndpointStanding":
+        """The standing after an attempt.
+
+        Args:
+            at: When the attempt ended.
+            pause: The time that the receiver asks for; of `PAUSE` only.
+            disable_after: The time without a success that disables an endpoint.
+        """
+        if self.state == "disabled":
+            return self
+        if result is Result.FAILURE and self.probe_at is not None and at < self.probe_at:
+            # It was under way when the endpoint began to fail, and is no probe.
+            return self
+        if result is Result.SUCCESS:
+            return EndpointStanding("active", 0, None, None, None, None, at, None)
+        since = self.failing_since or at
+        changed = replace(self, failing_since=since, error=error)
+        if result is Result.PAUSE:
+            changed = replace(changed, quiet_until=at + pause)
+        elif result is Result.FAILURE:
+            failures = self.failures + 1
+            changed = replace(changed, failures=failures)
+            if failures >= FAILING_AFTER:
+                delay = DELAYS[min(failures - FAILING_AFTER, len(DELAYS) - 1)]
+                changed = replace(changed, state="failing", probe_at=at + delay)
+        if result is Result.GONE or at >= since + disable_after:
+            changed = replace(
+                changed, state="disabled", probe_at=None, quiet_until=None, disabled_at=at
+            )
+        return changed

@@ -1,0 +1,273 @@
+"""Events reach the endpoints that want them, signed, in order and as often as needed."""
+
+import datetime as dt
+
+import pytest
+from standardwebhooks import Webhook
+
+from marketing_pipelines.domains.crm.events import ContactCreated
+from marketing_pipelines.domains.webhooks import endpoints
+from marketing_pipelines.domains.webhooks.standing import DELAYS
+from marketing_pipelines.settings import get_settings
+from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
+
+HOUR = 3_600.0
+
+
+def test_an_event_reaches_the_endpoint_and_the_receiver_can_verify_it(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, secret = hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    [received] = receiver.requests
+    assert received.event_id == event_id
+    assert Webhook(secret).verify(received.body, received.headers) == received.json
+    assert received.json["type"] == "contact.stage_changed"
+    assert received.json["data"] == {
+        "organization": hooked.name,
+        "contact": "ann",
+        "from": "lead",
+        "to": "customer",
+        "reason": "won",
+        "tick": hooked.now.isoformat().replace("+00:00", "Z"),
+    }
+    assert hooked.deliveries() == [(event_id, "delivered", 1, 200)]
+    assert hooked.endpoint(number).last_ok_at == hooked.now
+    assert hooked.work(number) == ["webhooks/deliver"]
+    assert len(receiver.requests) == 1
+
+
+def test_contacts_of_a_load_are_named_by_their_external_ids(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    hooked.add(receiver.url, "contact.created")
+    contacts = [hooked.contact(name) for name in ("ann", "bob")]
+    hooked.publish(
+        ContactCreated(organization_id=hooked.organization, source="import", contacts=contacts)
+    )
+    hooked.work()
+    assert [received.json["data"] for received in receiver.requests][2:] == [
+        {"organization": hooked.name, "contacts": ["ann", "bob"], "source": "import"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_sent"),
+    [
+        ("contact.stage_changed", True),
+        ("contact.*", True),
+        ("*", True),
+        ("contact.created", False),
+        ("contact.stage-changed", None),
+        ("contact.stageXchanged", None),
+        ("deal.*", False),
+    ],
+)
+def test_an_endpoint_gets_the_types_that_its_patterns_name(
+    hooked: WebhookWorld, receiver: Receiver, pattern: str, is_sent: bool | None
+) -> None:
+    if is_sent is None:
+        with pytest.raises(endpoints.BadInputError, match="is no pattern of types"):
+            hooked.add(receiver.url, pattern)
+        return
+    hooked.add(receiver.url, pattern)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert (event_id in receiver.event_ids) is is_sent
+
+
+def test_an_endpoint_gets_nothing_of_other_organizations_and_of_the_time_before_it(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    other = WebhookWorld(hooked.installation)
+    hooked.now += dt.timedelta(hours=1)
+    hooked.add(receiver.url)
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    other.publish(other.moved(other.contact("bob")))
+    hooked.work()
+    assert receiver.requests == []
+
+
+def test_a_consumer_that_is_called_again_writes_and_sends_nothing_twice(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    hooked.add(receiver.url)
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    hooked.installation.execute(
+        "insert into procrastinate_jobs (queue_name, task_name, args) select queue_name, task_name,"
+        " args from procrastinate_jobs where task_name = 'webhooks/publish'"
+    )
+    hooked.work()
+    assert len(receiver.requests) == 1
+
+
+def test_a_failed_delivery_is_repeated_after_the_listed_delays_and_then_given_up(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(500)
+    number, _ = hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.deliveries() == [(event_id, "waiting", 1, 500)]
+    for attempt, delay in enumerate(DELAYS, start=1):
+        hooked.now += delay
+        hooked.work_after(-1, number)
+        assert len(receiver.requests) == attempt, f"not before {delay}"
+        hooked.work_after(1, number)
+        assert len(receiver.requests) == attempt + 1
+    assert hooked.deliveries() == [(event_id, "failed", 8, 500)]
+    assert set(receiver.event_ids) == {event_id}
+    assert len({received.headers["webhook-timestamp"] for received in receiver.requests}) == 8
+
+
+def test_after_five_failures_one_delivery_probes_and_the_others_use_no_attempts(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(500)
+    number, _ = hooked.add(receiver.url)
+    ids = hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(30)))
+    hooked.work()
+    endpoint = hooked.endpoint(number)
+    assert (endpoint.state, endpoint.waiting) == ("failing", 30)
+    attempted = len(receiver.requests)
+    assert 5 <= attempted <= 12, "at most those that were under way"
+    hooked.work_after(4, number)
+    assert len(receiver.requests) == attempted
+    hooked.work_after(1, number)
+    assert len(receiver.requests) == attempted + 1
+    hooked.work_after(299, number)
+    assert len(receiver.requests) == attempted + 1
+    receiver.answer(200)
+    hooked.work_after(1, number)
+    hooked.work_after(2 * HOUR, number)
+    assert set(receiver.event_ids[attempted + 1 :]) == set(ids)
+    assert hooked.endpoint(number).state == "active"
+    assert hooked.states() == {"delivered"}
+
+
+def test_an_answer_with_retry_after_pauses_the_endpoint_and_costs_no_attempt(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(429, Retry_After="120")
+    number, _ = hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.deliveries() == [(event_id, "waiting", 0, 429)]
+    hooked.publish(hooked.moved(hooked.contact("bob")))
+    hooked.work_after(119, number)
+    assert len(receiver.requests) == 1
+    receiver.answer(200)
+    hooked.work_after(1, number)
+    assert len(receiver.requests) == 3
+    assert hooked.states() == {"delivered"}
+
+
+@pytest.mark.parametrize("pause", ["3601", "never", ""])
+def test_a_pause_that_is_too_long_or_unreadable_is_a_failure(
+    hooked: WebhookWorld, receiver: Receiver, pause: str
+) -> None:
+    receiver.answer(503, Retry_After=pause)
+    hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.deliveries() == [(event_id, "waiting", 1, 503)]
+
+
+def test_a_redirect_to_a_private_address_is_a_failure(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(302, Location="http://169.254.169.254/latest/meta-data")
+    hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.deliveries() == [(event_id, "waiting", 1, 302)]
+
+
+def test_the_answer_gone_disables_at_once_and_nothing_is_written_meanwhile(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(410)
+    number, _ = hooked.add(receiver.url)
+    [first] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.endpoint(number).state == "disabled"
+    hooked.publish(hooked.moved(hooked.contact("bob")))
+    hooked.work(number)
+    assert hooked.deliveries() == [(first, "failed", 1, 410)]
+    assert len(receiver.requests) == 1
+
+
+def test_three_days_without_a_success_disable_an_endpoint(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(500)
+    number, _ = hooked.add(receiver.url)
+    hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(30)))
+    hooked.work()
+    began = hooked.now
+    while (endpoint := hooked.endpoint(number)).next_attempt_at is not None:
+        hooked.now = endpoint.next_attempt_at
+        hooked.work(number)
+    assert endpoint.state == "disabled"
+    assert dt.timedelta(days=3) <= hooked.now - began < dt.timedelta(days=3, hours=8)
+
+
+def test_later_events_of_a_contact_wait_for_one_that_fails_for_an_hour(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, _ = hooked.add(receiver.url)
+    ann, bob = hooked.contact("ann"), hooked.contact("bob")
+    first, second, other = hooked.publish(
+        hooked.moved(ann), hooked.moved(ann, "evangelist"), hooked.moved(bob)
+    )
+    receiver.replies = lambda got: (500 if got.event_id == first else 200, {}, "")
+    hooked.work()
+    assert sorted(receiver.event_ids) == sorted([first, other])
+    hooked.work_after(HOUR - 1, number)
+    assert second not in receiver.event_ids
+    hooked.work_after(1, number)
+    assert receiver.event_ids.count(second) == 1
+    receiver.answer(200)
+    hooked.work_after(3 * HOUR, number)
+    assert [row[1] for row in hooked.deliveries()] == ["delivered"] * 3
+
+
+def test_events_of_a_contact_arrive_in_their_order(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    hooked.add(receiver.url)
+    ann = hooked.contact("ann")
+    ids = hooked.publish(*(hooked.moved(ann, f"stage{n}") for n in range(20)))
+    hooked.work()
+    assert receiver.event_ids == ids
+
+
+def test_after_a_rotation_both_secrets_verify_for_a_day(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, old = hooked.add(receiver.url)
+    contact = hooked.contact("ann")
+    with hooked.begin() as connection:
+        new = endpoints.rotate(connection, get_settings(), number, hooked.now)
+    hooked.publish(hooked.moved(contact))
+    hooked.work()
+    [received] = receiver.requests
+    for secret in (old, new):
+        Webhook(secret).verify(received.body, received.headers)
+    hooked.now += dt.timedelta(hours=24)
+    hooked.publish(hooked.moved(contact))
+    hooked.work()
+    signature = receiver.requests[1].headers["webhook-signature"]
+    at = dt.datetime.fromtimestamp(int(receiver.requests[1].headers["webhook-timestamp"]), dt.UTC)
+    event_id, body = receiver.requests[1].event_id, receiver.requests[1].body
+    assert signature == Webhook(new).sign(event_id, at, body)
+
+
+def test_secrets_are_stored_encrypted(hooked: WebhookWorld, receiver: Receiver) -> None:
+    _, secret = hooked.add(receiver.url)
+    [[stored]] = hooked.installation.rows("select secret from webhooks.endpoints")
+    assert secret.startswith("whsec_")
+    assert len(secret) == len("whsec_") + 44
+    assert secret.removeprefix("whsec_") not in stored
