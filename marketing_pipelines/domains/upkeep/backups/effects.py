@@ -1,7 +1,8 @@
 """The effects that a restore stops, each with the commands that release it.
 
 A restored database does not know what happened since its backup: what it would send may have been
-sent. A further kind of effect is one function more in `EFFECTS`.
+sent. A further kind of effect is one more in `EFFECTS`; a test demands an effect of each table with
+rows that wait for an instant.
 """
 
 import datetime as dt
@@ -18,6 +19,7 @@ from marketing_pipelines.domains.delivery.resolving import restored_from
 from marketing_pipelines.domains.delivery.tables import handovers, messages
 from marketing_pipelines.domains.lifecycle.program_kinds import declared as program_kinds
 from marketing_pipelines.queueing import control, queues
+from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.stores import intents
 
 COMMAND = "marketing-pipelines"
@@ -36,12 +38,22 @@ class Held:
     commands: list[str] = field(default_factory=list)
 
 
-Effect = Callable[[sa.Connection, str, dt.datetime], Held]
+@dataclass(frozen=True)
+class Effect:
+    """A kind of effect on the outside world.
+
+    Attributes:
+        tables: The tables whose waiting rows it comes from, by schema and name.
+        stop: Stops it, given the backup's id and the present instant.
+    """
+
+    tables: tuple[str, ...]
+    stop: Callable[[sa.Connection, str, dt.datetime], Held]
 
 
 def stop_effects(connection: sa.Connection, backup_id: str, now: dt.datetime) -> list[Held]:
     """Stops every effect, in the caller's transaction; returns what is held."""
-    return [stop(connection, backup_id, now) for stop in EFFECTS]
+    return [effect.stop(connection, backup_id, now) for effect in EFFECTS]
 
 
 def _pause_queues(connection: sa.Connection, _backup_id: str, _now: dt.datetime) -> Held:
@@ -69,6 +81,15 @@ def _end_messages(connection: sa.Connection, backup_id: str, _now: dt.datetime) 
         f"{ended:,} messages that were queued or being sent are unknown",
         commands if ended else [],
     )
+
+
+def _end_alerts(connection: sa.Connection, backup_id: str, _now: dt.datetime) -> Held:
+    ended = connection.execute(
+        sa.update(alerts)
+        .where(intents.is_in(alerts, *intents.NOT_ENDED))
+        .values(state=intents.UNKNOWN, reason=restored_from(backup_id), leased_until=None)
+    ).rowcount
+    return Held(f"{ended:,} alerts that were queued or being sent are unknown and stay so")
 
 
 def _pause_programs(connection: sa.Connection, _backup_id: str, now: dt.datetime) -> Held:
@@ -101,4 +122,10 @@ def _skip_actions(connection: sa.Connection, backup_id: str, now: dt.datetime) -
     return Held(f"{number:,} due actions are skipped", commands if number else [])
 
 
-EFFECTS: tuple[Effect, ...] = (_pause_queues, _end_messages, _pause_programs, _skip_actions)
+EFFECTS = (
+    Effect((), _pause_queues),
+    Effect(("delivery.messages", "delivery.handovers"), _end_messages),
+    Effect(("ops.alerts",), _end_alerts),
+    Effect(("lifecycle.enrolments",), _pause_programs),
+    Effect(("actions.scheduled_actions", "actions.runs"), _skip_actions),
+)
