@@ -30,6 +30,20 @@ def test_what_waits_is_neither_sent_nor_started(emptied: Installation) -> None:
         " as given (kind, state)",
         now=NOW,
     )
+    emptied.execute(
+        "insert into crm.organizations (external_id, name, timezone) values ('acme', 'A', 'UTC')"
+    )
+    emptied.execute(
+        "with endpoint as (insert into webhooks.endpoints"
+        " (organization_id, url, secret, created_at)"
+        " select id, 'https://example.org', 's', :now from crm.organizations returning id)"
+        " insert into webhooks.deliveries"
+        " (endpoint_id, event_id, type, data, published_at, state, due_at, ended_at)"
+        " select id, event, 'contact.created', '{}', :now, state, :now, ended_at from endpoint,"
+        " (values ('a', 'waiting', null), ('b', 'delivered', cast(:now as timestamptz)))"
+        " as given (event, state, ended_at)",
+        now=NOW,
+    )
     with emptied.engine.begin() as connection:
         held = stop_effects(connection, "X", NOW)
     assert "1 alerts that were queued" in [one.sentence for one in held][2]
@@ -37,3 +51,7 @@ def test_what_waits_is_neither_sent_nor_started(emptied: Installation) -> None:
         ("sent", None),
         ("unknown", "restored from X"),
     ]
+    assert "1 deliveries of webhooks that waited are failed" in [one.sentence for one in held]
+    assert emptied.rows(
+        "select event_id, state, response, ended_at from webhooks.deliveries order by event_id"
+    ) == [("a", "failed", "restored from X", NOW), ("b", "delivered", None, NOW)]

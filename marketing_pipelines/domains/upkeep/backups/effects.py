@@ -18,6 +18,7 @@ from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery.resolving import restored_from
 from marketing_pipelines.domains.delivery.tables import handovers, messages
 from marketing_pipelines.domains.lifecycle.program_kinds import declared as program_kinds
+from marketing_pipelines.domains.webhooks.restoring import fail_waiting
 from marketing_pipelines.queueing import control, queues
 from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.stores import intents
@@ -122,10 +123,16 @@ def _skip_actions(connection: sa.Connection, backup_id: str, now: dt.datetime) -
     return Held(f"{number:,} due actions are skipped", commands if number else [])
 
 
+def _fail_deliveries(connection: sa.Connection, backup_id: str, now: dt.datetime) -> Held:
+    number = fail_waiting(connection, restored_from(backup_id), now)
+    return Held(f"{number:,} deliveries of webhooks that waited are failed")
+
+
 EFFECTS = (
     Effect((), _pause_queues),
     Effect(("delivery.messages", "delivery.handovers"), _end_messages),
     Effect(("ops.alerts",), _end_alerts),
     Effect(("lifecycle.enrolments",), _pause_programs),
     Effect(("actions.scheduled_actions", "actions.runs"), _skip_actions),
+    Effect(("webhooks.deliveries",), _fail_deliveries),
 )

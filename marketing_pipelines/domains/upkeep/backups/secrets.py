@@ -9,6 +9,7 @@ from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.integrations.tables import connections
 from marketing_pipelines.domains.upkeep.erasing import records
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
+from marketing_pipelines.domains.webhooks.tables import endpoints
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.secret_keys import fernets
 from marketing_pipelines.settings import Settings
@@ -17,19 +18,21 @@ from marketing_pipelines.stores.backups import Backup
 from marketing_pipelines.stores.tables import installation
 
 PURPOSE = "upkeep.backups"
-# The columns with encrypted values, by the purpose of their keys.
-ENCRYPTED = {
-    vault.PURPOSE: connections.c.secrets,
-    ledger.PURPOSE: installation.c.erasure_key,
-    records.PURPOSE: erasures.c.names,
-}
+# The columns with encrypted values, each with the purpose of its keys.
+ENCRYPTED = (
+    (vault.PURPOSE, connections.c.secrets),
+    (vault.PURPOSE, endpoints.c.secret),
+    (vault.PURPOSE, endpoints.c.old_secret),
+    (ledger.PURPOSE, installation.c.erasure_key),
+    (records.PURPOSE, erasures.c.names),
+)
 
 
 def probes_of(connection: sa.Connection, settings: Settings) -> list[str]:
     """A text encrypted with each secret key that opens an encrypted value, newest key first."""
     needed = {
         number
-        for purpose, column in ENCRYPTED.items()
+        for purpose, column in ENCRYPTED
         for token in _tokens(connection, column)
         for number, key in enumerate(fernets(settings, purpose))
         if _opens(key, token)
