@@ -267,6 +267,7 @@ def test_every_asset_reaches_back_to_a_source() -> None:
         assert "sources" in roots, name(asset)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.soak
 def test_materialising_everything_twice_changes_nothing(
     installation: Installation, tmp_path: Path

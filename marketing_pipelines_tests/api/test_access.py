@@ -138,6 +138,7 @@ def test_only_a_hash_of_a_token_is_stored_and_analysts_do_not_read_even_that(api
         assert allowed is False
 
 
+@pytest.mark.fault(48)
 def test_fault_48_the_cron_address_wants_its_secret(api: Api) -> None:
     wrong = [None, "Bearer", f"Bearer {CRON_SECRET}x", f"Bearer {CRON_SECRET[:-1]}", CRON_SECRET]
     for header in wrong:
@@ -173,7 +174,7 @@ INJECTIONS = [
 ]
 
 
-@pytest.mark.fault
+@pytest.mark.fault(48)
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_fault_48_what_is_injected_is_only_text(api: Api, text: str) -> None:
     right = {"Authorization": f"Bearer {CRON_SECRET}"}

@@ -83,7 +83,7 @@ def test_it_is_told_once_and_shown(programs: Programs) -> None:
     assert "spring" not in tables[0]
 
 
-@pytest.mark.fault
+@pytest.mark.fault(27)
 def test_fault_27_a_campaign_that_was_just_activated_and_has_no_contacts_is_left_alone(
     programs: Programs,
 ) -> None:

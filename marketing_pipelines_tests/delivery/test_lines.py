@@ -48,6 +48,7 @@ def row(world: World) -> tuple[Any, ...]:
     return found
 
 
+@pytest.mark.fault(31)
 def test_the_twentieth_fault_in_a_row_opens_the_breaker_and_one_message_tries_after_each_pause(
     world: World,
 ) -> None:

@@ -148,8 +148,7 @@ def test_who_must_not_or_cannot_be_written_to_is_passed_with_the_reason(world: W
     assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [SendingReport()] * 4
 
 
-# 28
-@pytest.mark.fault
+@pytest.mark.fault(28)
 def test_who_unsubscribes_between_queue_and_sending_gets_nothing(world: World) -> None:
     contacts = world.contacts(2)
     first, second = world.messages(contacts)
@@ -266,7 +265,7 @@ def test_the_messages_of_a_program_that_is_gone_end(world: World) -> None:
 
 
 # 12, 29
-@pytest.mark.fault
+@pytest.mark.fault(29)
 def test_messages_that_cannot_go_do_not_hide_those_behind_them(world: World) -> None:
     world.messages(world.contacts(20), program=world.another_program("paused", "paused"))
     silent = world.contacts(20, email=None)
@@ -378,6 +377,7 @@ def test_what_cannot_be_repeated_is_unknown_when_it_broke_and_is_not_sent_again(
     assert [message.id for message in transport.taken] == [numbers[0], *numbers[2:]]
 
 
+@pytest.mark.fault(3)
 def test_what_cannot_be_repeated_is_unknown_when_its_worker_died_while_it_was_sent(
     world: World,
 ) -> None:
@@ -529,8 +529,7 @@ def test_a_message_that_the_transport_refuses_fails_alone(world: World) -> None:
     assert world.states() == [("failed", "The provider knows no such address."), ("sent", None)]
 
 
-# 30
-@pytest.mark.fault
+@pytest.mark.fault(30)
 def test_every_message_is_counted_once_whatever_is_done_to_the_campaign(world: World) -> None:
     quiet = world.contacts(6, email=None)
     world.messages(world.contacts(30) + quiet)

@@ -228,8 +228,8 @@ def test_a_stopped_worker_leaves_every_message_sent_or_queued(world: World) -> N
     }
 
 
+@pytest.mark.fault(2)
 @pytest.mark.soak
-@pytest.mark.fault
 def test_what_a_killed_worker_had_in_hand_is_sent_when_its_lease_ends(world: World) -> None:
     numbers = world.messages(world.contacts(MANY), due_at=real_now())
     with world.begin() as connection:

@@ -65,6 +65,7 @@ def reservations(world: World) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.fault(32)
 def test_each_day_sends_its_cap_and_the_rest_waits_for_midnight(world: World) -> None:
     ramp(world, 3, 5)
     domain(world)
@@ -210,6 +211,7 @@ def test_the_ramp_of_the_function_is_the_default_of_the_setting(
     assert [cap for (cap,) in caps] == Warmup().ramp
 
 
+@pytest.mark.fault(32)
 def test_closing_the_days_twice_or_late_counts_the_same(world: World) -> None:
     ramp(world, 2)
     domain(world)

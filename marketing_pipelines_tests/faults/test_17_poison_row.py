@@ -42,6 +42,7 @@ def poison(world: ProgramWorld, contacts: list[int]) -> None:
     )
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("batch", [1, pytest.param(7, marks=[pytest.mark.soak, soak_only]), 20_000])
 def test_those_whom_a_trigger_refuses_fail_and_all_others_move(
     world: ProgramWorld, batch: int

@@ -30,6 +30,7 @@ def events(campaign: str, **numbers: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.fault(24)
 def test_fault_24_orphans_are_kept_and_counted_raw_and_a_warning_names_their_campaigns(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def reading(engine: sa.Engine, ids: dict[str, int]) -> Iterator[Reader]:
         reader.join(60)
 
 
+@pytest.mark.fault(25)
 def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: Crowd) -> None:
     crowd.grow(MANY)
     crowd.rule("chosen", between(1, 2_400))
@@ -139,6 +140,7 @@ def test_whoever_reads_during_a_rebuild_sees_the_old_or_the_new_members(crowd: C
     assert reader.seen == [members(1, 2_400), members(1_001, MANY)]
 
 
+@pytest.mark.fault(25)
 def test_a_broken_rule_leaves_its_members_alerts_once_and_stops_no_other(crowd: Crowd) -> None:
     for name in ("healthy", "misspelt", "unreadable"):
         crowd.rule(name, {"attribute": "city", "op": "=", "value": "Bern"})
@@ -201,6 +203,7 @@ def dagster_event(entry: Any) -> Any:
     return event if kind == "ASSET_CHECK_EVALUATION" else None
 
 
+@pytest.mark.fault(25)
 def test_a_cycle_is_named_and_what_refers_to_it_goes_on_with_its_old_members(
     crowd: Crowd,
 ) -> None:

@@ -15,6 +15,7 @@ MAX_MB = 512
 SECONDS = 3_600 if SOAK else 240
 
 
+@pytest.mark.fault(45)
 @pytest.mark.timeout(3 * SECONDS)
 def test_fault_45_a_segment_of_very_many_contacts_is_evaluated_in_little_memory(
     installation: Installation, tmp_path: Path

@@ -56,6 +56,7 @@ def completed(times: Sequence[str]) -> list[tuple[dt.datetime, str]]:
     return [(time, "COMPLETED") for time in instants(*times)]
 
 
+@pytest.mark.fault(1)
 def test_fault_1_a_scheduler_killed_anywhere_makes_one_run_per_job_and_instant(
     installation: Installation,
 ) -> None:
@@ -71,6 +72,7 @@ def test_fault_1_a_scheduler_killed_anywhere_makes_one_run_per_job_and_instant(
     assert worked(installation, "once") == completed(hours)
 
 
+@pytest.mark.fault(6)
 def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installation) -> None:
     run_scheduler(at("09:30"))
     looks = ["10:00", "11:00"] if SOAK else ["10:00"]
@@ -84,6 +86,7 @@ def test_fault_6_two_schedulers_at_once_work_a_tick_once(installation: Installat
     assert others <= {"SKIPPED_OVERLAP"}
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     "off",
     [
@@ -148,6 +151,7 @@ def test_fault_18_a_month_is_worked_once_though_dagster_forgot_that_it_was(
     assert worked(installation, "monthly") == [(march, "COMPLETED")]
 
 
+@pytest.mark.fault(19)
 def test_fault_19_a_clock_that_jumps_back_and_jitters_strikes_once(
     installation: Installation,
 ) -> None:
@@ -157,6 +161,7 @@ def test_fault_19_a_clock_that_jumps_back_and_jitters_strikes_once(
     assert worked(installation, "once") == completed(["10:00"])
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("skew", [-90, 0, 90])
 def test_fault_19_the_skew_of_the_servers_clock_is_measured_and_a_minute_is_a_problem(
     installation: Installation, skew: int
@@ -189,6 +194,7 @@ def test_fault_19_a_daemon_whose_clock_differs_from_the_servers_strikes_once(
     assert worked(installation, "once") == [(tick, "COMPLETED")]
 
 
+@pytest.mark.fault(21)
 def test_fault_21_an_edited_clock_does_not_run_for_the_past(installation: Installation) -> None:
     run_scheduler(at("09:30"), at("10:00"))
     assert runs_of("once") == instants("10:00")

@@ -68,6 +68,7 @@ def days_of(time: str, day: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("repeated", ["daily", "weekly", "monthly"])
 @pytest.mark.parametrize(("zone", "day", "time", "fire"), CASES)
 def test_fault_20_a_time_strikes_once_on_the_day_the_clocks_change(
@@ -77,6 +78,7 @@ def test_fault_20_a_time_strikes_once_on_the_day_the_clocks_change(
     assert [f"{tick:%H:%M}" for tick in found] == [fire]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("zone", "day"), HOURS)
 def test_fault_20_what_strikes_every_hour_strikes_at_every_hour_of_utc(zone: str, day: str) -> None:
     found = ticks_on(day, "0 * * * *", zone)
@@ -85,6 +87,7 @@ def test_fault_20_what_strikes_every_hour_strikes_at_every_hour_of_utc(zone: str
     assert len(found) == HOURS[zone, day]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("zone", "day"), FIRES)
 def test_fault_20_the_calendar_expects_the_day_before_and_after_as_ever(
     zone: str, day: str

@@ -69,6 +69,7 @@ def waits_inside(installation: Installation) -> bool:
     )
 
 
+@pytest.mark.fault(41)
 @pytest.mark.soak
 def test_a_long_range_together_with_processes_that_do_hours_and_a_reader(
     installation: Installation, tmp_path: Path

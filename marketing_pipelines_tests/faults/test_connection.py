@@ -38,6 +38,7 @@ def url(proxy: Proxy, installation: Installation) -> str:
     return proxy.url(str(installation.engine.url.database))
 
 
+@pytest.mark.fault(8)
 def test_fault_8_a_job_whose_connection_falls_silent_ends_in_time_and_is_done_again(
     installation: Installation, proxy: Proxy
 ) -> None:
@@ -84,6 +85,7 @@ def test_fault_8_a_job_whose_connection_is_cut_tries_again_until_the_server_answ
     assert [status for _, status, _ in ended(installation)] == ["FAILED", "COMPLETED"]
 
 
+@pytest.mark.fault(8)
 def test_fault_8_both_ends_notice_within_a_minute_that_the_other_is_gone(
     installation: Installation, proxy: Proxy
 ) -> None:
@@ -113,6 +115,7 @@ def test_fault_8_both_ends_notice_within_a_minute_that_the_other_is_gone(
     }
 
 
+@pytest.mark.fault(8)
 def test_fault_8_the_server_ends_a_session_that_has_been_silent_for_the_jobs_time(
     engine: sa.Engine,
 ) -> None:

@@ -24,6 +24,7 @@ from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 pytestmark = pytest.mark.fault
 
 
+@pytest.mark.fault(38)
 def test_two_processes_that_need_a_token_at_once_make_one_call(
     shared_installation: Installation,
 ) -> None:
@@ -44,6 +45,7 @@ def test_two_processes_that_need_a_token_at_once_make_one_call(
         assert kept(world) == provider.valid
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("forgives", [True, False], ids=["takes the former", "takes the latest"])
 def test_a_process_killed_between_the_answer_and_its_commit(
     shared_installation: Installation, forgives: bool

@@ -54,6 +54,7 @@ def load(installation: Installation, folder: Path, *rows: dict[str, Any]) -> Any
     return result
 
 
+@pytest.mark.fault(23)
 def test_events_that_come_late_restate_their_hour_day_and_month(
     installation: Installation, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_events_that_come_late_restate_their_hour_day_and_month(
     assert stored(installation, "month") == {("acme", "opened", "2026-03"): (5, 2)}
 
 
+@pytest.mark.fault(23)
 def test_the_last_microsecond_and_midnight_belong_to_two_days(
     installation: Installation, tmp_path: Path
 ) -> None:

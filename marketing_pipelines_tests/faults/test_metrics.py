@@ -46,6 +46,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "time", SimpleNamespace(sleep=lambda _: None))
 
 
+@pytest.mark.fault(46)
 def test_it_parses_before_during_and_after_failures_and_counters_never_go_back(
     engine: sa.Engine, no_pauses: None
 ) -> None:

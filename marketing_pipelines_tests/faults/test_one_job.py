@@ -49,6 +49,7 @@ def reads_the_table(installation: Installation) -> bool:
     )
 
 
+@pytest.mark.fault(4)
 def test_fault_4_of_two_workers_that_start_one_job_in_the_same_second_one_works(
     installation: Installation,
 ) -> None:
@@ -90,6 +91,7 @@ def counters(installation: Installation) -> Callable[[], dict[str, int]]:
     return lambda: dict(installation.rows("select name, n from ops.counters"))
 
 
+@pytest.mark.fault(9)
 def test_fault_9_the_victim_of_a_deadlock_tries_again(
     installation: Installation, counters: Callable[[], dict[str, int]]
 ) -> None:
@@ -115,6 +117,7 @@ def test_fault_9_the_victim_of_a_deadlock_tries_again(
     assert counters() == {"a": 11, "b": 11}
 
 
+@pytest.mark.fault(9)
 def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
     installation: Installation, counters: Callable[[], dict[str, int]]
 ) -> None:
@@ -131,6 +134,7 @@ def test_fault_9_a_serialization_failure_is_tried_again_three_times_and_no_more(
     assert lock_is_free(installation)
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize(
     "work",
     [
@@ -164,6 +168,7 @@ def test_fault_10_work_that_exceeds_its_time_stops_and_frees_its_lock(
     )
 
 
+@pytest.mark.fault(11)
 def test_fault_11_the_server_notices_a_dead_process_while_it_still_works_for_it(
     installation: Installation,
 ) -> None:

@@ -48,7 +48,7 @@ def letters(engine: sa.Engine, state: str | None = "dead") -> list[dead_letters.
         return dead_letters.dead_letters(connection, state=state)
 
 
-# 13
+@pytest.mark.fault(13)
 def test_every_ladder_waits_as_listed_and_ends_in_one_dead_letter(queue: sa.Engine) -> None:
     tasks = {name: put(queue, f"fail_{name}", 3) for name in LADDERS}
     options = [word for name in LADDERS for word in ("--queue", name)]
@@ -86,7 +86,7 @@ def test_every_ladder_waits_as_listed_and_ends_in_one_dead_letter(queue: sa.Engi
             assert waited >= sum(ladder.delays)
 
 
-# 14
+@pytest.mark.fault(14)
 def test_a_permanent_error_is_a_dead_letter_at_once(queue: sa.Engine) -> None:
     [task_id] = put(queue, "refuse_early")
     drain("--queue", "default")
@@ -99,7 +99,7 @@ def test_a_permanent_error_is_a_dead_letter_at_once(queue: sa.Engine) -> None:
     assert (state.state, state.attempts, state.error) == ("failed", 1, letter.error)
 
 
-# 14
+@pytest.mark.fault(14)
 def test_a_task_that_nothing_declares_is_a_dead_letter_and_not_a_crash(queue: sa.Engine) -> None:
     put(queue, "write")
     with queue.begin() as connection:
@@ -111,7 +111,7 @@ def test_a_task_that_nothing_declares_is_a_dead_letter_and_not_a_crash(queue: sa
     assert len(calls(queue)) == 1
 
 
-# 15
+@pytest.mark.fault(15)
 def test_snoozing_consumes_no_attempt(queue: sa.Engine, tmp_path: Path) -> None:
     [task_id] = put(queue, "put_off", times=3, path=str(tmp_path / "calls"))
     with workers(1, "--queue", "none"):
@@ -122,7 +122,7 @@ def test_snoozing_consumes_no_attempt(queue: sa.Engine, tmp_path: Path) -> None:
     assert all((after - before).total_seconds() >= 0.3 for before, after in pairwise(starts))
 
 
-# 15
+@pytest.mark.fault(15, 31)
 @pytest.mark.soak
 def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
     queue: sa.Engine,
@@ -146,7 +146,7 @@ def most_in_any_second(starts: list[float]) -> int:
     return max(sum(first <= start < first + 1 for start in starts) for first in starts)
 
 
-# 7
+@pytest.mark.fault(7)
 def test_workers_listen_again_when_the_server_is_back_and_stop_without_tracebacks(
     queue: sa.Engine, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +176,7 @@ def listening(engine: sa.Engine) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-# 16
+@pytest.mark.fault(16)
 def test_dead_letters_go_back_once_and_a_second_time_is_nothing(queue: sa.Engine) -> None:
     rows = [{"number": number, "message": f"number {number}"} for number in range(6)]
     with queue.begin() as connection:
@@ -270,7 +270,7 @@ def test_a_task_that_ends_in_its_own_transaction_is_done_once_whoever_is_killed(
     assert sorted(task_id for (task_id,) in calls(queue, "task_id")) == sorted(ids)
 
 
-# 5
+@pytest.mark.fault(5)
 def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
     queue: sa.Engine,
 ) -> None:
@@ -295,7 +295,7 @@ def test_a_worker_that_was_frozen_cannot_settle_what_another_did_and_works_on(
     assert {pid for pid, task in calls(queue, "pid, task_id") if task != task_id} == {frozen.pid}
 
 
-# 43
+@pytest.mark.fault(43)
 def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     queue: sa.Engine,
 ) -> None:
@@ -310,7 +310,7 @@ def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     assert len(calls(queue)) == 3
 
 
-# 43
+@pytest.mark.fault(43)
 def test_what_outlasts_the_grace_is_given_back_without_an_attempt(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep", seconds=60.0)
     with workers(1, "--queue", "default") as [process]:
@@ -366,26 +366,23 @@ def test_a_worker_whose_connections_are_cut_settles_what_it_has_and_goes_on(
     assert scalar(queue, "select max(attempts) from procrastinate_jobs") == 1
 
 
-@pytest.mark.soak
-@soak_only
 def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
     queue: sa.Engine,
 ) -> None:
-    put(queue, "sleep", seconds=2.0)
+    put(queue, "sleep", seconds=1.0)
     with workers(1, "--queue", "default", "--concurrency", "1", "--drain") as [process]:
         until(lambda: calls(queue), what="it to be in hand")
         for old, new in (("queue_states", "away"), ("away", "queue_states")):
             with queue.begin() as connection:
                 connection.exec_driver_sql(f"alter table ops.{old} rename to {new}")
-            time.sleep(1.0)
+            # It looks every fifth of a second.
+            time.sleep(0.5)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     assert "Looking for due tasks failed" in printed
     assert counted(queue, "default").completed == 1
 
 
-@pytest.mark.soak
-@soak_only
 def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep_in_one_piece")
     with workers(1, "--queue", "none") as [process]:

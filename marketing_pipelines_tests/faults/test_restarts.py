@@ -42,18 +42,19 @@ ROWS = [
 pytestmark = [pytest.mark.fault, pytest.mark.soak, pytest.mark.timeout(SECONDS + 1_500)]
 
 
-@pytest.fixture
-def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedPostgres]:
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """The server of an installation that has one of its own."""
-    for name in [name for name in os.environ if name.startswith("MARKETING_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("MARKETING_DATA_DIR", str(tmp_path / "data"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MARKETING_")]:
+            patch.delenv(name)
+        patch.setenv("MARKETING_DATA_DIR", str(tmp_path_factory.mktemp("restarted") / "data"))
+        get_settings.cache_clear()
+        embedded = EmbeddedPostgres.of(get_settings())
+        yield embedded
+        home = embedded.pgdata.parent
+        embedded.stop(force=True)
     get_settings.cache_clear()
-    embedded = EmbeddedPostgres.of(get_settings())
-    yield embedded
-    get_settings.cache_clear()
-    home = embedded.pgdata.parent
-    embedded.stop(force=True)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -126,6 +127,7 @@ def assert_every_event_is_stored_once(installation: Installation) -> None:
     ]
 
 
+@pytest.mark.fault(7)
 def test_fault_7_a_job_does_everything_once_while_postgresql_is_restarted(
     embedded: EmbeddedPostgres, tmp_path: Path
 ) -> None:
@@ -146,8 +148,6 @@ def test_fault_7_a_job_does_everything_once_while_postgresql_is_restarted(
         assert installation.rows("select 1 from ops.job_sessions where status = 'RUNNING'") == []
 
 
-@pytest.mark.soak
-@soak_only
 def test_up_says_once_why_postgresql_does_not_start_and_goes_on_when_it_does(
     embedded: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:

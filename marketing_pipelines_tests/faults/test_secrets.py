@@ -67,6 +67,7 @@ def tell_everything(variables: dict[str, str]) -> str:
     return "cannot connect: " + " ".join(variables.values()) + f" password={PASSWORD}"
 
 
+@pytest.mark.fault(47)
 def test_no_secret_is_told(
     planted: dict[str, str], engine: sa.Engine, sentry: Endpoint, capfd: pytest.CaptureFixture[str]
 ) -> None:

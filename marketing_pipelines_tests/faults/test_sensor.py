@@ -52,6 +52,7 @@ def claim(connection: sa.Connection, minutes: float) -> list[str]:
     return [row.contact for row in rows]
 
 
+@pytest.mark.fault(12)
 def test_fault_12_a_page_of_intents_that_kills_every_worker_does_not_keep_the_others_waiting(
     installation: Installation,
 ) -> None:
@@ -76,6 +77,7 @@ def test_fault_12_a_page_of_intents_that_kills_every_worker_does_not_keep_the_ot
     ]
 
 
+@pytest.mark.fault(42)
 def test_fault_42_a_lost_or_drifting_cursor_drops_no_mark(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -86,7 +86,7 @@ def read_to_the_end(world: Mailboxes, at: Iterator[dt.datetime], *gone: str) -> 
     raise AssertionError((done, world.state("imap"), world.cursors()))
 
 
-@pytest.mark.fault
+@pytest.mark.fault(37)
 @pytest.mark.soak
 def test_nothing_is_lost_or_doubled_whatever_happens(world: Mailboxes) -> None:
     everything = [*samples(), *(conversation(number) for number in range(MAILS))]

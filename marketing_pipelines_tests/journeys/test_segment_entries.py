@@ -130,7 +130,7 @@ def test_a_program_whose_file_names_no_start_begins_when_it_is_activated(
     assert feed.names == ["bob", "cid"]
 
 
-@pytest.mark.fault
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(("policy", "rotations"), [("once", 1), ("backfill", 1), ("each_entry", 2)])
 def test_fault_26_who_leaves_and_returns_starts_again_with_each_entry_only(
     programs: Programs, policy: str, rotations: int

@@ -81,6 +81,7 @@ def test_a_day_holds_the_scores_at_its_end_and_the_contact_that_of_the_tick(
     assert crossings(world) == [{"from": "low", "to": "medium", "score": 46}]
 
 
+@pytest.mark.fault(33)
 def test_a_second_run_writes_nothing(world: LeadWorld) -> None:
     world.event(world.contact(), "demo_request", MIDNIGHT - INSTANT)
     score(world)
@@ -89,6 +90,7 @@ def test_a_second_run_writes_nothing(world: LeadWorld) -> None:
     assert versions(world) == before
 
 
+@pytest.mark.fault(33)
 def test_skipped_days_are_those_that_each_night_would_have_written(
     installation: Installation, world: LeadWorld
 ) -> None:

@@ -60,6 +60,7 @@ def tasks(sales: Sales) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.fault(35)
 def test_a_stale_deal_has_one_task_and_notification_and_one_escalation(sales: Sales) -> None:
     sales.load("deals", deal("rollout", amount=50_000, currency="USD"))
     sales.load("activities", activity("rollout", 8 * DAY))
@@ -256,6 +257,7 @@ def test_tasks_of_a_deal_that_is_over_are_dropped(sales: Sales, status: str) -> 
     assert sales.rows("select ended_by from sales.stale_deals") == [(status,)]
 
 
+@pytest.mark.fault(35)
 def test_ticks_run_twice_skipped_and_late_change_nothing(sales: Sales) -> None:
     sales.load("deals", deal("quiet"), deal("busy"), deal("over"))
     sales.load("activities", activity("busy", 10 * DAY), activity("busy", -3 * DAY))

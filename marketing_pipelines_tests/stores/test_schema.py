@@ -21,7 +21,6 @@ from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import load_tables
 from marketing_pipelines_tests import given_program
-from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.stores.catalog import SCHEMAS
 from marketing_pipelines_tests.waiting import until
 
@@ -85,8 +84,6 @@ def test_a_schema_of_a_newer_release_is_refused(
         migrate(database_url(settings), settings)
 
 
-@pytest.mark.soak
-@soak_only
 def test_two_heads_of_migrations_are_refused_where_one_of_them_has_run(
     engine: sa.Engine, environment: dict[str, str], tmp_path: Path
 ) -> None:

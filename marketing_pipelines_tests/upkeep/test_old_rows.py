@@ -212,6 +212,7 @@ def test_a_delete_that_takes_a_second_is_tried_with_fewer_rows(site: Installatio
         site.execute("drop function pg_temp_slow()")
 
 
+@pytest.mark.fault(40)
 def test_very_many_rows_go_in_batches_and_an_end_of_time_leaves_the_rest(
     site: Installation,
 ) -> None:
@@ -364,6 +365,7 @@ def test_a_table_without_a_rule_stays_for_ever_by_declaration() -> None:
     assert not {"crm.contacts", "delivery.messages", "lifecycle.enrolments"} & set(kept)
 
 
+@pytest.mark.fault(40)
 @pytest.mark.soak
 def test_a_writer_of_the_same_table_never_waits_for_the_removal(site: Installation) -> None:
     number = 10_000_000 if SOAK else 100_000
