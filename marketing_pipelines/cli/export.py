@@ -47,7 +47,11 @@ def start(
         str | None, typer.Option("--to", help="Day or instant before which the rows lie.")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option("--columns", help="Columns in their order, parted by commas.")
+        str | None,
+        typer.Option(
+            "--columns",
+            help="Columns in their order, parted by commas: `export columns KIND` lists them.",
+        ),
     ] = None,
     notify: Annotated[
         list[str] | None,
@@ -76,6 +80,29 @@ def start(
         with engine.begin() as connection:
             export_id, state, _ = request_export(connection, order, now=dt.datetime.now(dt.UTC))
     print(f"Export {export_id} is {state}: `marketing-pipelines export show {export_id}`.")
+
+
+@app.command("columns")
+def list_columns(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="contacts, events, messages, campaign_stats, deals or activities."
+        ),
+    ],
+) -> None:
+    """List the columns that an export of a kind has, in their order."""
+    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.exports.kinds import columns_of_kind
+
+    load_tables()
+    found, has_attributes = columns_of_kind(kind)
+    print_table(
+        ["column", "type", "meaning"],
+        [[column.name, column.type, column.comment] for column in found],
+    )
+    if has_attributes:
+        print("The attributes follow, by name.")
 
 
 @app.command("list")

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from marketing_pipelines_tests.benchmarks import mail_work
+from marketing_pipelines_tests.benchmarks import export_work, mail_work
 
 MEGABYTE = 1024 * 1024
 
@@ -209,6 +209,9 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "judge": mail_work.judge,
     "judge_and_settle": mail_work.judge_and_settle,
     "look": mail_work.look,
+    "export_rows": export_work.export_rows,
+    "bare_copy": export_work.bare_copy,
+    "bare_parquet": export_work.bare_parquet,
 }
 
 

@@ -357,6 +357,13 @@ def backups(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.repeat, bench.events // 10)
 
 
+def exports(bench: Bench) -> None:
+    """Exports of --contacts contacts in each row format, against COPY and DuckDB by themselves."""
+    from marketing_pipelines_tests.benchmarks.exports import measure
+
+    measure(bench.server, bench.report, bench.repeat, bench.contacts)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -371,5 +378,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "leads": leads,
     "sales": sales,
     "backups": backups,
+    "exports": exports,
     "daemon": daemon,
 }

@@ -1,5 +1,6 @@
 """The formats: what a file of each holds, read by programs that others wrote."""
 
+import datetime as dt
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from marketing_pipelines.domains.exports.formats import xlsx
 from marketing_pipelines.domains.exports.formats.pdf import MARGIN, PdfFile
 from marketing_pipelines.domains.exports.formats.xlsx import XlsxFile
 from marketing_pipelines_tests.exports.exporting import Exporter
+from marketing_pipelines_tests.scale import SOAK
 
 DEALS = """\
 organization_id,external_id,name,contact_id,amount,tags,created_at,expected_close_on,region
@@ -47,6 +49,52 @@ def test_a_workbook_holds_texts_and_no_formula(exporter: Exporter, tmp_path: Pat
     assert second[place["name"]].data_type == "s"
     assert second[place["tags"]].value is None
     assert first[place["created_at"]].value == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.soak
+def test_each_cell_of_a_workbook_is_the_text_of_its_row(exporter: Exporter) -> None:
+    rows = 10_000 if SOAK else 200
+    exporter.installation.execute(
+        """
+        insert into crm.contacts (organization_id, external_id, email, phone, first_name,
+            follow_up_note, lead_score, tags, timezone, created_at)
+        select :own, 'c' || lpad(n::text, 6, '0'), 'c' || n || '@example.org', '+4930' || n,
+            (array['Zoë', '  José ', '李小龍', 'محمد', '🙂 & <b>', null])[1 + n % 6],
+            (array['=1+1', E'two\\nlines', '_x0041_', E'\\x01\\r', '-5', '"', ''])[1 + n % 7],
+            n % 101, case when n % 2 = 0 then array['a', 'b;c'] else '{}' end, 'Europe/Berlin',
+            timestamptz '2026-01-01Z' + n * interval '1.5 seconds'
+        from generate_series(1, :rows) as n
+        """,
+        own=exporter.organization,
+        rows=rows,
+    )
+    names = ["external_id", "email", "phone", "first_name", "follow_up_note", "lead_score", "tags",
+             "created_at"]  # fmt: skip
+    content = exporter.exported(format_="xlsx", columns=names)
+    (sheet,) = openpyxl.load_workbook(io.BytesIO(content), read_only=True).worksheets
+    found = [
+        [shown(value) if value else "" for value in row]
+        for row in sheet.iter_rows(values_only=True)
+    ]
+    stored = exporter.rows(
+        f"select {', '.join(names)} from crm.contacts where organization_id = :own"
+        " order by external_id"
+    )
+    assert found == [names, *([cell_of(value) for value in row] for row in stored)]
+    assert len(found) == rows + 1
+
+
+def cell_of(value: object) -> str:
+    """The text that a value of the table has in a cell."""
+    match value:
+        case None | []:
+            return ""
+        case list():
+            return json.dumps(value, separators=(",", ":"))
+        case dt.datetime():
+            text = value.astimezone(dt.UTC).isoformat().removesuffix("+00:00")
+            return f"{text.rstrip('0') if '.' in text else text}Z"
+    return str(value)
 
 
 def test_rows_beyond_a_sheet_go_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

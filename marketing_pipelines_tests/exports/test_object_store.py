@@ -130,3 +130,24 @@ def test_a_killed_upload_leaves_one_object_in_the_end(exporter: Exporter, store:
     content = FileStore(URL).read(f"exports/{number}/2.csv")
     assert len(content) == done.size
     assert len(content.splitlines()) == ROWS + 1
+
+
+def test_a_cancel_during_an_upload_leaves_no_object_and_no_upload(
+    exporter: Exporter, store: Store
+) -> None:
+    number = large_contacts(exporter)
+    worker = threading.Thread(target=exporter.work)
+    worker.start()
+    assert store.reached.wait(MAX_WAIT)
+    answer = exporter.client.delete(f"/v1/exports/{number}", headers=exporter.bearer)
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    store.released.set()
+    worker.join(MAX_WAIT)
+    assert not worker.is_alive()
+    cancelled = exporter.status(number)
+    assert (cancelled.state, cancelled.attempt, cancelled.file) == ("cancelled", 1, None)
+    assert store.objects() == []
+    assert store.uploads() == []
+    assert exporter.rows("select count(*) from crm.contacts where organization_id = :own") == [
+        (ROWS,)
+    ]

@@ -21,6 +21,7 @@ class ExportColumn:
 
     Attributes:
         value: SQL of its value; of an attribute its `jsonb` value.
+        plain: SQL of an attribute's value as text.
         comment: Its meaning, for the page.
     """
 
@@ -28,6 +29,7 @@ class ExportColumn:
     type: CellType
     value: sql.Composable
     comment: str = ""
+    plain: sql.Composable | None = None
 
     @property
     def text(self) -> sql.Composable:
@@ -36,12 +38,18 @@ class ExportColumn:
             case "text" | "zone":
                 return self.value
             case "attribute":
-                return sql.SQL("({} #>> '{{}}')").format(self.value)
+                assert self.plain is not None
+                return self.plain
             case "instant":
                 return _instant(self.value)
             case "list":
                 return _list(self.value)
         return sql.SQL("cast({} as text)").format(self.value)
+
+    @property
+    def csv(self) -> sql.Composable:
+        """SQL of the value as COPY takes it for csv, before formulas lose their effect."""
+        return self.value if self.type in ("integer", "number", "date") else self.text
 
     @property
     def may_be_formula(self) -> bool:
@@ -50,14 +58,12 @@ class ExportColumn:
 
     @property
     def json(self) -> sql.Composable:
-        """SQL of the value as JSON, `null` where there is none."""
+        """SQL of the value as JSON; null where there is none."""
         if self.type in ("text", "zone", "list", "date"):
-            json = sql.SQL("cast(to_json({}) as text)").format(self.value)
-        elif self.type == "instant":
-            json = sql.SQL("""'"' || {} || '"'""").format(self.text)
-        else:
-            json = sql.SQL("cast({} as text)").format(self.value)
-        return sql.SQL("coalesce({}, 'null')").format(json)
+            return sql.SQL("cast(to_json({}) as text)").format(self.value)
+        if self.type == "instant":
+            return sql.SQL("""'"' || {} || '"'""").format(self.text)
+        return sql.SQL("cast({} as text)").format(self.value)
 
     @property
     def typed(self) -> sql.Composable:
@@ -70,10 +76,11 @@ class ExportColumn:
 
 
 def _instant(value: sql.Composable) -> sql.Composable:
-    return sql.SQL(
-        """rtrim(rtrim(to_char({} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.')"""
-        " || 'Z'"
-    ).format(value)
+    """An instant as ISO 8601 in the zone of the session, which is UTC in a snapshot."""
+    # `to_char` and `at time zone` take three times as long.
+    return sql.SQL("cast({value} as date) || 'T' || cast({value} as time) || 'Z'").format(
+        value=value
+    )
 
 
 def _list(value: sql.Composable) -> sql.Composable:
@@ -115,8 +122,13 @@ def columns_of(kind: Kind, alias: str) -> tuple[list[ExportColumn], sql.Composab
 
 def attribute(alias: str, name: str) -> ExportColumn:
     """Returns the column of an attribute."""
-    value = sql.SQL("({} -> {})").format(sql.Identifier(alias, "attributes"), sql.Literal(name))
-    return ExportColumn(name, "attribute", value)
+    value, plain = (
+        sql.SQL("({} {} {})").format(
+            sql.Identifier(alias, "attributes"), sql.SQL(operator), sql.Literal(name)
+        )
+        for operator in ("->", "->>")
+    )
+    return ExportColumn(name, "attribute", value, plain=plain)
 
 
 def names_of(columns: Sequence[ExportColumn]) -> list[str]:

@@ -112,7 +112,7 @@ class TableRows:
         )
         # Without the offset, each mention of a text would compute it again.
         return sql.SQL("select {cells} from ({rows} offset 0) as texts").format(
-            cells=cells, rows=self.cells(columns, lambda column: column.text)
+            cells=cells, rows=self.cells(columns, lambda column: column.csv)
         )
 
     def lines(self, columns: Sequence[ExportColumn]) -> sql.Composable:
@@ -120,7 +120,11 @@ class TableRows:
         pieces: list[sql.Composable] = []
         for place, column in enumerate(columns):
             before = ("," if place else "{") + _json_text(column.name) + ":"
-            pieces += [sql.Literal(before), column.json]
+            pieces.append(
+                sql.SQL("coalesce({} || {}, {})").format(
+                    sql.Literal(before), column.json, sql.Literal(f"{before}null")
+                )
+            )
         return self._ordered(sql.SQL(" || ").join([*pieces, sql.Literal("}")]))
 
     def _ordered(self, cells: sql.Composable) -> sql.Composable:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_BYTES = 2 * 1024 * 1024
+_SETTINGS = (
+    "statement_timeout = 0",
+    "work_mem = '64MB'",
+    "jit = off",
+    "timezone = 'UTC'",
+    "datestyle = 'ISO'",
+)
 
 
 class Snapshot:
@@ -34,7 +41,7 @@ class Snapshot:
         """A snapshot of the present state."""
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with engine.connect().execution_options(**options) as connection:
-            for setting in ("statement_timeout = 0", "jit = off", "work_mem = '64MB'"):
+            for setting in _SETTINGS:
                 connection.exec_driver_sql(f"set local {setting}")
             yield cls(engine, connection)
             connection.rollback()
@@ -54,8 +61,8 @@ class Snapshot:
             cursor.execute("begin isolation level repeatable read read only")
             try:
                 cursor.execute(f"set transaction snapshot '{identity}'")
-                cursor.execute("set local statement_timeout = 0")
-                cursor.execute("set local work_mem = '64MB'")
+                for setting in _SETTINGS:
+                    cursor.execute(f"set local {setting}")
                 cursor.adbc_statement.set_options(
                     **{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)}
                 )
