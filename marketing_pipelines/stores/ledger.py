@@ -8,7 +8,7 @@ erased.
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -147,7 +147,16 @@ def lift(
     hashes = hashes_of(connection, ledger, organization_id, names)
     bound = {"organization": organization_id, "hashes": hashes}
     if connection.execute(_LIFT, bound).rowcount:
-        connection.execute(_LIFT_SUPPRESSIONS, bound)
+        lift_suppressions(connection, organization_id, hashes)
+
+
+def lift_suppressions(
+    connection: sa.Connection, organization_id: int, hashes: Sequence[str]
+) -> None:
+    """Removes the suppressions of erased addresses that a new relationship allows again."""
+    connection.execute(
+        _LIFT_SUPPRESSIONS, {"organization": organization_id, "hashes": list(hashes)}
+    )
 
 
 def _opened(settings: Settings, token: str | None) -> Ledger:

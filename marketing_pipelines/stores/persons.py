@@ -4,7 +4,7 @@ A person is a contact, or all contacts of an organization that have one address.
 erasures loop over `tables_about_persons` and ask each table for `rows_of`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -14,6 +14,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.stores.ownership import Person, ownership
 from marketing_pipelines.stores.tables import load_tables
+
+_KINDS = ("external_id", "email", "sms", "push")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,52 @@ def identity_of(
         _read("identity"), {"organization": organization_id, "contact_ids": contact_ids}
     ).one()
     return Identity(organization_id, contact_ids, **row._mapping)
+
+
+def names_in_rows(
+    connection: sa.Connection,
+    blocks: Mapping[str, bytes | None],
+    organization_id: int,
+    hashes: Sequence[str],
+) -> dict[str, list[tuple[str, str, str]]]:
+    """The names in rows of an organization whose keyed hashes are given.
+
+    Contacts may be missing: the texts and addresses that lead to a person are read in each table.
+
+    Args:
+        blocks: Of the key, as `Ledger.blocks`.
+
+    Returns:
+        By hash: kind (`external_id` or a channel), the name as it is normalised, and as it stands.
+    """
+    given = [
+        sa.select(sa.cast(_each(table.c[name]), sa.Text).label("given")).where(
+            table.c.organization_id == organization_id
+        )
+        for table in tables_about_persons()
+        if "organization_id" in table.c
+        for name in _columns_with_names(table)
+    ]
+    named = sa.union(*given).subquery("named")
+    kind = sa.func.unnest(sa.literal(list(_KINDS), pg.ARRAY(sa.Text))).column_valued("kind")
+    name_hash = sa.func.ops.erasure_hash(
+        sa.literal(blocks["inner_block"], sa.LargeBinary),
+        sa.literal(blocks["outer_block"], sa.LargeBinary),
+        organization_id,
+        kind,
+        named.c.given,
+    )
+    name = sa.case(
+        (kind == "external_id", named.c.given),
+        else_=sa.func.delivery.address_of(kind, named.c.given),
+    )
+    query = sa.select(name_hash.label("hash"), kind, name.label("name"), named.c.given).where(
+        name_hash == sa.any_(sa.literal(list(hashes), pg.ARRAY(sa.Text)))
+    )
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.hash, []).append((row.kind, row.name, row.given))
+    return found
 
 
 def tables_about_persons(*, exported: bool = False) -> Iterator[sa.Table]:
@@ -144,6 +192,19 @@ def _names(column: sa.Column[Any], names: list[str]) -> sa.ColumnElement[bool]:
         return sa.or_(column == sa.any_(wanted), sa.func.lower(column) == sa.any_(wanted))
     lowered = sa.cast(sa.func.lower(sa.cast(column, sa.Text)), pg.ARRAY(sa.Text))
     return sa.or_(column.overlap(wanted), lowered.overlap(wanted))
+
+
+def _columns_with_names(table: sa.Table) -> Iterator[str]:
+    """The columns of a table that hold external ids or addresses of the persons of its rows."""
+    declared = ownership(table).person
+    assert declared is not None
+    if declared.of is None and _is_text(table.c[declared.by]):
+        yield declared.by
+    yield from declared.addresses
+
+
+def _each(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.unnest(column) if isinstance(column.type, sa.ARRAY) else column
 
 
 def _is_text(column: sa.Column[Any]) -> bool:

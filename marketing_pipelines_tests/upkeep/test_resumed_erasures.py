@@ -106,6 +106,45 @@ def test_a_database_from_before_the_erasure_erases_the_person_again(
     assert site.load("contacts", path).rejected == 1
 
 
+def test_rows_of_an_address_are_erased_again_where_the_contact_came_after_the_backup(
+    site: Installation,
+) -> None:
+    erase(site.engine, site.settings, "acme", "jane")
+    site.execute("delete from ops.erasures")
+    site.execute("update ops.installation set erasure_key = null")
+    site.execute("delete from delivery.suppressions")
+    site.execute(
+        "insert into delivery.suppressions (organization_id, address, channel, reason, since)"
+        " values (1, 'jane@example.org', 'email', 'soft_bounce', now()),"
+        " (1, 'ben@example.org', 'email', 'soft_bounce', now())"
+    )
+    assert len(apply_erasures(site.engine, site.settings, now=NIGHT).erased) == 1
+    assert site.rows("select address, reason from delivery.suppressions order by 1") == [
+        ("ben@example.org", "soft_bounce"),
+        (None, "erased"),
+    ]
+
+
+def test_a_person_who_came_back_is_accepted_after_a_restore(
+    site: Installation, tmp_path: Path
+) -> None:
+    erasure_id = erase(site.engine, site.settings, "acme", "jane")
+    load(site, tmp_path, external_id="jane", email="jane@example.org", first_name="Jane")
+    run(site)
+    read = json.loads(
+        FileStore(site.settings.effective_files_url).read(f"erasures/{erasure_id}.json")
+    )
+    assert len(read["lifted"]) == 2
+    site.execute("delete from crm.contacts where external_id = 'jane'")
+    site.execute("delete from ops.erasures")
+    assert apply_erasures(site.engine, site.settings, now=NIGHT).failed == []
+    path = tmp_path / "lost.jsonl"
+    lost = {"organization_id": "acme", "external_id": "jane", "email": "jane@example.org"}
+    path.write_text(json.dumps(lost))
+    assert site.load("contacts", path).rejected == 0
+    assert site.rows("select address_hash from delivery.suppressions") == []
+
+
 def test_a_rotated_key_opens_files_and_names_of_erasures_without_the_former_one(
     site: Installation, tmp_path: Path
 ) -> None:

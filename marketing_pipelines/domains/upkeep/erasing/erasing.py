@@ -128,6 +128,21 @@ def pending(connection: sa.Connection) -> list[Any]:
     return list(connection.execute(query.order_by(erasures.c.requested_at)))
 
 
+def newly_lifted(connection: sa.Connection) -> list[Any]:
+    """The erasures with lifted names that their files do not have."""
+    in_file = sa.func.coalesce(erasures.c.proof["lifted"], sa.literal([], erasures.c.proof.type))
+    query = sa.select(erasures).where(
+        erasures.c.lifted != sa.text("'{}'"),
+        sa.func.to_jsonb(erasures.c.lifted) != in_file,
+    )
+    return list(connection.execute(query.order_by(erasures.c.requested_at)))
+
+
+def note_lifted(connection: sa.Connection, erasure_id: uuid.UUID, lifted: Sequence[str]) -> None:
+    """Notes the lifted names that the file of an erasure has."""
+    _note(connection, erasure_id, {"lifted": list(lifted)})
+
+
 def finish(
     connection: sa.Connection,
     erasure_ids: Sequence[uuid.UUID],
@@ -181,6 +196,8 @@ def _erase_rows_once(
     before = rows.count_rows(connection, person)
     raw_files = rows.raw_files_of(connection, person)
     rows.erase_rows(connection, person, ledger, now=now)
+    if row.lifted:
+        ledgers.lift_suppressions(connection, row.organization_id, row.lifted)
     hashes = sorted({*row.hashes, *records.hashes_of(connection, ledger, person)})
     connection.execute(
         sa.update(erasures)

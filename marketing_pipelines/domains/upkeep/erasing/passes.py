@@ -16,6 +16,7 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
 
     Each erasure is an item; one that fails waits for the next tick.
     """
+    _keep_lifted(tick)
     with tick.begin() as connection:
         found = erasing.pending(connection)
     if not found:
@@ -59,6 +60,28 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
         )
         for erasure in done:
             tick.failures.succeeded(connection, f"erasure {erasure.id}")
+
+
+def _keep_lifted(tick: Tick) -> None:
+    """Writes the files of erasures anew whose persons began a new relationship since.
+
+    A database that is restored learns from them that the ways in accept these names again.
+    """
+    with tick.begin() as connection:
+        changed = [
+            (row.id, sorted(row.lifted), records.file_of(connection, row))
+            for row in erasing.newly_lifted(connection)
+        ]
+    for erasure_id, lifted, content in changed:
+        problems = records.write_file(tick.settings, erasure_id, content)
+        with tick.begin() as connection:
+            name = f"file of erasure {erasure_id}"
+            if problems:
+                error = erasing.ErasureWaitsError(" ".join(problems))
+                tick.failures.failed_with(connection, name, error)
+            else:
+                erasing.note_lifted(connection, erasure_id, lifted)
+                tick.failures.succeeded(connection, name)
 
 
 def _exports_are_gone(tick: Tick, erasure: Any) -> bool:

@@ -128,6 +128,7 @@ def file_of(connection: sa.Connection, row: Any) -> bytes:
             "id": str(row.id),
             "organization_id": row.organization_id,
             "hashes": list(row.hashes),
+            "lifted": list(row.lifted),
             "requested_at": row.requested_at.isoformat(),
             "erasure_key": key,
         }
@@ -231,12 +232,14 @@ class ErasureFile:
     """The content of `erasures/{id}.json`.
 
     Attributes:
+        lifted: Those of the hashes that a new relationship allowed again.
         erasure_key: The encrypted key of the hashes.
     """
 
     id: uuid.UUID
     organization_id: int
     hashes: list[str]
+    lifted: list[str]
     requested_at: dt.datetime
     erasure_key: str
 
@@ -274,6 +277,8 @@ def _of_json(content: bytes) -> ErasureFile:
         uuid.UUID(read["id"]),
         int(read["organization_id"]),
         [str(one) for one in read["hashes"]],
+        # Files of former releases say nothing of it.
+        [str(one) for one in read.get("lifted", ())],
         dt.datetime.fromisoformat(read["requested_at"]),
         str(read["erasure_key"]),
     )

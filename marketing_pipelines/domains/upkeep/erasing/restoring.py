@@ -4,9 +4,10 @@ Their names are in the stores as keyed hashes only: the hashes of all external i
 organization are compared with them. An erasure that fails stops no other.
 """
 
+import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -128,20 +129,15 @@ def _add(connection: sa.Connection, settings: Settings, read: ErasureFile) -> bo
     if is_there is None:
         return False
     ledgers.adopt_key(connection, read.erasure_key)
-    found = connection.execute(
-        _CONTACTS,
-        {
-            **ledgers.ledger_of(settings, read.erasure_key).blocks,
-            "organization": read.organization_id,
-            "hashes": read.hashes,
-        },
-    )
-    ids = list(found.scalars())
+    blocks = ledgers.ledger_of(settings, read.erasure_key).blocks
+    bound = {**blocks, "organization": read.organization_id, "hashes": read.hashes}
+    ids = list(connection.execute(_CONTACTS, bound).scalars())
     person = (
         persons.identity_of(connection, read.organization_id, ids)
         if ids
         else Identity(read.organization_id, [])
     )
+    person = _with_names_in_rows(connection, blocks, read, person)
     ledger = ledgers.begin_ledger(connection, settings)
     own = records.hashes_of(connection, ledger, person)
     connection.execute(
@@ -150,11 +146,42 @@ def _add(connection: sa.Connection, settings: Settings, read: ErasureFile) -> bo
             organization_id=read.organization_id,
             contact_ids=ids,
             hashes=sorted({*read.hashes, *own}),
+            lifted=read.lifted,
             names=records.sealed(settings, person),
             requested_at=read.requested_at,
         )
     )
     return True
+
+
+def _with_names_in_rows(
+    connection: sa.Connection,
+    blocks: Mapping[str, bytes | None],
+    read: ErasureFile,
+    person: Identity,
+) -> Identity:
+    """The person with the names that stand in rows without its contact, such as those of mail.
+
+    The contact may have come after the backup. An address that another contact has stays theirs.
+    """
+    external_ids = set(person.external_ids)
+    by_channel = {channel: set(some) for channel, some in person.by_channel.items()}
+    spellings = set(person.spellings)
+    found = persons.names_in_rows(connection, blocks, read.organization_id, read.hashes)
+    for kind, name, given in (one for some in found.values() for one in some):
+        if kind == "external_id":
+            external_ids.add(name)
+            continue
+        other = persons.find_address(connection, read.organization_id, name)
+        if other is None or set(other.contact_ids) <= set(person.contact_ids):
+            by_channel.setdefault(kind, set()).add(name)
+            spellings.add(given)
+    return dataclasses.replace(
+        person,
+        external_ids=sorted(external_ids),
+        by_channel={channel: sorted(some) for channel, some in by_channel.items()},
+        spellings=sorted(spellings),
+    )
 
 
 _CONTACTS = sa.text(
