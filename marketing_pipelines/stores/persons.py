@@ -94,11 +94,16 @@ def names_in_rows(
         for name in _columns_with_names(table)
     ]
     named = sa.union(*given).subquery("named")
-    kind = sa.func.unnest(sa.literal(list(_KINDS), pg.ARRAY(sa.Text))).column_valued("kind")
+    kinds = (
+        sa.func.unnest(sa.literal(list(_KINDS), pg.ARRAY(sa.Text)))
+        .table_valued("kind")
+        .render_derived(name="kinds")
+    )
+    kind = kinds.c.kind
     name_hash = sa.func.ops.erasure_hash(
         sa.literal(blocks["inner_block"], sa.LargeBinary),
         sa.literal(blocks["outer_block"], sa.LargeBinary),
-        organization_id,
+        sa.cast(organization_id, sa.BigInteger),
         kind,
         named.c.given,
     )
@@ -106,8 +111,10 @@ def names_in_rows(
         (kind == "external_id", named.c.given),
         else_=sa.func.delivery.address_of(kind, named.c.given),
     )
-    query = sa.select(name_hash.label("hash"), kind, name.label("name"), named.c.given).where(
-        name_hash == sa.any_(sa.literal(list(hashes), pg.ARRAY(sa.Text)))
+    query = (
+        sa.select(name_hash.label("hash"), kind, name.label("name"), named.c.given)
+        .select_from(named.join(kinds, sa.true()))
+        .where(name_hash == sa.any_(sa.literal(list(hashes), pg.ARRAY(sa.Text))))
     )
     found: dict[str, list[tuple[str, str, str]]] = {}
     for row in connection.execute(query):
