@@ -188,6 +188,12 @@ def test_rows_of_a_document_go_on_on_the_next_page() -> None:
     assert 4 <= pages(file.getvalue()) <= 9
 
 
+def test_letters_that_the_font_lacks_are_visible() -> None:
+    document = PdfFile(io.BytesIO(), "Title", "foot")
+    document.table("", ["a"], iter([pa.table({"a": ["x"]})]))
+    assert document._lines("Zoë Łukasz\n李 🙂", 50) == ["Zoë Łukasz", "\ufffd \ufffd"]
+
+
 def test_a_workbook_is_an_archive_without_damage(exporter: Exporter, tmp_path: Path) -> None:
     deals(exporter, tmp_path)
     with zipfile.ZipFile(io.BytesIO(exporter.exported("deals", "xlsx"))) as archive:

@@ -16,7 +16,8 @@ A4 = (297.0, 210.0)
 MEASURED_ROWS = 500
 _FONT, _FONT_FILE = "Noto Sans", "NotoSans[wdth,wght].ttf"
 _GREY, _SHADE, _BLACK = (120, 125, 130), (238, 241, 244), (0, 0, 0)
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_MISSING = "\ufffd"
 
 
 class PdfFile:
@@ -110,7 +111,7 @@ class PdfFile:
             self._new_page(size)
         if is_first:
             self._pdf.set_font(_FONT, size=TITLE_SIZE)
-            self._pdf.text(MARGIN, self._y + 4, self._title)
+            self._pdf.text(MARGIN, self._y + 4, self._printable(self._title))
             self._y += 8
         if name:
             self._pdf.set_font(_FONT, size=SMALL + 1)
@@ -163,6 +164,15 @@ class PdfFile:
         self._pdf.set_draw_color(*_SHADE)
         self._pdf.line(MARGIN, self._y, x, self._y)
 
+    def _printable(self, text: str) -> str:
+        """A text in which letters that the font lacks are visible."""
+        if text.isascii():
+            return text
+        letters = self._pdf.fonts[_FONT.lower()].cmap
+        return "".join(
+            letter if letter == "\n" or ord(letter) in letters else _MISSING for letter in text
+        )
+
     def _width(self, text: str) -> float:
         """The width of a line, as the sum of its letters."""
         known = self._widths
@@ -178,7 +188,7 @@ class PdfFile:
         """A text as lines that fit a column, broken between words where that is possible."""
         room = width - 2 * PADDING
         lines: list[str] = []
-        for paragraph in text.split("\n"):
+        for paragraph in self._printable(text).split("\n"):
             line, filled = "", 0.0
             for word in re.findall(r"\s*\S+|\s+$", paragraph):
                 wide = self._width(word)
