@@ -41,6 +41,8 @@ STOPPED = {
 HOURS = ("2026-03-02-10:00", "2026-03-02-11:00")
 # Words of the page that are another in each installation.
 PAGE_WORDS = {"backup": "20261130T040000Z", "store": "/mnt/backups", "folder": "/srv/drill"}
+BUCKET = "backups-bucket"
+URL = f"s3://{BUCKET}/kept"
 MAIL = b"Subject: hello\r\n\r\nraw"
 MAIL_PATH = f"mail/1/{hashlib.sha256(MAIL).hexdigest()}.eml"
 
@@ -137,6 +139,24 @@ class World:
     def contents(self) -> dict[str, dict[str, TableContent]]:
         """The content of every table of both databases."""
         return contents_of(self.settings)
+
+
+class Bucket:
+    """A world whose backups lie in a bucket, and the client of the bucket."""
+
+    def __init__(self, world: World, client: Any) -> None:
+        self.world = world
+        self.client = client
+
+    def keys(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=BUCKET)["Contents"]
+        return sorted(one["Key"].removeprefix("kept/") for one in found)
+
+    def put(self, path: str, content: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=f"kept/{path}", Body=content)
+
+    def remove(self, path: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=f"kept/{path}")
 
 
 def blocks_of_page() -> list[list[str]]:

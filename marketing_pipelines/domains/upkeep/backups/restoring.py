@@ -42,6 +42,7 @@ from marketing_pipelines.stores.postgres import (
     dagster_database_url,
     database_url,
 )
+from marketing_pipelines.stores.private import make_private
 from marketing_pipelines.stores.schema import (
     grant_rights_of_reader,
     migrate,
@@ -215,6 +216,7 @@ def stale_hours(backup: Backup, placed: PutBack) -> dict[dt.datetime, str]:
 
 def _write_held(settings: Settings, backup: Backup, held: Sequence[Held]) -> Path:
     """Writes what is held, with all commands that release it, into the data folder."""
+    make_private(settings.data_dir)
     path = settings.data_dir / f"restored-{backup.id}.txt"
     lines = [line for one in held for line in (f"# {one.sentence}", *one.commands)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
