@@ -11,9 +11,12 @@ from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.running import UnknownJobError
 from marketing_pipelines.stores import locks
 from marketing_pipelines.stores.postgres import create_engine
+from marketing_pipelines_tests.actions.acting import JOB, Acting
+from marketing_pipelines_tests.api.conftest import CRON_SECRET, Api
 from marketing_pipelines_tests.daemon import daemon
 from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, run_scheduler
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.queueing.consuming import consume
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
 
@@ -91,6 +94,22 @@ def test_the_daemon_starts_it_and_the_run_takes_the_session_over(
     assert (without_job.session_id, WAREHOUSE, "api", without_job.run_id, "COMPLETED") in found
     [hourly] = [row for row in found if row[1] == "analytics/hourly_events"]
     assert hourly[2:] == ("api", own_job.run_id, "COMPLETED")
+
+
+@pytest.mark.soak
+def test_due_actions_are_taken_where_only_an_external_clock_asks(api: Api) -> None:
+    acting = Acting(api.installation)
+    acting.route("*", "task", "actions/notify_user")
+    acting.many(3, at=NOW)
+    right = {"Authorization": f"Bearer {CRON_SECRET}"}
+    for _ in range(2):
+        assert api.client.post(f"/cron/{JOB}", headers=right).status_code == 202
+        assert api.client.post(f"/cron/{JOB}", headers=right).status_code == 409
+        run_scheduler(location=REAL_JOBS)
+    assert sessions(api.installation, "job, trigger, status") == [(JOB, "api", "COMPLETED")] * 2
+    assert acting.rows("select count(*), count(distinct action_id) from actions.runs") == [(3, 3)]
+    consume(api.installation.engine, "actions")
+    assert acting.rows("select count(*) from crm.notifications") == [(3,)]
 
 
 def status(instance: dg.DagsterInstance, run_id: str) -> str:

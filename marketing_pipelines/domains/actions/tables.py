@@ -14,7 +14,7 @@ from marketing_pipelines.stores.tables import (
 
 STATES = ("active", "paused", "finished", "skipped", "cancelled")
 CATCH_UP = ("once", "skip")
-TARGETS = ("job", "task")
+TARGETS = ("job", "task", "endpoint")
 RUN_STATES = ("starting", "done", "failed")
 
 scheduled_actions = sa.Table(
@@ -92,8 +92,13 @@ routes = sa.Table(
         nullable=False,
         comment="Type of actions, or the beginning of types and a star: billing:*",
     ),
-    sa.Column("target", sa.Text, nullable=False, comment="job or task"),
-    sa.Column("name", sa.Text, nullable=False, comment="Asset key of the job, or name of the task"),
+    sa.Column("target", sa.Text, nullable=False, comment="job, task or endpoint"),
+    sa.Column(
+        "name",
+        sa.Text,
+        nullable=False,
+        comment="Asset key of the job, name of the task or number of the endpoint",
+    ),
     sa.Column(
         "enabled",
         sa.Boolean,
@@ -106,7 +111,7 @@ routes = sa.Table(
     sa.CheckConstraint(one_of("target", TARGETS), name="target"),
     info=owned(keep=FOR_EVER),
     schema="actions",
-    comment="The jobs and tasks that actions of a type are led to",
+    comment="The jobs, tasks and endpoints that actions of a type are led to",
 )
 
 runs = sa.Table(
@@ -129,7 +134,7 @@ runs = sa.Table(
         comment="Route",
     ),
     sa.Column("target", sa.Text, nullable=False, comment="Target of the route at that time"),
-    sa.Column("name", sa.Text, nullable=False, comment="Name of the job or task at that time"),
+    sa.Column("name", sa.Text, nullable=False, comment="Name of the target at that time"),
     sa.Column(
         "state",
         sa.Text,
@@ -145,7 +150,9 @@ runs = sa.Table(
         comment="Dagster run of a job, chosen before it is started",
     ),
     sa.Column(
-        "error", sa.Text, comment="Why the job could not be started, or was not; null = it was"
+        "error",
+        sa.Text,
+        comment="Why the job was not started or the endpoint got nothing; null = it was, or did",
     ),
     instant("created_at", "The tick that took the action", nullable=False),
     sa.UniqueConstraint("action_id", "due_at", "route_id"),

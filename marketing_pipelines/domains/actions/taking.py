@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.actions.repetition import LATE, Due
 from marketing_pipelines.domains.actions.statements import read_sql
 from marketing_pipelines.domains.actions.tables import runs, scheduled_actions
+from marketing_pipelines.domains.webhooks.addressed import AddressedEvent, publish_addressed
+from marketing_pipelines.domains.webhooks.tasks import ring
 from marketing_pipelines.failures import PermanentError
 from marketing_pipelines.queueing import tasks
 from marketing_pipelines.queueing.enqueue import enqueue
@@ -85,7 +87,8 @@ def _take(
             "tick": tick,
         },
     ).all()
-    hand_over(connection, [row for row in found if row.target is not None], without_route)
+    routed = [row for row in found if row.target is not None]
+    hand_over(connection, routed, tick, without_route)
     unrouted = [
         {"action_id": row.action_id, "due_at": row.due_at.astimezone(dt.UTC).isoformat()}
         for row in found
@@ -120,11 +123,15 @@ def route_again(
             f"No route takes actions of the type {named} (action {action_id}): load one with "
             "`load action_routes`, then redrive this dead letter."
         )
-    hand_over(connection, found, without_route)
+    hand_over(connection, found, tick, without_route)
 
 
-def hand_over(connection: sa.Connection, rows: Sequence[Any], without_route: Task) -> None:
-    """Queues the tasks of rows of `take_actions`, in their transaction; jobs are started later.
+def hand_over(
+    connection: sa.Connection, rows: Sequence[Any], tick: dt.datetime, without_route: Task
+) -> None:
+    """Queues the tasks and writes the deliveries of rows of `take_actions`, in their transaction.
+
+    Jobs are started later.
 
     A task that this release does not declare is queued with those that have no route, and becomes a
     dead letter that names it.
@@ -136,17 +143,48 @@ def hand_over(connection: sa.Connection, rows: Sequence[Any], without_route: Tas
     for name, payloads in by_name.items():
         known = tasks.declared().get(name)
         enqueue(connection, known or replace(without_route, name=name), payloads)
+    _publish(connection, [row for row in rows if row.target == "endpoint"], tick)
+
+
+def _publish(connection: sa.Connection, rows: Sequence[Any], tick: dt.datetime) -> None:
+    """Writes a delivery for each row; the key of its event is that of the row."""
+    if not rows:
+        return
+    events = [
+        AddressedEvent(
+            organization_id=row.organization_id,
+            endpoint_id=int(row.name),
+            event_id=f"action:{row.id}",
+            type=row.type,
+            data={"action": row.action_id, "due_at": _text(row.due_at), "payload": row.payload},
+        )
+        for row in rows
+    ]
+    without = publish_addressed(connection, events, tick)
+    ring(connection, {event.endpoint_id for event in events})
+    refused = [int(event.event_id.removeprefix("action:")) for event in without]
+    if refused:
+        error = sa.func.concat(
+            "The organization has no enabled webhook endpoint ",
+            runs.c.name,
+            ": look at `webhook list`, then ask for the action again.",
+        )
+        changed = sa.update(runs).where(runs.c.id.in_(refused))
+        connection.execute(changed.values(state="failed", error=error))
 
 
 def _payload(row: Any) -> Mapping[str, Any]:
-    due_at = row.due_at.astimezone(dt.UTC).isoformat()
     given = {
         "organization_id": row.organization_id,
-        "action_key": f"action {row.action_id} at {due_at}",
+        "action_key": f"action {row.action_id} at {_text(row.due_at)}",
     }
     known = tasks.declared().get(row.name)
     wanted = GIVEN if known is None else known.parameters
     return {**row.payload, **{name: given[name] for name in GIVEN if name in wanted}}
+
+
+def _text(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat()
 
 
 def start_jobs(begin: Begin, start: StartJob, attempt: Callable[[sa.Connection, Any], Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from marketing_pipelines.domains.segments.rule_errors import similar
 from marketing_pipelines.queueing import tasks
 
+MAX_NUMBER = 2**63 - 1
+
 
 class RouteTarget(Protocol):
     """A kind of receiver of actions."""
@@ -57,4 +59,24 @@ class JobTarget:
         return None
 
 
-TARGETS: Mapping[str, RouteTarget] = {"job": JobTarget(), "task": TaskTarget()}
+@dataclass(frozen=True)
+class EndpointTarget:
+    """Endpoints of webhooks, by number, whatever the payload.
+
+    It is looked up when the action is due: until then it may be added, disabled or enabled.
+    """
+
+    def problem_of_name(self, name: str) -> str | None:
+        if name.isascii() and name.isdecimal() and 0 < int(name) <= MAX_NUMBER:
+            return None
+        return f"names '{name[:60]}', which is no number of an endpoint: see `webhook list`"
+
+    def problem_of_payload(self, name: str, payload: Mapping[str, Any]) -> str | None:
+        return None
+
+
+TARGETS: Mapping[str, RouteTarget] = {
+    "job": JobTarget(),
+    "task": TaskTarget(),
+    "endpoint": EndpointTarget(),
+}

@@ -17,9 +17,9 @@ written as (
         )
     order by route.id
     on conflict (action_id, due_at, route_id) do nothing
-    returning action_id, due_at, target, name
+    returning id, action_id, due_at, target, name
 )
-select written.action_id, written.due_at, written.target, written.name, action.organization_id,
-       action.payload
+select written.id, written.action_id, written.due_at, written.target, written.name,
+       action.organization_id, action.type, action.payload
 from written
 cross join action

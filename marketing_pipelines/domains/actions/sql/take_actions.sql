@@ -38,14 +38,14 @@ written as (
     where route_id is not null
     order by action_id, route_id
     on conflict (action_id, due_at, route_id) do nothing
-    returning action_id, due_at, target, name
+    returning id, action_id, due_at, target, name
 )
-select written.action_id, written.due_at, written.target, written.name, action.organization_id,
-       action.payload
+select written.id, written.action_id, written.due_at, written.target, written.name,
+       action.organization_id, action.type, action.payload
 from written
 join actions.scheduled_actions as action on action.id = written.action_id
 union all
-select routed.action_id, routed.due_at, null, null, due.organization_id, '{}'
+select null, routed.action_id, routed.due_at, null, null, due.organization_id, due.type, '{}'
 from routed
 join due on due.id = routed.action_id
 where routed.route_id is null
