@@ -1,12 +1,14 @@
 """`privacy`: erases persons, and shows what an erasure would remove."""
 
 import datetime as dt
+import uuid
 from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
 import typer
 
+from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm.names import find_contact, organization_number
 from marketing_pipelines.failures import (
@@ -15,6 +17,7 @@ from marketing_pipelines.failures import (
     WrongUsageError,
 )
 from marketing_pipelines.stores import persons
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.persons import Identity
 
 app = typer.Typer(no_args_is_help=True)
@@ -46,7 +49,10 @@ def erase(
             person = _person(connection, organization, contact, address)
             found = rows.count_rows(connection, person)
         if dry_run:
-            print(f"{len(person.contact_ids)} contacts would be erased, and of their rows:")
+            number = len(person.contact_ids)
+            print(
+                f"{number:,} contact{'' if number == 1 else 's'} would be erased, with these rows:"
+            )
             for line in proof.treated({name: [number] for name, number in found.items()}):
                 print(line)
             return
@@ -67,6 +73,31 @@ def erase(
         raise typer.Exit(1)
 
 
+@app.command("proof")
+def print_proof(
+    erasure: Annotated[
+        uuid.UUID | None, typer.Argument(help="Its id, from the list; none: list the erasures.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
+) -> None:
+    """Print the proof of an erasure as it stands now, or list the erasures, newest first."""
+    from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.upkeep.erasing import erasing
+
+    load_tables()
+    with connected() as (_, engine):
+        if erasure is not None:
+            for line in erasing.proof_of(engine, erasure):
+                print(line)
+            return
+        with engine.connect() as connection:
+            found = erasing.listed(connection, limit)
+    print_table(
+        ["erasure", "organization", "contacts", "requested", "rows erased", "events erased"],
+        [list(row) for row in found],
+    )
+
+
 @app.command()
 def export(
     organization: OrganizationOption,
@@ -77,16 +108,18 @@ def export(
         Path | None, typer.Option("--output", help="The zip; default: contact-NUMBER.zip here.")
     ] = None,
 ) -> None:
-    """Write all that an erasure would remove of a contact: a zip with a file for each table."""
+    """Write all that an erasure would remove of a contact: a zip of its rows and raw mails."""
     from marketing_pipelines.domains import load_tables
+    from marketing_pipelines.domains.exports.person import PersonRows
     from marketing_pipelines.domains.upkeep.personal_data import write_zip
 
     load_tables()
-    with connected() as (_, engine), engine.connect() as connection, connection.begin():
+    with connected() as (settings, engine), engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("set transaction isolation level repeatable read")
-        person = _person(connection, organization, contact, None)
-        path = output or Path(f"contact-{person.contact_ids[0]}.zip")
-        counts = write_zip(connection, person, path)
+        organization_id, contact_id = find_contact(connection, contact, organization)
+        path = output or Path(f"contact-{contact_id}.zip")
+        store = FileStore(settings.effective_files_url)
+        counts = write_zip(connection, PersonRows(organization_id, contact_id), store, path)
     print(f"{path}: {sum(counts.values()):,} rows of {len(counts)} tables.")
 
 

@@ -262,15 +262,14 @@ def test_exports_that_ended_before_the_rows_or_events_were_erased_lose_their_fil
     assert states()[2:] == [("contacts", "ready", False), ("events", "expired", True)]
 
 
-def test_the_command_says_that_an_erasure_that_has_begun_goes_on(site: Installation) -> None:
+def test_the_command_erases_rows_and_names_the_store_that_is_to_be_done(site: Installation) -> None:
     done = call_here(
         "privacy", "erase", "--organization", "acme", "--contact", "jane",
         MARKETING_BACKUP_URL="nosuch://bucket",
     )  # fmt: skip
-    [(erasure_id,)] = site.rows("select id from ops.erasures")
     assert done.returncode == 1
-    assert f"The erasure {erasure_id} goes on at the next run of upkeep/erasures" in done.stderr
-    assert "Nothing was erased" not in done.stderr
+    assert "To be done: MARKETING_BACKUP_URL" in done.stdout
+    assert site.rows(CONTACTS) == ANONYMOUS
 
 
 def test_an_address_of_two_contacts_stays_with_the_other(
@@ -291,7 +290,7 @@ def test_the_command_counts_erases_and_prints_the_proof(site: Installation) -> N
     arguments = ("privacy", "erase", "--organization", "acme", "--address", "JANE@example.org")
     dry = call_here(*arguments, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "1 contacts would be erased" in dry.stdout
+    assert "1 contact would be erased, with these rows:" in dry.stdout
     assert "  crm.contacts: 1 (emptied)" in dry.stdout
     assert site.rows(CONTACTS)[0] == ("jane", "jane@example.org")
     done = call_here(*arguments)
@@ -314,10 +313,32 @@ def test_the_export_has_a_file_for_each_table_with_rows_of_the_contact(
     )
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(path) as written:
-        [contact] = written.read("crm.contacts.json").decode().splitlines()
+        [contact] = written.read("crm.contacts.jsonl").decode().splitlines()
         assert json.loads(contact)["email"] == "jane@example.org"
         assert "ben" not in "".join(written.read(name).decode() for name in written.namelist())
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_url_that_cannot_be_used_stops_no_row_from_going(site: Installation) -> None:
+    wrong = site.settings.model_copy(update={"backup_url": "gopher://backups"})
+    with site.engine.connect() as connection:
+        jane = persons.identity_of(connection, 1, [1])
+    erasure_id = erasing.begin(site.engine, wrong, jane, now=AT)
+    [problem] = erasing.work(site.engine, wrong, erasure_id, now=AT)
+    assert "MARKETING_BACKUP_URL" in problem
+    assert site.rows(CONTACTS) == ANONYMOUS
+    assert f"To be done: {problem}" in erasing.proof_of(site.engine, erasure_id)
+
+
+def test_proofs_are_listed_and_printed_again(site: Installation) -> None:
+    erasure_id = erase(site.engine, site.settings, "acme", "jane")
+    listed = call_here("privacy", "proof")
+    assert f"{erasure_id}  acme" in " ".join(listed.stdout.split(" ")).replace("│", "")
+    printed = call_here("privacy", "proof", str(erasure_id))
+    assert printed.stdout.splitlines() == erasing.proof_of(site.engine, erasure_id)
+    unknown = call_here("privacy", "proof", str(uuid.UUID(int=0)))
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "There is no erasure 00000000-0000-0000-0000-000000000000" in unknown.stderr
 
 
 def test_an_erasure_that_cannot_be_done_again_stops_no_other(site: Installation) -> None:

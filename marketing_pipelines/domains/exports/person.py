@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.exports.formats.pdf import PdfFile
 from marketing_pipelines.domains.exports.formulas import defused
-from marketing_pipelines.domains.exports.progress import AttemptProgress
 from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.persons import (
     Identity,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1_000
 RAW_FILE = "raw_path"
+Count = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,25 @@ def write_archive(
     rows: PersonRows,
     connection: sa.Connection,
     store: FileStore,
-    progress: AttemptProgress,
-) -> None:
-    """Writes a zip with one file for each table that has rows, and one for each raw mail."""
+    count: Count,
+) -> dict[str, int]:
+    """Writes a zip with one file for each table that has rows, and one for each raw mail.
+
+    Args:
+        count: Called with the number of each written row.
+
+    Returns:
+        Rows by table.
+    """
     raw_files: list[tuple[str, str]] = []
+    rows_of_tables: dict[str, int] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for table in _tables(connection, rows):
             suffix = {"json": "jsonl"}.get(format_, format_)
             with archive.open(f"{table.name}.{suffix}", "w", force_zip64=True) as part:
                 text = io.TextIOWrapper(part, encoding="utf-8", newline="")
-                _write_rows(text, format_, table, progress, raw_files)
+                number = _write_rows(text, format_, table, count, raw_files)
+                rows_of_tables[table.name] = number
                 text.flush()
                 text.detach()
         for name, path in raw_files:
@@ -84,14 +93,15 @@ def write_archive(
             except FileNotFoundError:
                 # Its days are over, though its row does not say so yet.
                 continue
+    return rows_of_tables
 
 
 def write_document(
-    document: PdfFile, rows: PersonRows, connection: sa.Connection, progress: AttemptProgress
+    document: PdfFile, rows: PersonRows, connection: sa.Connection, count: Count
 ) -> None:
     """Writes one table of a document for each table that has rows."""
     for table in _tables(connection, rows):
-        document.table(table.name, table.columns, _batches(table, progress))
+        document.table(table.name, table.columns, _batches(table, count))
 
 
 def _tables(connection: sa.Connection, rows: PersonRows) -> Iterator[_TableOfPerson]:
@@ -113,9 +123,10 @@ def _write_rows(
     text: IO[str],
     format_: str,
     table: _TableOfPerson,
-    progress: AttemptProgress,
+    count: Count,
     raw_files: list[tuple[str, str]],
-) -> None:
+) -> int:
+    number = 0
     writer = csv.writer(text, lineterminator="\n")
     if format_ == "csv":
         writer.writerow(table.columns)
@@ -129,10 +140,12 @@ def _write_rows(
             text.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
         if RAW_FILE in table.columns and (path := row[table.columns.index(RAW_FILE)]):
             raw_files.append((f"mail/{row[table.columns.index('id')]}.eml", path))
-        progress.add(1)
+        count(1)
+        number += 1
+    return number
 
 
-def _batches(table: _TableOfPerson, progress: AttemptProgress) -> Iterator["pa.Table"]:
+def _batches(table: _TableOfPerson, count: Count) -> Iterator["pa.Table"]:
     import pyarrow as pa
 
     waiting: list[list[str]] = []
@@ -145,7 +158,7 @@ def _batches(table: _TableOfPerson, progress: AttemptProgress) -> Iterator["pa.T
 
     for row in table.rows:
         waiting.append([_text(value) for value in row])
-        progress.add(1)
+        count(1)
         if len(waiting) == BATCH_ROWS:
             yield batch()
             waiting.clear()

@@ -69,10 +69,10 @@ def write_file(
     if isinstance(rows, PersonRows):
         if order.format == "pdf":
             document = PdfFile(file, order.title, order.about)
-            write_document(document, rows, snapshot.connection, progress)
+            write_document(document, rows, snapshot.connection, progress.add)
             document.close()
         else:
-            write_archive(file, order.format, rows, snapshot.connection, store, progress)
+            write_archive(file, order.format, rows, snapshot.connection, store, progress.add)
         return None
     columns = rows.columns(snapshot.connection, order.chosen)
     if isinstance(rows, TableRows) and order.format == "csv":

@@ -17,10 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics import warehouse
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.upkeep.erasing import exports, files, proof, records, rows
 from marketing_pipelines.domains.upkeep.erasing.tables import erasures
 from marketing_pipelines.failures import (
     BadInputError,
+    ConfigurationError,
     MarketingPipelinesError,
     StoreUnavailableError,
     UpstreamNotReadyError,
@@ -117,9 +119,38 @@ def work(
 
 
 def proof_of(engine: sa.Engine, erasure_id: uuid.UUID) -> list[str]:
-    """The sentences of the proof, as it stands."""
+    """The sentences of the proof, as it stands.
+
+    Raises:
+        BadInputError: there is no such erasure.
+    """
     with engine.connect() as connection:
-        return list(proof.sentences(_row(connection, erasure_id)))
+        row = connection.execute(
+            sa.select(erasures).where(erasures.c.id == erasure_id)
+        ).one_or_none()
+    if row is None:
+        raise BadInputError(
+            f"There is no erasure {erasure_id}: `marketing-pipelines privacy proof` lists them."
+        )
+    return list(proof.sentences(row))
+
+
+def listed(connection: sa.Connection, limit: int) -> list[Any]:
+    """The erasures, newest first: id, organization, contacts, and the instants of their steps."""
+    query = (
+        sa.select(
+            erasures.c.id,
+            organizations.c.external_id,
+            sa.func.cardinality(erasures.c.contact_ids),
+            erasures.c.requested_at,
+            erasures.c.tables_done_at,
+            erasures.c.lake_done_at,
+        )
+        .join(organizations, organizations.c.id == erasures.c.organization_id)
+        .order_by(erasures.c.requested_at.desc(), erasures.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(query))
 
 
 def pending(connection: sa.Connection) -> list[Any]:
@@ -267,7 +298,7 @@ def _noted(problems: list[str]) -> Iterator[None]:
     """Adds the sentence of a store that fails: the steps at other stores are done all the same."""
     try:
         yield
-    except (StoreUnavailableError, BadInputError) as error:
+    except (StoreUnavailableError, BadInputError, ConfigurationError) as error:
         problems.append(str(error))
 
 

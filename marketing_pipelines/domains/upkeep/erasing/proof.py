@@ -32,7 +32,10 @@ def sentences(row: Any) -> Iterator[str]:
             "`privacy erase --address` erases all contacts with an address."
         )
     for backup, expires in sorted(proof.get("backups", {}).items()):
-        yield f"Backup {backup} holds the person until it is removed, on {expires}."
+        yield (
+            f"Backup {backup} holds the person until a later one removes it, on {expires} if one "
+            "is made each day; a restore of it erases the person again."
+        )
     for problem in proof.get("problems", ()):
         yield f"To be done: {problem}"
 

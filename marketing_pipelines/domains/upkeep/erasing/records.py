@@ -142,10 +142,10 @@ def write_file(settings: Settings, erasure_id: uuid.UUID, content: bytes) -> lis
         Sentences on stores that cannot be written; the others have the file.
     """
     problems = []
-    for store in _stores(settings):
+    for url, setting in _urls(settings):
         try:
-            _replace(store, f"{FOLDER}/{erasure_id}.json", content)
-        except StoreUnavailableError as error:
+            _replace(FileStore(url, setting), f"{FOLDER}/{erasure_id}.json", content)
+        except (StoreUnavailableError, ConfigurationError) as error:
             problems.append(str(error))
     return problems
 
@@ -221,10 +221,15 @@ def _replace(store: FileStore, path: str, content: bytes) -> None:
 
 
 def _stores(settings: Settings) -> list[FileStore]:
-    stores = [FileStore(settings.effective_files_url)]
+    return [FileStore(url, setting) for url, setting in _urls(settings)]
+
+
+def _urls(settings: Settings) -> list[tuple[str, str]]:
+    """The stores of files and, where one is set, of backups, with the settings that name them."""
+    urls = [(settings.effective_files_url, "MARKETING_FILES_URL")]
     if settings.backup_url is not None:
-        stores.append(FileStore(settings.backup_url, "MARKETING_BACKUP_URL"))
-    return stores
+        urls.append((settings.backup_url, "MARKETING_BACKUP_URL"))
+    return urls
 
 
 @dataclasses.dataclass(frozen=True)
