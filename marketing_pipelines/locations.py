@@ -10,6 +10,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 INSTANCE_FILE = "dagster.yaml"
 WORKSPACE_FILE = "workspace.yaml"
+# The name of the code in workspace.yaml and pyproject.toml.
+CODE_LOCATION = "marketing_pipelines"
 
 
 def checkout() -> Path | None:

@@ -10,6 +10,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from marketing_pipelines.definitions import defs
+from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.domains.operations.requests import next_requests
 from marketing_pipelines.failures import BadInputError, MarketingPipelinesError, PermanentError
 from marketing_pipelines.freshness import propagation, stale_partitions
@@ -26,6 +27,7 @@ from marketing_pipelines.jobs.scheduling import job_name
 from marketing_pipelines.runs import materializations
 from marketing_pipelines.runs.tags import ONLY_MARKED_TAG, TICK_TAG, TRIGGER_TAG
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.tables import job_sessions
 
 WAREHOUSE = "analytics/warehouse"
@@ -130,7 +132,7 @@ def run_marked(
                 instance,
                 only_marked=len(request.windows) > 1,
             )
-    if did_something or not settings.warehouse_path.exists():
+    if did_something or FileStore.of_warehouse(settings).size(warehouse.PATH) is None:
         yield from _execute(WAREHOUSE, [], dt.datetime.now(dt.UTC), engine, instance)
 
 

@@ -121,8 +121,8 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, WebhookSettings, B
     )
     files_url: str | None = Field(
         default=None,
-        description="Files that people and programs send, such as raw mail: a folder or any fsspec "
-        "URL, as for `MARKETING_LAKE_URL`. Unset: `files` in the data folder.",
+        description="Raw mail, exports, reports and `warehouse.duckdb`: a folder or an fsspec URL, "
+        "as for `MARKETING_LAKE_URL`. Unset: places in the data folder.",
     )
     backup_url: str | None = Field(
         default=None,
@@ -342,12 +342,14 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, WebhookSettings, B
         return self.data_dir / "jobs.toml"
 
     @property
-    def reports_folder(self) -> Path:
-        return self.data_dir / "reports"
+    def reports_url(self) -> str:
+        """The place of the reports: a folder, or below `MARKETING_FILES_URL`."""
+        return f"{(self.files_url or str(self.data_dir)).rstrip('/')}/reports"
 
     @property
-    def warehouse_path(self) -> Path:
-        return self.data_dir / "warehouse.duckdb"
+    def warehouse_url(self) -> str:
+        """The folder of `warehouse.duckdb`, or its place at `MARKETING_FILES_URL`."""
+        return self.files_url or str(self.data_dir)
 
 
 def _noted_first_day(data_dir: Path) -> dt.date:

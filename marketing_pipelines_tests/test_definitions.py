@@ -12,8 +12,8 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from marketing_pipelines.cli.session import dagster_instance
 from marketing_pipelines.definitions import defs
-from marketing_pipelines.jobs.scheduling import CODE_LOCATION, WHILE_OFF
-from marketing_pipelines.locations import PACKAGE, WORKSPACE_FILE, configuration_file
+from marketing_pipelines.jobs.scheduling import WHILE_OFF
+from marketing_pipelines.locations import CODE_LOCATION, PACKAGE, WORKSPACE_FILE, configuration_file
 from marketing_pipelines.registry import import_errors
 from marketing_pipelines_tests import given_program
 from marketing_pipelines_tests.installation import Installation

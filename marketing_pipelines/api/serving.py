@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import signal
+from types import FrameType
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from marketing_pipelines.settings import Settings
 
 SECONDS_TO_FINISH = 3
+SECONDS_TO_LEAVE, SECONDS_TO_FINISH_LEAVING = 5.0, 10
 SECONDS_FOR_HEADERS = 10.0
 
 
@@ -61,8 +66,75 @@ def serve(app: ASGIApp, settings: Settings, *, host: str, port: int) -> None:
         uvicorn.Server(config(app, settings, host=host, port=port)).run()
 
 
-def config(app: ASGIApp, settings: Settings, *, host: str, port: int) -> uvicorn.Config:
-    """The configuration of a server."""
+def serve_behind_proxy(app: ASGIApp, settings: Settings, *, host: str, port: int) -> None:
+    """Serves as `serve` does; at SIGTERM a proxy has time to send its requests elsewhere.
+
+    `/health/ready` answers 503 for some seconds, in which requests are served as before, each on a
+    connection that then closes. Then open requests are finished. A second signal ends that.
+    """
+    leaving = Leaving(app)
+    options = config(leaving, settings, host=host, port=port, finish=SECONDS_TO_FINISH_LEAVING)
+    with contextlib.suppress(KeyboardInterrupt):
+        _LeavingServer(options, leaving).run()
+
+
+class Leaving:
+    """An application that tells a proxy when its process is about to end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.has_begun = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        if not self.has_begun or scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_last(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        if scope["path"] == "/health/ready":
+            detail = {"detail": "This process is about to end: ask another one."}
+            await JSONResponse(detail, 503)(scope, receive, send_last)
+        else:
+            await self.app(scope, receive, send_last)
+
+
+class _LeavingServer(uvicorn.Server):
+    """A server whose first SIGTERM begins the leaving."""
+
+    def __init__(self, options: uvicorn.Config, leaving: Leaving) -> None:
+        super().__init__(options)
+        self._leaving = leaving
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Notes a signal, in the thread that runs the loop."""
+        if sig != signal.SIGTERM or self._leaving.has_begun:
+            super().handle_exit(sig, frame)
+            return
+        self._leaving.has_begun = True
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(
+            loop.call_later, SECONDS_TO_LEAVE, super().handle_exit, sig, frame
+        )
+
+
+def config(
+    app: ASGIApp,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    finish: int = SECONDS_TO_FINISH,
+) -> uvicorn.Config:
+    """The configuration of a server.
+
+    Args:
+        finish: Seconds for open requests when it ends.
+    """
     return uvicorn.Config(
         app,
         host=host,
@@ -71,7 +143,7 @@ def config(app: ASGIApp, settings: Settings, *, host: str, port: int) -> uvicorn
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        timeout_graceful_shutdown=finish,
         proxy_headers=bool(settings.proxy_networks),
         forwarded_allow_ips=settings.proxy_networks,
     )

@@ -1,5 +1,7 @@
 """Dagster's web server behind the guard."""
 
+from pathlib import Path
+
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -24,15 +26,24 @@ from marketing_pipelines.api.limits import Limits
 from marketing_pipelines.api.pages import door
 from marketing_pipelines.api.serving import serve
 from marketing_pipelines.api.site import UI, Site
-from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
 from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.settings import Settings
 
 
 def serve_ui(
-    *, settings: Settings, engine: sa.Engine, instance: dg.DagsterInstance, host: str, port: int
+    *,
+    settings: Settings,
+    engine: sa.Engine,
+    instance: dg.DagsterInstance,
+    host: str,
+    port: int,
+    workspace: Path,
 ) -> None:
-    """Serves Dagster's UI until SIGINT or SIGTERM."""
+    """Serves Dagster's UI until SIGINT or SIGTERM.
+
+    Args:
+        workspace: The file that says where the code is.
+    """
     # As `dagster-webserver` does: it takes no application around its own.
     instance.optimize_for_webserver(
         DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
@@ -40,10 +51,10 @@ def serve_ui(
     with WorkspaceProcessContext(
         instance,
         version=__version__,
-        workspace_load_target=WorkspaceFileTarget([str(configuration_file(WORKSPACE_FILE))]),
+        workspace_load_target=WorkspaceFileTarget([str(workspace)]),
         code_server_log_level="error",
-    ) as workspace:
-        app = create_app_from_workspace_process_context(workspace)
+    ) as loaded:
+        app = create_app_from_workspace_process_context(loaded)
         serve(
             guarded(app, settings=settings, engine=engine, instance=instance, host=host),
             settings,

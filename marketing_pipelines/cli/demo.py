@@ -14,8 +14,10 @@ from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected, dagster_instance
 from marketing_pipelines.demo import completejourney, generated, programs
 from marketing_pipelines.demo.programs import write_programs
+from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.files import FileStore
 
 if TYPE_CHECKING:
     from marketing_pipelines.running import Outcome
@@ -181,8 +183,8 @@ def _show(settings: Settings, engine: sa.Engine) -> None:
     print(
         NEXT.format(
             command=sys.argv[0],
-            warehouse=settings.warehouse_path,
-            reports=settings.reports_folder / "campaigns" / "index.html",
+            warehouse=FileStore.of_warehouse(settings).place(warehouse.PATH),
+            reports=FileStore.of_reports(settings, "campaigns").place("index.html"),
             why=why,
         )
     )

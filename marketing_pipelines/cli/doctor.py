@@ -15,6 +15,7 @@ import typer
 from marketing_pipelines import addresses
 from marketing_pipelines.cli import running_up
 from marketing_pipelines.cli.session import connected, dagster_home, dagster_instance
+from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.operations.requests import is_partition
@@ -26,6 +27,7 @@ from marketing_pipelines.policies import overrides
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings, get_settings, unknown_variables
 from marketing_pipelines.stores import embedded_orphans, zone_table
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import (
     clock_skew,
@@ -72,6 +74,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
         return
     yield "lake", lambda: _lake(settings)
     yield "data folder", lambda: _data_folder(settings)
+    yield "paths of this machine", lambda: local_paths(settings)
     yield "orphaned databases", _orphans
     yield "postgresql", lambda: _postgres(settings)
     yield "lake and database", lambda: check_same_installation(settings)
@@ -153,6 +156,29 @@ def _lake(settings: Settings) -> str:
     lake = Lake(settings.effective_lake_url)
     lake.check_writable()
     return f"{settings.effective_lake_url}, {lake.size() / 1e6:.1f} MB"
+
+
+def local_paths(settings: Settings) -> str:
+    """Places on this machine alone, which processes of other machines would not find."""
+    stores = {
+        "lake": (FileStore(settings.effective_lake_url), "MARKETING_LAKE_URL"),
+        "raw mail and exports": (FileStore(settings.effective_files_url), "MARKETING_FILES_URL"),
+        "reports": (FileStore.of_reports(settings), "MARKETING_FILES_URL"),
+        warehouse.PATH: (FileStore.of_warehouse(settings), "MARKETING_FILES_URL"),
+    }
+    found = [
+        f"{name} in {store.folder} ({setting})"
+        for name, (store, setting) in stores.items()
+        if store.folder is not None
+    ]
+    if settings.database_url is None:
+        found.append(f"PostgreSQL in {settings.data_dir} (MARKETING_DATABASE_URL)")
+    if settings.secret_key is None:
+        found.append(f"the key in {settings.data_dir / 'secret_key'} (MARKETING_SECRET_KEY)")
+    always = (
+        f"logs of runs, {settings.jobs_file.name} and the outbox are in {settings.data_dir} of each"
+    )
+    return f"{'; '.join(found)}; {always}" if found else always
 
 
 def _orphans() -> str:

@@ -1,7 +1,9 @@
 """Set-up of every command: the server running, the schema current, Dagster's environment."""
 
 import contextlib
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import sqlalchemy as sa
 import typer
 
-from marketing_pipelines.locations import INSTANCE_FILE, configuration_file
+from marketing_pipelines.failures import WrongUsageError
+from marketing_pipelines.locations import (
+    CODE_LOCATION,
+    INSTANCE_FILE,
+    WORKSPACE_FILE,
+    configuration_file,
+)
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.postgres import (
@@ -72,6 +80,38 @@ def dagster_home(settings: Settings) -> Path:
         partial.write_bytes(content)
         partial.replace(path)
     return home
+
+
+def workspace_file(settings: Settings, code_server: str | None) -> Path:
+    """The file that says where Dagster's processes find the code.
+
+    Args:
+        code_server: `host:port` of a code server; None: each process starts its own.
+
+    Raises:
+        WrongUsageError: that is no such address.
+    """
+    if code_server is None:
+        return configuration_file(WORKSPACE_FILE)
+    host, port = host_and_port(code_server)
+    path = dagster_home(settings) / WORKSPACE_FILE
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    server = {"host": host, "port": port, "location_name": CODE_LOCATION}
+    partial.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # YAML holds JSON
+    partial.replace(path)
+    return path
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of an address such as `code:4000` or `[::1]:4000`.
+
+    Raises:
+        WrongUsageError: it is none.
+    """
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s/]+):(\d{1,5})", address)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise WrongUsageError(f"--code-server '{address}' is no address: write host:port.")
+    return found[1].strip("[]"), int(found[2])
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from marketing_pipelines.cli.session import connected, dagster_instance
+from marketing_pipelines.cli.session import connected, dagster_instance, workspace_file
 
 
 def ui(
@@ -12,6 +12,9 @@ def ui(
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond loopback it asks for a token.")
     ] = "127.0.0.1",
+    code_server: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Code server to use instead of its own.")
+    ] = None,
 ) -> None:
     """Serve the Dagster UI."""
     from marketing_pipelines.api.ui import serve_ui
@@ -20,4 +23,11 @@ def ui(
     require_free(host, port, "--port")
     with connected() as (settings, engine), dagster_instance() as instance:
         print(f"ui: {address(host, port)}, Ctrl-C stops", flush=True)
-        serve_ui(settings=settings, engine=engine, instance=instance, host=host, port=port)
+        serve_ui(
+            settings=settings,
+            engine=engine,
+            instance=instance,
+            host=host,
+            port=port,
+            workspace=workspace_file(settings, code_server),
+        )

@@ -20,9 +20,10 @@ import typer
 
 from marketing_pipelines.cli import config, running_up
 from marketing_pipelines.cli.doctor import said_of_unknown
+from marketing_pipelines.cli.one_part import Listening, OnePart, run_one
 from marketing_pipelines.cli.session import connected, dagster_environment
 from marketing_pipelines.cli.supervision import SECONDS_TO_STOP, Guard, end_marked, mark
-from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError
+from marketing_pipelines.failures import ConfigurationError, StoreUnavailableError, WrongUsageError
 from marketing_pipelines.locations import WORKSPACE_FILE, configuration_file
 from marketing_pipelines.observability.alerts import UI_VARIABLE
 from marketing_pipelines.runs.sessions import close_abandoned
@@ -92,8 +93,22 @@ def up(
     host: Annotated[
         str, typer.Option(help="Address to listen on; beyond loopback the UI asks for a token.")
     ] = "127.0.0.1",
+    only: Annotated[
+        OnePart | None, typer.Option(help="Run this part alone, as in a container.")
+    ] = None,
+    code_server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="With --only: where code-server listens, and webserver and daemon find it.",
+        ),
+    ] = None,
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
+    if only is not None:
+        run_one(only, Listening(host, port, api_port, code_server))
+    if code_server is not None:
+        raise WrongUsageError("--code-server needs --only: `up` starts the code by itself.")
     for variable in unknown_variables().items():
         say(said_of_unknown(variable))
     with _alone(get_settings()), connected() as (settings, engine), running_up.noted(settings):

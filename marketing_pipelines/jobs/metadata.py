@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -52,9 +51,9 @@ def _cell(value: Any) -> str:
     return " ".join(str(value).split()).replace("|", "\\|")
 
 
-def path_of(path: Path) -> Any:
-    """A path of this machine, to open or copy."""
-    return dg.MetadataValue.path(str(path))
+def path_of(place: str) -> Any:
+    """The path or URL of a file, to open or copy."""
+    return dg.MetadataValue.path(place)
 
 
 def line_chart(lines: Iterable[charts.NamedLine], measure: str) -> Any:

@@ -19,12 +19,11 @@ from marketing_pipelines.freshness.cron import clock_zone
 from marketing_pipelines.freshness.partitions import PartitionedAsset
 from marketing_pipelines.jobs.domain import DECLARATIONS, Declaration
 from marketing_pipelines.jobs.resources import Postgres
+from marketing_pipelines.locations import CODE_LOCATION
 from marketing_pipelines.runs.missed_ticks import reason_to_skip
 from marketing_pipelines.runs.tags import DOMAIN_TAG, MAX_RUNTIME_TAG, OWNER_TAG
 from marketing_pipelines.settings import get_settings
 
-# The name in workspace.yaml and pyproject.toml.
-CODE_LOCATION = "marketing_pipelines"
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

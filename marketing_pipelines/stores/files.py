@@ -1,8 +1,7 @@
-"""Files in a folder or at an fsspec URL: those of people and programs, and backups.
+"""Files in a folder or at an fsspec URL: those of people, runs and workers, and backups.
 
 A file is there whole or not at all: in a folder it is written next to its place and moved there, in
-an object store it is one put or one finished upload. Names come from the content or are never used
-twice, so writing a file again changes nothing.
+an object store it is one put or one finished upload. A reader sees the old content or the new one.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.file_systems import open_file_system
 from marketing_pipelines.stores.private import make_private
 
@@ -48,10 +48,25 @@ class FileStore:
         self._root = found.root
         self._is_local = found.is_local
 
+    @classmethod
+    def of_reports(cls, settings: Settings, kind: str = "") -> "FileStore":
+        """The reports of a kind, such as `campaigns`, or of all kinds."""
+        return cls(f"{settings.reports_url}/{kind}".rstrip("/"), _setting_of_files(settings))
+
+    @classmethod
+    def of_warehouse(cls, settings: Settings) -> "FileStore":
+        """The place of `warehouse.duckdb`."""
+        return cls(settings.warehouse_url, _setting_of_files(settings))
+
     @property
     def folder(self) -> Path | None:
         """The folder of this machine; None: the files are in another store."""
         return Path(self._root) if self._is_local else None
+
+    def place(self, path: str) -> str:
+        """A file's path on this machine, or its URL."""
+        place = self._place(path)
+        return place if self._is_local else str(self._filesystem.unstrip_protocol(place))
 
     def write(self, path: str, content: bytes) -> None:
         """Writes a file; one that is there stays.
@@ -59,13 +74,40 @@ class FileStore:
         Raises:
             StoreUnavailableError: it cannot be written.
         """
+        if not self._is_local or not Path(self._place(path)).exists():
+            self.replace(path, content)
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Writes a file, also where one is there.
+
+        Raises:
+            StoreUnavailableError: it cannot be written.
+        """
         if self._is_local:
-            if not Path(self._place(path)).exists():
-                with self.writing(path) as file:
-                    file.write(content)
+            with self.writing(path) as file:
+                file.write(content)
             return
         with self._failures_named(), _place_there():
             self._filesystem.pipe_file(self._place(path), content)
+
+    @contextlib.contextmanager
+    def making(self, path: str) -> Iterator[Path]:
+        """A file of this machine to write; it takes its place when the block ends without an error.
+
+        Raises:
+            StoreUnavailableError: it cannot be written.
+        """
+        place = self._place(path)
+        with self._failures_named():
+            if self._is_local:
+                with _made_and_moved(Path(self._root), Path(place)) as temporary:
+                    yield temporary
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                made = Path(folder, Path(path).name)
+                yield made
+                with _place_there():
+                    self._filesystem.put_file(str(made), place)
 
     @contextlib.contextmanager
     def writing(self, path: str) -> Iterator[IO[bytes]]:
@@ -192,17 +234,22 @@ class FileStore:
 
 @contextlib.contextmanager
 def _written_and_moved(root: Path, place: Path) -> Iterator[IO[bytes]]:
+    with _made_and_moved(root, place) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _made_and_moved(root: Path, place: Path) -> Iterator[Path]:
     make_private(root)
     # `parents=True` would make the folders in between readable by others.
     for folder in reversed(place.relative_to(root).parents[:-1]):
         (root / folder).mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=place.parent)
+    os.close(handle)
     temporary = Path(name)
     try:
-        with open(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary)
         temporary.replace(place)
         _sync(place.parent)
     finally:
@@ -250,9 +297,13 @@ def _abort_uploads(filesystem: Any, place: str) -> None:
             )
 
 
-def _sync(folder: Path) -> None:
-    """Writes the entries of a folder to the disk, so that a row never names a file that is lost."""
-    handle = os.open(folder, os.O_RDONLY)
+def _setting_of_files(settings: Settings) -> str:
+    return "MARKETING_DATA_DIR" if settings.files_url is None else "MARKETING_FILES_URL"
+
+
+def _sync(path: Path) -> None:
+    """Writes a file or the entries of a folder to the disk: a row never names a lost file."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -1,5 +1,6 @@
 """Ways of splits in reports: their numbers, their intervals, and the best of them."""
 
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_report_counts_contacts_of_each_way_once_and_its_goals(
     tick = instant("2026-03-06T02:30:00+00:00")
     (outcome,) = installation.run("campaigns/reports", at=tick, only=True)
     assert (outcome.status, outcome.rows) == ("COMPLETED", 1)
-    page = (installation.settings.reports_folder / "campaigns/acme/welcome.html").read_text()
+    page = (Path(installation.settings.reports_url) / "campaigns/acme/welcome.html").read_text()
     assert "<h2>Ways of chance</h2>" in page
     assert "25.0% (4.6–69.9%)" in page
     assert "No way is named the best before each has 500 contacts." in page

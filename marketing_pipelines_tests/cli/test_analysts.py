@@ -196,7 +196,8 @@ def test_the_warehouse_holds_attributes_where_analysts_may_read_them(
     with_attributes(filled.settings, switch)
     try:
         filled.run("analytics/warehouse")
-        with duckdb.connect(str(filled.settings.warehouse_path), read_only=True) as warehouse:
+        path = f"{filled.settings.warehouse_url}/warehouse.duckdb"
+        with duckdb.connect(path, read_only=True) as warehouse:
             tables = {row[0] for row in warehouse.sql("show tables").fetchall()}
             assert ("contact_attributes" in tables) is (switch == "on")
             assert "contacts" not in tables

@@ -20,6 +20,7 @@ CHECKS = [
     "settings",
     "lake",
     "data folder",
+    "paths of this machine",
     "orphaned databases",
     "postgresql",
     "lake and database",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -247,7 +248,7 @@ def test_pages_show_the_insight_and_are_made_again_when_it_changes(sales: Sales)
     contacts(sales, 30, *(FRIDAY - week * WEEK for week in range(3)))
     sales.run(JOB, TICK)
     assert [one.rows for one in sales.run(pages, TICK)] == [1]
-    folder = sales.installation.settings.reports_folder / "insights" / "acme"
+    folder = Path(sales.installation.settings.reports_url) / "insights" / "acme"
     page = (folder / "2026-04-10.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "New contacts: 30 (usually 0 on Fridays)" in page
@@ -316,7 +317,7 @@ def test_a_day_of_mails_that_is_not_counted_has_no_value(sales: Sales) -> None:
         None,
     )
     sales.run("sales/insight_pages", TICK)
-    folder = sales.installation.settings.reports_folder / "insights" / "acme"
+    folder = Path(sales.installation.settings.reports_url) / "insights" / "acme"
     page = (folder / "2026-04-10.html").read_text(encoding="utf-8")
     assert "<td>not counted yet</td>" in page
     counted(sales, FRIDAY)

@@ -210,7 +210,7 @@ def _write_files(site: Installation, one: Someone, other: Someone) -> None:
         message = someone.rows["delivery.messages"]
         for path in (
             settings.outbox_folder / "email" / "2026-03-01" / f"{message}.eml",
-            settings.reports_folder / "insights" / "acme" / f"{someone.number}.html",
+            Path(settings.reports_url) / "insights" / "acme" / f"{someone.number}.html",
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(someone.sentence)

@@ -127,7 +127,9 @@ def test_an_id_that_is_a_word_changes_no_key_and_no_other_organization(
 def test_files_of_other_organizations_stay(site: Installation, tmp_path: Path) -> None:
     contact(site, tmp_path, external_id="campaign", email="jane@example.org")
     settings = site.settings
-    reports = [settings.reports_folder / "insights" / name / "a.html" for name in ("acme", "other")]
+    reports = [
+        Path(settings.reports_url) / "insights" / name / "a.html" for name in ("acme", "other")
+    ]
     messages = [add_mail(site, number(site, name), {}) for name in ("acme", "other")]
     mails = [settings.outbox_folder / "email" / "2026-03-01" / f"{id_}.eml" for id_ in messages]
     lifts = [

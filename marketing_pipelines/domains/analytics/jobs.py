@@ -5,10 +5,12 @@ import dagster as dg
 from marketing_pipelines.domains.analytics import contracts, publishing, sources, tables
 from marketing_pipelines.domains.analytics import warehouse as warehouse_file
 from marketing_pipelines.jobs.domain import Domain
+from marketing_pipelines.jobs.metadata import path_of
 from marketing_pipelines.jobs.partitions import latest_of
 from marketing_pipelines.jobs.resources import EventLake
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.files import FileStore
 
 ANALYTICS = Domain("analytics", owner=Team.ANALYTICS)
 # Not `eager()`: that waits until no partition of the sources is missing, and most never exist.
@@ -97,7 +99,8 @@ def monthly_usage(tick: Tick, lake: EventLake) -> None:
 )
 def warehouse(tick: Tick, lake: EventLake) -> None:
     """Publishes all aggregates, with views of the lake, in one DuckDB file to open anywhere."""
+    files = FileStore.of_warehouse(tick.settings)
     with tick.begin() as connection:
-        written = warehouse_file.publish(connection, tick.settings.warehouse_path, lake.open())
+        written = warehouse_file.publish(connection, files, lake.open())
     tick.rows = sum(written.values())
-    tick.metadata["tables"] = written
+    tick.metadata |= {"tables": written, "file": path_of(files.place(warehouse_file.PATH))}

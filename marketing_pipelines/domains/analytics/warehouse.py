@@ -1,13 +1,11 @@
-"""`warehouse.duckdb`: the aggregates in one file, published by one atomic rename."""
+"""`warehouse.duckdb`: the aggregates in one file, moved or put into its place when it is whole."""
 
-import contextlib
-import os
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.analytics.tables import lake_hours
-from marketing_pipelines.failures import StoreUnavailableError
+from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.postgres import fast_reader
 from marketing_pipelines.stores.schema import analysts_see_attributes
@@ -21,35 +19,26 @@ RELATIONS = (
     "organizations",
     "campaigns",
 )
+PATH = "warehouse.duckdb"
 ATTRIBUTES = "contact_attributes"
 
 
-def publish(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:
-    """Writes a new file next to the old one and moves it into its place.
+def publish(connection: sa.Connection, files: FileStore, lake: Lake) -> dict[str, int]:
+    """Writes a new file, which replaces the old one when it is whole.
 
     Returns:
         Rows by table; names and attributes of contacts are among them if analysts may read them.
         The view `contact_activity` reads the lake's files that the manifest lists.
 
     Raises:
-        StoreUnavailableError: the folder cannot be written.
+        StoreUnavailableError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if files.folder is not None:
         # The job's lock is held, so files here are left over from a killed process.
-        for litter in path.parent.glob(f".{path.name}.*"):
+        for litter in files.folder.glob(f"{TEMPORARY_PREFIX}*"):
             litter.unlink(missing_ok=True)
-        rows = _write(connection, temporary, lake)
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreUnavailableError(
-            f"{path} cannot be written ({error.strerror or error}): check MARKETING_DATA_DIR."
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    return rows
+    with files.making(PATH) as temporary:
+        return _write(connection, temporary, lake)
 
 
 def _write(connection: sa.Connection, path: Path, lake: Lake) -> dict[str, int]:

@@ -17,6 +17,7 @@ from marketing_pipelines.jobs.domain import Domain
 from marketing_pipelines.jobs.metadata import table_of
 from marketing_pipelines.registry import Team
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.files import FileStore
 
 MAX_ISSUES_SHOWN = 100
 CAMPAIGNS = Domain("campaigns", owner=Team.LIFECYCLE)
@@ -72,7 +73,7 @@ def completions(tick: Tick) -> None:
 )
 def reports(tick: Tick) -> None:
     """Writes an HTML report for each campaign: progress by step, reasons, days."""
-    report_files.write_all(tick, tick.settings.reports_folder / "campaigns")
+    report_files.write_all(tick, FileStore.of_reports(tick.settings, "campaigns"))
 
 
 @DELIVERY.job(

@@ -1,16 +1,15 @@
 """Writes the reports of all campaigns as files, and the page that links them."""
 
-from pathlib import Path
-
 from marketing_pipelines.domains.campaigns import reports
 from marketing_pipelines.jobs.metadata import bar_chart, path_of, table_of
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.files import FileStore
 
 SHOWN = 50
 NUMBERS = ("entered", "active", "completed", "exited", "failed")
 
 
-def write_all(tick: Tick, folder: Path) -> None:
+def write_all(tick: Tick, files: FileStore) -> None:
     """Writes the reports of all campaigns, and the page that links them."""
     written: set[str] = set()
     with tick.begin() as connection:
@@ -18,11 +17,11 @@ def write_all(tick: Tick, folder: Path) -> None:
         for item in tick.items(connection, found):
             with item as report:
                 page = reports.render(report, tick=tick.instant, zone=tick.zone)
-                reports.write(folder, report.path, page)
+                files.replace(report.path, page.encode())
                 written.add(report.path)
         missing = {report.path for report in found} - written
         index = reports.render_index(found, missing, tick=tick.instant, zone=tick.zone)
-        reports.write(folder, "index.html", index)
+        files.replace("index.html", index.encode())
     tick.rows = len(written)
     largest = sorted(found, key=lambda report: -report.row.entered)[:SHOWN]
     tick.metadata |= {
@@ -38,7 +37,7 @@ def write_all(tick: Tick, folder: Path) -> None:
                 for one in largest
             ),
         ),
-        "index": path_of(folder / "index.html"),
+        "index": path_of(files.place("index.html")),
     }
     if shown := next((report for report in largest if report.steps), None):
         entered = [("entered", shown.row.entered)]

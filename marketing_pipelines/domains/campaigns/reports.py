@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,7 +21,6 @@ from marketing_pipelines.charts import Chart, line_chart
 from marketing_pipelines.domains.campaigns import split_results
 from marketing_pipelines.domains.campaigns.split_results import SplitResults, WayResults
 from marketing_pipelines.domains.delivery.tables import STATES
-from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.freshness.partitions import midnight, windows_between
 
 MAX_CAMPAIGNS = 2_000
@@ -228,25 +226,6 @@ def safe_name(name: str) -> str:
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:MAX_NAME_LENGTH].rstrip("-")
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{readable or 'name'}-{digest}"
-
-
-def write(folder: Path, path: str, text: str) -> None:
-    """Replaces a file in one step: a reader sees the old one or the new one.
-
-    Raises:
-        StoreUnavailableError: it cannot be written.
-    """
-    # The job's lock is held: no other run writes here.
-    temporary = folder / ".writing"
-    target = folder / path
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        raise StoreUnavailableError(
-            f"{target} cannot be written ({error.strerror or error}): check MARKETING_DATA_DIR."
-        ) from error
 
 
 def render(report: CampaignReport, *, tick: dt.datetime, zone: ZoneInfo) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
 from marketing_pipelines.stores.postgres import Begin
 
 LOG_DAYS = 30
+PAGES = "insights"
+# `{organization}/{day}.html`
+DAY = re.compile(r".+/(?P<date>\d{4}-\d{2}-\d{2})\.html")
 MAIL_BATCH = 500
 SHARE_OF_TIME = 0.8
 LONG_AGO = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
@@ -54,15 +58,13 @@ def kinds_of(settings: Settings) -> list[OldFiles]:
     unfinished = f"{TEMPORARY_PREFIX}*"
     found = [
         OldFiles("logs of runs", settings.data_dir / "logs", "*", LOG_DAYS),
-        OldFiles("unfinished reports", settings.reports_folder, unfinished, LOG_DAYS),
     ]
-    folder = FileStore(settings.effective_files_url).folder
-    if folder is not None:
-        found.append(OldFiles("unfinished files", folder, unfinished, LOG_DAYS))
-    days = installation_settings.reports().keep_days
-    if days:
-        pages = settings.reports_folder / "insights"
-        found.append(OldFiles("pages of insights", pages, "*-*-*.html", days))
+    for name, store in (
+        ("unfinished reports", FileStore.of_reports(settings)),
+        ("unfinished files", FileStore(settings.effective_files_url)),
+    ):
+        if store.folder is not None:
+            found.append(OldFiles(name, store.folder, unfinished, LOG_DAYS))
     return found
 
 
@@ -123,6 +125,22 @@ def remove_files(tick: Tick, *, dry_run: bool) -> None:
             number += 1
         tick.metadata[kind.name] = number
         tick.rows += 0 if dry_run else number
+    pages = old_pages(tick.settings, tick.date)
+    files = FileStore.of_reports(tick.settings, PAGES)
+    for page in () if dry_run else pages:
+        files.remove(page)
+    tick.metadata["pages of insights"] = len(pages)
+    tick.rows += 0 if dry_run else len(pages)
+
+
+def old_pages(settings: Settings, date: dt.date) -> list[str]:
+    """The pages of insights of days that are no longer kept on a date."""
+    days = installation_settings.reports().keep_days
+    if not days:
+        return []
+    first = (date - dt.timedelta(days=days)).isoformat()
+    paths = [file.path for file in FileStore.of_reports(settings, PAGES).files()]
+    return [path for path in paths if (day := DAY.fullmatch(path)) and day["date"] < first]
 
 
 @dataclass(frozen=True)

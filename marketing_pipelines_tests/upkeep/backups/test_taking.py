@@ -74,7 +74,7 @@ def test_a_second_backup_stores_only_what_is_new(own_store: World) -> None:
     first = own_store.take()
     assert first.contents.new_objects == first.contents.count == 4
     assert first.backup.file_count == 4
-    (own_store.settings.reports_folder / "campaigns" / "acme.html").write_text("<p>new</p>")
+    (Path(own_store.settings.reports_url) / "campaigns" / "acme.html").write_text("<p>new</p>")
     second = own_store.take(NOW + HOUR)
     assert (second.contents.count, second.contents.new_objects) == (4, 1)
     # Of one day, the newest backup stays; the former report is in none.

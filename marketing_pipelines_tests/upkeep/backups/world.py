@@ -94,7 +94,7 @@ class World:
             " share) values (:organization, 'mail', :now, :path, 'full')",
             organization=programs.organization, now=NOW, path=MAIL_PATH,
         )  # fmt: skip
-        report = settings.reports_folder / "campaigns" / "acme.html"
+        report = Path(settings.reports_url) / "campaigns" / "acme.html"
         report.parent.mkdir(parents=True)
         report.write_text("<p>report</p>")
         return cls(site, settings, programs, content)

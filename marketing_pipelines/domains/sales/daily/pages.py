@@ -8,14 +8,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from marketing_pipelines.charts import Chart, line_chart
-from marketing_pipelines.domains.campaigns.reports import safe_name, write
+from marketing_pipelines.domains.campaigns.reports import safe_name
 from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.sales.daily.numbers import METRICS, read_counts
 from marketing_pipelines.domains.sales.tables import insights
@@ -23,6 +22,7 @@ from marketing_pipelines.installation_settings import DAYS_OF_PAGES
 from marketing_pipelines.jobs.metadata import line_chart as line_image
 from marketing_pipelines.jobs.metadata import path_of, table_of
 from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.stores.files import FileStore
 
 DAYS = 56
 MAX_SHOWN = 50
@@ -36,29 +36,29 @@ _Counts = Mapping[str, Mapping[dt.date, int]]
 
 def write_pages(tick: Tick) -> None:
     """Writes the pages that are missing or out of date, and the index of each organization."""
-    folder = tick.settings.reports_folder / "insights"
+    files = FileStore.of_reports(tick.settings, "insights")
     written = 0
     with tick.begin() as connection:
         found = _insights(connection, tick.date - dt.timedelta(days=DAYS_OF_PAGES), tick.date)
-        due = [one for one in found if not _is_current(folder / path(one), one)]
+        due = [one for one in found if not _is_current(files, one)]
         counts = _counts(connection, [one.date for one in due], tick.zone)
         for item in tick.items(connection, due, _name):
             with item as insight:
                 page = render(insight, counts.get(insight.organization_id, {}))
-                write(folder, path(insight), page)
+                files.replace(path(insight), page.encode())
                 written += 1
         for name, listed in _by_organization(found).items():
-            write(folder, f"{safe_name(name)}/index.html", render_index(listed))
+            files.replace(f"{safe_name(name)}/index.html", render_index(listed).encode())
     tick.rows = written
     tick.metadata |= {
         "pages": table_of(
             ("organization", "date", "attention", "page"),
             [
-                (one.organization_name, one.date, len(one.attention), folder / path(one))
+                (one.organization_name, one.date, len(one.attention), files.place(path(one)))
                 for one in found[:MAX_SHOWN]
             ],
         ),
-        "folder": path_of(folder),
+        "folder": path_of(files.url),
     }
     if due:
         own = counts.get(due[0].organization_id, {})
@@ -142,14 +142,14 @@ def _mark(insight: Any) -> str:
     return hashlib.sha256(f"{insight.digest} {insight.writer}".encode()).hexdigest()
 
 
-def _is_current(file: Path, insight: Any) -> bool:
-    """Returns true if the file shows the insight as it is."""
+def _is_current(files: FileStore, insight: Any) -> bool:
+    """Returns true if the page shows the insight as it is."""
     try:
-        with file.open(encoding="utf-8") as page:
+        with files.reading(path(insight)) as page:
             head = page.read(1_000)
     except FileNotFoundError:
         return False
-    return _mark(insight) in head
+    return _mark(insight).encode() in head
 
 
 def _name(insight: Any) -> str:

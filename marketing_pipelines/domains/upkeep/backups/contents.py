@@ -24,7 +24,7 @@ from marketing_pipelines.stores.backups import (
     hash_of,
     object_path,
 )
-from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.lake import Lake
 
 Say = Callable[[str], None]
@@ -133,7 +133,7 @@ def _usable_objects(store: BackupStore) -> dict[bytes, int]:
 def _all_files(connection: sa.Connection, settings: Settings) -> Generator[Found, None, None]:
     yield from _lake_files(connection, Lake(settings.effective_lake_url))
     yield from _raw_mail(connection, FileStore(settings.effective_files_url))
-    yield from _reports(settings.reports_folder)
+    yield from _reports(FileStore.of_reports(settings))
 
 
 def _lake_files(connection: sa.Connection, lake: Lake) -> Iterator[Found]:
@@ -164,14 +164,9 @@ def _stored_file(files: FileStore, path: str) -> Opening:
     return lambda: files.reading(path)
 
 
-def _reports(folder: Path) -> Iterator[Found]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and not path.name.startswith(TEMPORARY_PREFIX):
-            yield Found(REPORT, path.relative_to(folder).as_posix(), _local_file(path), None)
-
-
-def _local_file(path: Path) -> Opening:
-    return lambda: path.open("rb")
+def _reports(files: FileStore) -> Iterator[Found]:
+    for file in files.files():
+        yield Found(REPORT, file.path, _stored_file(files, file.path), None)
 
 
 def _stored(

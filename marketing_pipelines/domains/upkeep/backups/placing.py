@@ -47,7 +47,7 @@ class Places:
         self._lake = Lake(settings.effective_lake_url)
         self._lake_files = FileStore(settings.effective_lake_url, "MARKETING_LAKE_URL")
         self._mail = FileStore(settings.effective_files_url)
-        self._reports = FileStore(str(settings.reports_folder), "MARKETING_DATA_DIR")
+        self._reports = FileStore.of_reports(settings)
 
     def require_empty(self) -> None:
         """Refuses a lake, raw mail and exports: they may be of another installation.

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from marketing_pipelines.domains import load_jobs
+from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.domains.analytics.lake_check import LakeCheck, mark_different
 from marketing_pipelines.domains.upkeep.backups import effects
 from marketing_pipelines.domains.upkeep.backups.contents import Say
@@ -37,6 +38,7 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import unfinished_restore
 from marketing_pipelines.stores.backups import Backup, BackupStore
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.postgres import (
     create_engine,
     dagster_database_url,
@@ -169,7 +171,7 @@ def _put_files_back(
         say("files that are not of the backup")
         places.remove_foreign_files(store.listed(backup))
     # It is of what was there; the next run makes it anew.
-    settings.warehouse_path.unlink(missing_ok=True)
+    FileStore.of_warehouse(settings).remove(warehouse.PATH)
     say("files of persons erased since")
     failed, waiting = erase_files(engine, settings, replayed.erased, now=now)
     failed = [*replayed.failed, *failed]

@@ -32,6 +32,7 @@ from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger as ledgers
 from marketing_pipelines.stores import locks, persons
 from marketing_pipelines.stores.backups import kept_backups
+from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines.stores.persons import Identity
 
@@ -286,11 +287,12 @@ def _note(connection: sa.Connection, erasure_id: uuid.UUID, numbers: Mapping[str
 
 def _publish_warehouse(engine: sa.Engine, settings: Settings) -> None:
     """Makes `warehouse.duckdb` again, if there is one, under the lock of its job."""
-    if not settings.warehouse_path.exists():
+    files = FileStore.of_warehouse(settings)
+    if files.size(warehouse.PATH) is None:
         return
     with engine.connect() as connection, _locked(connection, WAREHOUSE), connection.begin():
         connection.exec_driver_sql("set transaction isolation level repeatable read")
-        warehouse.publish(connection, settings.warehouse_path, Lake(settings.effective_lake_url))
+        warehouse.publish(connection, files, Lake(settings.effective_lake_url))
 
 
 @contextlib.contextmanager

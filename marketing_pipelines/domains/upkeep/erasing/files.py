@@ -45,15 +45,13 @@ def remove_files(engine: sa.Engine, settings: Settings, person: Identity) -> Cou
             ("messages of the outbox", path)
             for path in _of_outbox(connection, settings.outbox_folder, person, names)
         ]
-    unwanted += [
-        ("reports", path)
-        for folder in settings.reports_folder.glob(f"*/{safe_name(organization)}")
-        for path in _naming(folder, telling)
-    ]
     done: Counter[str] = Counter()
     for kind, path in unwanted:
         path.unlink(missing_ok=True)
         done[kind] += 1
+    reports = FileStore.of_reports(settings)
+    if number := _remove_reports(reports, safe_name(organization), telling):
+        done["reports"] += number
     lifts = names.addresses and rf'^"?{re.escape(organization)}"?,.*{names.addresses}'
     for kind, name, pattern in (
         ("logs", "logs", addresses),
@@ -64,6 +62,31 @@ def remove_files(engine: sa.Engine, settings: Settings, person: Identity) -> Cou
             _drop_lines(path, pattern)
             done[kind] += 1
     return done
+
+
+def _remove_reports(files: FileStore, organization: str, pattern: re.Pattern[bytes] | None) -> int:
+    """Removes the reports of an organization in which the pattern is; returns how many."""
+    if files.folder is not None:
+        # Unfinished ones, too.
+        found = [
+            path
+            for folder in files.folder.glob(f"*/{organization}")
+            for path in _naming(folder, pattern)
+        ]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+    if pattern is None:
+        return 0
+    number = 0
+    for report in files.files():
+        with contextlib.suppress(FileNotFoundError):
+            if report.path.split("/")[1:2] == [organization] and pattern.search(
+                files.read(report.path)
+            ):
+                files.remove(report.path)
+                number += 1
+    return number
 
 
 def remove_stored(settings: Settings, paths: Iterable[str]) -> int:
