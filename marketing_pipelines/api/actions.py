@@ -137,18 +137,11 @@ def change_action(
     return _changed(site, visit, number, change)
 
 
-def _changed(site: Site, visit: Visit, number: int, change: str) -> Action:
+def _changed(site: Site, visit: Visit, number: int, change: standing.Change) -> Action:
     with site.engine.begin() as connection:
         _found(connection, visit, number)
         try:
-            if change == "cancel":
-                standing.cancel(connection, number, site.now())
-            elif change == "run":
-                standing.run_now(connection, number, site.now())
-            elif change == "pause":
-                standing.pause(connection, number)
-            else:
-                standing.resume(connection, number)
+            standing.change(connection, number, change, site.now())
         except ActionStateError as error:
             raise Refusal(409, str(error)) from None
         return _found(connection, visit, number)

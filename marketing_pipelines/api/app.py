@@ -29,6 +29,7 @@ from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
 from marketing_pipelines.api.hosts import KnownHosts, OwnHosts, is_loopback
 from marketing_pipelines.api.limits import Limits
+from marketing_pipelines.api.pages import actions as action_pages
 from marketing_pipelines.api.pages import briefs as brief_pages
 from marketing_pipelines.api.pages import connections as connection_pages
 from marketing_pipelines.api.pages import delivery as delivery_pages
@@ -37,6 +38,7 @@ from marketing_pipelines.api.pages import exports as export_pages
 from marketing_pipelines.api.pages import queues as queue_pages
 from marketing_pipelines.api.pages import routes as pages
 from marketing_pipelines.api.pages import sheets as sheet_pages
+from marketing_pipelines.api.pages import webhooks as webhook_pages
 from marketing_pipelines.api.rates import Rates
 from marketing_pipelines.api.site import Site
 from marketing_pipelines.domains import load_tasks
@@ -69,6 +71,8 @@ ROUTERS = (
     sheet_pages.router,
     delivery_pages.router,
     export_pages.router,
+    action_pages.router,
+    webhook_pages.router,
 )
 
 

@@ -142,19 +142,12 @@ def cancel(action: ActionNumber) -> None:
     _change(action, "cancel", "is cancelled")
 
 
-def _change(action: int, change: str, done: str) -> None:
+def _change(action: int, change: standing.Change, done: str) -> None:
     now = dt.datetime.now(dt.UTC)
     with connected() as (_, engine), engine.begin() as connection:
         if standing.find(connection, action) is None:
             raise _unknown(action)
-        if change == "cancel":
-            standing.cancel(connection, action, now)
-        elif change == "run":
-            standing.run_now(connection, action, now)
-        elif change == "pause":
-            standing.pause(connection, action)
-        else:
-            standing.resume(connection, action)
+        standing.change(connection, action, change, now)
     print(f"action {action} {done}")
 
 

@@ -36,6 +36,8 @@ ALL = [
             "connections",
             "forms",
             "exports",
+            "actions",
+            "webhooks",
         )
     ),
 ]

@@ -50,6 +50,17 @@ def test_of_tasks_with_one_key_the_first_waits_alone(queue: sa.Engine) -> None:
     assert scalar(queue, JOBS) == 12
 
 
+def test_a_key_that_comes_while_its_task_works_is_a_task_of_its_own(queue: sa.Engine) -> None:
+    with queue.begin() as connection:
+        [working] = enqueue(connection, recording("write"), [{"number": 1}], unique_key=["number"])
+        connection.exec_driver_sql(
+            "update procrastinate_jobs set status = 'doing' where id = %s", (working,)
+        )
+        [next_one] = enqueue(connection, recording("write"), [{"number": 1}], unique_key=["number"])
+        assert enqueue(connection, recording("write"), [{"number": 1}], unique_key=["number"]) == []
+        assert task_state(connection, next_one).state == "waiting"
+
+
 def test_different_values_never_make_the_same_key(queue: sa.Engine) -> None:
     rows = [{"a": "x,y", "b": ""}, {"a": "x", "b": "y"}, {"a": 1, "b": None}, {"a": "1", "b": None}]
     with queue.begin() as connection:

@@ -1,6 +1,9 @@
 """Tasks are listed by state, cancelled, and done again or sooner; a worker's task is left alone."""
 
 import datetime as dt
+import statistics
+import time
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +20,7 @@ from marketing_pipelines.queueing.task_states import (
     task_state,
 )
 from marketing_pipelines_tests.queueing.installed import put, recording
+from marketing_pipelines_tests.scale import SOAK
 
 FAR = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 FAILED = """
@@ -62,6 +66,34 @@ def test_every_task_is_listed_in_its_one_state(
         whole = list_tasks(connection, queue="default", task="recording/write")
         assert {task.state: task.id for task in whole} == one_of_each
         assert list_tasks(connection, queue="crm-events") == []
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_tasks_are_listed_filtered_and_paged_in_a_fifth_of_a_second(
+    queue: sa.Engine,
+) -> None:
+    number = 100_000 if SOAK else 2_000
+    with queue.begin() as connection:
+        numbers = sa.select(sa.func.generate_series(1, number).label("number"))
+        newest = enqueue(connection, recording("write"), numbers)[-1]
+        connection.exec_driver_sql("analyze procrastinate_jobs")
+    filters: list[dict[str, Any]] = [
+        {},
+        {"queue": "default", "state": "waiting"},
+        {"queue": "default", "before": newest - number // 2},
+        {"queue": "default", "state": "failed"},  # none of them
+        {"task": "recording/none"},
+    ]
+    for chosen in filters:
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            with queue.begin() as connection:
+                found = list_tasks(connection, **chosen)
+            seconds.append(time.perf_counter() - began)
+        assert statistics.median(seconds) <= 0.2, (chosen, seconds)
+        is_empty = chosen.get("state") == "failed" or "task" in chosen
+        assert len(found) == (0 if is_empty else 100)
 
 
 @pytest.mark.parametrize("change", [cancel, retry])

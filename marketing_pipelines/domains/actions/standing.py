@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from marketing_pipelines.domains.actions.tables import runs, scheduled_actions
 from marketing_pipelines.failures import BadInputError
 
 MAX_SHOWN = 20
+Change = Literal["pause", "resume", "run", "cancel"]
 
 
 class ActionStateError(BadInputError):
@@ -93,6 +94,7 @@ def listed(
     *,
     state: str | None = None,
     type_: str | None = None,
+    before: int | None = None,
     limit: int = 100,
 ) -> Sequence[Any]:
     """Actions, the newest first.
@@ -101,9 +103,32 @@ def listed(
         organization_id: Of this organization; None: of all.
         state: In this state; None: in any.
         type_: Of this type; None: of any.
+        before: Only those with a smaller number.
     """
-    values = {"organization_id": organization_id, "state": state, "type": type_, "most": limit}
+    values = {
+        "organization_id": organization_id,
+        "state": state,
+        "type": type_,
+        "before": before,
+        "most": limit,
+    }
     return connection.execute(read_sql("actions"), values).all()
+
+
+def change(connection: sa.Connection, action_id: int, asked: Change, now: dt.datetime) -> None:
+    """Makes the change that a user asks for.
+
+    Raises:
+        ActionStateError: the action is in a state without this change.
+    """
+    if asked == "cancel":
+        cancel(connection, action_id, now)
+    elif asked == "run":
+        run_now(connection, action_id, now)
+    elif asked == "pause":
+        pause(connection, action_id)
+    else:
+        resume(connection, action_id)
 
 
 def pause(connection: sa.Connection, action_id: int) -> None:

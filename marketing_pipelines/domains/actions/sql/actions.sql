@@ -6,5 +6,6 @@ join crm.organizations as organization on organization.id = action.organization_
 where (cast(:organization_id as bigint) is null or action.organization_id = :organization_id)
     and (cast(:state as text) is null or action.state = :state)
     and (cast(:type as text) is null or action.type = :type)
+    and (cast(:before as bigint) is null or action.id < :before)
 order by action.id desc
 limit :most
