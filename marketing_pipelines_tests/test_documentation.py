@@ -70,6 +70,7 @@ def test_generated_pages_say_what_the_program_says(engine: sa.Engine) -> None:
         "settings.md",
         "step.schema.json",
         "timetable.md",
+        "webhooks.md",
     }
     for name, text in generated.items():
         written = (documentation.DOCS / name).read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from marketing_pipelines.api import (
     subscriptions,
     tasks,
     tracking,
+    webhooks,
 )
 from marketing_pipelines.api.admission import Admission
 from marketing_pipelines.api.cookies import Signer
@@ -63,6 +64,7 @@ ROUTERS = (
     tracking.router,
     exports.router,
     exports.public,
+    webhooks.router,
     door.router,
     pages.router,
     queue_pages.router,

@@ -15,6 +15,7 @@ from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.domains.integrations import connections, standing
 from marketing_pipelines.domains.integrations.connections import Connection
 from marketing_pipelines.domains.integrations.providers import provider_of
+from marketing_pipelines.domains.webhooks import endpoints
 from marketing_pipelines.failures import BadInputError, ConfigurationError
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores import ledger
@@ -129,7 +130,7 @@ def rotate(provider: AnyProvider = None, organization: AnyOrganization = None) -
                     rotated += connections.rotate(connection, settings, found)
             except ConfigurationError as error:
                 unreadable.append(str(error))
-        unreadable += _rotate_erasures(engine, settings)
+        unreadable += _rotate_endpoints(engine, settings) + _rotate_erasures(engine, settings)
     print(f"{rotated} of {len(chosen)} connections had secrets of a former key.")
     if unreadable:
         raise ConfigurationError(" ".join(unreadable))
@@ -144,6 +145,17 @@ def remove(
         found = _found(connection, provider, organization, which)
         connections.remove(connection, found)
     print(f"The connection {found.name} is removed.")
+
+
+def _rotate_endpoints(engine: sa.Engine, settings: Settings) -> list[str]:
+    """Encrypts the secrets of webhook endpoints; returns the sentence of one that is unreadable."""
+    try:
+        with engine.begin() as connection:
+            if number := endpoints.encrypt_again(connection, settings):
+                print(f"{number} webhook endpoints had secrets of a former key.")
+    except ConfigurationError as error:
+        return [str(error)]
+    return []
 
 
 def _rotate_erasures(engine: sa.Engine, settings: Settings) -> list[str]:

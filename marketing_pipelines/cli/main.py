@@ -37,6 +37,7 @@ from marketing_pipelines.cli import (
     token,
     ui,
     up,
+    webhook,
     why,
     worker,
 )
@@ -99,6 +100,9 @@ app.add_typer(
 )
 app.add_typer(
     export.app, name="export", help="Ask for files of rows, list, show, fetch and cancel them."
+)
+app.add_typer(
+    webhook.app, name="webhook", help="Add, list, test and mend endpoints that get events by HTTP."
 )
 app.add_typer(config.app, name="config", help="Put changes of `jobs.toml` into force.")
 app.add_typer(db.app, name="db", help="Start, stop, inspect and upgrade the embedded PostgreSQL.")

@@ -54,7 +54,7 @@ def test_one_action_to_three_endpoints_is_three_deliveries(
     assert [received.json for received in receiver.requests] == [
         {
             "type": "billing:renew",
-            "timestamp": "2026-03-20T12:00:00+00:00",
+            "timestamp": "2026-03-20T12:00:00Z",
             "data": {
                 "organization": "acme",
                 "action": action.id,

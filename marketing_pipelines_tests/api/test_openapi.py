@@ -82,13 +82,13 @@ def test_whatever_is_sent_the_answer_is_as_described_and_never_5xx(api: Api) -> 
     for operation in operations(api):
         answers_as_described(operation, credentials(api, operation.path))
         seen += 1
-    assert seen == 30
+    assert seen == 37
 
 
 def test_whatever_is_sent_nothing_is_done_without_a_token_or_without_its_scope(api: Api) -> None:
     reads, writes = api.bearer("read"), api.bearer("write")
     guarded = [operation for operation in operations(api) if is_guarded(operation.path)]
-    assert len(guarded) == 25
+    assert len(guarded) == 32
     for operation in guarded:
         refuses(operation, {}, {400, 401, 404})
         weakest = reads if operation.path.startswith("/v1") else writes

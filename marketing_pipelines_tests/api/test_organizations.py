@@ -63,7 +63,21 @@ def export_of(application: Application) -> int:
     return number
 
 
+def endpoint_of(application: Application) -> int:
+    """A webhook endpoint of the organization."""
+    number: int = application.value(
+        "with made as (insert into webhooks.endpoints (organization_id, url, secret,"
+        " created_at) select :own, 'https://example.org/', 's', '2026-03-01T00:00:00Z'"
+        " where not exists (select from webhooks.endpoints where organization_id = :own)"
+        " returning id) select id from made union all"
+        " select id from webhooks.endpoints where organization_id = :own",
+        own=application.organization,
+    )
+    return number
+
+
 ACTIONS, EXPORTS = "/v1/actions", "/v1/exports"
+ENDPOINTS = "/v1/webhooks/endpoints"
 CONTACTS = {"kind": "contacts", "format": "csv"}
 SUBSCRIBED = {"contact": "theirs", "category": "newsletter", "state": "subscribed"}
 # For each address below /v1, calls with the names and ids of another organization.
@@ -125,6 +139,29 @@ FOREIGN: dict[tuple[str, str], list[Call]] = {
     ("DELETE", f"{EXPORTS}/{{number}}"): [
         lambda app, other: app.client.delete(f"{EXPORTS}/{export_of(other)}", headers=app.bearer),
     ],
+    ("POST", ENDPOINTS): [
+        lambda app, other: app.post(
+            ENDPOINTS, {"organization": other.name, "url": "https://example.org/"}
+        ),
+    ],
+    ("GET", ENDPOINTS): [lambda app, other: app.get(f"{ENDPOINTS}?organization={other.name}")],
+    ("GET", f"{ENDPOINTS}/{{number}}"): [
+        lambda app, other: app.get(f"{ENDPOINTS}/{endpoint_of(other)}"),
+    ],
+    ("POST", f"{ENDPOINTS}/{{number}}/rotate"): [
+        lambda app, other: app.post(f"{ENDPOINTS}/{endpoint_of(other)}/rotate", {}),
+    ],
+    ("POST", f"{ENDPOINTS}/{{number}}/replay"): [
+        lambda app, other: app.post(
+            f"{ENDPOINTS}/{endpoint_of(other)}/replay", {"since": "2026-03-02T00:00:00Z"}
+        ),
+    ],
+    ("GET", f"{ENDPOINTS}/{{number}}/deliveries"): [
+        lambda app, other: app.get(f"{ENDPOINTS}/{endpoint_of(other)}/deliveries"),
+    ],
+    ("POST", f"{ENDPOINTS}/{{number}}/{{change}}"): [
+        lambda app, other: app.post(f"{ENDPOINTS}/{endpoint_of(other)}/disable", {}),
+    ],
 }
 
 
@@ -134,7 +171,7 @@ def app(shared_installation: Installation) -> Application:
     made = Application(shared_installation)
     with shared_installation.engine.begin() as connection:
         token = tokens.create(
-            connection, f"app of {made.name}", ["read", "write"], made.organization
+            connection, f"app of {made.name}", ["read", "write", "admin"], made.organization
         )
     made.bearer = {"Authorization": f"Bearer {token}"}
     return made
@@ -154,6 +191,7 @@ def other(shared_installation: Installation) -> Application:
     task_of(made)
     action_of(made)
     export_of(made)
+    endpoint_of(made)
     return made
 
 

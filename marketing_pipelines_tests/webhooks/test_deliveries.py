@@ -47,9 +47,9 @@ def test_contacts_of_a_load_are_named_by_their_external_ids(
         ContactCreated(organization_id=hooked.organization, source="import", contacts=contacts)
     )
     hooked.work()
-    assert [received.json["data"] for received in receiver.requests][2:] == [
-        {"organization": hooked.name, "contacts": ["ann", "bob"], "source": "import"}
-    ]
+    sent = [received.json["data"] for received in receiver.requests]
+    assert len(sent) == 3
+    assert {"organization": hooked.name, "contacts": ["ann", "bob"], "source": "import"} in sent
 
 
 @pytest.mark.parametrize(

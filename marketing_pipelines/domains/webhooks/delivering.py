@@ -6,7 +6,7 @@ one that fails gets fewer at once, and a failing one gets a single delivery at a
 """
 
 import datetime as dt
-import json
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,15 +17,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines import installation_settings
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.integrations.http import retry_after
-from marketing_pipelines.domains.webhooks import signing
+from marketing_pipelines.domains.webhooks import disabling, signing
 from marketing_pipelines.domains.webhooks.addresses import RefusedAddressError
+from marketing_pipelines.domains.webhooks.bodies import body_text
 from marketing_pipelines.domains.webhooks.standing import (
     DELAYS,
     FAILING_AFTER,
     MAX_ATTEMPTS,
     EndpointStanding,
     Result,
+    UnknownEndpointError,
 )
 from marketing_pipelines.domains.webhooks.tables import endpoints
 from marketing_pipelines.domains.webhooks.transport import ReceiverAnswer, WebhookTransport
@@ -97,6 +100,14 @@ class DeliveryAttempt:
 
 
 @dataclass(frozen=True)
+class _TestDelivery:
+    event_id: str
+    published_at: dt.datetime
+    data: dict[str, str]
+    type: str = "webhook.test"
+
+
+@dataclass(frozen=True)
 class Delivering:
     """Delivers the events of one endpoint, a batch at a time.
 
@@ -126,6 +137,27 @@ class Delivering:
         with self.begin() as connection:
             settle(connection, self.endpoint_id, attempts)
         return True
+
+    def test(self) -> DeliveryAttempt:
+        """Sends an event of type `webhook.test`, which changes nothing about the endpoint.
+
+        Raises:
+            UnknownEndpointError: there is none.
+        """
+        now = self.clock()
+        with self.begin() as connection:
+            endpoint = _endpoint(connection, self.endpoint_id)
+            if endpoint is None:
+                raise UnknownEndpointError(self.endpoint_id)
+            organization = connection.execute(
+                sa.select(organizations.c.external_id).where(
+                    organizations.c.id == endpoint.organization_id
+                )
+            ).scalar()
+        keys = signing.secrets_of(self.settings, endpoint, now)
+        data = {} if organization is None else {"organization": organization}
+        sent = _TestDelivery(f"test:{uuid.uuid4()}", now, data)
+        return self._attempt(endpoint.url, keys, sent)
 
     def next_at(self) -> dt.datetime | None:
         """The next instant at which the endpoint may get an attempt; None: nothing waits."""
@@ -171,15 +203,7 @@ class Delivering:
         return attempts
 
     def _attempt(self, url: str, keys: Sequence[str], delivery: Any) -> DeliveryAttempt:
-        body = json.dumps(
-            {
-                "type": delivery.type,
-                "timestamp": delivery.published_at.astimezone(dt.UTC).isoformat(),
-                "data": delivery.data,
-            },
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        body = body_text(delivery.type, delivery.published_at, delivery.data)
         headers = signing.signed_headers(keys, delivery.event_id, body, self.clock())
         try:
             answer = self.transport.post(url, body.encode(), headers)
@@ -220,6 +244,8 @@ def settle(
         connection.execute(
             sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**vars(after))
         )
+    if after.state == "disabled" != before.state:
+        disabling.tell(connection, row, after)
 
 
 def _result(answer: ReceiverAnswer) -> tuple[Result, dt.timedelta]:

@@ -9,9 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.crm.tables import organizations
+from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.segments.rule_errors import similar
-from marketing_pipelines.domains.webhooks import signing, tasks
+from marketing_pipelines.domains.webhooks import disabling, signing, tasks
 from marketing_pipelines.domains.webhooks.addresses import check_url
+from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
 from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.queueing.event_catalog import event_types
@@ -21,16 +23,20 @@ MAX_PATTERNS = 50
 _PATTERN = re.compile(r"(?=.{1,100}$)[a-z*][a-z0-9_*]*(\.[a-z*][a-z0-9_*]*)*")
 
 
-class UnknownEndpointError(BadInputError):
-    """There is no endpoint with this number."""
-
-
 @dataclass(frozen=True)
 class Endpoint:
     """An endpoint as lists show it.
 
     Attributes:
-        organization: External id; None: the operator's.
+        id: Endpoint number.
+        organization: External id; null: the operator's.
+        event_types: Patterns of types; empty: all types.
+        state: active, failing or disabled.
+        failures: Failed attempts since the latest success.
+        failing_since: First attempt without success since the latest success.
+        next_attempt_at: No attempt before this.
+        error: The reason of the latest failure.
+        last_ok_at: Latest success.
         waiting: Deliveries that are not done.
         failed: Deliveries that were given up.
     """
@@ -48,6 +54,21 @@ class Endpoint:
     created_at: dt.datetime
     waiting: int
     failed: int
+
+
+@dataclass(frozen=True)
+class EndpointSecret:
+    """The secret of an endpoint, which no other answer shows.
+
+    Attributes:
+        id: Endpoint number.
+        secret: Key of its signatures.
+        notes: A sentence for each pattern that fits no known type.
+    """
+
+    id: int
+    secret: str
+    notes: list[str]
 
 
 def add(
@@ -136,7 +157,7 @@ def disable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> No
     _update(connection, endpoint_id, values)
 
 
-def enable(connection: sa.Connection, endpoint_id: int) -> None:
+def enable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> None:
     """Makes an endpoint active, whatever its failures; its deliveries that wait are due.
 
     Raises:
@@ -152,7 +173,41 @@ def enable(connection: sa.Connection, endpoint_id: int) -> None:
         "error": None,
     }
     _update(connection, endpoint_id, values)
+    connection.execute(
+        sa.update(deliveries)
+        .where(
+            deliveries.c.endpoint_id == endpoint_id,
+            deliveries.c.state == "waiting",
+            deliveries.c.due_at > now,
+        )
+        .values(due_at=now)
+    )
+    disabling.recovered(connection, endpoint_id)
     tasks.ring(connection, [endpoint_id])
+
+
+def encrypt_again(connection: sa.Connection, settings: Settings) -> int:
+    """Encrypts the secrets of endpoints with the present key.
+
+    Returns:
+        Number of endpoints whose secrets had another one.
+
+    Raises:
+        ConfigurationError: no key of this installation fits.
+    """
+    number = 0
+    for row in connection.execute(sa.select(endpoints).with_for_update()).all():
+        name = f"webhook endpoint {row.id}"
+        values = {
+            column: again
+            for column in ("secret", "old_secret")
+            if (token := getattr(row, column)) is not None
+            and (again := vault.encrypt_again(settings, token, name)) is not None
+        }
+        if values:
+            _update(connection, row.id, values)
+            number += 1
+    return number
 
 
 def listed(
@@ -206,7 +261,7 @@ def find(
     """
     found = listed(connection, organization_id, endpoint_id)
     if not found:
-        raise _unknown(endpoint_id)
+        raise UnknownEndpointError(endpoint_id)
     return found[0]
 
 
@@ -229,8 +284,4 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def _update(connection: sa.Connection, endpoint_id: int, values: dict[str, Any]) -> None:
     changed = sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(values)
     if not connection.execute(changed).rowcount:
-        raise _unknown(endpoint_id)
-
-
-def _unknown(endpoint_id: int) -> UnknownEndpointError:
-    return UnknownEndpointError(f"There is no webhook endpoint {endpoint_id}.")
+        raise UnknownEndpointError(endpoint_id)

@@ -6,8 +6,6 @@ from importlib import resources
 
 import sqlalchemy as sa
 
-MAX_DATA = 256 << 10
-
 
 def publish_events(
     connection: sa.Connection, event_ids: Sequence[int], now: dt.datetime

@@ -10,12 +10,21 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
+from marketing_pipelines.failures import BadInputError
+
 FAILING_AFTER = 5
 DELAYS = tuple(
     dt.timedelta(seconds=seconds)
     for seconds in (5, 300, 1_800, 2 * 3_600, 5 * 3_600, 8 * 3_600, 8 * 3_600)
 )
 MAX_ATTEMPTS = len(DELAYS) + 1
+
+
+class UnknownEndpointError(BadInputError):
+    """There is no endpoint with this number."""
+
+    def __init__(self, endpoint_id: int) -> None:
+        super().__init__(f"There is no webhook endpoint {endpoint_id}.")
 
 
 class Result(Enum):

@@ -2,7 +2,9 @@
 -- Returns the places in the list of those whose organization has the endpoint, enabled.
 with addressed as (
     select given.place, endpoint.id as endpoint_id, given.event_id, given.type,
-           jsonb_build_object('organization', organization.external_id) || given.data as data
+           webhooks.cut_data(
+               jsonb_build_object('organization', organization.external_id) || given.data
+           ) as data
     from unnest(
         cast(:organization_ids as bigint[]), cast(:endpoint_ids as bigint[]),
         cast(:event_ids as text[]), cast(:types as text[]), cast(:data as jsonb[])
