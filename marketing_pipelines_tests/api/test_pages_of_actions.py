@@ -77,6 +77,35 @@ def test_endpoints_are_shown_with_state_and_error(api: Api) -> None:
     assert page.count("the operator") == 1
 
 
+def test_deliveries_are_filtered_and_an_endpoint_is_changed_by_a_form_of_its_page(
+    api: Api,
+) -> None:
+    acting = Acting(api.installation)
+    add_endpoint(api.installation, acting.organization, "https://hooks.example.org/in")
+    api.installation.execute(
+        "insert into webhooks.deliveries (endpoint_id, event_id, type, published_at, state,"
+        " attempts, status, response, due_at, ended_at)"
+        " select 1, 'event:' || place, 'deal.won', :at, case when place = 1 then 'failed' else"
+        " 'waiting' end, 8, 500, '<i>no</i>', :at, case when place = 1 then :at end"
+        " from generate_series(1, 102) as place",
+        at=NOW,
+    )
+    key = sign_in(api, "admin")
+    path = f"{PAGES}/webhooks/1"
+    first = api.client.get(path).text
+    assert first.count("&lt;i&gt;no&lt;/i&gt;") == 100
+    assert api.client.get(f"{path}?before=3").text.count(">event:") == 2
+    assert api.client.get(f"{path}?state=failed").text.count(">event:1<") == 1
+    assert api.client.get(f"{PAGES}/webhooks/9").status_code == 404
+    states = "select state from webhooks.endpoints"
+    assert api.client.post(f"{path}/disable", data={"form_key": "forged"}).status_code == 403
+    assert acting.rows(states) == [("failing",)]
+    for change, state in [("disable", "disabled"), ("enable", "active")]:
+        assert api.client.post(f"{path}/{change}", data={"form_key": key}).status_code == 303
+        assert acting.rows(states) == [(state,)]
+    assert api.client.post(f"{PAGES}/webhooks/9/enable", data={"form_key": key}).status_code == 404
+
+
 def test_an_operator_looks_at_actions_and_cancels_one_in_a_browser(
     installation: Installation,
 ) -> None:
@@ -97,7 +126,7 @@ def test_an_operator_looks_at_actions_and_cancels_one_in_a_browser(
         page.wait_for_url(f"{address}{HOME}")
         for width in (1400, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            for name in ("actions", "actions/2", "webhooks"):
+            for name in ("actions", "actions/2", "webhooks", "webhooks/1"):
                 page.goto(f"{address}{PAGES}/{name}")
                 overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert overflow <= 0, (name, width)

@@ -1,12 +1,22 @@
-"""The page of webhooks: endpoints with their state and counts."""
+"""The pages of webhooks: endpoints with their state, and the deliveries of one with its buttons."""
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from typing import Annotated, Literal
 
-from marketing_pipelines.api.pages.responses import SignedInReader, page
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from marketing_pipelines.api.admission import refuse_without
+from marketing_pipelines.api.answers import Refusal
+from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
+from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
+from marketing_pipelines.api.pages.responses import Anyone, SignedInReader, back, page
+from marketing_pipelines.api.queues import Before, Number
 from marketing_pipelines.api.rendering import PAGES
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.domains.webhooks import endpoints
+from marketing_pipelines.domains.webhooks.replaying import MAX_LISTED, deliveries_of
+from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
+from marketing_pipelines.domains.webhooks.tables import DELIVERY_STATES
 
 router = APIRouter(include_in_schema=False)
 WEBHOOKS = f"{PAGES}/webhooks"
@@ -18,3 +28,53 @@ def show_endpoints(site: Here, visit: SignedInReader) -> HTMLResponse:
     with site.engine.begin() as connection:
         found = endpoints.listed(connection)
     return page(site, visit, "webhooks.html", endpoints=found)
+
+
+@router.get(f"{WEBHOOKS}/{{number}}")
+def show_endpoint(
+    site: Here,
+    visit: SignedInReader,
+    number: Number,
+    state: Annotated[str, Query(max_length=MAX_NAME_LENGTH)] = "",
+    before: Before = None,
+    said: Annotated[str, Query(max_length=500)] = "",
+) -> HTMLResponse:
+    """Shows an endpoint and its deliveries, newest first, with answer and attempts."""
+    try:
+        with site.engine.begin() as connection:
+            endpoint = endpoints.find(connection, number)
+            found = deliveries_of(connection, number, state=state or None, before=before)
+    except UnknownEndpointError as error:
+        raise Refusal(404, str(error)) from error
+    return page(
+        site,
+        visit,
+        "webhook.html",
+        endpoint=endpoint,
+        deliveries=found,
+        state=state,
+        states=DELIVERY_STATES,
+        has_more=len(found) == MAX_LISTED,
+        said=said,
+    )
+
+
+@router.post(f"{WEBHOOKS}/{{number}}/{{change}}")
+def change_endpoint(
+    request: Request,
+    site: Here,
+    visit: Anyone,
+    fields: Fields,
+    number: Number,
+    change: Literal["enable", "disable"],
+) -> Response:
+    """Enables or disables an endpoint."""
+    refuse_foreign_form(request, site, visit, fields)
+    refuse_without(visit.token, "admin")
+    done = endpoints.enable if change == "enable" else endpoints.disable
+    try:
+        with site.engine.begin() as connection:
+            done(connection, number, site.now())
+    except UnknownEndpointError as error:
+        raise Refusal(404, str(error)) from error
+    return back(f"{WEBHOOKS}/{number}", f"Endpoint {number} is {change}d.")
