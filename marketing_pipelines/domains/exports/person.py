@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1_000
 RAW_FILE = "raw_path"
-Count = Callable[[int], None]
+RowCounter = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def write_archive(
     rows: PersonRows,
     connection: sa.Connection,
     store: FileStore,
-    count: Count,
+    count: RowCounter,
 ) -> dict[str, int]:
     """Writes a zip with one file for each table that has rows, and one for each raw mail.
 
@@ -97,7 +97,7 @@ def write_archive(
 
 
 def write_document(
-    document: PdfFile, rows: PersonRows, connection: sa.Connection, count: Count
+    document: PdfFile, rows: PersonRows, connection: sa.Connection, count: RowCounter
 ) -> None:
     """Writes one table of a document for each table that has rows."""
     for table in _tables(connection, rows):
@@ -123,7 +123,7 @@ def _write_rows(
     text: IO[str],
     format_: str,
     table: _TableOfPerson,
-    count: Count,
+    count: RowCounter,
     raw_files: list[tuple[str, str]],
 ) -> int:
     number = 0
@@ -145,7 +145,7 @@ def _write_rows(
     return number
 
 
-def _batches(table: _TableOfPerson, count: Count) -> Iterator["pa.Table"]:
+def _batches(table: _TableOfPerson, count: RowCounter) -> Iterator["pa.Table"]:
     import pyarrow as pa
 
     waiting: list[list[str]] = []
