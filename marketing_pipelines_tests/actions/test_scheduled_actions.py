@@ -332,19 +332,22 @@ def test_routes_are_loaded_and_wrong_ones_refused(acting: Acting, tmp_path: Any)
         {"external_id": "b", "type": "*", "target": "job", "name": "leads/lead_scores"},
         {"external_id": "c", "type": "*", "target": "job", "name": "leads/lead_score"},
         {"external_id": "d", "type": "*", "target": "task", "name": "crm/assign_owners"},
-        {"external_id": "e", "type": "*", "target": "endpoint", "name": "x"},
+        {"external_id": "e", "type": "*", "target": "page", "name": "x"},
+        {"external_id": "g", "type": "*", "target": "endpoint", "name": "one"},
+        {"external_id": "h", "type": "*", "target": "endpoint", "name": "1"},
         {"external_id": "f", "type": "crm:*:x", "target": "task", "name": "actions/notify_user"},
     ]
     path = tmp_path / "routes.jsonl"
     path.write_text("\n".join(json.dumps({"organization_id": "acme"} | row) for row in rows))
     result = acting.installation.load("action_routes", path)
-    assert (result.loaded, result.rejected) == (2, 4)
+    assert (result.loaded, result.rejected) == (3, 5)
     refused = "\n".join(result.notes)
     for reason in (
         "name names 'leads/lead_score', which is no job; similar: leads/lead_scores",
         "name names 'crm/assign_owners', which is no task that actions may call; these are"
         " actions/notify_user",
-        "target 'endpoint' is not one of job, task",
+        "target 'page' is not one of job, task, endpoint",
+        "name names 'one', which is no number of an endpoint: see `webhook list`",
         "type 'crm:*:x' is no type",
     ):
         assert reason in refused
