@@ -3,9 +3,12 @@
 import datetime as dt
 
 import pytest
+from standardwebhooks import Webhook
 
-from marketing_pipelines.domains.webhooks import replaying
+from marketing_pipelines.domains.webhooks import endpoints, replaying
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.secret_keys import secret_key
+from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
 
@@ -110,3 +113,49 @@ def test_a_replay_is_for_the_last_thirty_days(
         pytest.raises(BadInputError, match="last 30 days"),
     ):
         replaying.replay(connection, number, since, hooked.now)
+
+
+def test_three_days_of_failures_are_one_notification_and_one_alert(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    hooked.installation.execute(
+        "insert into crm.users (organization_id, external_id, email, role)"
+        f" values ({hooked.organization}, 'ann', 'ann@example.org', 'admin')"
+    )
+    receiver.answer(500)
+    number, _ = hooked.add(receiver.url)
+    hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(12)))
+    hooked.work()
+    while (at := hooked.endpoint(number).next_attempt_at) is not None:
+        hooked.now = max(at, *(row[0] for row in hooked.deliveries("due_at")[:1]))
+        hooked.work(number)
+    assert hooked.endpoint(number).state == "disabled"
+    assert hooked.installation.rows("select count(*) from crm.notifications") == [(1,)]
+    [(subject, kind, error)] = hooked.installation.rows(
+        "select subject, kind, error from ops.alerts join ops.incidents on incidents.id ="
+        " incident_id"
+    )
+    assert (subject, kind) == (f"webhook endpoint {number}", "first")
+    assert f"webhook enable {number}" in error
+
+
+def test_the_secrets_of_endpoints_are_encrypted_anew_with_those_of_connections(
+    hooked: WebhookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, secret = hooked.add(receiver.url)
+    with hooked.begin() as connection:
+        endpoints.rotate(connection, get_settings(), number, hooked.now)
+    [before] = hooked.installation.rows("select secret, old_secret from webhooks.endpoints")
+    monkeypatch.setenv("MARKETING_OLD_SECRET_KEYS", secret_key(get_settings()))
+    monkeypatch.setenv("MARKETING_SECRET_KEY", "another-key-of-more-than-thirty-two-bytes")
+    get_settings.cache_clear()
+    done = call_here("connection", "rotate")
+    assert "1 webhook endpoints had secrets of a former key." in done.stdout
+    [after] = hooked.installation.rows("select secret, old_secret from webhooks.endpoints")
+    assert not set(before) & set(after)
+    monkeypatch.delenv("MARKETING_OLD_SECRET_KEYS")
+    get_settings.cache_clear()
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    [received] = receiver.requests
+    Webhook(secret).verify(received.body, received.headers)

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.crm.notifications.writing import WANTED
+from marketing_pipelines.domains.crm.notifications.writing import WANTED, write_notifications
+from marketing_pipelines.domains.delivery.named_templates.catalog import UnknownNameError
 from marketing_pipelines.domains.delivery.notifications import notify
 from marketing_pipelines.domains.webhooks.standing import EndpointStanding
 from marketing_pipelines.runs import incidents
@@ -52,13 +53,17 @@ def tell(connection: sa.Connection, endpoint: Any, standing: EndpointStanding) -
         "period": sa.literal(standing.disabled_at.isoformat()),
     }
     wanted = sa.select(*(values[column.name].label(column.name) for column in WANTED))
-    notify(
-        connection,
-        wanted,
-        organization_id=endpoint.organization_id,
-        job=JOB,
-        tick=standing.disabled_at,
-    )
+    about: dict[str, Any] = {
+        "organization_id": endpoint.organization_id,
+        "job": JOB,
+        "tick": standing.disabled_at,
+    }
+    try:
+        with connection.begin_nested():
+            notify(connection, wanted, **about)
+    except UnknownNameError:
+        # Its template of mails cannot be used; the attempts are settled all the same.
+        write_notifications(connection, wanted, **about)
 
 
 def recovered(connection: sa.Connection, endpoint_id: int) -> None:
