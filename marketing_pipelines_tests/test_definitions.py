@@ -184,6 +184,7 @@ def test_sensors_and_schedules_are_on_from_the_start() -> None:
         "finished_campaigns_sensor",
         "stale_partitions_sensor",
         "touched_contacts_sensor",
+        "webhooks_sensor",
     }
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
     assert {s.default_status for s in repository.schedule_defs} == {

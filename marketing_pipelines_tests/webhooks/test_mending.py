@@ -130,6 +130,10 @@ def test_three_days_of_failures_are_one_notification_and_one_alert(
         hooked.now = max(at, *(row[0] for row in hooked.deliveries("due_at")[:1]))
         hooked.work(number)
     assert hooked.endpoint(number).state == "disabled"
+    with hooked.begin() as connection:
+        counts = replaying.counts_of(connection)
+    assert (counts["active_endpoints"], counts["disabled_endpoints"]) == (0, 1)
+    assert counts["waiting"] == hooked.endpoint(number).waiting > 0
     assert hooked.installation.rows("select count(*) from crm.notifications") == [(1,)]
     [(subject, kind, error)] = hooked.installation.rows(
         "select subject, kind, error from ops.alerts join ops.incidents on incidents.id ="

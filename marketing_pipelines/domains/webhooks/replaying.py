@@ -117,10 +117,19 @@ def replay(
         )
         .values(state="waiting", attempts=0, due_at=now, first_failed_at=None, ended_at=None)
     ).rowcount
-    text = resources.files(__package__).joinpath("sql", "write_missing.sql")
     missing = connection.execute(
-        sa.text(text.read_text(encoding="utf-8")).execution_options(preserve_rowcount=True),
+        _sql("write_missing").execution_options(preserve_rowcount=True),
         {"endpoint_id": endpoint_id, "since": since, "now": now},
     ).rowcount
     tasks.ring(connection, [endpoint_id])
     return ReplayedDeliveries(missing, again)
+
+
+def counts_of(connection: sa.Connection) -> dict[str, int]:
+    """Numbers of deliveries that wait, and of endpoints by state."""
+    return dict(connection.execute(_sql("counts")).one()._mapping)
+
+
+def _sql(name: str) -> sa.TextClause:
+    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return sa.text(text)
