@@ -373,7 +373,7 @@ def test_an_ipv4_address_is_as_public_inside_ipv6_as_alone(
         ("ftp://example.org/", "does not look like"),
         ("https:///path", "does not look like"),
         ("example.org", "does not look like"),
-        ("https://user:secret@example.org/", "names a user or password"),
+        ("https://user:secret@example.org/", "has a user name or a password"),
         ("https://example.org/#a", "has a part after '#'"),
         ("https://example.org:22/", "names port 22"),
         ("https://127.0.0.1/", "127.0.0.1 is not an address of the public internet"),

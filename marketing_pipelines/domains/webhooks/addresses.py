@@ -60,7 +60,7 @@ def check_url(url: str, allowed: AllowedHosts) -> httpx2.URL:
     if parsed.scheme not in _PORT_OF or not _HOST.fullmatch(host):
         raise RefusedAddressError("The URL does not look like https://example.org/path.")
     if parsed.userinfo:
-        raise RefusedAddressError("The URL names a user or password: leave them out.")
+        raise RefusedAddressError("The URL has a user name or a password in it: remove both.")
     if parsed.fragment:
         raise RefusedAddressError("The URL has a part after '#': leave it out.")
     if allowed.has_host(host):
