@@ -60,6 +60,21 @@ def webhooks_page(connection: sa.Connection, *, below: Path) -> str:
     lines += [
         "A load of several contacts publishes `contact.created` once for at most 10,000 of them: "
         "`contacts` then lists their ids, and there is no `contact`.",
+        "",
+        "## Events of the installation",
+        "",
+        "An endpoint without organization (`webhook add` without `--organization`) belongs to the "
+        "operator. Within half a minute it gets the end of each session of a job, each alert, and "
+        "each change of health, in place of events of organizations:",
+        "",
+        "| type | data |",
+        "|---|---|",
+        "| `job.completed`, `job.failed` | `job`, `partition`, `tick`, `status`, `started_at`, "
+        "`ended_at`, `run`, `error`, `items_ok`, `items_failed`; a failure that the same run "
+        "retries is left out |",
+        "| `alert.first`, `alert.third`, `alert.recovery` | `subject`, `failures`, `opened_at`, "
+        "`recovered_at`, `error`, `run` of the incident |",
+        "| `health.changed` | `from`, `to`, `at`, `reasons` |",
     ]
     return "\n".join(lines) + "\n"
 

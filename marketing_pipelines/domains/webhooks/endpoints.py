@@ -13,6 +13,7 @@ from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.segments.rule_errors import similar
 from marketing_pipelines.domains.webhooks import disabling, signing, tasks
 from marketing_pipelines.domains.webhooks.addresses import check_url
+from marketing_pipelines.domains.webhooks.publishing import OPERATIONS
 from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
 from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
 from marketing_pipelines.failures import BadInputError
@@ -111,7 +112,7 @@ def add(
 
 def unknown_types(patterns: Iterable[str]) -> list[str]:
     """A note for each pattern that fits no known type, once every `events.py` is loaded."""
-    known = list(event_types())
+    known = sorted([*event_types(), *OPERATIONS])
     return [
         f"'{pattern}' fits no type of events that is known now; these are {', '.join(known)}"
         f"{similar(pattern, known)}."

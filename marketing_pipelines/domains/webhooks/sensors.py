@@ -1,19 +1,31 @@
-"""The sensor that shows the deliveries of webhooks in Dagster."""
+"""The sensor of webhooks: events of the installation for the operator, and counts."""
 
+import datetime as dt
 import json
 
 import dagster as dg
 
 from marketing_pipelines.domains.webhooks import sources
+from marketing_pipelines.domains.webhooks.publishing import publish_operations
 from marketing_pipelines.domains.webhooks.replaying import counts_of
+from marketing_pipelines.domains.webhooks.tasks import ring
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import sensor
 
+# Events are written once, so looking far back costs nothing but the look.
+LOOK_BACK = dt.timedelta(days=1)
 
-@sensor(seconds=60, while_off="The asset webhooks/deliveries shows old counts.")
+
+@sensor(
+    seconds=30,
+    while_off="Endpoints of the operator get no events of jobs, alerts and health, and the asset "
+    "webhooks/deliveries shows old counts.",
+)
 def webhooks_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SensorResult:
-    """Observes the counts of waiting deliveries, and of endpoints by state."""
+    """Writes deliveries of jobs, alerts and health; observes the counts of deliveries."""
+    now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:
+        ring(connection, publish_operations(connection, now - LOOK_BACK, now))
         counts = counts_of(connection)
     cursor = json.dumps(counts)
     if cursor == context.cursor:
