@@ -103,6 +103,7 @@ def test_a_consumer_that_is_called_again_writes_and_sends_nothing_twice(
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.fault(36)
 def test_a_failed_delivery_is_repeated_after_the_listed_delays_and_then_given_up(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_pause_that_is_too_long_or_unreadable_is_a_failure(
     assert hooked.deliveries() == [(event_id, "waiting", 1, 503)]
 
 
+@pytest.mark.fault(36)
 def test_a_redirect_to_a_private_address_is_a_failure(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pytest
 from standardwebhooks import Webhook
 
 from marketing_pipelines.domains.webhooks import endpoints, tasks
@@ -95,6 +96,7 @@ def test_a_killed_worker_loses_no_delivery_and_repeats_some_under_the_same_id(
     assert [row[0] for row in hooked.deliveries("state")] == ["delivered"] * EVENTS
 
 
+@pytest.mark.fault(36)
 def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
@@ -129,6 +131,7 @@ def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
     assert taken[-2] <= 5.0, "the 95th percentile of twenty"
 
 
+@pytest.mark.fault(36)
 def test_a_receiver_that_is_away_for_two_minutes_gets_every_event_afterwards(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_secret_that_is_rotated_under_way_leaves_no_event_that_its_receiver_re
         Webhook(new[0]).verify(received.body, received.headers)
 
 
+@pytest.mark.fault(36)
 def test_a_receiver_that_hangs_is_a_failure_after_the_time_of_an_attempt(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
