@@ -165,6 +165,18 @@ def test_an_answer_with_retry_after_pauses_the_endpoint_and_costs_no_attempt(
     assert hooked.states() == {"delivered"}
 
 
+@pytest.mark.parametrize("pause", ["0", "-1"])
+def test_a_pause_of_no_time_is_one_second_or_a_failure(
+    hooked: WebhookWorld, receiver: Receiver, pause: str
+) -> None:
+    receiver.answer(429, Retry_After=pause)
+    number, _ = hooked.add(receiver.url)
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    hooked.work_after(0.9, number)
+    assert len(receiver.requests) == 1
+
+
 @pytest.mark.parametrize("pause", ["3601", "never", ""])
 def test_a_pause_that_is_too_long_or_unreadable_is_a_failure(
     hooked: WebhookWorld, receiver: Receiver, pause: str

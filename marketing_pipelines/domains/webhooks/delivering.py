@@ -43,6 +43,8 @@ AT_ONCE = 8
 # Later events of a contact wait so long for one that fails.
 PATIENCE = dt.timedelta(hours=1)
 MAX_PAUSE = dt.timedelta(hours=1)
+# A receiver that asks for no pause at all would be called without end.
+MIN_PAUSE = dt.timedelta(seconds=1)
 _SLOW_DOWN = frozenset({429, 503})
 _GONE = 410
 
@@ -256,7 +258,7 @@ def _result(answer: ReceiverAnswer) -> tuple[Result, dt.timedelta]:
         return Result.GONE, dt.timedelta()
     pause = retry_after(answer.headers) if answer.status in _SLOW_DOWN else None
     if pause is not None and pause <= MAX_PAUSE:
-        return Result.PAUSE, pause
+        return Result.PAUSE, max(pause, MIN_PAUSE)
     return Result.FAILURE, dt.timedelta()
 
 
