@@ -61,6 +61,10 @@ def test_contacts_of_a_load_are_named_by_their_external_ids(
         ("contact.created", False),
         ("contact.stage-changed", None),
         ("contact.stageXchanged", None),
+        ("*" * 60, None),
+        ("*.*.*.*.*", None),
+        ("contact.stage*", None),
+        ("*.stage_changed", True),
         ("deal.*", False),
     ],
 )

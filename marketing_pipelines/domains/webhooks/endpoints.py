@@ -21,7 +21,8 @@ from marketing_pipelines.queueing.event_catalog import event_types
 from marketing_pipelines.settings import Settings
 
 MAX_PATTERNS = 50
-_PATTERN = re.compile(r"(?=.{1,100}$)[a-z*][a-z0-9_*]*(\.[a-z*][a-z0-9_*]*)*")
+# Each part is a name or a star: with stars anywhere, a match could take for ever.
+_PATTERN = re.compile(r"(?=.{1,100}$)(\*|[a-z0-9_]+)(\.(\*|[a-z0-9_]+)){0,3}")
 
 
 @dataclass(frozen=True)
