@@ -26,7 +26,7 @@ def test_an_endpoint_is_added_fails_is_disabled_mended_and_replayed_by_commands(
         "insert into crm.users (organization_id, external_id, email, role)"
         f" values ({hooked.organization}, 'ann', 'ann@example.org', 'admin')"
     )
-    added = said("add", receiver.url, "--organization", hooked.name, "--type", "contact.stage*")
+    added = said("add", receiver.url, "--organization", hooked.name, "--type", "*.stage_changed")
     number = added.split()[1]
     assert "whsec_" in added
     assert said("test", number) == f"endpoint {number} answers 200\n"
@@ -75,7 +75,7 @@ def test_an_endpoint_is_added_fails_is_disabled_mended_and_replayed_by_commands(
     ("arguments", "problem"),
     [
         (("add", "http://192.0.2.1/"), "does not begin with https://"),
-        (("add", "https://user:word@example.org/"), "names a user or password"),
+        (("add", "https://user:word@example.org/"), "has a user name or a password"),
         (("add", "https://example.org:22/"), "names port 22"),
         (("add", "https://example.org/", "--type", "deal won"), "is no pattern of types"),
         (("add", "https://example.org/", "--organization", "nobody"), "There is no organization"),
