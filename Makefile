@@ -14,7 +14,7 @@ up: .venv/demo.installed
 	$(BIN)/marketing-pipelines up
 
 test: .venv/test.installed
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The heavy faults, which `test` does in short, in full: some hours.
 soak: .venv/test.installed
