@@ -1,7 +1,10 @@
 """An interrupted erasure goes on, a restored database erases again, new relationships stay."""
 
 import datetime as dt
+import itertools
 import json
+import os
+import signal
 import subprocess
 import time
 import uuid
@@ -17,8 +20,10 @@ from marketing_pipelines.domains.upkeep.erasing.restoring import apply_erasures
 from marketing_pipelines.secret_keys import secret_key
 from marketing_pipelines.stores import persons
 from marketing_pipelines.stores.files import FileStore
+from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.upkeep.erased import AT, erase
 
 NIGHT = dt.datetime(2026, 3, 2, 3, 30, tzinfo=dt.UTC)
@@ -66,6 +71,49 @@ def test_the_nightly_job_finishes_what_a_killed_command_began(site: Installation
     ) == [(True, True, True)]
     run(site, NIGHT + dt.timedelta(days=1))
     assert site.rows("select lake_done_at from ops.erasures") == [(NIGHT,)]
+
+
+def erased_until_commit(site: Installation, number: int) -> bool:
+    """Erases Jane in a process that is killed at its commit of this number; False: it has fewer."""
+    child = os.fork()
+    if child == 0:
+        engine = create_engine(site.engine.url)
+        commits = itertools.count(1)
+
+        @sa.event.listens_for(engine, "commit")
+        def kill(_connection: sa.Connection) -> None:
+            if next(commits) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            erase(engine, site.settings, "acme", "jane")
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_an_erasure_killed_at_any_commit_is_finished_by_the_nightly_job(
+    site: Installation, tmp_path: Path
+) -> None:
+    numbers = itertools.count(1) if SOAK else iter((1, 3, 100))
+    number = 0
+    for number in numbers:
+        was_killed = erased_until_commit(site, number)
+        has_begun = bool(site.rows("select from ops.erasures"))
+        run(site)
+        named = site.rows("select email from crm.contacts where external_id <> 'ben'")
+        if has_begun:
+            assert named == [(None,)]
+            assert site.rows("select lake_done_at, names from ops.erasures") == [(NIGHT, None)]
+        else:
+            assert named == [("jane@example.org",)], "nothing had begun"
+        if not was_killed:
+            break
+        site.execute("delete from ops.erasures")
+        site.execute("delete from crm.contacts where external_id <> 'ben'")
+        load(site, tmp_path, external_id="jane", email="jane@example.org")
+    assert number > 3
 
 
 def test_two_requests_for_one_contact_are_one_erasure(site: Installation) -> None:
