@@ -3,11 +3,15 @@
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 from standardwebhooks import Webhook
 
 from marketing_pipelines.domains.crm.events import ContactCreated
 from marketing_pipelines.domains.webhooks import endpoints
+from marketing_pipelines.domains.webhooks.delivering import AT_ONCE, Delivering
+from marketing_pipelines.domains.webhooks.publishing import publish_events
 from marketing_pipelines.domains.webhooks.standing import DELAYS
+from marketing_pipelines.domains.webhooks.transport import WebhookTransport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
 
@@ -289,3 +293,23 @@ def test_secrets_are_stored_encrypted(hooked: WebhookWorld, receiver: Receiver) 
     assert secret.startswith("whsec_")
     assert len(secret) == len("whsec_") + 44
     assert secret.removeprefix("whsec_") not in stored
+
+
+def test_a_round_that_is_over_leaves_the_rest_of_its_batch_waiting(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, _ = hooked.add(receiver.url)
+    hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(30)))
+    with hooked.begin() as connection:
+        events = connection.execute(sa.text("select id from ops.bus_events")).scalars()
+        publish_events(connection, list(events), hooked.now)
+    work = Delivering(
+        number,
+        hooked.begin,
+        get_settings(),
+        WebhookTransport(get_settings().webhook_hosts),
+        lambda: hooked.now,
+    )
+    assert work.deliver_batch(lambda: True)
+    assert len(receiver.requests) == AT_ONCE
+    assert hooked.endpoint(number).waiting == 30 - AT_ONCE

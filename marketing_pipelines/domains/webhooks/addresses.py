@@ -21,6 +21,7 @@ PORTS = frozenset({443, 8443})
 _PORT_OF = {"http": 80, "https": 443}
 # A name as IDNA writes it, or an address.
 _HOST = re.compile(r"[a-z0-9._:-]{1,253}", re.IGNORECASE)
+_PUBLIC_NAME = re.compile(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]*", re.IGNORECASE)
 # IPv4 in the last 32 bits: mapped, compatible, and translated by SIIT and NAT64.
 _WITH_IPV4_AT_THE_END = (
     ipaddress.IPv6Network("::ffff:0:0/96"),
@@ -63,6 +64,8 @@ def check_url(url: str, allowed: AllowedHosts) -> httpx2.URL:
         raise RefusedAddressError("The URL has a user name or a password in it: remove both.")
     if parsed.fragment:
         raise RefusedAddressError("The URL has a part after '#': leave it out.")
+    if parsed.port == 0:
+        raise RefusedAddressError("The URL names port 0, which no server has.")
     if allowed.has_host(host):
         return parsed
     if parsed.scheme != "https":
@@ -77,12 +80,17 @@ def check_url(url: str, allowed: AllowedHosts) -> httpx2.URL:
     address = address_in(host)
     if address is not None:
         _require_public(address, host, allowed)
+    elif not _PUBLIC_NAME.fullmatch(host):
+        raise RefusedAddressError(
+            f"{host} is no name of the public internet such as example.org: webhooks go there only "
+            "if MARKETING_WEBHOOK_ALLOW names it."
+        )
     return parsed
 
 
 def port_of(url: httpx2.URL) -> int:
     """The port of a URL, with the default of its scheme."""
-    return url.port or _PORT_OF[url.scheme]
+    return _PORT_OF[url.scheme] if url.port is None else url.port
 
 
 def checked_addresses(host: str, allowed: AllowedHosts, resolve: Resolve) -> list[str]:

@@ -7,7 +7,7 @@ one that fails gets fewer at once, and a failing one gets a single delivery at a
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import resources
@@ -123,8 +123,12 @@ class Delivering:
     transport: WebhookTransport
     clock: Clock
 
-    def deliver_batch(self) -> bool:
-        """Makes the attempts that the endpoint may get now; returns false if there are none."""
+    def deliver_batch(self, should_return: Callable[[], bool] = lambda: False) -> bool:
+        """Makes the attempts that the endpoint may get now; returns false if there are none.
+
+        Args:
+            should_return: Looked at between attempts: true leaves the rest of the batch waiting.
+        """
         now = self.clock()
         with self.begin() as connection:
             endpoint = _endpoint(connection, self.endpoint_id)
@@ -135,7 +139,7 @@ class Delivering:
         if not deliveries:
             return False
         keys = signing.secrets_of(self.settings, endpoint, now)
-        attempts = self._send(endpoint.url, keys, deliveries, standing.failures)
+        attempts = self._send(endpoint.url, keys, deliveries, standing.failures, should_return)
         with self.begin() as connection:
             settle(connection, self.endpoint_id, attempts)
         return True
@@ -176,11 +180,17 @@ class Delivering:
         return None if at is None else max(at, standing.next_attempt_at() or at)
 
     def _send(
-        self, url: str, keys: Sequence[str], deliveries: Sequence[Any], failures: int
+        self,
+        url: str,
+        keys: Sequence[str],
+        deliveries: Sequence[Any],
+        failures: int,
+        should_return: Callable[[], bool],
     ) -> list[DeliveryAttempt]:
         """Sends a batch, at most `AT_ONCE` at a time, in the order in which the attempts end.
 
-        It stops when the endpoint has failed so often that it is failing.
+        It stops when the endpoint has failed so often that it is failing, and when the time of the
+        round is over: a slow receiver gives its place in the queue to others.
         """
         attempts: list[DeliveryAttempt] = []
         waiting = iter(deliveries)
@@ -198,7 +208,8 @@ class Delivering:
                     failures = 0
                 elif attempt.result is Result.FAILURE:
                     failures += 1
-                if failures >= FAILING_AFTER or attempt.result in (Result.GONE, Result.PAUSE):
+                is_over = failures >= FAILING_AFTER or should_return()
+                if is_over or attempt.result in (Result.GONE, Result.PAUSE):
                     waiting = iter(())
                 if (following := next(waiting, None)) is not None:
                     running.add(pool.submit(self._attempt, url, keys, following))

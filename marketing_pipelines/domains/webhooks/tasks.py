@@ -50,7 +50,11 @@ def _deliver(context: TaskContext, endpoint_id: int) -> None:
     transport = WebhookTransport(get_settings().webhook_hosts)
     work = Delivering(endpoint_id, context.begin, get_settings(), transport, context.clock)
     end = time.monotonic() + SECONDS_PER_ROUND
-    while not context.should_return() and time.monotonic() < end and work.deliver_batch():
+
+    def should_return() -> bool:
+        return time.monotonic() >= end or context.should_return()
+
+    while not should_return() and work.deliver_batch(should_return):
         pass
     next_at, now = work.next_at(), context.clock()
     with context.finishing() as connection:
