@@ -44,15 +44,17 @@ def pooled(url: str, settings: str, user: str = "marketing") -> Iterator[str]:
         )
         process = subprocess.Popen(
             [program, "-q", str(configuration)],
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             user=host.owner() if os.geteuid() == 0 else None,
         )
         try:
-            until(lambda: _answers(Path(folder)), what="pgbouncer")
+            until(lambda: _answers(Path(folder)) or process.poll() is not None, what="pgbouncer")
+            assert process.poll() is None, f"pgbouncer ended: {process.communicate()[1]}"
             yield f"postgresql://{user}@/{direct.database}?host={folder}&port={PORT}"
         finally:
             process.terminate()
-            process.wait(60)
+            process.communicate(timeout=60)
 
 
 def _answers(folder: Path) -> bool:
