@@ -42,19 +42,22 @@ def pooled(url: str, settings: str, user: str = "marketing") -> Iterator[str]:
             f"[pgbouncer]\nlisten_addr =\nlisten_port = {PORT}\n"
             f"unix_socket_dir = {folder}\nauth_type = any\n{settings}"
         )
-        process = subprocess.Popen(
-            [program, "-q", str(configuration)],
-            stderr=subprocess.PIPE,
-            text=True,
-            user=host.owner() if os.geteuid() == 0 else None,
-        )
+        # Commands that ran in this process may have left it a private umask.
+        configuration.chmod(0o644)
+        log = Path(folder) / "log"
+        with log.open("w") as written:
+            process = subprocess.Popen(
+                [program, str(configuration)],
+                stderr=written,
+                user=host.owner() if os.geteuid() == 0 else None,
+            )
         try:
             until(lambda: _answers(Path(folder)) or process.poll() is not None, what="pgbouncer")
-            assert process.poll() is None, f"pgbouncer ended: {process.communicate()[1]}"
+            assert process.poll() is None, f"pgbouncer ended: {log.read_text()}"
             yield f"postgresql://{user}@/{direct.database}?host={folder}&port={PORT}"
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.wait(60)
 
 
 def _answers(folder: Path) -> bool:
