@@ -239,7 +239,7 @@ def settle(
         _sql("settle").bindparams(sa.bindparam("results", type_=pg.JSONB)), {"results": results}
     )
     row = connection.execute(
-        sa.select(endpoints).where(endpoints.c.id == endpoint_id).with_for_update()
+        sa.select(endpoints).where(endpoints.c.id == endpoint_id).with_for_update(key_share=True)
     ).one_or_none()
     if row is None:
         return

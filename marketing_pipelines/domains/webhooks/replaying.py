@@ -101,7 +101,9 @@ def replay(
     if not now - MAX_AGE <= since <= now:
         raise BadInputError("since: give an instant of the last 30 days.")
     state = connection.execute(
-        sa.select(endpoints.c.state).where(endpoints.c.id == endpoint_id).with_for_update()
+        sa.select(endpoints.c.state)
+        .where(endpoints.c.id == endpoint_id)
+        .with_for_update(key_share=True)
     ).scalar()
     if state == "disabled":
         raise DisabledEndpointError(

@@ -56,10 +56,12 @@ def _deliver(context: TaskContext, endpoint_id: int) -> None:
 
     while not should_return() and work.deliver_batch(should_return):
         pass
+    # Read before the clock: an instant that passes meanwhile is due now, and no wake-up is lost.
+    present = system_clock()
     next_at, now = work.next_at(), context.clock()
     with context.finishing() as connection:
         # A worker that works as of an earlier instant leaves deliveries that are due after it.
-        if next_at is not None and (next_at <= now or next_at > system_clock()):
+        if next_at is not None and (next_at <= now or next_at > present):
             ring(connection, [endpoint_id], next_at if next_at > now else None)
 
 
@@ -71,7 +73,7 @@ def ring(
     if at is not None and at.microsecond:
         at = at.replace(microsecond=0) + dt.timedelta(seconds=1)
     instant = None if at is None else at.astimezone(dt.UTC).isoformat()
-    payloads = [{"endpoint_id": number, "at": instant} for number in endpoint_ids]
+    payloads = [{"endpoint_id": number, "at": instant} for number in sorted(endpoint_ids)]
     if payloads:
         key = ["endpoint_id", "at"]
         enqueue(connection, deliver, payloads, due_at=at, unique_key=key)
