@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ from marketing_pipelines_tests.scale import SOAK
 TEMPLATE = "marketing_template"
 DAGSTER_TEMPLATE = "dagster_template"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts programs in the background. Dagster would give SIGTERM the same treatment,
+    # and processes of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

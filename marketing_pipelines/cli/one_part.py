@@ -4,6 +4,7 @@ The process becomes the part, so signals reach it and its end is the container's
 """
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,6 +72,9 @@ def run_one(part: OnePart, listening: Listening) -> NoReturn:
     print(f"up: {part} alone, data in {settings.data_dir}", flush=True)
     # Not the checkout: Dagster would let its `.env` win over our environment.
     os.chdir(settings.data_dir)
+    # A shell starts programs in the background with SIGINT ignored, and Dagster's processes would
+    # then ignore SIGTERM as well.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(sys.executable, command, environment)  # noqa: S606
 
 

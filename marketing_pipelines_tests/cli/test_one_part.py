@@ -24,7 +24,7 @@ from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.api.serving import answers
 from marketing_pipelines_tests.cli.console import call_here, start
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
 KEY = "k" * 40
@@ -122,7 +122,7 @@ def leaving(app: Any, port: int) -> Iterator[serving._LeavingServer]:
         thread.join()
 
 
-def test_a_leaving_process_is_not_ready_and_finishes_what_it_has_in_hand(
+def test_a_leaving_process_is_not_ready_and_finishes_requests_that_have_begun(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "SECONDS_TO_LEAVE", 0.5)
@@ -141,17 +141,18 @@ def test_a_leaving_process_is_not_ready_and_finishes_what_it_has_in_hand(
         until(lambda: server.should_exit, what="the end of the leaving")
         app.released.set()
         slow.join()
-    assert found == [(200, None)], "it was in hand before"
+    assert found == [(200, None)], "the request had begun before"
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not SOAK, reason="starts every process")
-@pytest.mark.parametrize("part", [one for one in OnePart if one is not OnePart.CODE_SERVER])
+@soak_only
+@pytest.mark.parametrize("part", OnePart)
 def test_a_part_runs_alone_and_ends_at_sigterm(installation: Installation, part: OnePart) -> None:
     port = free_port()
     arguments = {
         OnePart.WEBSERVER: ["--port", str(port)],
         OnePart.API: ["--api-port", str(port)],
+        OnePart.CODE_SERVER: ["--code-server", f"127.0.0.1:{port}"],
     }.get(part, [])
     with start("up", "--only", part, *arguments, MARKETING_SECRET_KEY=KEY) as process:
         assert process.stdout is not None
