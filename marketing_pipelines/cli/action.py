@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from marketing_pipelines.cli.instants import instant_of
 from marketing_pipelines.cli.output import print_json, print_table
 from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.actions import standing
@@ -168,17 +169,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _instant(option: str, text: str | None) -> dt.datetime | None:
-    if text is None:
-        return None
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise BadInputError(
-            f"{option}: '{text[:60]}' is no instant with a zone, such as 2026-03-01T09:00:00Z."
-        )
-    return found.astimezone(dt.UTC)
+    return None if text is None else instant_of(option, text)
 
 
 def _written(instant: dt.datetime) -> str:

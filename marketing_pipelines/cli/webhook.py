@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from marketing_pipelines.cli.instants import instant_of
 from marketing_pipelines.cli.output import print_table
 from marketing_pipelines.cli.session import connected
 from marketing_pipelines.domains.crm.names import organization_number
@@ -136,20 +137,8 @@ def replay(
     all_: Annotated[bool, typer.Option("--all", help="Those that were delivered, too.")] = False,
 ) -> None:
     """Make the deliveries of events since an instant that are missing or failed."""
-    now, start = dt.datetime.now(dt.UTC), _instant(since)
+    now, start = dt.datetime.now(dt.UTC), instant_of("--since", since)
     with connected() as (_, engine), engine.begin() as connection:
         endpoints.find(connection, endpoint)
         made = replaying.replay(connection, endpoint, start, now, with_delivered=all_)
     print(f"endpoint {endpoint}: {made.missing} missing deliveries, {made.again} made again")
-
-
-def _instant(text: str) -> dt.datetime:
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise BadInputError(
-            f"--since '{text[:60]}' is no instant with a zone, such as 2026-03-01T09:00:00Z."
-        )
-    return found.astimezone(dt.UTC)

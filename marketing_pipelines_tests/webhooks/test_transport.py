@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import ipaddress
+import random
 import socket
 import ssl
 import threading
@@ -33,6 +34,8 @@ from marketing_pipelines.webhook_settings import AllowedHosts
 NOBODY = AllowedHosts()
 LOOPBACK = AllowedHosts.of("127.0.0.0/8")
 TLS_HANDSHAKE = 22
+# A port that public receivers may have.
+PORT = 8443
 BODY = b"{}"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 
@@ -72,6 +75,11 @@ class Listener:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def of_loopback() -> str:
+    """An address of loopback that no other test listens on."""
+    return "127." + ".".join(str(random.randint(2, 250)) for _ in range(3))
 
 
 @pytest.fixture
@@ -127,33 +135,31 @@ def test_a_webhook_is_one_post_with_its_headers_and_without_proxy(
 def test_a_name_that_moves_after_its_check_reaches_nothing_inside(
     listening: Callable[..., Listener],
 ) -> None:
-    checked = listening(address="127.0.0.9")
-    inside = listening(port=checked.port)
-    answers = iter(["127.0.0.9", "127.0.0.1"])
+    outside, private = of_loopback(), of_loopback()
+    checked = listening(address=outside, port=PORT)
+    inside = listening(address=private, port=PORT)
+    answers = iter([outside, private])
     transport = WebhookTransport(
-        AllowedHosts.of("127.0.0.9"), resolve=lambda _host: [next(answers)], timeout=5.0
+        AllowedHosts.of(outside), resolve=lambda _host: [next(answers)], timeout=5.0
     )
-    url = f"https://moving.example:{checked.port}/"
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("marketing_pipelines.domains.webhooks.addresses.PORTS", {checked.port})
-        with pytest.raises(UnreachedError, match=r"moving.example cannot be reached"):
-            transport.post(url, BODY, {})
-        assert (checked.connections, inside.connections) == (1, 0)
-        with pytest.raises(RefusedAddressError, match=r"moving.example leads to 127.0.0.1"):
-            transport.post(url, BODY, {})
+    url = f"https://moving.example:{PORT}/"
+    with pytest.raises(UnreachedError, match=r"moving.example cannot be reached"):
+        transport.post(url, BODY, {})
+    assert (checked.connections, inside.connections) == (1, 0)
+    with pytest.raises(RefusedAddressError, match=f"moving.example leads to {private}"):
+        transport.post(url, BODY, {})
     assert (checked.connections, inside.connections) == (1, 0)
 
 
-def test_the_peer_of_the_connection_is_the_checked_address_and_tls_checks_the_name(
-    listening: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_peer_of_the_connection_is_the_checked_address_and_tls_checks_the_name() -> None:
     authority = trustme.CA()
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("hooks.example").configure_cert(served)
     names: list[str | None] = []
     served.sni_callback = lambda _socket, name, _context: names.append(name)
     peers: list[str] = []
-    server = socket.create_server(("127.0.0.3", 0))
+    address = of_loopback()
+    server = socket.create_server((address, PORT))
 
     def serve() -> None:
         while True:
@@ -171,15 +177,13 @@ def test_the_peer_of_the_connection_is_the_checked_address_and_tls_checks_the_na
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     transport = WebhookTransport(
-        LOOPBACK, resolve=lambda _host: ["127.0.0.3"], tls=trusting, timeout=5.0
+        LOOPBACK, resolve=lambda _host: [address], tls=trusting, timeout=5.0
     )
-    port = server.getsockname()[1]
-    monkeypatch.setattr("marketing_pipelines.domains.webhooks.addresses.PORTS", {port})
     with server:
-        assert transport.post(f"https://hooks.example:{port}/", BODY, {}).status == 200
+        assert transport.post(f"https://hooks.example:{PORT}/", BODY, {}).status == 200
         with pytest.raises(UnreachedError, match="CERTIFICATE_VERIFY_FAILED"):
-            transport.post(f"https://other.example:{port}/", BODY, {})
-    assert peers == ["127.0.0.3", "127.0.0.3"]
+            transport.post(f"https://other.example:{PORT}/", BODY, {})
+    assert peers == [address, address]
     assert names == ["hooks.example", "other.example"]
 
 
