@@ -219,7 +219,7 @@ def test_a_restore_killed_around_its_renaming_changes_nothing_or_is_finished_by_
     ]
     target.require_closed()
     target.world.store.files.write("erasures/damaged.json", b"{")
-    # The mark knows that what was there is given up.
+    # The mark says that the former database is given up.
     done = call_here("backup", "restore", target.backup.id, **target.variables)
     assert done.returncode == 1
     damaged = f"erasures/damaged.json at {target.settings.backup_url} is no file of an erasure"

@@ -1,4 +1,4 @@
-"""What runs leave behind is found by processes with another data folder."""
+"""Processes with another data folder find the files of runs."""
 
 import contextlib
 import uuid

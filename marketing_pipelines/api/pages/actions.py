@@ -1,4 +1,4 @@
-"""The pages of scheduled actions: what is asked for, when it is due, what took it, its buttons."""
+"""The pages of scheduled actions: their times, the routes that took them, and buttons."""
 
 from collections.abc import Mapping
 from typing import Annotated

@@ -258,7 +258,7 @@ def settle(
             sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**vars(after))
         )
     if after.state == "disabled" != before.state:
-        disabling.tell(connection, row, after)
+        disabling.notify_disabled(connection, row, after)
 
 
 def _result(answer: ReceiverAnswer) -> tuple[Result, dt.timedelta]:

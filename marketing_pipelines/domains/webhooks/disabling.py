@@ -1,4 +1,4 @@
-"""The news that an endpoint was disabled by its answers: one notification, and one alert."""
+"""The notification and the alert of an endpoint that its answers disabled, each once."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ JOB = "webhooks/deliveries"
 INCIDENT = "webhook endpoint"
 
 
-def tell(connection: sa.Connection, endpoint: Any, standing: EndpointStanding) -> None:
+def notify_disabled(connection: sa.Connection, endpoint: Any, standing: EndpointStanding) -> None:
     """Notifies the admins of its organization, and alerts the operator.
 
     Args:

@@ -1,4 +1,4 @@
-"""Deliveries that are looked at, and made again."""
+"""Deliveries listed, counted and replayed."""
 
 import datetime as dt
 from collections.abc import Sequence

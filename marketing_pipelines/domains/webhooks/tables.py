@@ -70,7 +70,7 @@ endpoints = sa.Table(
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    identity("Delivery number; of one endpoint and contact, later events have greater ones"),
+    identity("Delivery number; deliveries to one endpoint about one contact go in its order"),
     sa.Column(
         "endpoint_id",
         sa.BigInteger,
@@ -85,7 +85,7 @@ deliveries = sa.Table(
         comment="Key of the event, the same at every attempt, such as `event:17`",
     ),
     sa.Column("type", sa.Text, nullable=False, comment="Type of the event, e.g. contact.created"),
-    sa.Column("contact_id", sa.BigInteger, comment="Contact; its events are delivered in order"),
+    sa.Column("contact_id", sa.BigInteger, comment="Contact; its deliveries go one by one"),
     json_object("data", "The event's data as the receiver gets it"),
     instant("published_at", "When the event was published", nullable=False),
     sa.Column(

@@ -165,7 +165,7 @@ class RestoreServer:
         """Refuses databases that others are connected to.
 
         Raises:
-            StoreUnavailableError: somebody is.
+            StoreUnavailableError: one has other connections.
         """
         names = [place.database for place in self.places]
         others = self._connection.execute(_OTHERS, {"databases": names}).all()

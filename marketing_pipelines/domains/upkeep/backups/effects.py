@@ -1,8 +1,8 @@
 """The effects that a restore stops, each with the commands that release it.
 
-A restored database does not know what happened since its backup: what it would send may have been
-sent. A further kind of effect is one more in `EFFECTS`; a test demands an effect of each table with
-rows that wait for an instant.
+A restored database lacks the time since its backup: its messages may have been sent meanwhile. A
+further kind of effect is one more in `EFFECTS`; a test demands an effect of each table with rows
+that wait for an instant.
 """
 
 import datetime as dt

@@ -29,10 +29,10 @@ def left(settings: Settings) -> dict[str, dt.datetime]:
 
 
 def remove_left(settings: Settings, instant: dt.datetime, *, dry_run: bool) -> list[str]:
-    """Removes, or only names, what was left more than a day before an instant.
+    """Removes, or only names, leftovers older than a day at an instant.
 
     Raises:
-        StoreUnavailableError: a server does not answer, or somebody restores.
+        StoreUnavailableError: a server does not answer, or a restore is under way.
     """
     before = instant - dt.timedelta(days=DAYS)
     removed = []

@@ -65,7 +65,7 @@ def erase_pending(tick: Tick, lake: Lake) -> None:
 def _keep_lifted(tick: Tick) -> None:
     """Writes the files of erasures anew whose persons began a new relationship since.
 
-    A database that is restored learns from them that the ways in accept these names again.
+    A restore reads from them that the ways in accept these names again.
     """
     with tick.begin() as connection:
         changed = [
