@@ -197,6 +197,43 @@ def test_a_person_who_came_back_is_accepted_after_a_restore(
     assert site.rows("select address_hash from delivery.suppressions") == []
 
 
+def test_a_person_who_came_back_after_the_backup_is_accepted_after_its_restore(
+    site: Installation, tmp_path: Path
+) -> None:
+    erase(site.engine, site.settings, "acme", "jane")
+    run(site)
+    load(site, tmp_path, external_id="jane", email="jane@example.org", first_name="Jane")
+    run(site, NIGHT + dt.timedelta(days=1))
+    # A backup from between the erasure and the return.
+    site.execute("update ops.erasures set lifted = '{}'")
+    site.execute("delete from crm.contacts where external_id = 'jane'")
+    assert apply_erasures(site.engine, site.settings, now=NIGHT).erased == []
+    path = tmp_path / "lost.jsonl"
+    lost = {"organization_id": "acme", "external_id": "jane", "email": "jane@example.org"}
+    path.write_text(json.dumps(lost))
+    assert site.load("contacts", path).rejected == 0
+
+
+def test_webhooks_about_no_contact_and_of_the_operator_lose_the_names(
+    site: Installation,
+) -> None:
+    site.execute("update crm.contacts set first_name = 'Jane', last_name = 'Austen' where id = 1")
+    site.execute(
+        "with endpoint as (insert into webhooks.endpoints"
+        " (organization_id, url, secret, created_at)"
+        " values (1, 'https://example.org', 's', now()), (null, 'https://example.org', 's', now())"
+        " returning id, organization_id)"
+        " insert into webhooks.deliveries"
+        " (endpoint_id, event_id, type, data, published_at, due_at)"
+        " select id, coalesce(organization_id::text, 'operator'), 'a', jsonb_build_object('text',"
+        " case when organization_id is null then 'jane@example.org failed'"
+        " else 'call Jane Austen' end), now(), now() from endpoint"
+    )
+    erase(site.engine, site.settings, "acme", "jane")
+    found = site.rows("select event_id, data ->> 'text' from webhooks.deliveries order by 1")
+    assert found == [("1", "call erased"), ("operator", "erased failed")]
+
+
 def test_a_rotated_key_opens_files_and_names_of_erasures_without_the_former_one(
     site: Installation, tmp_path: Path
 ) -> None:

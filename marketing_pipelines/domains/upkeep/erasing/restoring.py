@@ -118,9 +118,12 @@ def _add(connection: sa.Connection, settings: Settings, read: ErasureFile) -> bo
     That is so where the rows are erased already, or the organization came after the backup.
     """
     known = connection.execute(
-        sa.select(erasures.c.tables_done_at).where(erasures.c.id == read.id)
+        sa.select(erasures.c.tables_done_at, erasures.c.lifted)
+        .where(erasures.c.id == read.id)
+        .with_for_update()
     ).one_or_none()
     if known is not None:
+        _lift(connection, read, known.lifted)
         return known.tables_done_at is None
     is_there = connection.execute(
         sa.text("select from crm.organizations where id = :organization"),
@@ -152,6 +155,18 @@ def _add(connection: sa.Connection, settings: Settings, read: ErasureFile) -> bo
         )
     )
     return True
+
+
+def _lift(connection: sa.Connection, read: ErasureFile, known: Sequence[str]) -> None:
+    """Allows the names of a relationship that began between the backup and its restore."""
+    if set(read.lifted) <= set(known):
+        return
+    connection.execute(
+        sa.update(erasures)
+        .where(erasures.c.id == read.id)
+        .values(lifted=sorted({*known, *read.lifted}))
+    )
+    ledgers.lift_suppressions(connection, read.organization_id, read.lifted)
 
 
 def _with_names_in_rows(

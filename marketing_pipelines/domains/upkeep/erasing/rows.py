@@ -189,9 +189,11 @@ def _rows_with_mentions(
     is_deleted = declared.erase == "delete"
     yield is_own if is_deleted else persons.is_about(table, person), names.telling
     by = table.c[declared.by]
-    if by.nullable and "organization_id" in table.c:
+    if by.nullable:
         # About nobody alone, such as a mail to a user: its texts tell of people by their names.
         yield sa.and_(is_own, by.is_(None)), names.all
+        # Of the operator.
+        yield sa.and_(organization.is_(None), by.is_(None)), names.addresses
 
 
 def _organization_of(table: Any) -> sa.ColumnElement[Any]:
