@@ -313,3 +313,24 @@ def test_a_round_that_is_over_leaves_the_rest_of_its_batch_waiting(
     assert work.deliver_batch(lambda: True)
     assert len(receiver.requests) == AT_ONCE
     assert hooked.endpoint(number).waiting == 30 - AT_ONCE
+
+
+def test_a_secret_that_no_key_opens_pauses_its_endpoint_until_it_is_rotated(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, _ = hooked.add(receiver.url)
+    hooked.installation.execute("update webhooks.endpoints set secret = 'of another key'")
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert receiver.requests == []
+    assert f"`webhook rotate {number}`" in str(hooked.endpoint(number).error)
+    assert hooked.deliveries("state, attempts") == [("waiting", 0)]
+    with hooked.begin() as connection:
+        secret = endpoints.rotate(connection, get_settings(), number, hooked.now)
+    hooked.work_after(300, number)
+    [received] = receiver.requests
+    at = dt.datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), dt.UTC)
+    assert received.headers["webhook-signature"] == Webhook(secret).sign(
+        received.event_id, at, received.body
+    )
+    assert hooked.endpoint(number).error is None

@@ -45,6 +45,7 @@ PATIENCE = dt.timedelta(hours=1)
 MAX_PAUSE = dt.timedelta(hours=1)
 # A receiver that asks for no pause at all would be called without end.
 MIN_PAUSE = dt.timedelta(seconds=1)
+PAUSE_WITHOUT_SECRET = dt.timedelta(minutes=5)
 _SLOW_DOWN = frozenset({429, 503})
 _GONE = 410
 
@@ -110,6 +111,16 @@ class _TestDelivery:
 
 
 @dataclass(frozen=True)
+class _Outcome:
+    """The part of an attempt that changes its endpoint."""
+
+    result: Result
+    at: dt.datetime
+    error: str | None
+    pause: dt.timedelta
+
+
+@dataclass(frozen=True)
 class Delivering:
     """Delivers the events of one endpoint, a batch at a time.
 
@@ -138,7 +149,16 @@ class Delivering:
             deliveries = _next(connection, self.endpoint_id, standing, now)
         if not deliveries:
             return False
-        keys = signing.secrets_of(self.settings, endpoint, now)
+        try:
+            keys = signing.secrets_of(self.settings, endpoint, now)
+        except signing.UnreadableSecretError as error:
+            with self.begin() as connection:
+                _change(
+                    connection,
+                    self.endpoint_id,
+                    [_Outcome(Result.PAUSE, now, str(error), PAUSE_WITHOUT_SECRET)],
+                )
+            return False
         attempts = self._send(endpoint.url, keys, deliveries, standing.failures, should_return)
         with self.begin() as connection:
             settle(connection, self.endpoint_id, attempts)
@@ -238,6 +258,12 @@ def settle(
     connection.execute(
         _sql("settle").bindparams(sa.bindparam("results", type_=pg.JSONB)), {"results": results}
     )
+    outcomes = [_Outcome(one.result, one.at, one.error, one.pause) for one in attempts]
+    _change(connection, endpoint_id, outcomes)
+
+
+def _change(connection: sa.Connection, endpoint_id: int, outcomes: Sequence["_Outcome"]) -> None:
+    """Writes the standing of an endpoint after outcomes, in their order."""
     row = connection.execute(
         sa.select(endpoints).where(endpoints.c.id == endpoint_id).with_for_update(key_share=True)
     ).one_or_none()
@@ -245,13 +271,9 @@ def settle(
         return
     before = after = EndpointStanding.of(row)
     disable_after = dt.timedelta(days=installation_settings.webhooks().disable_after_days)
-    for attempt in attempts:
+    for one in outcomes:
         after = after.after(
-            attempt.result,
-            attempt.at,
-            error=attempt.error,
-            pause=attempt.pause,
-            disable_after=disable_after,
+            one.result, one.at, error=one.error, pause=one.pause, disable_after=disable_after
         )
     if after != before:
         connection.execute(

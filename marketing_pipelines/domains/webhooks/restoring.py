@@ -6,6 +6,10 @@ import sqlalchemy as sa
 
 from marketing_pipelines.domains.webhooks.tables import deliveries
 
+# Their numbers are parts of the ids of events.
+NUMBERED = ("ops.bus_events", "actions.scheduled_actions", "ops.job_sessions", "ops.alerts")
+GAP = 1_000_000_000
+
 
 def fail_waiting(connection: sa.Connection, reason: str, now: dt.datetime) -> int:
     """Ends the deliveries that wait, as failed; returns their number."""
@@ -14,3 +18,13 @@ def fail_waiting(connection: sa.Connection, reason: str, now: dt.datetime) -> in
         .where(deliveries.c.state == "waiting")
         .values(state="failed", response=reason, ended_at=now)
     ).rowcount
+
+
+def renumber_events(connection: sa.Connection) -> None:
+    """Moves the numbers that ids of events are made of past those of the time after the backup.
+
+    Receivers drop ids that they know, and a restore sets the sequences back.
+    """
+    for table in NUMBERED:
+        sequence = sa.func.pg_get_serial_sequence(table, "id")
+        connection.execute(sa.select(sa.func.setval(sequence, sa.func.nextval(sequence) + GAP)))

@@ -1,6 +1,7 @@
 """Secrets of endpoints and the signatures of Standard Webhooks."""
 
 import base64
+import contextlib
 import datetime as dt
 import secrets
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,16 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from marketing_pipelines.domains.integrations import vault
+from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.settings import Settings
 
 SECRET_BYTES = 32
 OLD_SECRET_FOR = dt.timedelta(hours=24)
 _NAME = "secret"
+
+
+class UnreadableSecretError(ConfigurationError):
+    """No key of this installation opens the secret of an endpoint."""
 
 
 def new_secret() -> str:
@@ -37,13 +43,24 @@ def secrets_of(settings: Settings, endpoint: Any, now: dt.datetime) -> list[str]
         endpoint: Its row.
 
     Raises:
-        ConfigurationError: no key of this installation decrypts them.
+        UnreadableSecretError: no key of this installation decrypts the present one.
     """
-    stored = [endpoint.secret]
+    try:
+        found = [_decrypted(settings, endpoint.secret)]
+    except ConfigurationError as error:
+        raise UnreadableSecretError(
+            "The secret was encrypted with another MARKETING_SECRET_KEY: add that key to "
+            f"MARKETING_OLD_SECRET_KEYS, or make a new secret by `webhook rotate {endpoint.id}`."
+        ) from error
     if endpoint.old_secret is not None and endpoint.old_secret_until > now:
-        stored.append(endpoint.old_secret)
-    name = f"webhook endpoint {endpoint.id}"
-    return [vault.decrypt(settings, one, name)[_NAME] for one in stored]
+        # One that no key opens signs nothing; the present one does.
+        with contextlib.suppress(ConfigurationError):
+            found.append(_decrypted(settings, endpoint.old_secret))
+    return found
+
+
+def _decrypted(settings: Settings, stored: str) -> str:
+    return vault.decrypt(settings, stored, "a webhook endpoint")[_NAME]
 
 
 def signed_headers(

@@ -55,3 +55,19 @@ def test_what_waits_is_neither_sent_nor_started(emptied: Installation) -> None:
     assert emptied.rows(
         "select event_id, state, response, ended_at from webhooks.deliveries order by event_id"
     ) == [("a", "failed", "restored from X", NOW), ("b", "delivered", None, NOW)]
+
+
+def test_events_after_a_restore_have_numbers_that_no_receiver_knows(
+    emptied: Installation,
+) -> None:
+    publish = (
+        "insert into ops.bus_events (organization_id, type, version, payload)"
+        " select id, 'deal.won', 1, '{}' from crm.organizations"
+    )
+    emptied.execute("insert into crm.organizations (external_id) values ('acme')")
+    emptied.execute(publish)
+    with emptied.engine.begin() as connection:
+        stop_effects(connection, "X", NOW)
+    emptied.execute(publish)
+    [(before,), (after,)] = emptied.rows("select id from ops.bus_events order by id")
+    assert after - before > 1_000_000

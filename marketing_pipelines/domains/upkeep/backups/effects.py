@@ -18,7 +18,7 @@ from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.domains.delivery.resolving import restored_from
 from marketing_pipelines.domains.delivery.tables import handovers, messages
 from marketing_pipelines.domains.lifecycle.program_kinds import declared as program_kinds
-from marketing_pipelines.domains.webhooks.restoring import fail_waiting
+from marketing_pipelines.domains.webhooks.restoring import fail_waiting, renumber_events
 from marketing_pipelines.queueing import control, queues
 from marketing_pipelines.runs.tables import alerts
 from marketing_pipelines.stores import intents
@@ -125,6 +125,7 @@ def _skip_actions(connection: sa.Connection, backup_id: str, now: dt.datetime) -
 
 def _fail_deliveries(connection: sa.Connection, backup_id: str, now: dt.datetime) -> Held:
     number = fail_waiting(connection, restored_from(backup_id), now)
+    renumber_events(connection)
     return Held(f"{number:,} deliveries of webhooks that waited are failed")
 
 
