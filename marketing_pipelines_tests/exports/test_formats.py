@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import openpyxl
@@ -177,21 +178,20 @@ def pages(content: bytes) -> int:
 
 def test_rows_of_a_document_go_on_on_the_next_page() -> None:
     file = io.BytesIO()
-    document = PdfFile(file, "Title", "foot")
     texts = [f"row {number}" for number in range(100)] + ["a long text " * 1_000]
-    document.table("first", ["a"], iter([pa.table({"a": texts})]))
-    tall = document._pdf.h
-    assert document._y < tall - MARGIN
-    document.table("second", ["b", "c"], iter([pa.table({"b": ["x"], "c": [None]})]))
-    document.close()
+    with closing(PdfFile(file, "Title", "foot")) as document:
+        document.table("first", ["a"], iter([pa.table({"a": texts})]))
+        tall = document._pdf.h
+        assert document._y < tall - MARGIN
+        document.table("second", ["b", "c"], iter([pa.table({"b": ["x"], "c": [None]})]))
     # 38 rows of a page, and 200 lines of a text.
     assert 4 <= pages(file.getvalue()) <= 9
 
 
 def test_letters_that_the_font_lacks_are_visible() -> None:
-    document = PdfFile(io.BytesIO(), "Title", "foot")
-    document.table("", ["a"], iter([pa.table({"a": ["x"]})]))
-    assert document._lines("Zoë Łukasz\n李 🙂", 50) == ["Zoë Łukasz", "\ufffd \ufffd"]
+    with closing(PdfFile(io.BytesIO(), "Title", "foot")) as document:
+        document.table("", ["a"], iter([pa.table({"a": ["x"]})]))
+        assert document._lines("Zoë Łukasz\n李 🙂", 50) == ["Zoë Łukasz", "\ufffd \ufffd"]
 
 
 def test_a_workbook_is_an_archive_without_damage(exporter: Exporter, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The file of a request: its rows, read in one snapshot, in its format."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -68,9 +69,8 @@ def write_file(
     rows = order.rows
     if isinstance(rows, PersonRows):
         if order.format == "pdf":
-            document = PdfFile(file, order.title, order.about)
-            write_document(document, rows, snapshot.connection, progress.add)
-            document.close()
+            with closing(PdfFile(file, order.title, order.about)) as document:
+                write_document(document, rows, snapshot.connection, progress.add)
         else:
             write_archive(file, order.format, rows, snapshot.connection, store, progress.add)
         return None
@@ -119,9 +119,8 @@ def _write_batches(
     batches: Iterator["pa.Table"],
 ) -> str | None:
     if order.format == "pdf":
-        document = PdfFile(file, order.title, order.about)
-        document.table("", names_of(columns), batches)
-        document.close()
+        with closing(PdfFile(file, order.title, order.about)) as document:
+            document.table("", names_of(columns), batches)
         return None
     written: _BatchFile
     match order.format:
@@ -133,9 +132,10 @@ def _write_batches(
             written = ParquetFile(file, columns)
         case _:
             written = XlsxFile(file, names_of(columns))
-    for batch in batches:
-        written.write(batch)
-    written.close()
+    # Closed after errors too: archives and documents that nobody closes keep files open.
+    with closing(written):
+        for batch in batches:
+            written.write(batch)
     if isinstance(written, XlsxFile) and written.cut:
         return (
             f"{written.cut:,} cells were longer than the {MAX_CELL_LENGTH:,} characters that a "
