@@ -20,6 +20,7 @@ from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.lake import Lake
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.probe import run_probe
+from marketing_pipelines_tests.scale import soak_only
 
 
 def test_hours_that_were_never_exported_are_missing(installation: Installation) -> None:
@@ -80,6 +81,8 @@ def test_an_export_of_an_hour_that_is_not_over_is_refused_before_it_writes(
     assert installation.rows("select * from analytics.lake_hours") == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_refused_day_follows_by_itself_when_its_hours_are_exported(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
+from marketing_pipelines_tests.scale import soak_only
 
 HOURS = ("2026-03-01-08:00", "2026-03-01-11:00")
 EVENTS = [event(number, f"2026-03-01T{number:02}:00:00Z") for number in (8, 9, 11)]
@@ -21,6 +23,8 @@ def marked(installation: Installation) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.soak
+@soak_only
 def test_hours_without_a_change_mark_no_day_and_days_without_one_no_month(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from marketing_pipelines_tests.api.test_pages import PAGES, sign_in
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.world import Connected
+from marketing_pipelines_tests.scale import soak_only
 
 HOUR = dt.timedelta(hours=1)
 KEY = "k3y-that-no-page-has"
@@ -107,6 +108,8 @@ def test_the_command_shows_the_same(world: Connected) -> None:
     assert "reconnect" in call_here("connection", "list", "--organization", "acme").stdout
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_page_fits_wide_and_narrow_screens(world: Connected, api: Api) -> None:
     api.bearer("read")
     with in_process(api.app) as address, chromium() as page:

@@ -14,6 +14,7 @@ from marketing_pipelines_tests.forms.google import HEADER, FormWorld, Google, ro
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.integrations.service import service
 from marketing_pipelines_tests.integrations.world import NIGHT
+from marketing_pipelines_tests.scale import soak_only
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ def test_page_and_command_show_submissions_without_contact_and_why(
         assert call_here("form", "without-contact", option, other).stdout.splitlines()[1:] == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_page_of_forms_fits_wide_and_narrow_screens(world: FormWorld, api: Api) -> None:
     api.bearer("read")
     with in_process(api.app) as address, chromium() as page:

@@ -17,7 +17,7 @@ from marketing_pipelines_tests.daemon import daemon
 from marketing_pipelines_tests.faults.scheduler import REAL_JOBS, run_scheduler
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.consuming import consume
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 HOURS, WAREHOUSE = "analytics/contact_activity", "analytics/warehouse"
@@ -96,6 +96,7 @@ def test_the_daemon_starts_it_and_the_run_takes_the_session_over(
     assert hourly[2:] == ("api", own_job.run_id, "COMPLETED")
 
 
+@soak_only
 @pytest.mark.soak
 def test_due_actions_are_taken_where_only_an_external_clock_asks(api: Api) -> None:
     acting = Acting(api.installation)

@@ -13,6 +13,7 @@ from marketing_pipelines_tests.api.conftest import Api
 from marketing_pipelines_tests.api.serving import serving
 from marketing_pipelines_tests.api.test_pages import HOME, PAGES, sign_in
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 
 FAR = NOW + dt.timedelta(days=300)
 STATE = "select state from actions.scheduled_actions"
@@ -106,6 +107,8 @@ def test_deliveries_are_filtered_and_an_endpoint_is_changed_by_a_form_of_its_pag
     assert api.client.post(f"{PAGES}/webhooks/9/enable", data={"form_key": key}).status_code == 404
 
 
+@pytest.mark.soak
+@soak_only
 def test_an_operator_looks_at_actions_and_cancels_one_in_a_browser(
     installation: Installation,
 ) -> None:

@@ -46,6 +46,8 @@ def test_a_good_file_replaces_the_copy_and_a_broken_one_alerts_once_and_changes_
     assert alerts(installation)[1:] == [("settings jobs.toml", "recovery")]
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_command_of_its_own_applies_a_good_change_and_warns_of_a_broken_one(
     installation: Installation,
 ) -> None:

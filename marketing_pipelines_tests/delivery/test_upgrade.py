@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from alembic import command
 
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import alembic_config, migrate
+from marketing_pipelines_tests.scale import soak_only
 
 FORMER_RELEASE = "0017"
 # The former release notes suppressions for sequences by a trigger.
@@ -54,6 +56,8 @@ join crm.contacts as contact on contact.external_id = wanted.name;
 """
 
 
+@pytest.mark.soak
+@soak_only
 def test_an_upgrade_keeps_messages_and_suppresses_the_addresses_of_suppressed_contacts(
     new_database: Any,
 ) -> None:

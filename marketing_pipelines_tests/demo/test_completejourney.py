@@ -14,6 +14,7 @@ import pytest
 from marketing_pipelines.demo.completejourney import write_files
 from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines_tests.demo.recorded import source_folder
+from marketing_pipelines_tests.scale import soak_only
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -41,6 +42,8 @@ def rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
 
+@pytest.mark.soak
+@soak_only
 def test_files_come_in_the_order_in_which_they_refer_to_each_other(
     files: list[tuple[str, Path]],
 ) -> None:

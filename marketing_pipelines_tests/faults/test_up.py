@@ -231,6 +231,8 @@ def test_a_new_up_ends_what_is_left_where_the_guard_was_killed_too(
             assert [p.ppid() for p in daemons(folder)] == [following.process.pid]
 
 
+@pytest.mark.soak
+@soak_only
 def test_only_the_processes_of_one_data_folder_are_ended(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "other"]
     with contextlib.ExitStack() as stack:
@@ -241,6 +243,8 @@ def test_only_the_processes_of_one_data_folder_are_ended(tmp_path: Path) -> None
         assert other.poll() is None
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_guard_of_one_up_leaves_the_parts_of_the_next_alone(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         old, new = (stack.enter_context(sleeping(mark(tmp_path, up))) for up in ("old", "new"))

@@ -16,6 +16,7 @@ from marketing_pipelines_tests.inbox.dovecot import Dovecot
 from marketing_pipelines_tests.inbox.imap_server import ImapServer
 from marketing_pipelines_tests.inbox.world import ANNA, BEN, FIVE_MINUTES, TICK, Mailboxes, mail
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 
 MAILS = 300
 RECENT = TICK - dt.timedelta(days=2)
@@ -35,6 +36,8 @@ def world(shared_installation: Installation, dovecot_server: Dovecot) -> Mailbox
     return Mailboxes(shared_installation, ImapServer(port=dovecot_server.port))
 
 
+@pytest.mark.soak
+@soak_only
 def test_some_hundred_mails_are_read_once_through_moves_and_another_generation(
     world: Mailboxes, dovecot_server: Dovecot
 ) -> None:

@@ -15,6 +15,7 @@ from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import alembic_config, migrate
 from marketing_pipelines_tests.leads.world import NOW
+from marketing_pipelines_tests.scale import soak_only
 
 FORMER_RELEASE = "0031"
 FILE = """\
@@ -124,6 +125,8 @@ def load_former(connection: sa.Connection) -> int:
     return organization
 
 
+@pytest.mark.soak
+@soak_only
 def test_rules_give_the_same_answers_after_the_migration(
     new_database: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from marketing_pipelines.domains.segments.rebuild import count_anew
 from marketing_pipelines_tests.installation import Installation, instant
+from marketing_pipelines_tests.scale import SOAK
 
 NOW = instant("2026-03-10T12:00Z")
 HOUR = dt.timedelta(hours=1)
@@ -442,10 +443,13 @@ def test_a_deleted_segment_has_no_members(segments: Segments) -> None:
     assert segments.installation.rows("select count(*) from segments.memberships") == [(0,)]
 
 
+@pytest.mark.soak
 def test_a_rule_of_a_thousand_conditions_is_evaluated(segments: Segments) -> None:
     segments.event("ann", "opened", "2026-03-10T10:00:00Z", properties={"n": 7})
+    number = 999 if SOAK else 200
     conditions = [
-        {"event": "opened", "where": [{"property": "n", "op": "=", "value": n}]} for n in range(999)
+        {"event": "opened", "where": [{"property": "n", "op": "=", "value": n}]}
+        for n in range(number)
     ]
     segments.rule("any of many", {"any": conditions})
     assert segments.evaluate().status == "COMPLETED"

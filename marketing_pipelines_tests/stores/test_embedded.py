@@ -247,6 +247,8 @@ def test_a_server_whose_only_user_was_killed_is_adopted_and_stopped_by_the_next(
     assert processes_of(used_once) == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_who_started_it_ends_without_a_word_about_it(used_once: EmbeddedPostgres) -> None:
     starts = [sys.executable, "-W", "error", "-c", START_SCRIPT, str(used_once.data_dir)]
     done = subprocess.run(starts, capture_output=True, text=True, check=True)

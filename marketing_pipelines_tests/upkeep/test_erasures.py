@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.upkeep.erasing import erasing
@@ -14,6 +15,7 @@ from marketing_pipelines.stores.embedded import EmbeddedPostgres
 from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.ownership import ownership
 from marketing_pipelines_tests.installation import Installation
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.upkeep.people import TABLES, Someone, erika, fill, john
 
 NOW = dt.datetime(2026, 3, 3, 12, tzinfo=dt.UTC)
@@ -116,6 +118,8 @@ def test_nothing_tells_who_an_erased_person_was(
     assert rows_about(site, other) == others
 
 
+@pytest.mark.soak
+@soak_only
 def test_an_hour_whose_file_is_not_that_of_the_manifest_is_exported_anew(
     emptied: Installation, tmp_path: Path
 ) -> None:

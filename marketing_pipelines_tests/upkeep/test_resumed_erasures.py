@@ -23,7 +23,7 @@ from marketing_pipelines.stores.files import FileStore
 from marketing_pipelines.stores.postgres import create_engine
 from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.upkeep.erased import AT, erase
 
 NIGHT = dt.datetime(2026, 3, 2, 3, 30, tzinfo=dt.UTC)
@@ -234,6 +234,8 @@ def test_webhooks_about_no_contact_and_of_the_operator_lose_the_names(
     assert found == [("1", "call erased"), ("operator", "erased failed")]
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_rotated_key_opens_files_and_names_of_erasures_without_the_former_one(
     site: Installation, tmp_path: Path
 ) -> None:
