@@ -1,10 +1,12 @@
-"""`program`: campaigns, sequences and journeys activated, paused, resumed and cancelled by hand."""
+"""`program`: campaigns, sequences and journeys rehearsed, activated, paused, resumed, cancelled."""
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from marketing_pipelines.cli.instants import instant_of
 from marketing_pipelines.cli.session import OrganizationOption, connected
 from marketing_pipelines.domains.crm.names import organization_number
 from marketing_pipelines.failures import WrongUsageError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from marketing_pipelines.domains.delivery.named_templates.catalog import Outgoing
     from marketing_pipelines.domains.delivery.warmup_outlook import Outlook
+    from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
     from marketing_pipelines.domains.lifecycle.switching import Switched
 
 app = typer.Typer(no_args_is_help=True)
@@ -47,21 +50,71 @@ def cancel(kind: KindArgument, name: NameArgument, organization: OrganizationOpt
         print(f"The next pass ends {_counted(done.enrolled, 'enrolment')}.")
 
 
-def _switch(
-    verb: str, kind: str, name: str, organization: str
-) -> "tuple[Switched, Sequence[Outlook]]":
+@app.command()
+def rehearse(
+    kind: KindArgument,
+    name: NameArgument,
+    organization: OrganizationOption,
+    contacts: Annotated[
+        int, typer.Option(help="Most contacts, the first of those that would enter.")
+    ] = 1_000,
+    contact: Annotated[
+        str | None, typer.Option(help="This contact alone: external id, or number.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="First instant, ISO 8601 with its zone [now].")
+    ] = None,
+    days: Annotated[int, typer.Option(help="Days from then on.")] = 30,
+    events: Annotated[
+        Path | None, typer.Option(help="File of events that contacts are assumed to send.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Run the next days of a program in a database of its own; nobody gets a message."""
+    from marketing_pipelines.cli.rehearsal import print_rehearsal, showing_progress
+    from marketing_pipelines.domains.rehearsals.rehearsing import Order, rehearse
+
+    starts_at = dt.datetime.now(dt.UTC) if since is None else instant_of("--from", since)
+    known = _known_kind(kind)
+    with connected() as (settings, engine):
+        with engine.connect() as connection:
+            number = organization_number(connection, organization)
+        order = Order(
+            kind=known,
+            name=name,
+            organization_id=number,
+            starts_at=starts_at,
+            days=days,
+            contacts=contacts,
+            contact=contact,
+            events=events,
+        )
+        with showing_progress(days) as on_progress:
+            found = rehearse(engine, settings, order, on_progress)
+    print_rehearsal(found, as_json=json)
+
+
+def _known_kind(kind: str) -> "ProgramKind":
     from marketing_pipelines.domains import load_tasks
-    from marketing_pipelines.domains.delivery.warmup_outlook import outlook_of_audience
     from marketing_pipelines.domains.lifecycle.program_kinds import declared
-    from marketing_pipelines.domains.lifecycle.switching import switch
 
     load_tasks()
     if kind not in declared():
         raise WrongUsageError(f"'{kind}' is no kind of program: name {', '.join(declared())}.")
+    return declared()[kind]
+
+
+def _switch(
+    verb: str, kind: str, name: str, organization: str
+) -> "tuple[Switched, Sequence[Outlook]]":
+    from marketing_pipelines.domains.delivery.warmup_outlook import outlook_of_audience
+    from marketing_pipelines.domains.lifecycle.switching import switch
+
+    known = _known_kind(kind)
     with connected() as (_, engine), engine.begin() as connection:
         number = organization_number(connection, organization)
         now = dt.datetime.now(dt.UTC)
-        done = switch(connection, number, declared()[kind], name, verb, now=now)
+        done = switch(connection, number, known, name, verb, now=now)
         mails = sum(_reached(row) for row in done.audience if row.channel == "email")
         outlooks = {
             domain_id: outlook_of_audience(

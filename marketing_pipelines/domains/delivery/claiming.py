@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from importlib import resources
 from operator import attrgetter
@@ -26,12 +26,17 @@ class Claimed:
         messages: Those that may go, in the order of sending, with the columns that sending and
             settling read.
         suppressed: How many ended, each with its reason.
-        postponed: How many wait for the end of a cap or of quiet hours.
+        postponed_by: How many wait for the end of a cap or of quiet hours, by that reason.
     """
 
     messages: list[sa.Row[Any]] = field(default_factory=list)
     suppressed: int = 0
-    postponed: int = 0
+    postponed_by: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def postponed(self) -> int:
+        """Number of messages that wait for the end of a cap or of quiet hours."""
+        return self.postponed_by.total()
 
     @property
     def judged(self) -> int:
@@ -97,7 +102,7 @@ def claim(
     return Claimed(
         messages=sorted(by_state[intents.CLAIMED], key=attrgetter("turn")),
         suppressed=len(by_state["suppressed"]),
-        postponed=len(by_state[intents.QUEUED]),
+        postponed_by=Counter(row.reason for row in by_state[intents.QUEUED]),
     )
 
 

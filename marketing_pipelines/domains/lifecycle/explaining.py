@@ -137,7 +137,7 @@ def explain(
             trigger=row.trigger,
             status=row.status,
             ended_at=row.ended_at,
-            reason=_in_words(row.reason),
+            reason=in_words(row.reason),
             step=future.name_of(row.step_id),
             since=row.since,
             happened=happened.get(row.id, []),
@@ -163,7 +163,7 @@ def explain(
 def _happened(connection: sa.Connection, enrolments: Sequence[int]) -> dict[int, list[Happened]]:
     found: dict[int, list[Happened]] = {}
     for row in connection.execute(read_sql("enrolment_results"), {"enrolments": list(enrolments)}):
-        parts = [_in_words(row.reason), _of_message(row)]
+        parts = [in_words(row.reason), _of_message(row)]
         found.setdefault(row.enrolment_id, []).append(
             Happened(
                 at=row.at,
@@ -190,10 +190,11 @@ def _of_message(row: Any) -> str:
         "unknown": "may have been sent or not",
     }[row.state]
     text = f"message {row.message} {became}"
-    return f"{text}: {_in_words(row.message_reason)}" if row.message_reason else text
+    return f"{text}: {in_words(row.message_reason)}" if row.message_reason else text
 
 
-def _in_words(reason: str | None) -> str:
+def in_words(reason: str | None) -> str:
+    """A stored reason as a clause without a period; empty: there is none."""
     return REASONS.get(reason, reason).rstrip(".") if reason else ""
 
 
@@ -283,7 +284,7 @@ class _Future:
         leaves = self.leaves(row)
         if leaves is not None:
             since = written_instant(leaves.since)
-            yield f"It leaves {moved}: {_in_words(leaves.reason)} at {since}."
+            yield f"It leaves {moved}: {in_words(leaves.reason)} at {since}."
         elif isinstance(one.step, WaitFor) and not row.is_due:
             yield from self._waits_for(row, one, one.step, moved)
         elif not row.is_due and one.problem:
@@ -364,7 +365,7 @@ class _Future:
             steps = [one.name for one in ahead if CHANNELS.get(one.type) == channel]
             if steps:
                 since = f" at {written_instant(row.since)}" if row.since else ""
-                reason = f"{_in_words(row.reason)}{since}."
+                reason = f"{in_words(row.reason)}{since}."
                 if self.program.kind.exits_unreachable:
                     yield f"It leaves where it comes to {' or '.join(steps)}: {reason}"
                 else:

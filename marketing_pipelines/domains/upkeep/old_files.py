@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
 from marketing_pipelines.domains.exports.standing import remove_expired, remove_unnamed
+from marketing_pipelines.domains.rehearsals.scratch import drop_left
 from marketing_pipelines.domains.upkeep.backups.leftovers import remove_left
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.runs.tick import Tick
@@ -80,6 +81,7 @@ def clean_up(tick: Tick, *, dry_run: bool) -> None:
         tick.rows += 0 if dry_run else len(left)
     if dry_run:
         return
+    tick.metadata["databases of killed rehearsals"] = len(drop_left(tick.settings))
     removed = remove_raw_mail(
         lambda: tick.begin(isolation="read committed"),
         FileStore(tick.settings.effective_files_url),
