@@ -374,6 +374,33 @@ def test_the_plan_of_a_claim_looks_once_at_each_stream(world: World) -> None:
     assert "Seq Scan on messages" not in plan
 
 
+def test_a_claim_starts_at_the_first_message_behind_those_claimed_before(world: World) -> None:
+    world.messages(world.contacts(3000))
+    for _ in range(29):
+        with world.begin() as connection:
+            claim(connection, "email", limit=100, lease=HOUR, now=NOW, zone=UTC)
+    world.execute("analyze delivery.messages")
+    read: list[int] = []
+
+    def explain(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "update delivery.messages" in statement:
+            cursor.execute("explain (analyze, buffers, format json) " + statement, parameters)
+            [[[answer]]] = cursor.fetchall()
+            read.extend(_blocks_of_queue(answer["Plan"]))
+
+    with world.begin() as connection:
+        sa.event.listen(connection, "before_cursor_execute", explain)
+        claim(connection, "email", limit=10, lease=HOUR, now=NOW, zone=UTC)
+    # The 2,900 entries before it fill 37 blocks.
+    assert 0 < sum(read) < 25
+
+
+def _blocks_of_queue(plan: dict[str, Any]) -> list[int]:
+    own = [plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]]
+    found = own if plan.get("Index Name") == "ix_messages_queued" else []
+    return found + [one for part in plan.get("Plans", []) for one in _blocks_of_queue(part)]
+
+
 @pytest.mark.soak
 @pytest.mark.fault
 def test_four_claiming_processes_let_no_contact_over_its_cap(world: World) -> None:

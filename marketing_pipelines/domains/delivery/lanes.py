@@ -6,9 +6,11 @@ many messages wait there.
 """
 
 import datetime as dt
+import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,6 +35,7 @@ class Stream:
         domain_id: 0 = the organization's default domain.
         program_kind: Empty: they are of no program.
         rank: The negative priority: lower first.
+        first_due_at: When its first message is due; `first_id` is that message.
         room: Most messages that the lane lets through now; None: any number.
         valid_seconds: After these a message without an end of its own is expired; 0 = never.
         quiet_hours: As `quiet_zones` takes them; None: there are none.
@@ -47,6 +50,8 @@ class Stream:
     program_kind: str
     program_id: int
     rank: int
+    first_due_at: dt.datetime
+    first_id: int
     room: int | None
     timezone: str | None
     valid_seconds: float
@@ -61,9 +66,9 @@ class Stream:
         """The stream as the claim takes it."""
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in vars(self).items()
             if name not in ("opens_at", "server_id")
-        }
+        } | {"first_due_at": self.first_due_at.isoformat()}
 
 
 def streams(
@@ -101,6 +106,8 @@ def streams(
                 program_kind=row.program_kind,
                 program_id=row.program_id,
                 rank=row.rank,
+                first_due_at=row.due_at,
+                first_id=row.first_id,
                 room=row.room,
                 timezone=row.timezone,
                 valid_seconds=own_settings.delivery.valid_for.seconds(row.kind),
@@ -120,13 +127,19 @@ def hours_of(found: Iterable[Stream]) -> Sequence[str]:
     return sorted({stream.quiet_hours for stream in found if stream.quiet_hours is not None})
 
 
-def usable(settings: Any, organization: str) -> OrganizationSettings | None:
-    """The settings of an organization; None: they cannot be used."""
+def usable(settings: str, organization: str) -> OrganizationSettings | None:
+    """The settings of an organization, given as JSON; None: they cannot be used."""
     try:
-        return validated(settings, organization)
+        return _validated(settings, organization)
     except BadInputError as error:
         _logger.warning("%s Its marketing messages wait.", error)
         return None
+
+
+@lru_cache(maxsize=1_000)
+def _validated(settings: str, organization: str) -> OrganizationSettings:
+    # Each claim reads them, and most have not changed since the one before.
+    return validated(json.loads(settings), organization)
 
 
 def _read_sql(name: str) -> sa.TextClause:

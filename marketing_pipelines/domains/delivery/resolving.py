@@ -134,7 +134,11 @@ def resolve(
 def _renew(connection: sa.Connection, numbers: Sequence[int], now: dt.datetime) -> None:
     """Begins the validity of messages anew; one that is valid for ever stays so."""
     settings = connection.execute(
-        sa.select(organizations.c.id, organizations.c.external_id, organizations.c.settings).where(
+        sa.select(
+            organizations.c.id,
+            organizations.c.external_id,
+            sa.cast(organizations.c.settings, sa.Text).label("settings"),
+        ).where(
             organizations.c.id.in_(
                 sa.select(messages.c.organization_id).where(messages.c.id.in_(numbers))
             )

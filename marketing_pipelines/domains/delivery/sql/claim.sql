@@ -15,8 +15,9 @@ with streams as materialized (
            coalesce(zone.name, :reporting_zone) as zone
     from jsonb_to_recordset(cast(:streams as jsonb)) as stream (
         number integer, lane integer, organization_id bigint, domain_id bigint, kind text,
-        program_kind text, program_id bigint, rank integer, room integer, timezone text,
-        valid_seconds float, cap_day integer, cap_week integer, cap_month integer, quiet_hours text
+        program_kind text, program_id bigint, rank integer, first_due_at timestamptz,
+        first_id bigint, room integer, timezone text, valid_seconds float, cap_day integer,
+        cap_week integer, cap_month integer, quiet_hours text
     )
     left join lifecycle.programs as program
         on program.kind = stream.program_kind and program.id = stream.program_id
@@ -47,6 +48,8 @@ due as (
             and coalesce(waiting.program_kind, '') = streams.program_kind
             and coalesce(waiting.program_id, 0) = streams.program_id
             and -waiting.priority = streams.rank
+            -- From its first message on: the index still has those claimed before, until a vacuum.
+            and (waiting.due_at, waiting.id) >= (streams.first_due_at, streams.first_id)
             and waiting.due_at <= :now
         order by waiting.due_at, waiting.id
         limit least(:size, streams.room)
