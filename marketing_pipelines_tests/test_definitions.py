@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -223,36 +224,66 @@ def test_dagsters_newsletter_dialog_is_off(installation: Installation) -> None:
         assert not instance.nux_enabled
 
 
+WAREHOUSE = dg.AssetKey(["analytics", "warehouse"])
+
+
 def test_the_warehouse_follows_each_source_and_lists_no_hours() -> None:
-    warehouse, latest = dg.AssetKey(["analytics", "warehouse"]), {}
+    latest = {}
     graph = defs.resolve_asset_graph()
     with dg.DagsterInstance.ephemeral() as instance:
-        cursor = None
-
-        def is_requested() -> bool:
-            nonlocal cursor
-            done = dg.evaluate_automation_conditions(
-                defs=defs,
-                instance=instance,
-                asset_selection=dg.AssetSelection.assets(warehouse),
-                cursor=cursor,
-            )
-            cursor = done.cursor
-            return done.total_requested > 0
-
-        assert not is_requested()
-        for key in sorted(graph.get(warehouse).parent_keys):
+        requests = _requests(instance)
+        assert not next(requests)
+        for key in sorted(graph.get(WAREHOUSE).parent_keys):
             partitions = graph.get(key).partitions_def
             assert partitions is not None
             read = graph.get_partition_mapping(
-                warehouse, key
+                WAREHOUSE, key
             ).get_upstream_mapped_partitions_result_for_partitions(None, None, partitions)
             latest[key.path[-1]] = len(read.partitions_subset) == 1
-            changed = partitions.get_last_partition_key()
-            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=changed))
-            assert is_requested(), key
-            assert not is_requested()
+            _change(instance, key)
+            assert next(requests), key
+            assert not next(requests)
     assert [name for name, is_one in latest.items() if is_one] == ["hourly_events"]
+
+
+@pytest.mark.parametrize("ticks", [0, 1])
+def test_the_warehouse_follows_a_source_that_changes_while_it_runs(ticks: int) -> None:
+    """Ticks: number of evaluations between the request and the change."""
+    source = dg.AssetKey(["analytics", "event_aggregates"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests = _requests(instance)
+        assert not next(requests)
+        _change(instance, source)
+        assert next(requests)
+        for _ in range(ticks):
+            assert not next(requests)
+        _change(instance, source)
+        instance.report_runless_asset_event(dg.AssetMaterialization(WAREHOUSE))
+        assert next(requests)
+        instance.report_runless_asset_event(dg.AssetMaterialization(WAREHOUSE))
+        assert not next(requests)
+
+
+def _change(instance: dg.DagsterInstance, key: dg.AssetKey) -> None:
+    """Reports the last partition of an asset as written."""
+    partitions = defs.resolve_asset_graph().get(key).partitions_def
+    assert partitions is not None
+    partition = partitions.get_last_partition_key()
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+
+
+def _requests(instance: dg.DagsterInstance) -> Iterator[bool]:
+    """Each evaluation of the warehouse's condition: True if it requests a run."""
+    cursor = None
+    while True:
+        done = dg.evaluate_automation_conditions(
+            defs=defs,
+            instance=instance,
+            asset_selection=dg.AssetSelection.assets(WAREHOUSE),
+            cursor=cursor,
+        )
+        cursor = done.cursor
+        yield done.total_requested > 0
 
 
 def test_every_partitioned_asset_does_a_backfill_in_one_run() -> None:

@@ -13,9 +13,15 @@ from marketing_pipelines.runs.tick import Tick
 from marketing_pipelines.stores.files import FileStore
 
 ANALYTICS = Domain("analytics", owner=Team.ANALYTICS)
-# Not `eager()`: that waits until no partition of the sources is missing, and most never exist.
+_SOURCES_CHANGED = dg.AutomationCondition.any_deps_updated()
+# Not `eager()`: that waits until no partition of the sources is missing, and most never exist. Not
+# `since_last_handled()`: a run that ends counts there as one that read what changed while it ran.
+# A change holds until a run is requested after it.
 AFTER_ITS_SOURCES = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    _SOURCES_CHANGED.since(
+        (dg.AutomationCondition.newly_requested() | dg.AutomationCondition.initial_evaluation())
+        & ~_SOURCES_CHANGED
+    )
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 )
