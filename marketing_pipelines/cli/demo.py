@@ -1,5 +1,6 @@
 """`demo`: real or generated events, from files to aggregates, and commands to try next."""
 
+import csv
 import datetime as dt
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from marketing_pipelines.cli.session import connected, dagster_instance
 from marketing_pipelines.demo import completejourney, generated, programs
 from marketing_pipelines.demo.programs import write_programs
 from marketing_pipelines.domains.analytics import warehouse
+from marketing_pipelines.domains.crm.organization_settings import set_values
+from marketing_pipelines.domains.crm.tables import organizations
 from marketing_pipelines.loading import load_file
 from marketing_pipelines.settings import Settings
 from marketing_pipelines.stores.files import FileStore
@@ -142,11 +145,23 @@ def demo(
             with progress_bar(kind) as on_progress:
                 result = load_file(engine, kind, path, settings=settings, on_progress=on_progress)
             print(f"{kind:<18} {result.summary()}")
+            if kind == "organizations" and not as_recorded:
+                _mark_as_demo(engine, path)
         with engine.connect() as connection:
             settings = demo_dates.fit_first_day(connection, settings)
         _materialise(settings, engine, up_to_now=is_moved)
         print(f"{_send(engine, settings)} new messages are files in {settings.outbox_folder}")
         _show(settings, engine)
+
+
+def _mark_as_demo(engine: sa.Engine, path: Path) -> None:
+    """Sets `demo` of the loaded organizations, so that `development/test_data` adds activity."""
+    with path.open(encoding="utf-8", newline="") as file:
+        names = [row["external_id"] for row in csv.DictReader(file)]
+    own = sa.select(organizations.c.id).where(organizations.c.external_id.in_(names))
+    with engine.begin() as connection:
+        for organization_id in connection.execute(own.order_by(organizations.c.id)).scalars().all():
+            set_values(connection, organization_id, {"demo": "true"})
 
 
 def _materialise(settings: Settings, engine: sa.Engine, *, up_to_now: bool) -> None:

@@ -182,6 +182,10 @@ UNUSED: frozenset[str] = frozenset()
 class OrganizationSettings(SettingGroup):
     """Everything an organization may set."""
 
+    demo: bool = Field(
+        default=False,
+        description="Its contacts are made up: `development/test_data` adds activity of theirs",
+    )
     intent: Intent = Intent()
     opportunities: Opportunities = Opportunities()
     frequency_caps: FrequencyCaps = FrequencyCaps()

@@ -1,5 +1,5 @@
-"""A sample job for developers; its schedule is on in development only."""
+"""Jobs for developers, whose schedules are on in development only."""
 
 # Schemas that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"crm"})
-WRITES: frozenset[str] = frozenset()
+READS: frozenset[str] = frozenset({"analytics", "crm"})
+WRITES: frozenset[str] = frozenset({"analytics"})
