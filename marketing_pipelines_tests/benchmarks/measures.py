@@ -364,6 +364,13 @@ def exports(bench: Bench) -> None:
     measure(bench.server, bench.report, bench.repeat, bench.contacts)
 
 
+def rehearsals(bench: Bench) -> None:
+    """The rehearsal of a program of eight steps over thirty days with 10,000 contacts."""
+    from marketing_pipelines_tests.benchmarks.rehearsals import measure
+
+    measure(bench.server, bench.report, bench.repeat)
+
+
 MEASURES: dict[str, Callable[[Bench], None]] = {
     "definitions": definitions,
     "loading": loading,
@@ -379,5 +386,6 @@ MEASURES: dict[str, Callable[[Bench], None]] = {
     "sales": sales,
     "backups": backups,
     "exports": exports,
+    "rehearsals": rehearsals,
     "daemon": daemon,
 }

@@ -125,6 +125,9 @@ def read(
         return connection.execute(read_sql(name), values).all()
 
     with connection.begin():
+        connection.exec_driver_sql(
+            "analyze lifecycle.enrolments, lifecycle.step_results, delivery.messages"
+        )
         messages = [
             MessageCount(
                 step=row.step,

@@ -73,6 +73,9 @@ def rehearse(
         contacts = _contacts(source, program, order)
         problems = list(problems_of(source, order.kind, [program]))
     with scratch_database(settings) as scratch, scratch.connect() as connection:
+        with connection.begin():
+            # A crash of the server ends the rehearsal anyway.
+            connection.exec_driver_sql("set synchronous_commit = off")
         with _reading(engine) as source, connection.begin():
             copy_rows(source, connection, program, contacts)
         starts_at = rounded_up(order.starts_at, PASS)

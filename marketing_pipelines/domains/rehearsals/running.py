@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.campaigns.completions import complete_all
 from marketing_pipelines.domains.campaigns.starts import start_scheduled
 from marketing_pipelines.domains.delivery import claiming, due, lanes, settling
-from marketing_pipelines.domains.delivery.tables import CHANNELS
 from marketing_pipelines.domains.journeys import entries, segment_entries
 from marketing_pipelines.domains.lifecycle.engine import StepPass
 from marketing_pipelines.domains.lifecycle.programs import Program
@@ -97,8 +96,9 @@ class Run:
 
     def _enter(self, now: dt.datetime) -> None:
         failures = ItemFailures(segment_entries.JOB, now)
-        with self._begin() as connection:
-            start_scheduled(connection, now, failures)
+        if self._uses.schedule:
+            with self._begin() as connection:
+                start_scheduled(connection, now, failures)
         if self._uses.segments:
             segment_entries.start_by_segments(self._begin, now, failures.attempts)
         if self._uses.entries:
@@ -120,7 +120,7 @@ class Run:
 
     def _send(self, now: dt.datetime) -> None:
         """Hands over every message that may go."""
-        for channel in CHANNELS:
+        for channel in self._waiting_channels():
             with self._begin() as connection:
                 streams = lanes.streams(connection, channel, now, self.zone)
             servers = {one.server_id for one in streams if one.opens_at <= now}
@@ -146,12 +146,17 @@ class Run:
             settling.settle(connection, ends)
         return claimed.judged
 
+    def _waiting_channels(self) -> list[str]:
+        with self._begin() as connection:
+            return list(connection.execute(read_sql("waiting_channels")).scalars())
+
     def _next(self, now: dt.datetime) -> dt.datetime | None:
         """The next instant at which something is due; None: nothing is any more."""
+        channels = self._waiting_channels()
         with self._begin() as connection:
             found = [
                 at
-                for at in (due.next_at(connection, channel, now) for channel in CHANNELS)
+                for at in (due.next_at(connection, channel, now) for channel in channels)
                 if at is not None and at > now
             ]
             step_at = connection.execute(
