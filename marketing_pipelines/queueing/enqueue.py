@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.queueing.queues import Queue
 from marketing_pipelines.queueing.tables import task_keys
 from marketing_pipelines.queueing.tasks import Task
 
@@ -25,6 +26,8 @@ def enqueue(
     unique: Literal["waiting", "unended"] = "waiting",
     unique_for: dt.timedelta | None = None,
     lock: Sequence[str] | None = None,
+    queue: Queue | None = None,
+    hasten: bool = False,
 ) -> list[int]:
     """Enqueues one task per row, in one statement of the caller's transaction.
 
@@ -41,9 +44,13 @@ def enqueue(
             frees its key at once.
         lock: Fields of the payload: tasks with the same values are done one after the other, in
             the order they were enqueued.
+        queue: Queue of these tasks; None: the one that the task is declared with.
+        hasten: With a unique key that each row has once: a task that waits with the key for a later
+            instant, or in another queue, becomes due at this one, in this queue. No worker takes
+            it before the transaction ends, so that it finds the rows that it is enqueued for.
 
     Returns:
-        The numbers of the new tasks.
+        The numbers of the new tasks, and of those that `hasten` changed.
     """
     fields = [*(unique_key or ()), *(lock or ())]
     if isinstance(source, sa.Select):
@@ -57,6 +64,8 @@ def enqueue(
         payloads = sa.select(rows.table_valued(name="payload").column.label("payload"))
     if unique_for is not None and unique_key is None:
         raise BadInputError(f"unique_for of {task.name} needs a unique_key.")
+    if hasten and (unique_key is None or unique != "waiting" or unique_for is not None):
+        raise BadInputError(f"hasten of {task.name} needs a unique_key of tasks that wait.")
     if missing:
         raise BadInputError(
             f"The payload of {task.name} has no {', '.join(sorted(missing))}, which its unique key "
@@ -65,7 +74,7 @@ def enqueue(
     row = payloads.subquery("payloads")
     key = _key(task, unique_key, row.c.payload)
     values = [
-        sa.literal(task.queue.name).label("queue_name"),
+        sa.literal((queue or task.queue).name).label("queue_name"),
         sa.literal(task.name).label("task_name"),
         sa.literal(priority).label("priority"),
         _key(task, lock, row.c.payload).label("lock"),
@@ -73,22 +82,39 @@ def enqueue(
         sa.cast(due_at, sa.DateTime(timezone=True)).label("scheduled_at"),
     ]
     if unique_for is None and (unique == "waiting" or unique_key is None):
-        statement = _insert(sa.select(*values, key.label("queueing_lock")))
+        statement = _insert(sa.select(*values, key.label("queueing_lock")), hasten=hasten)
     else:
         statement = _insert_with_keys(task, sa.select(*values, key.label("key")), unique_for)
     return list(connection.execute(statement).scalars())
 
 
-def _insert(tasks: sa.Select[Any]) -> Any:
-    """Leaves out the tasks whose unique key another one waits with."""
-    return (
-        pg.insert(_jobs)
-        .from_select([column.name for column in tasks.selected_columns], tasks)
-        .on_conflict_do_nothing(
-            index_elements=["queueing_lock"], index_where=sa.text("status = 'todo'")
-        )
-        .returning(_jobs.c.id)
-    )
+def has_live(task: Task, **key: sa.ColumnElement[Any]) -> sa.Exists:
+    """The condition that a task waits or works whose lock is made of these values."""
+    values = sa.func.jsonb_build_array(*key.values())
+    lock = sa.literal(task.name) + sa.cast(values, sa.Text)
+    return sa.exists().where(_jobs.c.lock == lock, sa.text("status in ('todo', 'doing')"))
+
+
+def _insert(tasks: sa.Select[Any], *, hasten: bool = False) -> Any:
+    """Leaves out the tasks whose unique key another one waits with, or makes that one due."""
+    insert = pg.insert(_jobs).from_select([column.name for column in tasks.selected_columns], tasks)
+    waiting: dict[str, Any] = {
+        "index_elements": ["queueing_lock"],
+        "index_where": sa.text("status = 'todo'"),
+    }
+    if not hasten:
+        return insert.on_conflict_do_nothing(**waiting).returning(_jobs.c.id)
+    wanted = insert.excluded.scheduled_at
+    is_late = _jobs.c.scheduled_at > sa.func.coalesce(wanted, sa.func.clock_timestamp())
+    # A row for which `where` is false is locked all the same.
+    return insert.on_conflict_do_update(
+        **waiting,
+        set_={
+            "scheduled_at": sa.case((is_late, wanted), else_=_jobs.c.scheduled_at),
+            "queue_name": insert.excluded.queue_name,
+        },
+        where=sa.or_(is_late, _jobs.c.queue_name != insert.excluded.queue_name),
+    ).returning(_jobs.c.id)
 
 
 def _insert_with_keys(task: Task, tasks: sa.Select[Any], unique_for: dt.timedelta | None) -> Any:

@@ -88,3 +88,39 @@ def test_a_task_that_is_due_later_is_delayed(queue: sa.Engine) -> None:
 def test_no_rows_are_no_tasks(queue: sa.Engine) -> None:
     with queue.begin() as connection:
         assert enqueue(connection, recording("write"), []) == []
+
+
+def test_a_task_that_waits_is_hastened_and_no_worker_takes_it_before_the_commit(
+    queue: sa.Engine,
+) -> None:
+    def put_for(connection: sa.Connection, at: dt.datetime | None) -> list[int]:
+        return enqueue(
+            connection,
+            recording("write"),
+            [{"number": 1}],
+            due_at=at,
+            unique_key=["number"],
+            hasten=True,
+        )
+
+    due = "select scheduled_at from procrastinate_jobs"
+    fetch = sa.text("select (f.task).id from ops.fetch_task('default', null, null, 0) as f")
+    with queue.begin() as connection:
+        [number] = put_for(connection, FAR)
+    with queue.begin() as connection:
+        assert put_for(connection, FAR + dt.timedelta(days=1)) == []
+    assert scalar(queue, due) == FAR
+    with queue.begin() as connection:
+        assert put_for(connection, None) == [number]
+    assert scalar(queue, due) is None
+    with queue.begin() as connection, queue.begin() as fetching:
+        assert put_for(connection, None) == []
+        assert fetching.execute(fetch).scalar_one() is None
+    with queue.begin() as fetching:
+        assert fetching.execute(fetch).scalar_one() == number
+    assert scalar(queue, JOBS) == 1
+
+
+def test_hastening_needs_a_key_of_waiting_tasks(queue: sa.Engine) -> None:
+    with queue.begin() as connection, pytest.raises(BadInputError, match="needs a unique_key"):
+        enqueue(connection, recording("write"), [{"number": 1}], hasten=True)

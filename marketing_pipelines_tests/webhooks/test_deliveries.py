@@ -1,6 +1,7 @@
 """Events reach the endpoints that want them, signed, in order and as often as needed."""
 
 import datetime as dt
+import itertools
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from marketing_pipelines.domains.crm.events import ContactCreated
 from marketing_pipelines.domains.webhooks import endpoints
 from marketing_pipelines.domains.webhooks.delivering import AT_ONCE, Delivering
 from marketing_pipelines.domains.webhooks.publishing import publish_events
-from marketing_pipelines.domains.webhooks.standing import DELAYS
+from marketing_pipelines.domains.webhooks.standing import DELAYS, MAX_PAUSES
 from marketing_pipelines.domains.webhooks.transport import WebhookTransport
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
@@ -173,6 +174,40 @@ def test_an_answer_with_retry_after_pauses_the_endpoint_and_costs_no_attempt(
     assert hooked.states() == {"delivered"}
 
 
+def test_after_twenty_pauses_in_a_row_the_next_is_a_failure(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(503, Retry_After="60")
+    number, _ = hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    for _ in range(MAX_PAUSES - 1):
+        hooked.work_after(60, number)
+    assert len(receiver.requests) == MAX_PAUSES
+    assert hooked.deliveries() == [(event_id, "waiting", 0, 503)]
+    hooked.work_after(60, number)
+    assert hooked.deliveries() == [(event_id, "waiting", 1, 503)]
+    hooked.work_after(4, number)
+    assert len(receiver.requests) == MAX_PAUSES + 1
+    receiver.answer(200)
+    hooked.work_after(1, number)
+    receiver.answer(429, Retry_After="60")
+    hooked.publish(hooked.moved(hooked.contact("bob")))
+    hooked.work()
+    assert hooked.deliveries("attempts, status") == [(2, 200), (0, 429)], "a success counts anew"
+
+
+def test_attempts_that_were_under_way_together_ask_for_one_pause(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.answer(429, Retry_After="60")
+    hooked.add(receiver.url)
+    hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(30)))
+    hooked.work()
+    assert 1 <= len(receiver.requests) <= AT_ONCE
+    assert hooked.installation.rows("select pauses from webhooks.endpoints") == [(1,)]
+
+
 @pytest.mark.parametrize("pause", ["0", "-1"])
 def test_a_pause_of_no_time_is_one_second_or_a_failure(
     hooked: WebhookWorld, receiver: Receiver, pause: str
@@ -313,6 +348,33 @@ def test_a_round_that_is_over_leaves_the_rest_of_its_batch_waiting(
     assert work.deliver_batch(lambda: True)
     assert len(receiver.requests) == AT_ONCE
     assert hooked.endpoint(number).waiting == 30 - AT_ONCE
+
+
+def test_an_attempt_with_an_unforeseen_error_fails_alone(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    number, _ = hooked.add(receiver.url)
+    hooked.publish(*(hooked.moved(hooked.contact(f"c{n}")) for n in range(10)))
+    with hooked.begin() as connection:
+        events = connection.execute(sa.text("select id from ops.bus_events")).scalars()
+        publish_events(connection, list(events), hooked.now)
+    calls = itertools.count(1)
+
+    def resolve(host: str) -> list[str]:
+        if next(calls) == 3:
+            raise LookupError("no such table")
+        return [host]
+
+    transport = WebhookTransport(get_settings().webhook_hosts, resolve=resolve)
+    work = Delivering(number, hooked.begin, get_settings(), transport, lambda: hooked.now)
+    assert work.deliver_batch()
+    assert len(receiver.requests) == 9
+    states = [row[0] for row in hooked.deliveries("state")]
+    assert sorted(states) == ["delivered"] * 9 + ["waiting"]
+    [[response]] = hooked.installation.rows(
+        "select response from webhooks.deliveries where state = 'waiting' and attempts = 1"
+    )
+    assert response == "It could not be sent: LookupError: no such table"
 
 
 def test_a_secret_that_no_key_opens_pauses_its_endpoint_until_it_is_rotated(

@@ -143,6 +143,33 @@ def test_three_days_of_failures_are_one_notification_and_one_alert(
     assert f"webhook enable {number}" in error
 
 
+def test_a_notification_that_fails_repeats_no_delivery_and_comes_later(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    hooked.installation.execute(
+        "insert into crm.users (organization_id, external_id, email, role)"
+        f" values ({hooked.organization}, 'ann', 'ann@example.org', 'admin')"
+    )
+    hooked.installation.execute(
+        "alter table crm.notifications add constraint none check (false) not valid"
+    )
+    receiver.answer(410)
+    number, _ = hooked.add(receiver.url)
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
+    try:
+        hooked.work()
+        assert hooked.deliveries() == [(event_id, "failed", 1, 410)]
+        assert hooked.endpoint(number).state == "disabled"
+        assert hooked.installation.rows("select count(*) from ops.alerts") == [(0,)]
+    finally:
+        hooked.installation.execute("alter table crm.notifications drop constraint none")
+    hooked.installation.execute("update procrastinate_jobs set scheduled_at = null")
+    hooked.work()
+    assert hooked.installation.rows("select kind from crm.notifications") == [("webhook_disabled",)]
+    assert hooked.installation.rows("select kind from ops.alerts") == [("first",)]
+    assert len(receiver.requests) == 1
+
+
 def test_the_secrets_of_endpoints_are_encrypted_anew_with_those_of_connections(
     hooked: WebhookWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.webhooks import endpoints, tasks
+from marketing_pipelines.domains.webhooks import endpoints, replaying, tasks
 from marketing_pipelines.domains.webhooks.publishing import OPERATIONS, publish_operations
 from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
@@ -95,6 +95,86 @@ def test_alerts_and_changes_of_health_are_told(operated: WebhookWorld, receiver:
         ("health.changed", "degraded"),
         ("health.changed", "healthy"),
     ]
+
+
+def test_two_changes_of_health_within_a_second_are_two_events(
+    operated: WebhookWorld, receiver: Receiver
+) -> None:
+    for milliseconds, status in enumerate(["healthy", "degraded", "healthy"]):
+        operated.installation.execute(
+            "insert into ops.health_reports (at, status, report) values (:at, :status, '{}')",
+            at=operated.now.replace(microsecond=milliseconds * 1_000) - dt.timedelta(minutes=5),
+            status=status,
+        )
+    published(operated)
+    assert [got.json["data"]["to"] for got in receiver.requests] == ["degraded", "healthy"]
+    assert len(set(receiver.event_ids)) == 2
+
+
+def test_events_of_the_time_while_an_endpoint_was_disabled_are_left_to_a_replay(
+    operated: WebhookWorld, receiver: Receiver
+) -> None:
+    [[number]] = operated.installation.rows(
+        "select id from webhooks.endpoints where organization_id is null"
+    )
+    session(operated, "COMPLETED", minutes=30)
+    with operated.begin() as connection:
+        endpoints.disable(connection, number, operated.now - dt.timedelta(minutes=20))
+    session(operated, "FAILED", minutes=10)
+    assert published(operated) == 0
+    with operated.begin() as connection:
+        endpoints.enable(connection, number, operated.now - dt.timedelta(minutes=5))
+    session(operated, "CANCELED", minutes=1)
+    assert published(operated) == 1
+    assert [got.json["data"]["status"] for got in receiver.requests] == ["CANCELED"]
+    with operated.begin() as connection:
+        made = replaying.replay(
+            connection, number, operated.now - dt.timedelta(minutes=15), operated.now
+        )
+    assert made == replaying.ReplayedDeliveries(missing=1, again=0)
+    operated.work()
+    assert [got.json["data"]["status"] for got in receiver.requests] == ["CANCELED", "FAILED"]
+
+
+def test_an_endpoint_that_is_enabled_twice_misses_nothing(
+    operated: WebhookWorld, receiver: Receiver
+) -> None:
+    [[number]] = operated.installation.rows(
+        "select id from webhooks.endpoints where organization_id is null"
+    )
+    session(operated, "COMPLETED", minutes=10)
+    with operated.begin() as connection:
+        endpoints.enable(connection, number, operated.now)
+    assert published(operated) == 1
+    assert len(receiver.requests) == 1
+
+
+def test_a_body_for_the_operator_is_cut_as_others_are(
+    operated: WebhookWorld, receiver: Receiver
+) -> None:
+    operated.installation.execute(
+        "insert into ops.job_sessions (job, trigger, tick, status, started_at, ended_at, error)"
+        " values ('leads/lead_scores', 'schedule', :at, 'FAILED', :at, :at, repeat('x', 300000))",
+        at=operated.now,
+    )
+    published(operated)
+    [received] = receiver.requests
+    assert received.json["data"] == {"cut": True, "job": "leads/lead_scores"}
+
+
+def test_looking_again_spends_no_numbers(operated: WebhookWorld) -> None:
+    for _ in range(3):
+        session(operated, "COMPLETED")
+    published(operated)
+    last = (
+        "select last_value from webhooks.deliveries_id_seq union all"
+        " select last_value from procrastinate_jobs_id_seq"
+    )
+    before = operated.installation.rows(last)
+    with operated.begin() as connection:
+        assert publish_operations(connection, operated.now - DAY, operated.now) == []
+        tasks.ring_due(connection, operated.now)
+    assert operated.installation.rows(last) == before
 
 
 def test_nothing_is_read_without_an_endpoint_of_the_operator(hooked: WebhookWorld) -> None:

@@ -23,7 +23,13 @@ from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.scale import SOAK
 from marketing_pipelines_tests.waiting import until
-from marketing_pipelines_tests.webhooks.world import Received, Receiver, WebhookWorld, receiving
+from marketing_pipelines_tests.webhooks.world import (
+    QUEUES,
+    Received,
+    Receiver,
+    WebhookWorld,
+    receiving,
+)
 
 EVENTS = 1_000 if SOAK else 40
 BACKLOG = 10_000 if SOAK else 250
@@ -41,8 +47,7 @@ def worker() -> Iterator[Any]:
     with Forked(
         "marketing_pipelines",
         "worker",
-        "--queue",
-        tasks.WEBHOOKS.name,
+        *(argument for name in QUEUES for argument in ("--queue", name)),
         env=dict(os.environ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -59,7 +64,7 @@ def rescue(world: WebhookWorld) -> None:
         outcomes.rescue_stalled(
             connection,
             silent_for=dt.timedelta(),
-            attempts_of={tasks.WEBHOOKS.name: tasks.WEBHOOKS.retry.attempts},
+            attempts_of=dict.fromkeys(QUEUES, tasks.WEBHOOKS.retry.attempts),
         )
 
 

@@ -19,6 +19,7 @@ from marketing_pipelines.settings import get_settings
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.queueing.consuming import consume
 
+QUEUES = tuple(queue.name for queue in (tasks.WEBHOOK_EVENTS, tasks.WEBHOOKS, tasks.SLOW_WEBHOOKS))
 ALLOWED = "127.0.0.0/8"
 _names = itertools.count(1)
 Reply = tuple[int, dict[str, str], str]
@@ -154,10 +155,10 @@ class WebhookWorld:
         )
 
     def work(self, *endpoint_ids: int) -> list[str]:
-        """Does the due tasks of the queue as of the clock, those of these endpoints first."""
+        """Does the due tasks of the queues as of the clock, those of these endpoints first."""
         with self.begin() as connection:
             tasks.ring(connection, endpoint_ids)
-        return consume(self.installation.engine, "webhooks", clock=lambda: self.now)
+        return consume(self.installation.engine, *QUEUES, clock=lambda: self.now)
 
     def work_after(self, seconds: float, *endpoint_ids: int) -> list[str]:
         """The same, some time later."""

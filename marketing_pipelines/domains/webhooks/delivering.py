@@ -1,14 +1,17 @@
-"""Delivers the due events of one endpoint: reads a batch, sends it, settles it.
+"""Delivers the due events of one endpoint: reads a batch, sends it, settles each attempt.
 
 One task at a time works for an endpoint, so no row has to be claimed; after a kill, another repeats
-the attempts of the batch under the same event ids. The standing of an endpoint bounds its attempts:
-one that fails gets fewer at once, and a failing one gets a single delivery at a time.
+the attempts that were under way, under the same event ids. The standing of an endpoint bounds its
+attempts: one that fails gets fewer at once, and a failing one gets a single delivery at a time.
 """
 
 import datetime as dt
+import itertools
+import logging
+import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -33,6 +36,7 @@ from marketing_pipelines.domains.webhooks.standing import (
 from marketing_pipelines.domains.webhooks.tables import endpoints
 from marketing_pipelines.domains.webhooks.transport import ReceiverAnswer, WebhookTransport
 from marketing_pipelines.failures import RetryableError
+from marketing_pipelines.queueing.executor import describe
 from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings
@@ -48,6 +52,7 @@ MIN_PAUSE = dt.timedelta(seconds=1)
 PAUSE_WITHOUT_SECRET = dt.timedelta(minutes=5)
 _SLOW_DOWN = frozenset({429, 503})
 _GONE = 410
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class DeliveryAttempt:
         at: When the attempt ended.
         status: Status of the answer; None: none came.
         response: Start of the answer, or why none came.
+        took: Its length.
         pause: The time that the receiver asks for.
     """
 
@@ -67,6 +73,7 @@ class DeliveryAttempt:
     result: Result
     status: int | None
     response: str
+    took: dt.timedelta
     pause: dt.timedelta = dt.timedelta()
 
     @property
@@ -118,6 +125,7 @@ class _Outcome:
     at: dt.datetime
     error: str | None
     pause: dt.timedelta
+    took: dt.timedelta = dt.timedelta()
 
 
 @dataclass(frozen=True)
@@ -156,12 +164,12 @@ class Delivering:
                 _change(
                     connection,
                     self.endpoint_id,
-                    [_Outcome(Result.PAUSE, now, str(error), PAUSE_WITHOUT_SECRET)],
+                    [_Outcome(Result.UNSIGNED, now, str(error), PAUSE_WITHOUT_SECRET)],
                 )
             return False
-        attempts = self._send(endpoint.url, keys, deliveries, standing.failures, should_return)
-        with self.begin() as connection:
-            settle(connection, self.endpoint_id, attempts)
+        for attempts in self._send(endpoint.url, keys, deliveries, standing, should_return):
+            with self.begin() as connection:
+                settle(connection, self.endpoint_id, attempts)
         return True
 
     def test(self) -> DeliveryAttempt:
@@ -204,46 +212,57 @@ class Delivering:
         url: str,
         keys: Sequence[str],
         deliveries: Sequence[Any],
-        failures: int,
+        standing: EndpointStanding,
         should_return: Callable[[], bool],
-    ) -> list[DeliveryAttempt]:
-        """Sends a batch, at most `AT_ONCE` at a time, in the order in which the attempts end.
+    ) -> Iterator[Sequence[DeliveryAttempt]]:
+        """Sends a batch, at most `AT_ONCE` at a time; yields the attempts as they end.
 
         It stops when the endpoint has failed so often that it is failing, and when the time of the
         round is over: a slow receiver gives its place in the queue to others.
         """
-        attempts: list[DeliveryAttempt] = []
+        failures, may_pause = standing.failures, standing.may_pause
         waiting = iter(deliveries)
         with ThreadPoolExecutor(min(AT_ONCE, len(deliveries))) as pool:
             running = {
-                pool.submit(self._attempt, url, keys, one)
-                for one, _ in zip(waiting, range(AT_ONCE), strict=False)
+                pool.submit(self._attempt, url, keys, one, may_pause)
+                for one in itertools.islice(waiting, AT_ONCE)
             }
             while running:
-                done = next(as_completed(running))
-                running.remove(done)
-                attempt = done.result()
-                attempts.append(attempt)
-                if attempt.result is Result.SUCCESS:
-                    failures = 0
-                elif attempt.result is Result.FAILURE:
-                    failures += 1
-                is_over = failures >= FAILING_AFTER or should_return()
-                if is_over or attempt.result in (Result.GONE, Result.PAUSE):
-                    waiting = iter(())
-                if (following := next(waiting, None)) is not None:
-                    running.add(pool.submit(self._attempt, url, keys, following))
-        return attempts
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                attempts = sorted((one.result() for one in done), key=lambda attempt: attempt.at)
+                for attempt in attempts:
+                    if attempt.result is Result.SUCCESS:
+                        failures = 0
+                    elif attempt.result is Result.FAILURE:
+                        failures += 1
+                    is_over = failures >= FAILING_AFTER or should_return()
+                    if is_over or attempt.result in (Result.GONE, Result.PAUSE):
+                        waiting = iter(())
+                running |= {
+                    pool.submit(self._attempt, url, keys, one, may_pause)
+                    for one in itertools.islice(waiting, len(attempts))
+                }
+                yield attempts
 
-    def _attempt(self, url: str, keys: Sequence[str], delivery: Any) -> DeliveryAttempt:
-        body = body_text(delivery.type, delivery.published_at, delivery.data)
-        headers = signing.signed_headers(keys, delivery.event_id, body, self.clock())
+    def _attempt(
+        self, url: str, keys: Sequence[str], delivery: Any, may_pause: bool = True
+    ) -> DeliveryAttempt:
+        began = time.monotonic()
+        result, status, pause = Result.FAILURE, None, dt.timedelta()
         try:
+            body = body_text(delivery.type, delivery.published_at, delivery.data)
+            headers = signing.signed_headers(keys, delivery.event_id, body, self.clock())
             answer = self.transport.post(url, body.encode(), headers)
         except (RefusedAddressError, RetryableError) as error:
-            return DeliveryAttempt(delivery, self.clock(), Result.FAILURE, None, str(error))
-        result, pause = _result(answer)
-        return DeliveryAttempt(delivery, self.clock(), result, answer.status, answer.text, pause)
+            text = str(error)
+        except Exception as error:
+            # One delivery that cannot be sent holds up no other: it has its own delays and its end.
+            _logger.exception("Delivery %s of event %s", delivery.type, delivery.event_id)
+            text = f"It could not be sent: {describe(error).error}"
+        else:
+            (result, pause), status, text = _result(answer, may_pause), answer.status, answer.text
+        took = dt.timedelta(seconds=time.monotonic() - began)
+        return DeliveryAttempt(delivery, self.clock(), result, status, text, took, pause)
 
 
 def settle(
@@ -258,7 +277,7 @@ def settle(
     connection.execute(
         _sql("settle").bindparams(sa.bindparam("results", type_=pg.JSONB)), {"results": results}
     )
-    outcomes = [_Outcome(one.result, one.at, one.error, one.pause) for one in attempts]
+    outcomes = [_Outcome(one.result, one.at, one.error, one.pause, one.took) for one in attempts]
     _change(connection, endpoint_id, outcomes)
 
 
@@ -273,23 +292,29 @@ def _change(connection: sa.Connection, endpoint_id: int, outcomes: Sequence["_Ou
     disable_after = dt.timedelta(days=installation_settings.webhooks().disable_after_days)
     for one in outcomes:
         after = after.after(
-            one.result, one.at, error=one.error, pause=one.pause, disable_after=disable_after
+            one.result,
+            one.at,
+            error=one.error,
+            pause=one.pause,
+            took=one.took,
+            disable_after=disable_after,
         )
     if after != before:
         connection.execute(
             sa.update(endpoints).where(endpoints.c.id == endpoint_id).values(**vars(after))
         )
     if after.state == "disabled" != before.state:
-        disabling.notify_disabled(connection, row, after)
+        disabling.enqueue_notice(connection, endpoint_id)
 
 
-def _result(answer: ReceiverAnswer) -> tuple[Result, dt.timedelta]:
+def _result(answer: ReceiverAnswer, may_pause: bool) -> tuple[Result, dt.timedelta]:
     """The result of an answer, and the pause that it asks for."""
     if 200 <= answer.status < 300:
         return Result.SUCCESS, dt.timedelta()
     if answer.status == _GONE:
         return Result.GONE, dt.timedelta()
-    pause = retry_after(answer.headers) if answer.status in _SLOW_DOWN else None
+    asks = may_pause and answer.status in _SLOW_DOWN
+    pause = retry_after(answer.headers) if asks else None
     if pause is not None and pause <= MAX_PAUSE:
         return Result.PAUSE, max(pause, MIN_PAUSE)
     return Result.FAILURE, dt.timedelta()

@@ -145,7 +145,9 @@ def rotate(
 
 
 def disable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> None:
-    """Stops an endpoint: its deliveries wait, and no new ones are written.
+    """Stops an endpoint: its deliveries wait, and events until it is enabled are not sent.
+
+    A replay makes the deliveries of such events.
 
     Raises:
         UnknownEndpointError: there is none.
@@ -172,7 +174,9 @@ def enable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> Non
         "disabled_at": None,
         "probe_at": None,
         "quiet_until": None,
+        "pauses": 0,
         "error": None,
+        "enabled_at": sa.case((endpoints.c.state == "disabled", now), else_=endpoints.c.enabled_at),
     }
     _update(connection, endpoint_id, values)
     connection.execute(

@@ -36,6 +36,8 @@ def publish_operations(
 ) -> list[int]:
     """Writes the deliveries of ended jobs, alerts and changes of health to the operator, once.
 
+    Those of the time before an endpoint was added or last enabled are left out.
+
     Args:
         since: Earlier ones are left out.
 
@@ -47,8 +49,28 @@ def publish_operations(
     )
     if not connection.execute(is_wanted).scalar_one():
         return []
-    found = connection.execute(_sql("publish_operations"), {"since": since, "now": now})
-    return sorted(set(found.scalars()))
+    return sorted(set(_write_operations(connection, since, now)))
+
+
+def write_missing(
+    connection: sa.Connection, endpoint_id: int, since: dt.datetime, now: dt.datetime
+) -> int:
+    """Writes the deliveries of an endpoint that are missing for events since an instant.
+
+    Returns:
+        Number of new deliveries.
+    """
+    given = {"endpoint_id": endpoint_id, "since": since, "now": now}
+    statement = _sql("write_missing").execution_options(preserve_rowcount=True)
+    of_organization: int = connection.execute(statement, given).rowcount
+    return of_organization + len(_write_operations(connection, since, now, endpoint_id))
+
+
+def _write_operations(
+    connection: sa.Connection, since: dt.datetime, now: dt.datetime, endpoint_id: int | None = None
+) -> list[int]:
+    given = {"endpoint_id": endpoint_id, "since": since, "now": now}
+    return list(connection.execute(_sql("publish_operations"), given).scalars())
 
 
 def _sql(name: str) -> sa.TextClause:

@@ -8,6 +8,7 @@ from importlib import resources
 import sqlalchemy as sa
 
 from marketing_pipelines.domains.webhooks import tasks
+from marketing_pipelines.domains.webhooks.publishing import write_missing
 from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
 from marketing_pipelines.failures import BadInputError
 
@@ -119,10 +120,7 @@ def replay(
         )
         .values(state="waiting", attempts=0, due_at=now, first_failed_at=None, ended_at=None)
     ).rowcount
-    missing = connection.execute(
-        _sql("write_missing").execution_options(preserve_rowcount=True),
-        {"endpoint_id": endpoint_id, "since": since, "now": now},
-    ).rowcount
+    missing = write_missing(connection, endpoint_id, since, now)
     tasks.ring(connection, [endpoint_id])
     return ReplayedDeliveries(missing, again)
 

@@ -8,7 +8,7 @@ import dagster as dg
 from marketing_pipelines.domains.webhooks import sources
 from marketing_pipelines.domains.webhooks.publishing import publish_operations
 from marketing_pipelines.domains.webhooks.replaying import counts_of
-from marketing_pipelines.domains.webhooks.tasks import ring
+from marketing_pipelines.domains.webhooks.tasks import ring, ring_due
 from marketing_pipelines.jobs.resources import Postgres
 from marketing_pipelines.jobs.scheduling import sensor
 
@@ -22,10 +22,14 @@ LOOK_BACK = dt.timedelta(days=1)
     "webhooks/deliveries shows old counts.",
 )
 def webhooks_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SensorResult:
-    """Writes deliveries of jobs, alerts and health; observes the counts of deliveries."""
+    """Writes deliveries of jobs, alerts and health, and observes the counts of deliveries.
+
+    An endpoint with due deliveries gets a task if it has none.
+    """
     now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:
         ring(connection, publish_operations(connection, now - LOOK_BACK, now))
+        ring_due(connection, now)
         counts = counts_of(connection)
     cursor = json.dumps(counts)
     if cursor == context.cursor:

@@ -53,9 +53,18 @@ endpoints = sa.Table(
     instant("failing_since", "First attempt without success since the latest success"),
     instant("probe_at", "Not failing: null; failing: the next attempt is not before this"),
     instant("quiet_until", "No attempt before this, as the receiver asked"),
+    sa.Column(
+        "pauses",
+        sa.Integer,
+        nullable=False,
+        server_default=sa.text("0"),
+        comment="Pauses that the receiver asked for since the latest success",
+    ),
+    instant("slow_at", "Latest attempt that took long; null = none did for some time"),
     sa.Column("error", sa.Text, comment="Why the latest attempt failed, one sentence"),
     instant("last_ok_at", "Latest success"),
     instant("disabled_at", "When it was disabled; null = it is not"),
+    instant("enabled_at", "When it was last enabled: earlier events are left to a replay"),
     instant("created_at", "When it was added", nullable=False),
     sa.CheckConstraint(one_of("state", ENDPOINT_STATES), name="state"),
     sa.CheckConstraint("(state = 'disabled') = (disabled_at is not null)", name="disabled_at"),
@@ -127,6 +136,7 @@ deliveries = sa.Table(
     sa.Index(
         "ix_deliveries_contact_id", "contact_id", postgresql_where=sa.text("contact_id is not null")
     ),
+    sa.Index("ix_deliveries_failed", "endpoint_id", postgresql_where=sa.text("state = 'failed'")),
     sa.Index("ix_deliveries_published_at", "published_at"),
     info=owned(
         keep=Keep("published_at", days=30),

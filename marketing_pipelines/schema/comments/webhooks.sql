@@ -12,9 +12,12 @@ comment on column webhooks.endpoints.failures is 'Failed attempts since the late
 comment on column webhooks.endpoints.failing_since is 'First attempt without success since the latest success';
 comment on column webhooks.endpoints.probe_at is 'Not failing: null; failing: the next attempt is not before this';
 comment on column webhooks.endpoints.quiet_until is 'No attempt before this, as the receiver asked';
+comment on column webhooks.endpoints.pauses is 'Pauses that the receiver asked for since the latest success';
+comment on column webhooks.endpoints.slow_at is 'Latest attempt that took long; null = none did for some time';
 comment on column webhooks.endpoints.error is 'Why the latest attempt failed, one sentence';
 comment on column webhooks.endpoints.last_ok_at is 'Latest success';
 comment on column webhooks.endpoints.disabled_at is 'When it was disabled; null = it is not';
+comment on column webhooks.endpoints.enabled_at is 'When it was last enabled: earlier events are left to a replay';
 comment on column webhooks.endpoints.created_at is 'When it was added';
 comment on table webhooks.deliveries is 'Events on their way to an endpoint, and how they arrived';
 comment on column webhooks.deliveries.id is 'Delivery number; deliveries to one endpoint about one contact go in its order';

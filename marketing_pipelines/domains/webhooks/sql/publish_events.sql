@@ -7,10 +7,13 @@ from ops.bus_events as event
 join webhooks.endpoints as endpoint
     on endpoint.organization_id = event.organization_id
     and endpoint.state <> 'disabled'
-    and endpoint.created_at <= event.published_at
+    and greatest(endpoint.created_at, endpoint.enabled_at) <= event.published_at
     and webhooks.fits(endpoint.event_types, event.type)
 join webhooks.event_data as own on own.event_id = event.id
 where event.id = any (:ids)
+    and not exists (
+        select from webhooks.deliveries as known
+        where known.endpoint_id = endpoint.id and known.event_id = 'event:' || event.id)
 order by event.id, endpoint.id
 on conflict (endpoint_id, event_id) do nothing
 returning endpoint_id

@@ -1,50 +1,19 @@
--- Writes deliveries to the operator's endpoints, once: the end of each session of a job, each alert,
--- and each report of health with another status than the one before it; returns the endpoints.
-with event as (
-    select 'session:' || id as event_id,
-           case when status = 'COMPLETED' then 'job.completed' else 'job.failed' end as type,
-           jsonb_build_object(
-               'job', job, 'partition', partition, 'tick', tick, 'status', status,
-               'started_at', started_at, 'ended_at', ended_at, 'run', run_id, 'error', error,
-               'items_ok', items_ok, 'items_failed', items_failed) as data,
-           ended_at as at
-    from ops.job_sessions
-    -- The index has the starts; no job takes a day.
-    where started_at > :since - interval '1 day' and ended_at > :since and not will_retry
-        and status in ('COMPLETED', 'FAILED', 'CANCELED', 'TIMED_OUT', 'ABANDONED')
-    union all
-    select 'alert:' || alert.id, 'alert.' || alert.kind,
-           jsonb_build_object(
-               'subject', incident.subject, 'failures', incident.failures,
-               'opened_at', incident.opened_at, 'recovered_at', incident.recovered_at,
-               'error', incident.error, 'run', incident.run_id),
-           alert.recorded_at
-    from ops.alerts as alert
-    join ops.incidents as incident on incident.id = alert.incident_id
-    where alert.recorded_at > :since
-    union all
-    select 'health:' || extract(epoch from report.at)::bigint, 'health.changed',
-           jsonb_build_object(
-               'from', former.status, 'to', report.status, 'at', report.at,
-               'reasons', report.report -> 'reasons'),
-           report.at
-    from ops.health_reports as report
-    join lateral (
-        select status from ops.health_reports as earlier
-        where earlier.at < report.at
-        order by earlier.at desc
-        limit 1
-    ) as former on former.status <> report.status
-    where report.at > :since
-)
+-- Writes the deliveries that are missing for events of the installation since an instant: to the
+-- operator's endpoints that were enabled by then, or to one endpoint, whenever it was enabled; returns
+-- the endpoint of each.
 insert into webhooks.deliveries (endpoint_id, event_id, type, data, published_at, due_at)
 select endpoint.id, event.event_id, event.type, event.data, event.at, :now
-from event
+from webhooks.operations(:since) as event
 join webhooks.endpoints as endpoint
     on endpoint.organization_id is null
     and endpoint.state <> 'disabled'
-    and endpoint.created_at <= event.at
     and webhooks.fits(endpoint.event_types, event.type)
+where case when cast(:endpoint_id as bigint) is null
+            then greatest(endpoint.created_at, endpoint.enabled_at) <= event.at
+        else endpoint.id = cast(:endpoint_id as bigint) end
+    and not exists (
+        select from webhooks.deliveries as known
+        where known.endpoint_id = endpoint.id and known.event_id = event.event_id)
 order by event.at, event.event_id, endpoint.id
 on conflict (endpoint_id, event_id) do nothing
 returning endpoint_id

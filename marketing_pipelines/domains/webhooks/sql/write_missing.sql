@@ -9,5 +9,8 @@ join ops.bus_events as event
     and webhooks.fits(endpoint.event_types, event.type)
 join webhooks.event_data as own on own.event_id = event.id
 where endpoint.id = :endpoint_id
+    and not exists (
+        select from webhooks.deliveries as known
+        where known.endpoint_id = endpoint.id and known.event_id = 'event:' || event.id)
 order by event.id
 on conflict (endpoint_id, event_id) do nothing
