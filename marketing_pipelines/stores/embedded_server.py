@@ -22,6 +22,8 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 LOG_LIMIT_BYTES = 10_000_000
 SOCKET_NAME = ".s.PGSQL.5432"
+# A DETAIL, a CONTEXT and a failed statement hold values of rows, such as the address of a person.
+QUIET_SETTINGS = ("log_error_verbosity=terse", "log_min_error_statement=panic")
 # Pids of processes that this one started, to reap ended ones.
 _children: set[int] = set()
 
@@ -79,8 +81,9 @@ def launch(
         socket_dir / f"{SOCKET_NAME}.lock",
     ):
         stale.unlink(missing_ok=True)
-    settings = ("-c", "listen_addresses=", "-c", _socket_setting(socket_dir))
-    command = (binaries / "postgres", "-D", pgdata, "-p", "5432", *settings)
+    settings = ("listen_addresses=", _socket_setting(socket_dir), *QUIET_SETTINGS)
+    options_given = [word for setting in settings for word in ("-c", setting)]
+    command = (binaries / "postgres", "-D", pgdata, "-p", "5432", *options_given)
     deadline = time.monotonic() + READY_SECONDS
     while True:
         log_start = log.size()

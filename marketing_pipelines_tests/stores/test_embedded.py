@@ -178,6 +178,8 @@ def test_a_first_start_answers_queries_with_the_promised_settings(
             "fsync": "on",
             "jit": "off",
             "listen_addresses": "",
+            "log_error_verbosity": "terse",
+            "log_min_error_statement": "panic",
             "log_min_messages": "warning",
             "logging_collector": "off",
             "maintenance_work_mem": "128MB",
@@ -204,6 +206,15 @@ def test_a_first_start_answers_queries_with_the_promised_settings(
         assert status.version == 18
         assert status.size_bytes > 10_000_000
         assert used_once.socket_dir.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            query(
+                used_once,
+                "create temporary table people (address text primary key);"
+                " insert into people values ('jane@example.org'), ('jane@example.org')",
+            )
+        log = used_once.log_path.read_text()
+        assert "ERROR:  duplicate key value violates unique constraint" in log
+        assert "jane" not in log
     assert not used_once.status().running
 
 
