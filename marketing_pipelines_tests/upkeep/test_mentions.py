@@ -148,6 +148,24 @@ def test_files_of_other_organizations_stay(site: Installation, tmp_path: Path) -
     assert log.read_text() == "a campaign ended\n"
 
 
+def test_files_and_rows_lose_addresses_in_any_case_beyond_ascii(
+    site: Installation, tmp_path: Path
+) -> None:
+    contact(site, tmp_path, external_id="ünal-çelik", email="jürgen@exämple.org")
+    log = site.settings.data_dir / "logs" / "trial.log"
+    report = Path(site.settings.reports_url) / "insights" / "acme" / "b.html"
+    lines = ["to JÜRGEN@EXÄMPLE.ORG", json.dumps("to Jürgen@Exämple.org"), "to jörgen@exämple.org"]
+    for path, text in ((log, "\n".join(lines)), (report, "ÜNAL-ÇELIK")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    told = "of ÜNAL-ÇELIK, Jürgen@EXÄMPLE.org"
+    task = add_task(site, {"organization_id": number(site, "acme"), "told": told})
+    erase(site.engine, site.settings, "acme", "ünal-çelik")
+    assert log.read_text() == lines[2]
+    assert not report.exists()
+    assert args_of(site, task)["told"] == "of erased, erased"
+
+
 def test_a_mail_to_a_user_loses_what_its_notification_said_of_the_person(
     site: Installation, tmp_path: Path
 ) -> None:

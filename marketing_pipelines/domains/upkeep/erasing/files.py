@@ -4,6 +4,7 @@ Looked for by the person's names, so done again it finds only what came since.
 """
 
 import contextlib
+import json
 import mmap
 import os
 import re
@@ -104,7 +105,21 @@ def remove_stored(settings: Settings, paths: Iterable[str]) -> int:
 
 
 def _pattern(text: str | None) -> re.Pattern[bytes] | None:
-    return None if text is None else re.compile(text.encode(), re.IGNORECASE | re.MULTILINE)
+    """The pattern of a text in bytes, in any case of letters."""
+    if text is None:
+        return None
+    folded = "".join(one if one.isascii() else _in_any_case(one) for one in text)
+    return re.compile(folded.encode(), re.IGNORECASE | re.MULTILINE)
+
+
+def _in_any_case(letter: str) -> str:
+    """A letter beyond ASCII in both cases, as UTF-8 and as JSON escapes it.
+
+    Patterns of bytes fold the case of ASCII only.
+    """
+    cases = sorted({letter, letter.lower(), letter.upper()})
+    escaped = {re.escape(json.dumps(one)[1:-1]) for one in cases}
+    return f"(?:{'|'.join([*cases, *sorted(escaped)])})"
 
 
 def _of_outbox(
