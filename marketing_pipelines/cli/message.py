@@ -1,7 +1,6 @@
 """`message …`: a message printed as a contact would get it, and test copies of it."""
 
 import datetime as dt
-import json
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Annotated
 
@@ -180,9 +179,6 @@ def _print_message(message: "Rendered") -> None:
         _print_mail(message)
         return
     print(f"\nTo: {message.recipient}")
-    if message.channel == "webhook":
-        print(json.dumps(message.content["body"], ensure_ascii=False, indent=2))
-        return
     if "title" in message.content:
         print(f"Title: {message.content['title']}")
     print(f"\n{message.content['text']}")

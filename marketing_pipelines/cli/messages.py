@@ -29,11 +29,11 @@ def list_(
     The reason of a queued one says why it waits.
     """
     from marketing_pipelines.domains.delivery.resolving import listed
-    from marketing_pipelines.domains.delivery.tables import CHANNELS, STATES
+    from marketing_pipelines.domains.delivery.tables import STATES, STORED_CHANNELS
 
     _require("state", state, (*STATES, "all"))
     if channel is not None:
-        _require("channel", channel, CHANNELS)
+        _require("channel", channel, STORED_CHANNELS)
     with connected() as (_, engine), engine.begin() as connection:
         number = None if organization is None else organization_number(connection, organization)
         found = listed(

@@ -254,7 +254,7 @@ def test_a_link_has_its_number_in_every_mail_of_a_content() -> None:
     content = {"subject": "s", "text": "t", "html": numbered(page)}
     for plan, numbers in (("<a b>", [1, 2]), ("", [2])):
         fields = {"plan": plan, "url": "https://b.example/?a=1&b=2"}
-        filled = counted(fill_in("email", content, fields), 7, links, {"clicks": True})
+        filled = counted(fill_in(content, fields), 7, links, {"clicks": True})
         found = re.findall(r'/c/([^"]+)"', filled["html"])
         assert [one.number for one in map(links.clicked, found) if one] == numbers
         assert links.clicked(found[-1]) == ClickedLink(7, 2, "https://b.example/?a=1&b=2")

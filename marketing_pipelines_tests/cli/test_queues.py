@@ -40,7 +40,6 @@ def test_queues_are_listed_paused_resumed_and_cleaned(queue: sa.Engine) -> None:
         "send-email",
         "send-push",
         "send-sms",
-        "send-webhook",
     ]
     queues.append("workflow-bridge")
     # The domain for tests has some of its own.

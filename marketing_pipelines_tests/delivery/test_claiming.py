@@ -77,19 +77,16 @@ def test_a_cap_counts_what_may_have_reached_the_contact(world: World) -> None:
         assert (state, sent(world, NOW)) == (state, states[state])
 
 
-def test_caps_are_per_channel_and_stop_neither_webhooks_nor_transactional_messages(
-    world: World,
-) -> None:
+def test_caps_are_per_channel_and_do_not_stop_transactional_messages(world: World) -> None:
     settings(world, frequency_caps={"day": 1, "week": 0})
     contacts = world.contacts(1)
     for step in range(3):
         world.messages(contacts, step=step)
         world.messages(contacts, "sms", step=10 + step)
-        world.messages(contacts, "webhook", step=20 + step)
     world.messages(contacts, step=30)
     world.execute("update delivery.messages set kind = 'transactional' where step_id = 30")
-    counts = {channel: sent(world, NOW, channel) for channel in ("email", "sms", "webhook")}
-    assert counts == {"email": 2, "sms": 1, "webhook": 3}
+    counts = {channel: sent(world, NOW, channel) for channel in ("email", "sms")}
+    assert counts == {"email": 2, "sms": 1}
 
 
 def test_a_cap_of_zero_is_no_cap(world: World) -> None:

@@ -10,7 +10,6 @@ import pytest
 from marketing_pipelines.domains.delivery.rendering import Rendered
 from marketing_pipelines.domains.delivery.sending import LEASE, SendingReport
 from marketing_pipelines.domains.delivery.transports.choice import may_reach, transport_of
-from marketing_pipelines.domains.delivery.transports.outbox import Outbox
 from marketing_pipelines.domains.delivery.transports.outcomes import AttemptError, Transport
 from marketing_pipelines.settings import Settings, get_settings
 from marketing_pipelines_tests.delivery.smtp_sink import Sink, smtp_sink
@@ -97,10 +96,8 @@ def test_the_event_names_the_step_and_only_a_campaign_is_its_source(world: World
         program=world.program,
     )
     [mail] = world.messages(world.contacts(1), step=step)
-    world.messages(world.contacts(1), "webhook", step=step)
     world.send()
-    world.send("webhook")
-    assert world.states() == [("sent", None)] * 2
+    assert world.states() == [("sent", None)]
     [event] = events(world)
     assert event[3:5] == (None, None)
     assert event[6] == {"message_id": mail, "channel": "email", "step": "hello"}
@@ -220,7 +217,6 @@ def test_an_attempt_that_fails_is_made_again_after_its_waits(
 def test_the_environment_decides_whether_mail_leaves(env: Any, url: str | None, kind: str) -> None:
     settings = Settings(env=env, smtp_url=url)
     assert type(transport_of(settings, "email")).__name__ == kind
-    assert isinstance(transport_of(settings, "webhook"), Outbox)
 
 
 def test_staging_reaches_allowed_addresses_only(

@@ -27,7 +27,7 @@ def test_a_loop_between_rows_of_a_table_stays_there() -> None:
         "url": "https://a.org/?b=1&c=2",
         "first_name": "<A>",
     }
-    filled = fill_in("email", {"subject": "s", "html": html}, fields)["html"]
+    filled = fill_in({"subject": "s", "html": html}, fields)["html"]
     rows = '<tr><td style="color: red;">{}</td></tr>'
     assert rows.format("x") + rows.format("y") in filled.replace("<tbody>", "")
     assert '<a href="https://a.org/?b=1&amp;c=2">go &lt;A&gt;</a>' in filled
@@ -75,7 +75,7 @@ def test_a_mail_with_text_alone_gets_html_with_its_paragraphs_and_links() -> Non
         "</body></html>\n"
     )}  # fmt: skip
     fields = {"name": "<b>", "news": ["<i>"], "gold": True, "id": '"&', "unsubscribe_url": "u"}
-    page = fill_in("email", parts, fields)["html"]
+    page = fill_in(parts, fields)["html"]
     assert "<p>Dear &lt;b&gt;,<br>" in page
     assert "- &lt;i&gt;<br>" in page
     assert '?a=1&amp;b=&#34;&amp;"' in page

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from marketing_pipelines.domains.delivery.rendering import MessageError, fill_in, problem_of
+from marketing_pipelines.domains.delivery.rendering import (
+    MessageError,
+    fill_in,
+    fill_in_body,
+    problem_of,
+)
 from marketing_pipelines_tests.scale import soak_only
 
 FIELDS = {
@@ -28,7 +33,7 @@ def deep(levels: int) -> Any:
 
 
 def text(template: str) -> str:
-    return str(fill_in("sms", {"text": template}, FIELDS)["text"])
+    return str(fill_in({"text": template}, FIELDS)["text"])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_template_that_cannot_be_filled_in_is_a_failure_with_a_sentence(
 
 def test_only_html_is_escaped() -> None:
     content = {"subject": "{{ bold }}", "text": "{{ bold }}", "html": "<p>{{ bold }}</p>"}
-    assert fill_in("email", content, FIELDS) == {
+    assert fill_in(content, FIELDS) == {
         "subject": "<b>&</b>",
         "text": "<b>&</b>",
         "html": "<p>&lt;b&gt;&amp;&lt;/b&gt;</p>",
@@ -103,13 +108,12 @@ def test_only_html_is_escaped() -> None:
 
 def test_a_mail_without_html_has_none() -> None:
     content = {"subject": "s", "text": "t", "html": None}
-    assert fill_in("email", content, FIELDS) == {"subject": "s", "text": "t"}
+    assert fill_in(content, FIELDS) == {"subject": "s", "text": "t"}
 
 
 @pytest.mark.parametrize(
     ("body", "sent"),
     [
-        (None, {"contact": FIELDS}),
         (
             {"who": "{{ first_name }}", "n": 1, "deep": [{"x": "{{ intent_score }}"}, None, True]},
             {"who": "Ann", "n": 1, "deep": [{"x": "7"}, None, True]},
@@ -117,12 +121,8 @@ def test_a_mail_without_html_has_none() -> None:
         ({}, {}),
     ],
 )
-def test_a_webhook_carries_its_body_filled_in_or_the_contact(body: Any, sent: Any) -> None:
-    content = {"url": "https://example.org/{{ first_name }}", "body": body}
-    assert fill_in("webhook", content, FIELDS) == {
-        "url": "https://example.org/{{ first_name }}",
-        "body": sent,
-    }
+def test_a_webhook_carries_its_body_filled_in(body: Any, sent: Any) -> None:
+    assert fill_in_body(body, FIELDS) == sent
 
 
 def hostile_loop(body: str) -> str:
@@ -170,7 +170,7 @@ def test_no_template_takes_much_time_or_memory(template: str, reason: str) -> No
     tracemalloc.start()
     started = time.process_time()
     with pytest.raises(MessageError) as refused:
-        fill_in("sms", {"text": template}, fields)
+        fill_in({"text": template}, fields)
     seconds = time.process_time() - started
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -199,10 +199,10 @@ def test_what_no_contact_can_get_is_said_when_the_step_is_loaded(
 def test_the_limits_of_a_message_hold_for_all_its_parts_together() -> None:
     half = "x" * 600_000
     with pytest.raises(MessageError, match="Its html cannot be filled in: it is longer than"):
-        fill_in("email", {"subject": "s", "text": half, "html": half}, {})
+        fill_in({"subject": "s", "text": half, "html": half}, {})
     with pytest.raises(MessageError, match=r"Its body\.b cannot be filled in: it is longer than"):
-        fill_in("webhook", {"url": "u", "body": {"a": half, "b": half}}, {})
-    assert fill_in("sms", {"text": half}, {}) == {"text": half}
+        fill_in_body({"a": half, "b": half}, {})
+    assert fill_in({"text": half}, {}) == {"text": half}
 
 
 def test_a_template_that_is_accepted_is_filled_in_however_deep_its_caller_stands() -> None:
@@ -219,7 +219,7 @@ def test_a_template_that_is_accepted_is_filled_in_however_deep_its_caller_stands
 
 def test_a_body_that_is_nested_too_deep_is_a_failure_of_its_message() -> None:
     with pytest.raises(MessageError, match="Its body cannot be filled in: it is nested deeper"):
-        fill_in("webhook", {"url": "u", "body": deep(2000)}, {})
+        fill_in_body(deep(2000), {})
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_html_stays_escaped_once_whatever_joins_it() -> None:
         "text": "t",
         "html": "{{ bold ~ '<i>' }}{{ bold | upper }}{{ cart }}",
     }
-    assert fill_in("email", content, FIELDS)["html"] == (
+    assert fill_in(content, FIELDS)["html"] == (
         "&lt;b&gt;&amp;&lt;/b&gt;&lt;i&gt;&lt;B&gt;&amp;&lt;/B&gt;"
         "[{&#39;name&#39;: &#39;tea&#39;}, {&#39;name&#39;: &#39;&lt;cup&gt;&#39;}]"
     )

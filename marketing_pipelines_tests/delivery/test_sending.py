@@ -119,15 +119,12 @@ SUPPRESSIONS: dict[str, tuple[str, dict[str, Any], str | None, tuple[str, str | 
     "unsubscribed": ("email", {}, "email", ("suppressed", "unsubscribed")),
     "from all": ("sms", {}, "all", ("suppressed", "unsubscribed")),
     "from another channel": ("email", {}, "sms", ("sent", None)),
-    "from all, a webhook": ("webhook", {}, "all", ("sent", None)),
-    "from webhooks": ("webhook", {}, "webhook", ("suppressed", "unsubscribed")),
     "no address": ("email", {"email": None}, None, ("suppressed", "no_address")),
     "an empty address": ("email", {"email": " "}, None, ("suppressed", "no_address")),
     "no phone": ("sms", {"phone": None}, None, ("suppressed", "no_address")),
     "no token": (
         "push", {"attributes": {"push_token": None}}, None, ("suppressed", "no_address"),
     ),
-    "a webhook needs no address": ("webhook", {"email": None, "phone": None}, None, ("sent", None)),
     "what is no address": (
         "email", {"email": "ann"}, None, ("failed", "The recipient's e-mail address is not valid."),
     ),
@@ -145,7 +142,7 @@ def test_who_must_not_or_cannot_be_written_to_is_passed_with_the_reason(world: W
         world.send(channel)
     ends = {case: world.state(number) for case, number in numbers.items()}
     assert ends == {case: end for case, (*_, end) in SUPPRESSIONS.items()}
-    assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [SendingReport()] * 4
+    assert [world.send(channel, now=NOW + LEASE) for channel in CHANNELS] == [SendingReport()] * 3
 
 
 @pytest.mark.fault(28)
@@ -610,8 +607,7 @@ def test_a_program_without_messages_has_no_audience(world: World) -> None:
 
 def test_every_content_of_these_tests_is_what_a_step_may_say() -> None:
     for channel, content in CONTENTS.items():
-        kind = "webhook" if channel == "webhook" else f"send_{channel}"
-        steps.parse(kind, content)
+        steps.parse(f"send_{channel}", content)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])

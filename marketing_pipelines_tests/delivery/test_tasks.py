@@ -49,13 +49,11 @@ def test_each_channel_has_its_queue_with_so_many_at_once() -> None:
         "email": "send-email",
         "sms": "send-sms",
         "push": "send-push",
-        "webhook": "send-webhook",
     }
     assert {task.queue.name: task.queue.concurrency for task in SENDERS.values()} == {
         "send-email": 5,
         "send-sms": 3,
         "send-push": 10,
-        "send-webhook": 3,
     }
     assert set(declared()) >= {task.queue.name for task in SENDERS.values()}
 

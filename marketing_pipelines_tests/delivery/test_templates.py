@@ -230,11 +230,11 @@ def test_a_built_in_template_says_its_variables(name: str) -> None:
     values: dict[str, Any] = {variable: f"value-of-{variable}" for variable in BUILT_IN[name]}
     if "items" in values:
         values["items"] = [{"title": "t", "text": "value-of-items", "url": "u"}]
-    filled = fill_in("email", content, {"organization": "Acme", **values})
+    filled = fill_in(content, {"organization": "Acme", **values})
     for variable in BUILT_IN[name]:
         assert f"value-of-{variable}" in filled["text"] + filled["subject"]
         assert f"value-of-{variable}" in filled["html"]
     # Nothing that is left out leaves a gap in the sentences.
-    bare = fill_in("email", content, {"organization": "Acme"})
+    bare = fill_in(content, {"organization": "Acme"})
     assert "None" not in bare["text"]
     assert "{" not in bare["subject"] + bare["text"]

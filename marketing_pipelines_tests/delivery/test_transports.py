@@ -3,7 +3,6 @@
 import dataclasses
 import datetime as dt
 import email.utils
-import json
 import re
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -160,20 +159,6 @@ def test_text_messages_and_notifications_begin_with_who_gets_them(tmp_path: Path
         Path("sms/2026-03-02/42.txt"): "+41 79 000\na\nb\n",
         Path("push/2026-03-02/42.txt"): "token\nT U\na\n",
     }
-
-
-def test_a_webhook_is_its_address_and_body_under_the_number_of_the_message(tmp_path: Path) -> None:
-    send(
-        tmp_path,
-        MAIL,
-        channel="webhook",
-        content={"url": "https://example.org", "body": {"who": "Ä"}},
-    )
-    [path] = files(tmp_path)
-    assert path.relative_to(tmp_path) == Path("webhook/2026-03-02/42.json")
-    assert json.loads(path.read_text()) == {
-        "id": 42, "url": "https://example.org", "body": {"who": "Ä"},
-    }  # fmt: skip
 
 
 def test_the_day_is_that_of_the_queue_in_utc(tmp_path: Path) -> None:

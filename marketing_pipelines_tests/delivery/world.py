@@ -32,7 +32,6 @@ CONTENTS: Mapping[str, dict[str, Any]] = {
     "email": {"subject": "Hello {{ first_name }}", "text": "Dear {{ first_name }}"},
     "sms": {"text": "Hi {{ first_name }}"},
     "push": {"title": "News", "text": "For {{ first_name }}"},
-    "webhook": {"url": "https://example.org/hook", "body": {"who": "{{ email }}"}},
 }
 
 

@@ -14,7 +14,7 @@ from marketing_pipelines_tests.segments.naive import bucket
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 LATEST = dt.timedelta(hours=72)
 UNITS = {"min": "minutes", "h": "hours", "d": "days"}
-CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
+CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push"}
 
 
 class Event(NamedTuple):
@@ -140,6 +140,7 @@ class World:
     triggers: list[Trigger] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     tasks: list[tuple[str, str, str, int]] = field(default_factory=list)
+    webhooks: list[tuple[str, str, str, int]] = field(default_factory=list)
     silenced: set[Message] = field(default_factory=set)
     goals: set[tuple[str, str, int]] = field(default_factory=set)
 
@@ -341,6 +342,10 @@ class World:
             task = (enrolment.program.name, step.name, enrolment.contact.name, enrolment.rotation)
             if task not in self.tasks:
                 self.tasks.append(task)
+        elif step.type == "webhook":
+            hook = (enrolment.program.name, step.name, enrolment.contact.name, enrolment.rotation)
+            if step.name not in enrolment.results:
+                self.webhooks.append(hook)
         elif step.type == "exit":
             self._end(enrolment, "exited", step.config.get("reason", "exit step"), tick)
             return
@@ -473,8 +478,6 @@ def suppressions(contact: Contact, channel: str) -> list[str]:
 
 def refusal(contact: Contact, channel: str) -> str | None:
     """The reason why this contact gets no message of this channel."""
-    if channel == "webhook":
-        return None
     for reason in suppressions(contact, channel):
         return reason
     addresses = {

@@ -86,7 +86,8 @@ def test_who_cannot_be_written_to_passes_with_the_reason(world: ProgramWorld, ki
         assert outcomes(world, contact, program) == [*expected, ("hook", "done", None)]
     assert world.standing(program, kind=kind) == {"completed": len(contacts)}
     sent = [reason is None for reasons in contacts.values() for reason in reasons]
-    assert sum(world.messages().values()) == sum(sent) + len(contacts)
+    assert sum(world.messages().values()) == sum(sent)
+    assert world.webhooks() == {"hook": len(contacts)}
 
 
 def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
@@ -103,7 +104,7 @@ def test_who_cannot_be_mailed_any_more_leaves_a_sequence_with_the_reason(
         ("completed", None, len(contacts) - len(left)),
         *(("exited", reason, left.count(reason)) for reason in sorted(set(left))),
     ]
-    assert world.messages()["hook"] == len(contacts) - len(left)
+    assert world.webhooks()["hook"] == len(contacts) - len(left)
     mails = [mail for mail, _, _ in contacts.values()]
     assert world.messages()["mail"] == mails.count(None)
     for contact, (mail, sms, push) in contacts.items():
@@ -205,7 +206,7 @@ def test_a_message_has_the_kind_priority_and_end_of_its_step(world: ProgramWorld
 
 
 def test_a_message_says_what_the_step_said_when_it_was_done(world: ProgramWorld) -> None:
-    program = world.program([MAIL, PAUSE, HOOK])
+    program = world.program([MAIL, PAUSE, SMS])
     contacts = world.contacts(2)
     world.enrol(program, contacts, at("03-02 10:00"))
     world.move(TICK)
@@ -217,11 +218,11 @@ def test_a_message_says_what_the_step_said_when_it_was_done(world: ProgramWorld)
         " where program_id = :program and program_kind = 'campaign' order by messages.id",
         program=program,
     )
-    hello, hook = {"subject": "Hello", "text": "Hello"}, HOOK[2]
+    hello, text = {"subject": "Hello", "text": "Hello"}, SMS[2]
     later = at("03-03 10:05")
     assert sorted(rows, key=lambda row: (row[0], row[1])) == [
         *(("email", c, "campaign", 1, hello, "queued", TICK, TICK) for c in contacts),
-        *(("webhook", c, "campaign", 1, hook, "queued", later, later) for c in contacts),
+        *(("sms", c, "campaign", 1, text, "queued", later, later) for c in contacts),
     ]
 
 

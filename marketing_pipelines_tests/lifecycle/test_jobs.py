@@ -117,7 +117,7 @@ def test_no_job_that_is_run_again_or_backfilled_writes_an_intent(
 
     run_all(ticks)
     intents = written(world)
-    assert [len(rows) for rows in intents] == [3 * 4 * 3, 3 * 4, 3 * 4 * 5]
+    assert [len(rows) for rows in intents] == [3 * 4 * 2, 3 * 4, 3 * 4 * 5, 3 * 4]
     run_all(ticks if SOAK else ticks[1:2])
     assert written(world) == intents
 
@@ -126,10 +126,15 @@ TICKS = [(2, "05"), (2, "10"), (4, "05"), *([(4, "10")] if SOAK else [])]
 
 
 def written(world: ProgramWorld) -> list[list[tuple[object, ...]]]:
-    """Messages, tasks and results."""
+    """Messages, tasks, results and deliveries of webhooks."""
     return [
         world.rows(f"select * from {table} order by 1, 2")
-        for table in ("delivery.messages", "crm.tasks", "lifecycle.step_results")
+        for table in (
+            "delivery.messages",
+            "crm.tasks",
+            "lifecycle.step_results",
+            "webhooks.deliveries",
+        )
     ]
 
 

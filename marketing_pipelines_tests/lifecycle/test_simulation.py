@@ -115,6 +115,7 @@ class Life:
     def __init__(self, engine: sa.Engine, dice: Random) -> None:
         self.stored = ProgramWorld(engine, name=uuid.uuid4().hex)
         self.world = naive.World(self.stored.name)
+        self.stored.endpoint("https://example.org")
         self.now = dice.choice(STARTS).replace(tzinfo=dt.UTC)
         self.now += dt.timedelta(minutes=dice.choice([0, 5, 550, 1_435]))
         self.numbers: dict[str, int] = {}
@@ -403,6 +404,7 @@ class Life:
         assert {row[:4]: row[4:] for row in rows} == results
         assert len(rows) == len(results)
         assert sorted(self._read(MESSAGES)) == sorted(self.world.messages)
+        assert sorted(self._read(WEBHOOKS)) == sorted(self.world.webhooks)
         assert sorted(self._read(SILENCED)) == sorted(self.world.silenced)
         assert sorted(self._read(GOALS)) == sorted(self.world.goals)
         assert sorted(self._read(TASKS)) == sorted(self.world.tasks)
@@ -483,6 +485,13 @@ select program.external_id, step.external_id, contact.external_id, it.rotation, 
        it.queued_at
 from delivery.messages as it {_NAMED}
 join lifecycle.steps as step on step.id = it.step_id
+where it.organization_id = :organization
+"""
+WEBHOOKS = f"""
+select program.external_id, step.external_id, contact.external_id, it.rotation
+from webhooks.deliveries as delivery
+join lifecycle.enrolments as it on it.id = split_part(event_id, ':', 2)::bigint {_NAMED}
+join lifecycle.steps as step on step.id = split_part(event_id, ':', 3)::bigint
 where it.organization_id = :organization
 """
 SILENCED = MESSAGES.rstrip() + " and it.state = 'suppressed'"

@@ -1,4 +1,4 @@
-"""Messages of steps that name a template, a category or a sending domain."""
+"""Steps that name a template, a category, a sending domain or a webhook endpoint."""
 
 import json
 from pathlib import Path
@@ -101,6 +101,7 @@ def test_a_row_that_names_something_unknown_is_refused_with_the_known_names(
     world: ProgramWorld, tmp_path: Path
 ) -> None:
     prepare(world, tmp_path)
+    world.endpoint("https://hooks.example.org/in")
     texts = {"subject": "s", "text": "t"}
     result = load(
         world,
@@ -111,21 +112,25 @@ def test_a_row_that_names_something_unknown_is_refused_with_the_known_names(
         {**step("c", template="offer"), "type": "send_sms"},
         step("d", template="welcome"),
         {**step("e", **{"from": "acme.example"}, **texts), "organization_id": "unknown"},
+        {**step("f", url="https://hooks.example.org/in"), "type": "webhook"},
+        {**step("g", url="https://hooks.example.org/out"), "type": "webhook"},
     )
-    assert (result.loaded, result.rejected) == (1, 4)
+    assert (result.loaded, result.rejected) == (2, 5)
     assert result.stubs == {"programs": 1}
-    assert [note.partition(" (line")[0] for note in result.notes[:4]] == [
+    assert [note.partition(" (line")[0] for note in result.notes[:5]] == [
         "Refused: config template: there is no template 'ofer': the known ones are"
         " confirm_subscription, export_ready, newsletter, notification, offer, verification,"
         " welcome",
         "Refused: config category: there is no category 'nws': the known ones are main, news",
         "Refused: config template: 'offer' is a template of the channel email, not sms",
         "Refused: config from: there is no sending domain 'acme.example': the known ones are none",
+        f"Refused: config url: {world.name} has no webhook endpoint 'https://hooks.example.org/out'"
+        f": add it by `webhook add URL --organization {world.name} --type step.reached`",
     ]
     assert world.rows(
         "select external_id from lifecycle.steps where organization_id = :organization",
         organization=world.organization_id,
-    ) == [("d",)]
+    ) == [("d",), ("f",)]
 
 
 def test_a_step_whose_template_cannot_be_read_any_more_is_named_once_and_keeps_its_contacts(

@@ -147,6 +147,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("create_task", {"title": "t", "due_in": "x"}, "due_in: 'x' is no length"),
     ("webhook", {}, "The step has no 'url'"),
     ("webhook", {"url": "https://x", "category": "c"}, "category: is an unknown key: use next, "),
+    ("webhook", {"url": "https://x", "bulk": True}, "bulk: is an unknown key: use next, url, body"),
     (
         "webhook",
         {"url": "ftp://x"},

@@ -109,6 +109,8 @@ class ProgramWorld:
             started_at=started_at,
         )
         for place, (step, step_type, config) in enumerate(steps):
+            if step_type == "webhook" and "url" in config:
+                self.endpoint(config["url"])
             self.execute(
                 "insert into lifecycle.steps (organization_id, program_kind, program_id,"
                 " external_id, position, type, config) values (:organization, :kind, :program,"
@@ -122,6 +124,28 @@ class ProgramWorld:
                 config=json.dumps(config),
             )
         return number
+
+    def endpoint(self, url: str) -> None:
+        """A webhook endpoint with this URL, once."""
+        self.execute(
+            "insert into webhooks.endpoints (organization_id, url, event_types, secret, created_at)"
+            " select :organization, :url, '{step.reached}', '', '2026-01-01Z'"
+            " where not exists (select from webhooks.endpoints"
+            " where organization_id = :organization and url = :url)",
+            organization=self.organization_id,
+            url=url,
+        )
+
+    def webhooks(self) -> dict[str, int]:
+        """The number of deliveries of webhooks, by the step that writes them."""
+        return dict(
+            self.rows(
+                "select data ->> 'step', count(*) from webhooks.deliveries"
+                " join webhooks.endpoints on endpoints.id = endpoint_id"
+                " where organization_id = :organization and type = 'step.reached' group by 1",
+                organization=self.organization_id,
+            )
+        )
 
     def contacts(self, number: int, **columns: Any) -> list[int]:
         """Contacts c1, c2 and so on, with an address of each kind; returns their numbers.

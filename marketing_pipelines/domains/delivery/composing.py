@@ -105,10 +105,10 @@ def _composed(message: Any, order: Any) -> dict[str, Any]:
     if needs and not any(fields.get(name) for name in needs):
         raise MessageError(f"It says nothing: its template needs {' or '.join(needs)}.")
     if message.channel != "email":
-        return {"content": fill_in(message.channel, order.content, fields)}
+        return {"content": fill_in(order.content, fields)}
     mail = with_both_parts(order.content)
     if message.kind != "marketing":
-        return {"content": fill_in("email", mail, fields)}
+        return {"content": fill_in(mail, fields)}
     settings = get_settings()
     try:
         links = Links.of(settings)
@@ -120,6 +120,6 @@ def _composed(message: Any, order: Any) -> dict[str, Any]:
     mail = with_footer(mail)
     if mail.get("html") is not None and tracking.get("clicks"):
         mail["html"] = numbered(mail["html"])
-    content = fill_in("email", mail, {**fields, **urls})
+    content = fill_in(mail, {**fields, **urls})
     content = counted(content, message.id, links, tracking)
     return {"content": content, "unsubscribe_url": urls["unsubscribe_url"]}

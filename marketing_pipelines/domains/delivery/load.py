@@ -9,8 +9,8 @@ from marketing_pipelines.domains.delivery.addresses import address_of
 from marketing_pipelines.domains.delivery.consent.load import CONSENT_KINDS
 from marketing_pipelines.domains.delivery.named_templates.load import TEMPLATES
 from marketing_pipelines.domains.delivery.tables import (
-    CHANNELS,
     REASONS,
+    STORED_CHANNELS,
     WARMUPS,
     sending_domains,
     suppressions,
@@ -77,7 +77,7 @@ def _contact_problem(row: FileRow) -> str | None:
 
 def _address_problem(row: FileRow) -> str | None:
     address, channel = row.get("address"), row.get("channel") or "email"
-    if address is None or channel not in (*CHANNELS, "all"):
+    if address is None or channel not in (*STORED_CHANNELS, "all"):
         return None
     if channel in ("all", "webhook"):
         return f"an address has the channel email, sms or push, not {channel}"
@@ -100,7 +100,7 @@ KINDS = (
         columns=(
             Column("contact_id", reference=CONTACT, problem=_contact_problem),
             Column("address", problem=_address_problem, names=("email", "sms", "push")),
-            Column("channel", choices=(*CHANNELS, "all"), empty="'email'"),
+            Column("channel", choices=(*STORED_CHANNELS, "all"), empty="'email'"),
             Column(
                 "reason",
                 choices=tuple(reason for reason in REASONS if reason != "erased"),

@@ -45,7 +45,7 @@ class Rendered:
     Attributes:
         id: The message's number: the same each time it is sent.
         organization: Name of the organization that sends it.
-        recipient: E-mail address, phone number, push token or URL.
+        recipient: E-mail address, phone number or push token.
         name: Name of the contact; empty where it is not known.
         content: Content of the step, by its own keys, filled in.
         sender: Sender of a mail; None: the organization has no domain to send from.
@@ -79,7 +79,7 @@ def writing() -> Iterator[None]:
         raise MessageError(f"It cannot be written ({type(error).__name__}: {error}).") from error
 
 
-def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def fill_in(content: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """The content for a contact.
 
     Args:
@@ -100,14 +100,31 @@ def fill_in(channel: str, content: Mapping[str, Any], fields: Mapping[str, Any])
         except Exception as error:
             raise _failure(part, error) from error
 
-    if channel == "webhook":
-        body = content.get("body")
-        try:
-            filled = {"contact": dict(fields)} if body is None else _deep("body", body, fill)
-        except (BoundError, RecursionError) as error:
-            raise _failure("body", error) from error
-        return {"url": content["url"], "body": filled}
     return {part: fill(part, source) for part in TEXTS if (source := content.get(part)) is not None}
+
+
+def fill_in_body(body: Any, fields: Mapping[str, Any]) -> Any:
+    """The body of a webhook for a contact.
+
+    Args:
+        body: An object whose texts are templates, at any depth.
+
+    Raises:
+        MessageError: a template cannot be filled in; it says which and why.
+    """
+    bounds = Bounds()
+
+    def fill(part: str, source: str) -> str:
+        try:
+            return bounds.fill_in(source, fields, is_html=False)
+        # A template is the organization's own text: any error in it is a failure of this message.
+        except Exception as error:
+            raise _failure(part, error) from error
+
+    try:
+        return _deep("body", body, fill)
+    except (BoundError, RecursionError) as error:
+        raise _failure("body", error) from error
 
 
 def problem_of(content: Mapping[str, Any]) -> str | None:

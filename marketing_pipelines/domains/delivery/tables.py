@@ -14,10 +14,12 @@ from marketing_pipelines.stores.tables import (
     organization_id,
 )
 
-CHANNELS = ("email", "sms", "push", "webhook")
+CHANNELS = ("email", "sms", "push")
+# Former releases sent webhooks as messages; a suppression may be of webhooks.
+STORED_CHANNELS = (*CHANNELS, "webhook")
 WARMUPS = ("auto", "off")
 MESSAGE_KINDS = ("marketing", "transactional")
-# The parts of a content that are templates; a webhook has a body of them.
+# The parts of a content that are templates.
 TEXTS = ("subject", "title", "text", "html")
 BOUNCES = ("hard", "soft")
 REASONS = (
@@ -41,7 +43,7 @@ STATES = (
 
 
 def _channel(*more: str) -> list[sa.schema.SchemaItem]:
-    names = (*CHANNELS, *more)
+    names = (*STORED_CHANNELS, *more)
     return [
         sa.Column("channel", sa.Text, nullable=False, comment=", ".join(names)),
         sa.CheckConstraint(one_of("channel", names), name="channel"),

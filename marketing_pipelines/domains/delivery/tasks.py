@@ -29,7 +29,6 @@ RETRY = Retry.listed(2, 4, 8, 60, 300)
 SEND_EMAIL = declare(Queue("send-email", concurrency=5, retry=RETRY))
 SEND_SMS = declare(Queue("send-sms", concurrency=3, retry=RETRY))
 SEND_PUSH = declare(Queue("send-push", concurrency=10, retry=RETRY))
-SEND_WEBHOOK = declare(Queue("send-webhook", concurrency=3, retry=RETRY))
 
 
 @task(queue=SEND_EMAIL)
@@ -52,17 +51,10 @@ def send_push(context: TaskContext, at: str | None) -> None:
     _send("push", context)
 
 
-@task(queue=SEND_WEBHOOK)
-def send_webhook(context: TaskContext, at: str | None) -> None:
-    """Webhooks that are due."""
-    _send("webhook", context)
-
-
 SENDERS: dict[str, Task] = {
     "email": send_email,
     "sms": send_sms,
     "push": send_push,
-    "webhook": send_webhook,
 }
 
 

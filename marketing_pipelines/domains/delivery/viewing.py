@@ -20,7 +20,7 @@ def viewed(connection: sa.Connection, message_id: int, links: Links) -> str | No
         return None
     fields = fields_of(row, row.variables) | link_fields(message_id, links)
     try:
-        content = fill_in("email", with_footer(with_both_parts(row.content)), fields)
+        content = fill_in(with_footer(with_both_parts(row.content)), fields)
     except MessageError:
         return None
     return str(content["html"])

@@ -6,5 +6,5 @@ keep; the engine knows them by kind and number.
 
 SCHEMA = "lifecycle"
 # Schemas beyond its own that its SQL reads and writes.
-READS: frozenset[str] = frozenset({"analytics", "crm", "delivery", "ops", "segments"})
-WRITES: frozenset[str] = frozenset({"crm", "delivery"})
+READS: frozenset[str] = frozenset({"analytics", "crm", "delivery", "ops", "segments", "webhooks"})
+WRITES: frozenset[str] = frozenset({"crm", "delivery", "webhooks"})

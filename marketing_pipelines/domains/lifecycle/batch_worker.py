@@ -25,6 +25,8 @@ from marketing_pipelines.domains.lifecycle.pass_plan import Moved, PassPlan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.programs import read_sql
 from marketing_pipelines.domains.lifecycle.steps import CHANNELS
+from marketing_pipelines.domains.webhooks.publishing import REACHED
+from marketing_pipelines.domains.webhooks.tasks import ring
 from marketing_pipelines.failures import StoreUnavailableError
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.stores.change_dates import date_changes
@@ -65,6 +67,7 @@ class BatchWorker:
     _stopped: bool = False
     _driver: Any = None
     _channels: set[str] = field(default_factory=set)
+    _endpoints: set[int] = field(default_factory=set)
     _rounds: int = 0
 
     def run(self, begin: Begin) -> None:
@@ -127,16 +130,19 @@ class BatchWorker:
         if batch.taken:
             batch.batches = 1
             self._channels.clear()
+            self._endpoints.clear()
             batch.add(self._move_or_split(connection, batch.taken))
             # Last, in every worker: a bell that another has rung is waited for.
             if self._channels:
                 notify.notify_workers(connection, sorted(self._channels))
+            ring(connection, self._endpoints)
         return batch
 
     def _prepare(self, connection: sa.Connection) -> None:
         connection.execute(read_sql("create_workspace"))
         work = self.work
-        plan.write(connection, work.planned, work.messages, work.contents, work.campaigns)
+        given = (work.messages, work.contents, work.endpoints, work.campaigns)
+        plan.write(connection, work.planned, *given)
         if self.work.endings:
             endings.write(connection, self.work.endings)
 
@@ -291,6 +297,10 @@ class BatchWorker:
                 leaves=self.work.kind.exits_unreachable,
                 **of_type,
             )
+        elif step_type == "webhook":
+            due = self._do(connection, "due_steps", **of_type).scalars()
+            self._endpoints.update(self.work.endpoints[number] for number in due)
+            self._do(connection, "webhook", event=REACHED, **of_type)
         elif step_type == "wait":
             self._do(connection, "begin_wait", zone=self.work.zone.key, **of_type)
             self._do(connection, "pass", **of_type)

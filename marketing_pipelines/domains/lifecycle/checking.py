@@ -12,6 +12,7 @@ from marketing_pipelines.domains.lifecycle import endings, plan
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind, declared
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.step_endpoints import endpoints_of
 from marketing_pipelines.domains.lifecycle.step_messages import messages_of
 from marketing_pipelines.domains.lifecycle.steps import StepError
 from marketing_pipelines.domains.lifecycle.trigger_configs import parse_date, parse_event
@@ -36,11 +37,12 @@ def problems_of(
     connection: sa.Connection, kind: ProgramKind, programs: Sequence[Program]
 ) -> Iterator[str]:
     """Yields a sentence for each step of these programs that cannot be done. The step cannot be
-    read, or names a step, campaign, segment, attribute, event property, template, category or
-    sending domain that does not exist."""
+    read, or names a step, campaign, segment, attribute, event property, template, category,
+    sending domain or webhook endpoint that does not exist."""
     planned = plan.read(connection, kind, programs)
     campaigns = plan.named_campaigns(connection, planned)
     _, unknown = messages_of(connection, planned)
+    unknown |= endpoints_of(connection, planned)[1]
     branches = plan.branches(planned)
     rules = _wrong_rules(
         connection, [(one.id, one.program.organization_id, "rule", rule) for one, rule in branches]

@@ -23,7 +23,10 @@ from marketing_pipelines.domains.lifecycle.pass_plan import BATCH, Moved, PassPl
 from marketing_pipelines.domains.lifecycle.plan import PlannedStep
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import Program, read_sql
+from marketing_pipelines.domains.lifecycle.step_endpoints import endpoints_of
 from marketing_pipelines.domains.lifecycle.step_messages import messages_of
+from marketing_pipelines.domains.webhooks.publishing import REACHED
+from marketing_pipelines.domains.webhooks.tasks import ring
 from marketing_pipelines.failures import MarketingPipelinesError
 from marketing_pipelines.stores.postgres import Begin
 
@@ -95,6 +98,7 @@ class StepPass:
         changes = Changes(self.begin, self.kind, self.tick)
         self._take_up(changes)
         self._wake()
+        self._take_over_webhooks()
         self._count_ended(changes.end_at_events())
         with self.begin() as connection:
             programs = self._due_programs(connection)
@@ -132,6 +136,22 @@ class StepPass:
             taken, last = page.arrivals, page.last
             self.report.woken += page.woken
 
+    def _take_over_webhooks(self) -> None:
+        """Makes deliveries of webhooks that former releases queued as messages."""
+        taken = self.arrivals
+        while taken == self.arrivals:
+            with self.begin() as connection:
+                rows = self._do(
+                    connection,
+                    "take_over_webhooks",
+                    kind=self.kind.name,
+                    event=REACHED,
+                    size=self.arrivals,
+                )
+                endpoints = list(rows.scalars())
+                ring(connection, set(endpoints))
+            taken = len(endpoints)
+
     def _due_programs(self, connection: sa.Connection) -> list[Program]:
         rows = connection.execute(
             read_sql("due_programs"), {"kind": self.kind.name, "tick": self.tick}
@@ -145,6 +165,8 @@ class StepPass:
         for one in planned:
             one.problem = one.problem or problems.get(one.program.id)
         messages, unknown = messages_of(connection, planned)
+        endpoints, without = endpoints_of(connection, planned)
+        unknown |= without
         for one in planned:
             one.problem = one.problem or unknown.get(one.id)
         wanted = {
@@ -161,6 +183,7 @@ class StepPass:
             planned=planned,
             messages=messages,
             contents=contents.store(connection, wanted),
+            endpoints=endpoints,
             campaigns=plan.named_campaigns(connection, planned),
             endings=ends,
         )

@@ -42,6 +42,7 @@ REASONS = {
     "cancelled": "the program was cancelled",
     "time is out": "the time was out",
     "goal": "it reached the goal of the program",
+    "endpoint_disabled": "the webhook endpoint of the step is disabled",
     "exit": "the exit of the program applied to it",
 }
 

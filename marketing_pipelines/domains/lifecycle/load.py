@@ -1,7 +1,17 @@
 """The files of steps, and the common parts of the files of all kinds of program."""
 
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
 from marketing_pipelines.domains.crm.references import CONTACT
-from marketing_pipelines.domains.lifecycle import endings, step_messages, steps, trigger_configs
+from marketing_pipelines.domains.lifecycle import (
+    endings,
+    step_endpoints,
+    step_messages,
+    steps,
+    trigger_configs,
+)
 from marketing_pipelines.domains.lifecycle import tables as lifecycle
 from marketing_pipelines.domains.lifecycle.program_kinds import ProgramKind
 from marketing_pipelines.domains.lifecycle.programs import programs
@@ -14,6 +24,7 @@ from marketing_pipelines.stores.kinds import (
     FileRow,
     Kind,
     Reference,
+    RefusedRow,
 )
 
 MAX_GOAL_DAYS = 3_650
@@ -191,6 +202,11 @@ def _unused(row: FileRow, column: str) -> str | None:
     return trigger_configs.unused(row.get("type") or "", column) if row.get(column) else None
 
 
+def _refused_steps(connection: sa.Connection) -> Iterator[RefusedRow]:
+    yield from step_messages.refused(connection)
+    yield from step_endpoints.refused(connection)
+
+
 KINDS = (
     Kind(
         "steps",
@@ -212,6 +228,6 @@ KINDS = (
             ENABLED,
         ),
         attributes=False,
-        refused=step_messages.refused,
+        refused=_refused_steps,
     ),
 )

@@ -29,6 +29,7 @@ class PassPlan:
             their next batch.
         messages: Messages of the steps that send, by step.
         contents: Content of a step's messages, by step.
+        endpoints: Webhook endpoints, by step.
         campaigns: Numbers of campaigns that steps name, by organization and external id.
         endings: The conditions of the programs' exits and goals.
         quarantined: Contacts taken out lately, by program, for programs that lost any in this pass.
@@ -43,6 +44,7 @@ class PassPlan:
     planned: Sequence[PlannedStep]
     messages: Mapping[int, Outgoing]
     contents: Mapping[int, int]
+    endpoints: Mapping[int, int]
     campaigns: Mapping[tuple[int, str], int]
     endings: Sequence[Ending] = ()
     quarantined: dict[int, int] = field(default_factory=dict)

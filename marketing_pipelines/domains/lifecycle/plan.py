@@ -137,6 +137,7 @@ def write(
     planned: Iterable[PlannedStep],
     messages: Mapping[int, Outgoing],
     contents: Mapping[int, int],
+    endpoints: Mapping[int, int],
     campaigns: Mapping[tuple[int, str], int],
 ) -> None:
     """Fills the temporary table `planned_steps`.
@@ -144,6 +145,7 @@ def write(
     Args:
         messages: Messages of the steps that send, by step.
         contents: Content of a step's messages, by step.
+        endpoints: Webhook endpoints, by step.
         campaigns: Numbers of campaigns by organization and external id.
     """
     rows = [
@@ -157,6 +159,7 @@ def write(
             "yes_id": one.targets.get("yes"),
             "no_id": one.targets.get("no"),
             "content_id": contents.get(one.id),
+            "endpoint_id": endpoints.get(one.id),
             "config": one.config,
             **_options(one, campaigns),
             **_message(messages.get(one.id)),

@@ -34,7 +34,7 @@ from marketing_pipelines.stores.kinds import MAX_INDEXED
 END = "end"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Step types that write a message, each with the channel of the message.
-CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push", "webhook": "webhook"}
+CHANNELS = {"send_email": "email", "send_sms": "sms", "send_push": "push"}
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
@@ -115,7 +115,7 @@ class Send(Step):
     @property
     def content(self) -> Mapping[str, Any]:
         """The content of its messages, as long as no template gives it."""
-        parts = {part: getattr(self, part, None) for part in (*TEXTS, "url", "body")}
+        parts = {part: getattr(self, part, None) for part in TEXTS}
         return {part: value for part, value in parts.items() if value is not None}
 
 
@@ -274,8 +274,13 @@ class CreateTask(Step):
     due_in: Length | None = None
 
 
-class Webhook(Send):
-    """A request to another system, with the contact's fields."""
+class Webhook(Step):
+    """An event for another system.
+
+    Attributes:
+        url: Of a webhook endpoint of the organization.
+        body: Its texts are templates; None: the contact's fields.
+    """
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
     body: dict[str, Any] | None = None
@@ -355,7 +360,7 @@ def problem_of(kind: str, text: str) -> str | None:
     try:
         config = read_object(text)
         parse(kind, config)
-        if kind in CHANNELS:
+        if kind in CHANNELS or kind == "webhook":
             # Code that only reads steps does not need Jinja2.
             from marketing_pipelines.domains.delivery.rendering import problem_of as problem_of_text
 

@@ -6,6 +6,6 @@ engine, of segments and of the gate run with the clock set from one due instant 
 
 # Schemas that its SQL reads and writes, of the scratch database and of the one that it copies.
 READS: frozenset[str] = frozenset(
-    {"analytics", "campaigns", "crm", "delivery", "journey", "lifecycle", "segments"}
+    {"analytics", "campaigns", "crm", "delivery", "journey", "lifecycle", "segments", "webhooks"}
 )
 WRITES: frozenset[str] = frozenset({"analytics"})

@@ -49,6 +49,7 @@ COPIED: Mapping[str, str] = MappingProxyType(
         "segments.memberships": OF_CONTACTS,
         "segments.contact_fields": OF_ORGANIZATION,
         "segments.event_fields": OF_ORGANIZATION,
+        "webhooks.endpoints": OF_ORGANIZATION,
         "campaigns.campaigns": OF_ORGANIZATION,
         "campaigns.sequences": OF_ORGANIZATION,
         "journey.journeys": OF_ORGANIZATION,

@@ -1,4 +1,4 @@
-"""Delivers the due events of one endpoint: reads a batch, sends it, settles each attempt.
+"""Delivers the due events of one endpoint: fills in drafts, sends a batch, settles each attempt.
 
 One task at a time works for an endpoint, so no row has to be claimed; after a kill, another repeats
 the attempts that were under way, under the same event ids. The standing of an endpoint bounds its
@@ -25,6 +25,7 @@ from marketing_pipelines.domains.integrations.http import retry_after
 from marketing_pipelines.domains.webhooks import disabling, signing
 from marketing_pipelines.domains.webhooks.addresses import RefusedAddressError
 from marketing_pipelines.domains.webhooks.bodies import body_text
+from marketing_pipelines.domains.webhooks.drafts import fill_in_drafts, has_drafts
 from marketing_pipelines.domains.webhooks.standing import (
     DELAYS,
     FAILING_AFTER,
@@ -203,7 +204,8 @@ class Delivering:
             standing = EndpointStanding.of(endpoint)
             given = {"endpoint_id": self.endpoint_id, "now": now, "patience": PATIENCE}
             at: dt.datetime | None = now
-            if not _eligible(connection, self.endpoint_id, now, 1):
+            is_due = _eligible(connection, self.endpoint_id, now, 1)
+            if not is_due and not has_drafts(connection, self.endpoint_id):
                 at = connection.execute(_sql("next_at"), given).scalar()
         return None if at is None else max(at, standing.next_attempt_at() or at)
 
@@ -323,11 +325,12 @@ def _result(answer: ReceiverAnswer, may_pause: bool) -> tuple[Result, dt.timedel
 def _next(
     connection: sa.Connection, endpoint_id: int, standing: EndpointStanding, now: dt.datetime
 ) -> Sequence[Any]:
-    """The deliveries that the endpoint gets now."""
+    """The deliveries that the endpoint gets now, filled in."""
     at = standing.next_attempt_at()
     if at is not None and at > now:
         return []
     limit = MAX_BATCH if standing.failures == 0 else max(FAILING_AFTER - standing.failures, 1)
+    fill_in_drafts(connection, endpoint_id, now, limit)
     return _eligible(connection, endpoint_id, now, limit)
 
 

@@ -13,7 +13,7 @@ from marketing_pipelines.domains.integrations import vault
 from marketing_pipelines.domains.segments.rule_errors import similar
 from marketing_pipelines.domains.webhooks import disabling, signing, tasks
 from marketing_pipelines.domains.webhooks.addresses import check_url
-from marketing_pipelines.domains.webhooks.publishing import OPERATIONS
+from marketing_pipelines.domains.webhooks.publishing import OPERATIONS, REACHED
 from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
 from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
 from marketing_pipelines.failures import BadInputError
@@ -113,7 +113,7 @@ def add(
 
 def unknown_types(patterns: Iterable[str]) -> list[str]:
     """A note for each pattern that fits no known type, once every `events.py` is loaded."""
-    known = sorted([*event_types(), *OPERATIONS])
+    known = sorted([*event_types(), *OPERATIONS, REACHED])
     return [
         f"'{pattern}' fits no type of events that is known now; these are {', '.join(known)}"
         f"{similar(pattern, known)}."
@@ -136,8 +136,8 @@ def rotate(
     """
     secret = signing.new_secret()
     values = {
-        "old_secret": endpoints.c.secret,
-        "old_secret_until": now + signing.OLD_SECRET_FOR,
+        "old_secret": sa.func.nullif(endpoints.c.secret, ""),
+        "old_secret_until": sa.case((endpoints.c.secret != "", now + signing.OLD_SECRET_FOR)),
         "secret": signing.encrypted(settings, secret),
     }
     _update(connection, endpoint_id, values)
@@ -207,7 +207,7 @@ def encrypt_again(connection: sa.Connection, settings: Settings) -> int:
         values = {
             column: again
             for column in ("secret", "old_secret")
-            if (token := getattr(row, column)) is not None
+            if (token := getattr(row, column))
             and (again := vault.encrypt_again(settings, token, name)) is not None
         }
         if values:
@@ -222,7 +222,7 @@ def listed(
     """The endpoints of an organization, or of all and the operator, by number."""
     counted = (
         sa.select(
-            sa.func.count().filter(deliveries.c.state == "waiting").label("waiting"),
+            sa.func.count().filter(deliveries.c.state.in_(("draft", "waiting"))).label("waiting"),
             sa.func.count().filter(deliveries.c.state == "failed").label("failed"),
         )
         .where(deliveries.c.endpoint_id == endpoints.c.id)

@@ -18,6 +18,9 @@ OPERATIONS = (
     "job.failed",
 )
 
+# Type of the events of steps `webhook`, which name their endpoint.
+REACHED = "step.reached"
+
 
 def publish_events(
     connection: sa.Connection, event_ids: Sequence[int], now: dt.datetime

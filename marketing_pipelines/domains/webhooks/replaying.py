@@ -40,7 +40,7 @@ class EndpointDelivery:
     Attributes:
         id: Delivery number.
         event_id: Its `webhook-id`.
-        state: waiting, delivered or failed.
+        state: draft, waiting, delivered or failed.
         attempts: Attempts that succeeded or failed.
         status: Status of the latest answer; null: none came.
         response: Start of the latest answer, or why none came.
@@ -118,7 +118,13 @@ def replay(
             deliveries.c.state.in_(ended),
             deliveries.c.published_at >= since,
         )
-        .values(state="waiting", attempts=0, due_at=now, first_failed_at=None, ended_at=None)
+        .values(
+            state=sa.case((deliveries.c.fields.is_(None), "waiting"), else_="draft"),
+            attempts=0,
+            due_at=now,
+            first_failed_at=None,
+            ended_at=None,
+        )
     ).rowcount
     missing = write_missing(connection, endpoint_id, since, now)
     tasks.ring(connection, [endpoint_id])

@@ -7,7 +7,14 @@ import sqlalchemy as sa
 from marketing_pipelines.domains.webhooks.tables import deliveries
 
 # Their numbers are parts of the ids of events.
-NUMBERED = ("ops.bus_events", "actions.scheduled_actions", "ops.job_sessions", "ops.alerts")
+NUMBERED = (
+    "ops.bus_events",
+    "actions.scheduled_actions",
+    "actions.runs",
+    "ops.job_sessions",
+    "ops.alerts",
+    "lifecycle.enrolments",
+)
 GAP = 1_000_000_000
 
 
@@ -15,7 +22,7 @@ def fail_waiting(connection: sa.Connection, reason: str, now: dt.datetime) -> in
     """Ends the deliveries that wait, as failed; returns their number."""
     return connection.execute(
         sa.update(deliveries)
-        .where(deliveries.c.state == "waiting")
+        .where(deliveries.c.state.in_(("draft", "waiting")))
         .values(state="failed", response=reason, ended_at=now)
     ).rowcount
 

@@ -19,7 +19,7 @@ _NAME = "secret"
 
 
 class UnreadableSecretError(ConfigurationError):
-    """No key of this installation opens the secret of an endpoint."""
+    """No key of this installation opens the secret of an endpoint, or it has none."""
 
 
 def new_secret() -> str:
@@ -43,8 +43,14 @@ def secrets_of(settings: Settings, endpoint: Any, now: dt.datetime) -> list[str]
         endpoint: Its row.
 
     Raises:
-        UnreadableSecretError: no key of this installation decrypts the present one.
+        UnreadableSecretError: no key of this installation decrypts the present one, or there is
+            none.
     """
+    if not endpoint.secret:
+        raise UnreadableSecretError(
+            f"The endpoint has no secret yet: make one by `webhook rotate {endpoint.id}`, and give "
+            "it to the receiver."
+        )
     try:
         found = [_decrypted(settings, endpoint.secret)]
     except ConfigurationError as error:

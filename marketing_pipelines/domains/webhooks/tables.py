@@ -13,7 +13,7 @@ from marketing_pipelines.stores.tables import (
 )
 
 ENDPOINT_STATES = ("active", "failing", "disabled")
-DELIVERY_STATES = ("waiting", "delivered", "failed")
+DELIVERY_STATES = ("draft", "waiting", "delivered", "failed")
 
 endpoints = sa.Table(
     "endpoints",
@@ -33,7 +33,12 @@ endpoints = sa.Table(
         server_default=sa.text("'{}'::text[]"),
         comment="Patterns of types, such as `deal.*`; empty = all types",
     ),
-    sa.Column("secret", sa.Text, nullable=False, comment="Key of its signatures, encrypted"),
+    sa.Column(
+        "secret",
+        sa.Text,
+        nullable=False,
+        comment="Key of its signatures, encrypted; empty = none yet",
+    ),
     sa.Column("old_secret", sa.Text, comment="The key before the latest rotation, encrypted"),
     instant("old_secret_until", "Until then the old key signs as well"),
     sa.Column(
@@ -96,13 +101,18 @@ deliveries = sa.Table(
     sa.Column("type", sa.Text, nullable=False, comment="Type of the event, e.g. contact.created"),
     sa.Column("contact_id", sa.BigInteger, comment="Contact; its deliveries go one by one"),
     json_object("data", "The event's data as the receiver gets it"),
+    sa.Column(
+        "fields",
+        pg.JSONB,
+        comment="Fields of the contact that fill in the body of a draft",
+    ),
     instant("published_at", "When the event was published", nullable=False),
     sa.Column(
         "state",
         sa.Text,
         nullable=False,
         server_default="waiting",
-        comment=", ".join(DELIVERY_STATES),
+        comment="draft (its body is not filled in), waiting, delivered or failed",
     ),
     sa.Column(
         "attempts",
@@ -117,7 +127,8 @@ deliveries = sa.Table(
     instant("first_failed_at", "First failed attempt"),
     instant("ended_at", "When it was delivered or failed"),
     sa.CheckConstraint(one_of("state", DELIVERY_STATES), name="state"),
-    sa.CheckConstraint("(state = 'waiting') = (ended_at is null)", name="ended_at"),
+    sa.CheckConstraint("state <> 'draft' or fields is not null", name="fields"),
+    sa.CheckConstraint("(state in ('draft', 'waiting')) = (ended_at is null)", name="ended_at"),
     sa.UniqueConstraint("endpoint_id", "event_id"),
     sa.Index(
         "ix_deliveries_waiting",
@@ -134,6 +145,12 @@ deliveries = sa.Table(
         postgresql_where=sa.text("state = 'waiting' and contact_id is not null"),
     ),
     sa.Index(
+        "ix_deliveries_drafts",
+        "endpoint_id",
+        "id",
+        postgresql_where=sa.text("state = 'draft'"),
+    ),
+    sa.Index(
         "ix_deliveries_contact_id", "contact_id", postgresql_where=sa.text("contact_id is not null")
     ),
     sa.Index("ix_deliveries_failed", "endpoint_id", postgresql_where=sa.text("state = 'failed'")),
@@ -141,7 +158,7 @@ deliveries = sa.Table(
     info=owned(
         keep=Keep("published_at", days=30),
         person=Person(by="contact_id", erase="delete"),
-        mentions=("data", "response"),
+        mentions=("data", "fields", "response"),
     ),
     schema="webhooks",
     comment="Events on their way to an endpoint, and how they arrived",

@@ -118,10 +118,13 @@ def ring_due(connection: sa.Connection, now: dt.datetime) -> None:
         deliveries.c.state == "waiting",
         deliveries.c.due_at <= now,
     )
+    has_draft = sa.exists().where(
+        deliveries.c.endpoint_id == endpoints.c.id, deliveries.c.state == "draft"
+    )
     missing = sa.select(endpoints.c.id).where(
         endpoints.c.state != "disabled",
         sa.or_(next_attempt_at.is_(None), next_attempt_at <= now),
-        has_due,
+        sa.or_(has_due, has_draft),
         ~has_live(deliver, endpoint_id=endpoints.c.id),
     )
     ring(connection, connection.execute(missing).scalars())

@@ -32,7 +32,7 @@ judged as materialized (
                        delivery.address_of('email', contact.email)
                    ) as consent
                    where contact.id = held.contact_id
-                       and held.kind = 'marketing' and held.channel <> 'webhook'
+                       and held.kind = 'marketing'
                ),
                (
                    select enrolment.reason

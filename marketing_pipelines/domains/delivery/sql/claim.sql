@@ -144,7 +144,7 @@ given_back as (
 ),
 judged as (
     select found.*,
-           kind = 'marketing' and :channel <> 'webhook'
+           kind = 'marketing'
                and greatest(cap_day, cap_week, cap_month) > 0
                and problem is null and quiet_until is null and not waits_for_address
                as may_be_capped
@@ -156,7 +156,6 @@ judged as (
                    suppression.reason,
                    consent.reason,
                    case
-                       when :channel = 'webhook' then null
                        when addressed.present_address is null and addressed.given ~ '[^[:space:]]'
                            then 'invalid_number'
                        when addressed.present_address is null then 'no_address'
@@ -175,9 +174,9 @@ judged as (
         left join lateral delivery.consent_for(
             addressed.organization_id, addressed.contact_id, addressed.category_id,
             delivery.address_of('email', addressed.email)
-        ) as consent on addressed.kind = 'marketing' and :channel <> 'webhook'
+        ) as consent on addressed.kind = 'marketing'
         left join quiet
-            on addressed.kind = 'marketing' and :channel <> 'webhook'
+            on addressed.kind = 'marketing'
             and quiet.hours = addressed.quiet_hours and quiet.zone = addressed.zone
         -- Judged once: the reasons are used several times below.
         offset 0
@@ -209,8 +208,7 @@ verdicts as (
                and capped_until is null as is_claimed
     from (
         select counted.*,
-               case when :channel <> 'webhook' and not waits_for_address
-                   then present_address end as address,
+               case when not waits_for_address then present_address end as address,
                case when cardinality(claims) + place > smallest_cap then greatest(
                    delivery.cap_ends_at(claims, place, cap_day, '24 hours', :now),
                    delivery.cap_ends_at(claims, place, cap_week, '7 days', :now),

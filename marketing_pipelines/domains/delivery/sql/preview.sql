@@ -10,7 +10,6 @@ select cast(:id as bigint) as id, organization.id as organization_id, message.ch
            cast(:address as text),
            case message.channel
                when 'email' then nullif(btrim(contact.email, E' \t\r\n'), '')
-               when 'webhook' then message.content ->> 'url'
                else present.address
            end
        ) as recipient,
@@ -18,12 +17,7 @@ select cast(:id as bigint) as id, organization.id as organization_id, message.ch
            when cast(:address as text) is not null then ''
            else concat_ws(' ', contact.first_name, contact.last_name)
        end as name,
-       jsonb_strip_nulls(
-           contact.attributes
-           || jsonb_strip_nulls(
-               to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
-           )
-       ) as fields,
+       delivery.fields_of(contact) as fields,
        domain.domain, domain.from_address, domain.from_name, domain.reply_to, domain.headers,
        coalesce(category.external_id, 'general') as category,
        coalesce(suppression.reason, consent.reason) as problem
@@ -56,5 +50,5 @@ left join lateral delivery.suppression_for(
 left join lateral delivery.consent_problem(
     organization.id, contact.id, cast(:category_id as bigint),
     delivery.address_of('email', contact.email)
-) as consent (reason) on message.kind = 'marketing' and message.channel <> 'webhook'
+) as consent (reason) on message.kind = 'marketing'
 where contact.id = :contact_id and contact.organization_id = :organization_id

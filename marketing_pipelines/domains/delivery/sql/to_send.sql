@@ -11,7 +11,6 @@ select
     organization.settings #>> '{delivery,bounce_address}' as bounce_address,
     case message.channel
         when 'email' then btrim(coalesce(contact.email, users.email), E' \t\r\n')
-        when 'webhook' then content.content ->> 'url'
         -- Devices of the contact, but for those that no longer exist.
         when 'push' then (
             select string_agg(device.token, ' ' order by device.place)
@@ -30,12 +29,7 @@ select
     domain.from_name, domain.reply_to, domain.headers, organization.external_id as organization_name,
     coalesce(nullif(concat_ws(' ', contact.first_name, contact.last_name), ''), users.name, '')
         as name,
-    jsonb_strip_nulls(
-        contact.attributes
-        || jsonb_strip_nulls(
-            to_jsonb(contact) - array['id', 'organization_id', 'attributes', 'source']
-        )
-    ) as fields
+    delivery.fields_of(contact) as fields
 from delivery.messages as message
 left join delivery.contents as content on content.id = message.content_id
 join crm.organizations as organization on organization.id = message.organization_id

@@ -1,6 +1,5 @@
 """The outbox: messages as files, where nothing may leave the machine."""
 
-import json
 import uuid
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from marketing_pipelines.domains.delivery.rendering import Rendered, writing
 
 
 class Outbox:
-    """A file for each message: `<channel>/<day>/<message>.eml`, `.txt` or `.json`.
+    """A file for each message: `<channel>/<day>/<message>.eml` or `.txt`.
 
     The day is the one on which the message was written, UTC, and the name is its number: sent
     again, it is the same file.
@@ -43,9 +42,6 @@ def _written(message: Rendered) -> tuple[str, bytes]:
     content = message.content
     if message.channel == "email":
         return "eml", mail.write(message).data
-    if message.channel == "webhook":
-        request = {"id": message.id, **content}
-        return "json", json.dumps(request, ensure_ascii=False, indent=2).encode()
     lines = [mail.one_line(message.recipient)]
     if "title" in content:
         lines.append(mail.one_line(content["title"]))

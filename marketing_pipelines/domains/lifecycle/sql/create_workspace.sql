@@ -16,6 +16,7 @@ create temporary table if not exists planned_steps (
     timeout_seconds double precision,
     source_ids bigint[],
     content_id bigint,
+    endpoint_id bigint,
     message_kind text,
     priority integer,
     valid_seconds double precision,

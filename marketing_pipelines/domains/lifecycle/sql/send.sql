@@ -6,7 +6,7 @@ with asked as materialized (
     select step.step_id,
            coalesce(step.category_id, delivery.default_category(step.organization_id)) as category_id
     from planned_steps as step
-    where step.type = :type and step.message_kind = 'marketing' and :channel <> 'webhook'
+    where step.type = :type and step.message_kind = 'marketing'
 ),
 addressed as materialized (
     select batch.*, step.content_id, step.message_kind, step.priority, step.valid_seconds,
@@ -34,7 +34,7 @@ judged as materialized (
                suppression.reason,
                consent.reason,
                case
-                   when :channel = 'webhook' or address is not null then null
+                   when address is not null then null
                    when coalesce(given, '') ~ '[^[:space:]]' then 'invalid_number'
                    else 'no_address'
                end
@@ -43,7 +43,7 @@ judged as materialized (
     left join lateral delivery.suppression_for(
         addressed.organization_id, addressed.contact_id, :channel, addressed.address,
         addressed.message_kind, :tick
-    ) as suppression on :channel <> 'webhook'
+    ) as suppression on true
     left join lateral delivery.consent_for(
         addressed.organization_id, addressed.contact_id, addressed.asked_category_id,
         addressed.mail_address
