@@ -384,6 +384,8 @@ def test_a_worker_that_drains_ends_although_it_could_not_look_for_a_while(
     assert counted(queue, "default").completed == 1
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_task_that_nothing_interrupts_fails_and_ends_its_worker(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep_in_one_piece")
     with workers(1, "--queue", "none") as [process]:

@@ -21,7 +21,7 @@ from marketing_pipelines_tests.queueing.consuming import consume
 from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
-MAILS = 5_000 if SOAK else 120
+MAILS = 5_000 if SOAK else 60
 KILLS = 20 if SOAK else 1
 DROPS_AFTER = 200 if SOAK else 30
 # Mails of a large mailbox, and those of them before its cut-off.

@@ -14,6 +14,7 @@ from marketing_pipelines.domains.leads import intent_writing, lead_writing, new_
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.leads.world import LeadWorld
 from marketing_pipelines_tests.queueing.consuming import consume
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 NINE = dt.datetime(2026, 3, 20, 9, tzinfo=dt.UTC)
@@ -115,6 +116,8 @@ def test_an_event_that_a_score_rule_reads_scores_its_contact_within_the_minute(
     assert waiting(world) == 0
 
 
+@pytest.mark.soak
+@soak_only
 def test_scores_of_an_earlier_tick_replace_none_of_a_later_one(
     shared_installation: Installation,
 ) -> None:

@@ -441,6 +441,8 @@ def test_a_forced_stop_ends_a_server_in_use(used_once: EmbeddedPostgres) -> None
     user.leave()
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_deleted_data_folder_starts_empty_and_its_old_server_goes(
     server: EmbeddedPostgres,
 ) -> None:

@@ -21,6 +21,7 @@ from marketing_pipelines.stores.postgres import create_engine, database_url
 from marketing_pipelines.stores.schema import migrate, require_supported_server
 from marketing_pipelines.stores.tables import load_tables
 from marketing_pipelines_tests import given_program
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.stores.catalog import SCHEMAS
 from marketing_pipelines_tests.waiting import until
 
@@ -61,6 +62,8 @@ def test_migrating_again_changes_nothing(engine: sa.Engine, environment: dict[st
     assert rows == [(1, "UTC")]
 
 
+@pytest.mark.soak
+@soak_only
 def test_two_processes_that_migrate_at_once_both_succeed(new_database: Any) -> None:
     url = new_database("template0")
     code = (
