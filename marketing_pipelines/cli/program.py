@@ -56,13 +56,15 @@ def rehearse(
     name: NameArgument,
     organization: OrganizationOption,
     contacts: Annotated[
-        int, typer.Option(help="Most contacts, the first of those that would enter.")
-    ] = 1_000,
+        int | None,
+        typer.Option(help="Most contacts, the first of those that would enter [default: 1000]."),
+    ] = None,
     contact: Annotated[
         str | None, typer.Option(help="This contact alone: external id, or number.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--from", help="First instant, ISO 8601 with its zone [now].")
+        str | None,
+        typer.Option("--from", help="First instant, ISO 8601 with its zone [default: now]."),
     ] = None,
     days: Annotated[int, typer.Option(help="Days from then on.")] = 30,
     events: Annotated[
@@ -72,8 +74,10 @@ def rehearse(
 ) -> None:
     """Run the next days of a program in a database of its own; nobody gets a message."""
     from marketing_pipelines.cli.rehearsal import print_rehearsal, showing_progress
-    from marketing_pipelines.domains.rehearsals.rehearsing import Order, rehearse
+    from marketing_pipelines.domains.rehearsals.rehearsing import CONTACTS, Order, rehearse
 
+    if contacts is not None and contact is not None:
+        raise WrongUsageError("Give --contacts or --contact, not both.")
     starts_at = dt.datetime.now(dt.UTC) if since is None else instant_of("--from", since)
     known = _known_kind(kind)
     with connected() as (settings, engine):
@@ -85,7 +89,7 @@ def rehearse(
             organization_id=number,
             starts_at=starts_at,
             days=days,
-            contacts=contacts,
+            contacts=CONTACTS if contacts is None else contacts,
             contact=contact,
             events=events,
         )

@@ -14,6 +14,7 @@ from marketing_pipelines.domains.rehearsals.outcome import Rehearsal
 from marketing_pipelines.domains.rehearsals.rehearsing import Order, rehearse
 from marketing_pipelines.failures import BadInputError
 from marketing_pipelines.stores.postgres import committing_each
+from marketing_pipelines_tests.cli.console import call_here
 from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS, fifty_contacts
@@ -161,6 +162,32 @@ def test_a_killed_rehearsal_is_removed_by_the_next(installation: Installation) -
     assert sent(found) == {"hello": 1}
     assert databases(world) == []
     assert world.messages() == {}
+
+
+def test_the_command_prints_who_gets_what_when(installation: Installation) -> None:
+    world = ProgramWorld(installation.engine)
+    program = world.program(
+        [
+            ("hello", "send_email", {"subject": "Hello", "text": "Hi"}),
+            ("pause", "wait", {"for": "1d"}),
+            ("app", "send_push", {"title": "New", "text": "Welcome"}),
+        ]
+    )
+    world.enrol(program, world.contacts(2), at("03-02 10:00"))
+    words = ("program", "rehearse", "campaign", "welcome", "--organization", "acme")
+    done = call_here(*words, "--from", "2026-03-02T10:01:00Z", "--days", "3")
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0].startswith(
+        "campaign welcome of acme with 2 contacts from 2026-03-02 10:05Z to 2026-03-05 10:05Z ("
+    )
+    assert "hello send_email done 2 2026-03-02 10:05Z 2026-03-02 10:05Z" in lines
+    assert "app push sent 2" in lines
+    assert "2026-03-03 app push 2" in lines
+    assert "completed 2" in lines
+    assert "c2 2026-03-03 10:05Z app push sent" in lines
+    both = call_here(*words, "--contacts", "2", "--contact", "c1")
+    assert (both.returncode, both.stderr) == (2, "Give --contacts or --contact, not both.\n")
 
 
 def test_faults_are_said_before_anybody_is_mailed(installation: Installation) -> None:

@@ -34,6 +34,7 @@ from marketing_pipelines_tests.probe import (
     run_probe,
     write_policies,
 )
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until, waits_for_a_lock
 
 BACKEND = "select pg_backend_pid()"
@@ -441,6 +442,8 @@ def test_a_run_of_the_marked_ones_leaves_the_others(engine: sa.Engine) -> None:
     assert marked(engine) == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_chunks_hold_at_most_so_many_rows_and_744_partitions(engine: sa.Engine) -> None:
     by_rows: list[int] = []
     by_number: list[int] = []

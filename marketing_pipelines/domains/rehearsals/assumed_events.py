@@ -26,11 +26,8 @@ class AssumedEvents:
         with connection.begin():
             connection.execute(read_sql("create_assumed_events"))
 
-    def load(self, path: Path, settings: Settings, rejects: Path) -> LoadResult:
+    def load(self, path: Path, settings: Settings) -> LoadResult:
         """Reads the file; nothing happens by its events yet.
-
-        Args:
-            rejects: File for rows that are refused.
 
         Raises:
             BadInputError: the file as a whole cannot be used.
@@ -39,7 +36,7 @@ class AssumedEvents:
         with connection.begin():
             connection.exec_driver_sql(_TRIGGERS.format("disable"))
             first = connection.execute(read_sql("first_free_event")).scalar_one()
-        result = load_file(connection.engine, "events", path, settings=settings, rejects=rejects)
+        result = load_file(connection.engine, "events", path, settings=settings)
         with connection.begin():
             connection.execute(read_sql("set_events_aside"), {"first": first})
             connection.exec_driver_sql(_TRIGGERS.format("enable"))

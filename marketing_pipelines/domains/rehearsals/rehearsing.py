@@ -84,7 +84,12 @@ def rehearse(
         events = AssumedEvents(connection)
         notes: list[str] = []
         if order.events is not None:
-            loaded = events.load(order.events, settings, settings.data_dir / "rejects")
+            loaded = events.load(order.events, settings)
+            if loaded.rejected:
+                notes.append(
+                    f"{loaded.rejected:,} rows of {order.events.name} are left out and stand in "
+                    f"{loaded.rejects}."
+                )
             notes += loaded.notes
         run = Run(connection, program, settings.zone, starts_at, ends_at, events)
         for instant in run.instants_worked():
