@@ -187,7 +187,10 @@ def test_the_command_prints_who_gets_what_when(installation: Installation) -> No
     assert "completed 2" in lines
     assert "c2 2026-03-03 10:05Z app push sent" in lines
     both = call_here(*words, "--contacts", "2", "--contact", "c1")
-    assert (both.returncode, both.stderr) == (2, "Give --contacts or --contact, not both.\n")
+    assert (both.returncode, both.stderr) == (
+        2,
+        "marketing-pipelines: Give --contacts or --contact, not both.\n",
+    )
 
 
 def test_faults_are_said_before_anybody_is_mailed(installation: Installation) -> None:
