@@ -6,8 +6,10 @@ The process becomes the part, so signals reach it and its end is the container's
 import os
 import signal
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NoReturn
 
 from marketing_pipelines.cli import config
@@ -36,6 +38,18 @@ class OnePart(StrEnum):
     WORKER = "worker"
 
 
+# The options of `up` that change something about a part.
+OPTIONS: Mapping[OnePart, frozenset[str]] = MappingProxyType(
+    {
+        OnePart.WEBSERVER: frozenset({"--host", "--port", "--code-server"}),
+        OnePart.DAEMON: frozenset({"--code-server"}),
+        OnePart.CODE_SERVER: frozenset({"--code-server"}),
+        OnePart.API: frozenset({"--host", "--api-port"}),
+        OnePart.WORKER: frozenset(),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Listening:
     """The addresses of the parts.
@@ -51,17 +65,20 @@ class Listening:
     code_server: str | None
 
 
-def run_one(part: OnePart, listening: Listening) -> NoReturn:
+def run_one(part: OnePart, listening: Listening, given: Iterable[str]) -> NoReturn:
     """Becomes a part.
+
+    Args:
+        given: The options of `up` that the command line has.
 
     Raises:
         ConfigurationError: a setting that all machines need is missing.
-        WrongUsageError: the part has no use for the code server, or needs one.
+        WrongUsageError: an option has no effect on the part, or the part needs a code server.
     """
     settings = get_settings()
     _require_shared(settings)
-    if part in (OnePart.API, OnePart.WORKER) and listening.code_server is not None:
-        raise WrongUsageError(f"--code-server is not for --only {part}, which asks none.")
+    if idle := sorted(set(given) - OPTIONS[part]):
+        raise WrongUsageError(f"{idle[0]} has no effect on --only {part}: leave it out.")
     if part is OnePart.CODE_SERVER and listening.code_server is None:
         raise WrongUsageError("--only code-server needs --code-server HOST:PORT to listen on.")
     with connected():

@@ -86,6 +86,7 @@ class Part:
 
 
 def up(
+    context: typer.Context,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
     api_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Port of the API and of /admin.")
@@ -106,7 +107,12 @@ def up(
 ) -> None:
     """Keep everything running: Dagster UI and daemon, API, worker. Ctrl-C stops all of it."""
     if only is not None:
-        run_one(only, Listening(host, port, api_port, code_server))
+        given = {
+            f"--{name.replace('_', '-')}"
+            for name in ("host", "port", "api_port", "code_server")
+            if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        }
+        run_one(only, Listening(host, port, api_port, code_server), given)
     if code_server is not None:
         raise WrongUsageError("--code-server needs --only: `up` starts the code by itself.")
     for variable in unknown_variables().items():

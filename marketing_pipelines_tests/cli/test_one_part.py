@@ -64,7 +64,13 @@ def test_settings_that_all_machines_need_are_asked_for_in_one_sentence(
     ("arguments", "sentence"),
     [
         (["--code-server", "code:4000"], "--code-server needs --only"),
-        (["--only", "worker", "--code-server", "code:4000"], "not for --only worker"),
+        (
+            ["--only", "worker", "--code-server", "code:4000"],
+            "--code-server has no effect on --only worker",
+        ),
+        (["--only", "worker", "--port", "3000"], "--port has no effect on --only worker"),
+        (["--only", "api", "--port", "8000"], "--port has no effect on --only api"),
+        (["--only", "daemon", "--host", "::1"], "--host has no effect on --only daemon"),
         (["--only", "code-server"], "needs --code-server HOST:PORT to listen on"),
         (["--only", "daemon", "--code-server", "code"], "'code' is no address"),
         (["--only", "daemon", "--code-server", "code:70000"], "'code:70000' is no address"),
