@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from marketing_pipelines.domains.integrations import vault
-from marketing_pipelines.domains.upkeep.backups.restoring import require_usable, restore
+from marketing_pipelines.domains.upkeep.backups.databases import RestoreServer
+from marketing_pipelines.domains.upkeep.backups.restoring import (
+    places_by_server,
+    require_usable,
+    restore,
+)
 from marketing_pipelines.domains.upkeep.backups.secrets import require_keys
 from marketing_pipelines.failures import BadInputError, ConfigurationError, StoreUnavailableError
 from marketing_pipelines.settings import Settings
@@ -211,10 +216,27 @@ def test_a_database_of_somebody_else_is_never_replaced(drill: Drill) -> None:
     own = drill.site.engine.execution_options(isolation_level="AUTOCOMMIT")
     with own.connect() as connection:
         connection.exec_driver_sql("create database dagster_restoring")
+    foreign = create_engine(database_url(drill.settings).set(database="dagster_restoring"))
+    with foreign.begin() as connection:
+        connection.exec_driver_sql("create table theirs (id int)")
+    foreign.dispose()
     with pytest.raises(BadInputError, match="dagster_restoring is none of a restore and has"):
         restore(drill.settings, drill.backup.id, replace=True, now=NOW, say=quiet)
     with own.connect() as connection:
         connection.exec_driver_sql("drop database dagster_restoring")
+
+
+def test_an_empty_database_of_a_restore_killed_while_it_was_made_blocks_no_other(
+    drill: Drill,
+) -> None:
+    own = drill.site.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with own.connect() as connection:
+        # It has no comment yet.
+        connection.exec_driver_sql("create database marketing_restoring")
+    [places] = places_by_server(drill.settings)
+    with RestoreServer.of(places) as server:
+        server.require_usable(drill.backup, replace=True)
+        server.drop("marketing_restoring")
 
 
 def test_a_target_that_others_use_is_refused(drill: Drill) -> None:

@@ -148,7 +148,7 @@ class RestoreServer:
                     f"PostgreSQL {own // 10_000}: restore into PostgreSQL {made_by // 10_000}."
                 )
             for name in place.others:
-                if self._exists(name) and name not in _noted(self._connection, place):
+                if self._is_of_others(place, name):
                     raise BadInputError(
                         f"The database {name} is none of a restore and has the name of one: rename "
                         "it."
@@ -160,6 +160,15 @@ class RestoreServer:
                     f"The database {place.database} is not empty: restore into another data "
                     "folder or server, or give --replace to lose what it holds."
                 )
+
+    def _is_of_others(self, place: DatabasePlace, name: str) -> bool:
+        """Returns true if a database with the name of a restore's is none, and would be lost.
+
+        An empty one without a note is what a restore leaves that is killed after `create database`.
+        """
+        if not self._exists(name) or name in _noted(self._connection, place):
+            return False
+        return self._tables(place.url.set(database=name)) > 0
 
     def require_unused(self) -> None:
         """Refuses databases that others are connected to.
