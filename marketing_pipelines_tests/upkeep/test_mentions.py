@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from marketing_pipelines.domains.crm.names import find_contact
+from marketing_pipelines.domains.upkeep.erasing.files import remove_files
+from marketing_pipelines.stores import persons
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.upkeep.erased import AT, erase
 
@@ -164,6 +167,22 @@ def test_files_and_rows_lose_addresses_in_any_case_beyond_ascii(
     assert log.read_text() == lines[2]
     assert not report.exists()
     assert args_of(site, task)["told"] == "of erased, erased"
+
+
+def test_reports_that_were_copied_to_the_store_of_files_go_from_the_data_folder_too(
+    site: Installation, tmp_path: Path
+) -> None:
+    contact(site, tmp_path, external_id="jane-4711", email="jane@example.org")
+    settings = site.settings.model_copy(update={"files_url": str(tmp_path / "store")})
+    for folder in (settings.data_dir, tmp_path / "store"):
+        path = folder / "reports" / "insights" / "acme" / "c.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("jane-4711")
+    with site.engine.connect() as connection:
+        organization, number = find_contact(connection, "jane-4711", "acme")
+        person = persons.identity_of(connection, organization, [number])
+    assert remove_files(site.engine, settings, person)["reports"] == 2
+    assert [*settings.data_dir.rglob("c.html"), *(tmp_path / "store").rglob("c.html")] == []
 
 
 def test_a_mail_to_a_user_loses_what_its_notification_said_of_the_person(

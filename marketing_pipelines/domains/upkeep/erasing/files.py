@@ -50,9 +50,12 @@ def remove_files(engine: sa.Engine, settings: Settings, person: Identity) -> Cou
     for kind, path in unwanted:
         path.unlink(missing_ok=True)
         done[kind] += 1
-    reports = FileStore.of_reports(settings)
-    if number := _remove_reports(reports, safe_name(organization), telling):
-        done["reports"] += number
+    # Those of the data folder may have been copied to `MARKETING_FILES_URL` and have stayed.
+    in_data_folder = FileStore(str(settings.data_dir / "reports"))
+    stores = {store.url: store for store in (FileStore.of_reports(settings), in_data_folder)}
+    for store in stores.values():
+        if number := _remove_reports(store, safe_name(organization), telling):
+            done["reports"] += number
     lifts = names.addresses and rf'^"?{re.escape(organization)}"?,.*{names.addresses}'
     for kind, name, pattern in (
         ("logs", "logs", addresses),
