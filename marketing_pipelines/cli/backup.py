@@ -46,7 +46,7 @@ def list_() -> None:
 
     settings = get_settings()
     store = BackupStore.of(settings)
-    kept = {one.id: one for one in kept_backups(settings)}
+    kept = {one.id: one for one in kept_backups(settings, dt.datetime.now(dt.UTC))}
     rows: list[list[object]] = []
     for backup_id, is_whole in reversed(store.ids().items()):
         if not is_whole:

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 from marketing_pipelines import installation_settings
 from marketing_pipelines.failures import BadInputError, ConfigurationError
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.backup_days import age, removal_days
 from marketing_pipelines.stores.files import FileStore
 
 SETTING = "MARKETING_BACKUP_URL"
@@ -33,7 +34,6 @@ FINISHED, STARTED, FILES = "backup.json", "started.json", "files.jsonl.gz"
 BACKUPS, OBJECTS = "backups", "objects"
 CHUNK_BYTES = 1 << 20
 REPORTED_BYTES = 256 << 20
-SUNDAY = 6
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
@@ -206,7 +206,7 @@ class BackupStore:
         for file in self.files.files(BACKUPS):
             _, backup_id, *rest = file.path.split("/")
             found[backup_id] = found.get(backup_id, False) or rest == [FINISHED]
-        return {name: found[name] for name in sorted(found, key=_age)}
+        return {name: found[name] for name in sorted(found, key=age)}
 
     def read(self, backup_id: str) -> Backup:
         """Returns a whole backup.
@@ -316,36 +316,9 @@ def hash_of(source: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
-def days_kept(
-    backups: Mapping[str, dt.datetime], zone: ZoneInfo, keep: installation_settings.KeptBackups
-) -> dict[str, int]:
-    """The backups that stay, with the days that each does.
-
-    The newest backup of a day counts for it: the newest `daily` days stay, and the newest `weekly`
-    Sundays. A day without a backup counts for neither.
-
-    Args:
-        backups: When each whole backup was taken, by its id.
-        zone: The reporting zone, for the days.
-    """
-    newest: dict[dt.date, str] = {}
-    for backup_id, taken_at in sorted(backups.items(), key=lambda item: (item[1], _age(item[0]))):
-        newest[taken_at.astimezone(zone).date()] = backup_id
-    days = sorted(newest, reverse=True)
-    kept = {newest[day]: keep.daily for day in days[: keep.daily]}
-    for day in [day for day in days if day.weekday() == SUNDAY][: keep.weekly]:
-        kept[newest[day]] = max(kept.get(newest[day], 0), 7 * keep.weekly)
-    return kept
-
-
 def is_id(name: str) -> bool:
     """Returns true if a folder is named as those of backups are."""
     return _ID.fullmatch(name) is not None
-
-
-def _age(backup_id: str) -> tuple[str, int, str]:
-    """Orders ids by age: of one instant …Z, …Z-2, …Z-10."""
-    return backup_id.partition("-")[0], len(backup_id), backup_id
 
 
 def damaged_until(
@@ -363,11 +336,14 @@ def damaged_until(
     return taken_at.astimezone(zone).date() + dt.timedelta(days=days)
 
 
-def kept_backups(settings: Settings) -> list[KeptBackup]:
+def kept_backups(settings: Settings, now: dt.datetime) -> list[KeptBackup]:
     """The backups, oldest first, with the day on which each is removed; none without a URL.
 
     A backup that the next removal takes expires on the day that it was taken. Unfinished ones are
     left out.
+
+    Args:
+        now: Backups follow from this instant on.
 
     Raises:
         StoreUnavailableError: the store cannot be read.
@@ -377,13 +353,9 @@ def kept_backups(settings: Settings) -> list[KeptBackup]:
     zone, keep = settings.zone, installation_settings.backup().keep
     backups, damaged = BackupStore.of(settings).readable()
     taken = {one.id: one.taken_at for one in backups}
-    days = days_kept(taken, zone, keep)
-    kept = [
-        KeptBackup(name, at.astimezone(zone).date() + dt.timedelta(days=days.get(name, 0)))
-        for name, at in taken.items()
-    ]
+    kept = [KeptBackup(name, day) for name, day in removal_days(taken, zone, keep, now).items()]
     kept += [KeptBackup(name, damaged_until(name, zone, keep), True) for name in damaged]
-    return sorted(kept, key=lambda one: _age(one.id))
+    return sorted(kept, key=lambda one: age(one.id))
 
 
 def started_json(server: str, at: dt.datetime) -> bytes:

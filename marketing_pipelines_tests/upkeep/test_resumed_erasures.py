@@ -120,6 +120,41 @@ def test_an_erasure_killed_at_any_commit_is_finished_by_the_nightly_job(
     assert number > 3
 
 
+def test_a_mail_that_comes_while_rows_are_erased_loses_its_file(site: Installation) -> None:
+    store = FileStore(site.settings.effective_files_url)
+    for path in ("mail/late.eml", "mail/shared.eml"):
+        store.write(path, b"From: jane@example.org")
+    add = sa.text(
+        "insert into inbox.email_messages"
+        " (organization_id, identity, contact_ids, received_at, direction, share, raw_path)"
+        " values (1, gen_random_uuid()::text, array[cast(:contact as bigint)], :at, 'in', 'full',"
+        " :path)"
+    )
+    arrived: list[str] = []
+
+    def arrive(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        """Commits mails of Jane on another connection just before hers are deleted."""
+        if arrived or not statement.startswith("DELETE FROM inbox.email_messages"):
+            return
+        arrived.append(statement)
+        with site.engine.begin() as connection:
+            for contact, path in ((1, "late"), (1, "shared"), (2, "shared")):
+                given = {"contact": contact, "at": AT, "path": f"mail/{path}.eml"}
+                connection.execute(add, given)
+
+    sa.event.listen(site.engine, "before_cursor_execute", arrive)
+    try:
+        erase(site.engine, site.settings, "acme", "jane")
+    finally:
+        sa.event.remove(site.engine, "before_cursor_execute", arrive)
+    assert arrived
+    assert site.rows("select contact_ids, raw_path from inbox.email_messages") == [
+        ([2], "mail/shared.eml")
+    ]
+    assert [file.path for file in store.files("mail")] == ["mail/shared.eml"]
+    store.remove("mail/shared.eml")
+
+
 def test_two_requests_for_one_contact_are_one_erasure(site: Installation) -> None:
     assert begun(site) == begun(site)
     assert len(site.rows("select from ops.erasures")) == 1

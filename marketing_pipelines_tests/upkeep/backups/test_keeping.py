@@ -23,6 +23,7 @@ from marketing_pipelines.domains.upkeep.backups.keeping import (
 from marketing_pipelines.failures import BadInputError, ConfigurationError
 from marketing_pipelines.installation_settings import KeptBackups
 from marketing_pipelines.settings import Settings
+from marketing_pipelines.stores.backup_days import days_kept, removal_days
 from marketing_pipelines.stores.backups import (
     BACKUPS,
     FILES,
@@ -32,7 +33,6 @@ from marketing_pipelines.stores.backups import (
     Backup,
     BackupStore,
     KeptBackup,
-    days_kept,
     kept_backups,
     object_path,
     started_json,
@@ -161,11 +161,36 @@ def test_kept_backups_say_when_they_expire(tmp_path: Path) -> None:
     store = BackupStore.of(settings)
     monday = add(store, FIRST, [])
     sunday = add(store, FIRST + 6 * DAY, [])
-    assert [(one.id, one.expires_at) for one in kept_backups(settings)] == [
-        (monday, dt.date(2026, 3, 9)),
+    # No backup was taken in between: Monday is one of the newest seven days until Saturday.
+    assert [(one.id, one.expires_at) for one in kept_backups(settings, FIRST + 6 * DAY)] == [
+        (monday, dt.date(2026, 3, 14)),
         (sunday, dt.date(2026, 4, 5)),
     ]
-    assert kept_backups(settings.model_copy(update={"backup_url": None})) == []
+    # Each day without a backup puts the removal off.
+    assert [one.expires_at.day for one in kept_backups(settings, FIRST + 16 * DAY)] == [23, 12]
+    assert kept_backups(settings.model_copy(update={"backup_url": None}), FIRST) == []
+
+
+@given(
+    days=st.sets(st.integers(0, 60), min_size=1, max_size=12),
+    daily=st.integers(1, 8),
+    weekly=st.integers(0, 3),
+)
+def test_a_backup_is_removed_on_the_day_that_was_named(
+    days: set[int], daily: int, weekly: int
+) -> None:
+    keep = KeptBackups(daily=daily, weekly=weekly)
+    taken = {f"day {day}": FIRST + day * DAY for day in sorted(days)}
+    kept = {name: taken[name] for name in days_kept(taken, ZONE, keep)}
+    now = max(taken.values())
+    named = removal_days(kept, ZONE, keep, now)
+    present = dict(kept)
+    for later in range(1, 40):
+        today = now + later * DAY
+        present[f"later {later}"] = today
+        present = {name: present[name] for name in days_kept(present, ZONE, keep)}
+        for name, day in named.items():
+            assert (name in present) == (day > today.date()), (name, day, today)
 
 
 @pytest.mark.parametrize("name", [FINISHED, FILES])
@@ -192,7 +217,7 @@ def test_a_damaged_backup_is_listed_and_goes_after_the_longest_time(
     store = BackupStore.of(settings)
     damaged, whole = add(store, FIRST, []), add(store, FIRST + DAY, [])
     (Path(store.files.url) / BACKUPS / damaged / FINISHED).write_bytes(b"[]")
-    assert kept_backups(settings) == [
+    assert kept_backups(settings, FIRST + DAY) == [
         KeptBackup(damaged, dt.date(2026, 3, 30), is_damaged=True),
         KeptBackup(whole, dt.date(2026, 3, 10)),
     ]

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from marketing_pipelines import installation_settings
 from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.stores.backup_days import days_kept
 from marketing_pipelines.stores.backups import (
     BACKUPS,
     OBJECTS,
     STARTED,
     BackupStore,
     damaged_until,
-    days_kept,
     is_id,
     object_path,
     read_started,

@@ -94,7 +94,7 @@ def work(
     problems += records.write_file(settings, erasure_id, content)
     backups = dict(row.proof.get("backups", {}))
     with _noted(problems):
-        backups = {one.id: one.expires_at.isoformat() for one in kept_backups(settings)}
+        backups = {one.id: one.expires_at.isoformat() for one in kept_backups(settings, now)}
     with _noted(problems):
         done["raw mails and exports"] += files.remove_stored(
             settings, row.proof.get("raw_files", ())
@@ -226,8 +226,7 @@ def _erase_rows_once(
     else:
         person = records.without_lifted(connection, ledger, person, row.lifted)
     before = rows.count_rows(connection, person)
-    raw_files = rows.raw_files_of(connection, person)
-    rows.erase_rows(connection, person, ledger, now=now)
+    raw_files = rows.erase_rows(connection, person, ledger, now=now)
     if row.lifted:
         ledgers.lift_suppressions(connection, row.organization_id, row.lifted)
     hashes = sorted({*row.hashes, *records.hashes_of(connection, ledger, person)})

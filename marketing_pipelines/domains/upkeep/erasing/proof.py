@@ -31,11 +31,14 @@ def sentences(row: Any) -> Iterator[str]:
             f"{proof['shared_addresses']} of the addresses belong to another contact too and stay: "
             "`privacy erase --address` erases all contacts with an address."
         )
-    for backup, expires in sorted(proof.get("backups", {}).items()):
+    backups = proof.get("backups", {})
+    for backup, expires in sorted(backups.items()):
         yield (
             f"Backup {backup} holds the person until a later one removes it, on {expires} if one "
             "is made each day; a restore of it erases the person again."
         )
+    if backups:
+        yield f"No backup holds the person after {max(backups.values())}, if one is made each day."
     for problem in proof.get("problems", ()):
         yield f"To be done: {problem}"
 

@@ -24,6 +24,8 @@ from marketing_pipelines.stores.tables import load_tables
 OF_THE_LAKE = ("analytics.contact_activity", "analytics.event_keys")
 _NOT_HERE = (*OF_THE_LAKE, "ops.erasures")
 REPLACED = "erased"
+# The columns that name a file at `MARKETING_FILES_URL`, which goes with its last row.
+_FILES = {"inbox.email_messages": "raw_path", "exports.requests": "file"}
 # Shorter names, and short numbers, stand in texts that have nothing to do with the person.
 MIN_NAME, MIN_DIGITS = 4, 6
 _TASKS = sa.table(
@@ -52,42 +54,23 @@ def count_rows(connection: sa.Connection, person: Identity) -> dict[str, int]:
     return {name: number for name, number in sorted(found.items()) if number}
 
 
-def raw_files_of(connection: sa.Connection, person: Identity) -> list[str]:
-    """The raw files of the person's mail that no other mail has, and the exports of its data."""
-    mails = load_tables().tables["inbox.email_messages"]
-    own = persons.is_about(mails, person)
-    others = mails.alias("others")
-    about_other = sa.select(sa.literal(1)).where(
-        others.c.raw_path == mails.c.raw_path,
-        others.c.id.not_in(sa.select(mails.c.id).where(own)),
-    )
-    found = connection.execute(
-        sa.select(mails.c.raw_path)
-        .distinct()
-        .where(own, mails.c.raw_path.is_not(None), ~sa.exists(about_other.correlate(mails)))
-        .order_by(mails.c.raw_path)
-    )
-    exports = load_tables().tables["exports.requests"]
-    own_exports = connection.execute(
-        sa.select(exports.c.file).where(
-            persons.is_about(exports, person), exports.c.file.is_not(None)
-        )
-    )
-    return [*found.scalars(), *own_exports.scalars()]
-
-
 def erase_rows(
     connection: sa.Connection, person: Identity, ledger: Ledger, *, now: dt.datetime
-) -> None:
-    """Deletes and empties the person's rows, stops its messages and programs, and suppresses it."""
+) -> list[str]:
+    """Deletes and empties the person's rows, stops its messages and programs, and suppresses it.
+
+    Returns:
+        The files that only the deleted rows named: raw mails, and exports of the person's data.
+    """
     given = {"contact_ids": person.contact_ids, "now": now}
     connection.execute(_END_ENROLMENTS, given)
     connection.execute(_STOP_MESSAGES, given)
     connection.execute(_DELETE_CONTENTS, given)
     connection.execute(_FORGET_MAILS, {**given, "organization": person.organization_id})
+    freed: list[str] = []
     for table in persons.tables_about_persons():
         if table.fullname not in _NOT_HERE:
-            _erase_from(connection, table, person)
+            freed += _erase_from(connection, table, person)
     forget_mentions(connection, person)
     connection.execute(
         _SUPPRESS,
@@ -98,6 +81,7 @@ def erase_rows(
             "now": now,
         },
     )
+    return freed
 
 
 def has_contents(connection: sa.Connection, person: Identity) -> bool:
@@ -220,11 +204,15 @@ def _named_by(payload: Any) -> sa.ColumnElement[Any]:
     return sa.type_coerce(payload.op("->>")("organization_id"), sa.Text())
 
 
-def _erase_from(connection: sa.Connection, table: sa.Table, person: Identity) -> None:
+def _erase_from(connection: sa.Connection, table: sa.Table, person: Identity) -> list[str]:
+    """Deletes or empties the person's rows of a table; returns the files that are nobody's now."""
     declared = ownership(table).person
     assert declared is not None
     condition = persons.is_about(table, person)
     if declared.erase == "delete":
+        file = _FILES.get(table.fullname)
+        if file is not None:
+            return _delete_with_files(connection, table, table.c[file], condition)
         connection.execute(sa.delete(table).where(condition))
     elif declared.erase == "empty":
         values = {
@@ -232,6 +220,25 @@ def _erase_from(connection: sa.Connection, table: sa.Table, person: Identity) ->
         }
         is_full = sa.or_(*(table.c[name].is_distinct_from(new) for name, new in values.items()))
         connection.execute(sa.update(table).where(condition, is_full).values(values))
+    return []
+
+
+def _delete_with_files(
+    connection: sa.Connection,
+    table: sa.Table,
+    file: sa.Column[Any],
+    condition: sa.ColumnElement[bool],
+) -> list[str]:
+    """Deletes rows and returns the files that no other row names.
+
+    The files are those of the rows that the statement deletes: one that came a moment before has
+    its file removed, too.
+    """
+    deleted = connection.execute(sa.delete(table).where(condition).returning(file)).scalars()
+    paths = sorted({path for path in deleted if path is not None})
+    wanted = sa.literal(paths, pg.ARRAY(sa.Text))
+    kept = set(connection.execute(sa.select(file).where(file == sa.any_(wanted))).scalars())
+    return [path for path in paths if path not in kept]
 
 
 def _emptied(
