@@ -1,4 +1,4 @@
-"""`why`: where a contact stands, its scores, and which rows say so."""
+"""`why`: where a contact stands, its scores, which rows say so; why numbers of a day changed."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import typer
 
 from marketing_pipelines.cli.session import connected
+from marketing_pipelines.cli.why_restated import of_restatements
 from marketing_pipelines.cli.why_scores import of_scores
 from marketing_pipelines.domains.crm.names import find_contact
 from marketing_pipelines.failures import WrongUsageError
@@ -19,7 +20,7 @@ NameOption = Annotated[str | None, typer.Option(help="External id, or number.")]
 
 
 def why(
-    contact: Annotated[str, typer.Option(help="External id, or number.")],
+    contact: NameOption = None,
     campaign: NameOption = None,
     journey: NameOption = None,
     sequence: NameOption = None,
@@ -31,12 +32,23 @@ def why(
         str | None,
         typer.Option(help="Instant with zone for which scores are computed; default: now."),
     ] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Day whose numbers changed, with --campaign alone.")
+    ] = None,
 ) -> None:
-    """Explain a contact's place in a program or segment, or, where none is named, its scores."""
+    """Explain a contact's place in a program or segment, its scores, or a campaign's day.
+
+    Without a program or segment: its scores; with --campaign and --date: changed numbers.
+    """
     asked = {"campaign": campaign, "journey": journey, "sequence": sequence, "segment": segment}
     named = [(kind, name) for kind, name in asked.items() if name is not None]
     if len(named) > 1:
         raise WrongUsageError("Name one of --campaign, --journey, --sequence and --segment.")
+    if contact is None or date is not None:
+        if contact or campaign is None or date is None or at is not None:
+            raise WrongUsageError("Give --contact, or --campaign with --date.")
+        of_restatements(campaign, organization, date)
+        return
     if named and at is not None:
         raise WrongUsageError("--at is for scores: leave it out, or name no program or segment.")
     if not named:

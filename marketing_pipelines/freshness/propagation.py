@@ -34,6 +34,7 @@ def mark_above(
     zone: ZoneInfo,
     never_done_too: bool = True,
     in_this_run: Sequence[str] = (),
+    cause: stale_partitions.Cause = "rebuild",
 ) -> None:
     """Marks the partitions that read the changed ones. A partition that was never done and whose
     tick is still to come is left to its schedule.
@@ -41,6 +42,7 @@ def mark_above(
     Args:
         never_done_too: Mark partitions that were never done, too.
         in_this_run: Keys of assets that the same run does next.
+        cause: Why the partitions changed.
     """
     spans = sorted(windows)
     for asset in registered().values():
@@ -56,7 +58,7 @@ def mark_above(
             or (never_done_too and (w.start < last_tick if asset.running else w.end <= last_tick))
         ]
         requested_at = now if asset.key in in_this_run else None
-        mark(connection, asset, stale, now=now, zone=zone, requested_at=requested_at)
+        mark(connection, asset, stale, now=now, zone=zone, requested_at=requested_at, cause=cause)
 
 
 def mark(
@@ -68,11 +70,17 @@ def mark(
     zone: ZoneInfo,
     requested_at: dt.datetime | None = None,
     unfinished_only: bool = False,
+    cause: stale_partitions.Cause = "rebuild",
 ) -> None:
     """Marks partitions, and those of their sources that were never done."""
     keys = [w.key for w in windows]
     stale_partitions.add(
-        connection, asset.key, keys, requested_at=requested_at, unfinished_only=unfinished_only
+        connection,
+        asset.key,
+        keys,
+        requested_at=requested_at,
+        unfinished_only=unfinished_only,
+        cause=cause,
     )
     _mark_below(connection, asset, windows, now=now, zone=zone)
 

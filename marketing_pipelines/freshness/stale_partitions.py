@@ -8,12 +8,17 @@ watermarks, `received_at`, or Dagster's materializations.
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from marketing_pipelines.freshness.partitions import Window
 from marketing_pipelines.stores.tables import finished_partitions, requested_marks, stale_partitions
+
+# Why a partition became stale: events arrived late, contacts of campaigns (or a campaign) changed,
+# or somebody asked for it.
+Cause = Literal["late", "enrolment", "rebuild"]
 
 _OWN_XID = sa.cast(sa.cast(sa.func.pg_current_xact_id(), sa.Text), sa.BigInteger)
 
@@ -49,6 +54,7 @@ class Mark:
     asset: str
     partition: str
     xid: int
+    cause: Cause = "rebuild"
 
 
 def add(
@@ -58,6 +64,7 @@ def add(
     *,
     requested_at: dt.datetime | None = None,
     unfinished_only: bool = False,
+    cause: Cause = "rebuild",
 ) -> None:
     """Marks partitions.
 
@@ -68,7 +75,7 @@ def add(
     if not keys:
         return
     wanted = _keys(keys)
-    source = sa.select(sa.literal(asset), wanted.c.key, _OWN_XID)
+    source = sa.select(sa.literal(asset), wanted.c.key, _OWN_XID, sa.literal(cause))
     if unfinished_only:
         source = source.where(
             ~sa.exists().where(
@@ -81,7 +88,7 @@ def add(
         )
     statement = (
         pg.insert(stale_partitions)
-        .from_select(["asset", "partition", "xid"], source)
+        .from_select(["asset", "partition", "xid", "cause"], source)
         .on_conflict_do_nothing()
     )
     connection.execute(statement)
@@ -110,11 +117,11 @@ def seen(connection: sa.Connection, asset: str, keys: Sequence[str]) -> list[Mar
     """The marks of these partitions that the connection's snapshot sees."""
     wanted = _keys(keys)
     rows = connection.execute(
-        sa.select(stale_partitions.c.partition, stale_partitions.c.xid).where(
-            stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key
-        )
+        sa.select(
+            stale_partitions.c.partition, stale_partitions.c.xid, stale_partitions.c.cause
+        ).where(stale_partitions.c.asset == asset, stale_partitions.c.partition == wanted.c.key)
     )
-    return [Mark(asset, row.partition, row.xid) for row in rows]
+    return [Mark(asset, row.partition, row.xid, row.cause) for row in rows]
 
 
 def remove(connection: sa.Connection, marks: Sequence[Mark]) -> None:
@@ -139,8 +146,13 @@ def remove(connection: sa.Connection, marks: Sequence[Mark]) -> None:
     )
 
 
-def finish(connection: sa.Connection, asset: str, rows: Mapping[str, int]) -> None:
-    """Records partitions as done, with the rows written to each."""
+def finish(
+    connection: sa.Connection,
+    asset: str,
+    rows: Mapping[str, int],
+    code_version: str | None = None,
+) -> None:
+    """Records partitions as done, with the rows written to each and the code that counted them."""
     if not rows:
         return
     done = (
@@ -152,13 +164,19 @@ def finish(connection: sa.Connection, asset: str, rows: Mapping[str, int]) -> No
         .render_derived(name="done")
     )
     insert = pg.insert(finished_partitions).from_select(
-        ["asset", "partition", "finished_at", "rows"],
-        sa.select(sa.literal(asset), done.c.key, sa.func.now(), done.c.rows),
+        ["asset", "partition", "finished_at", "rows", "code_version"],
+        sa.select(
+            sa.literal(asset),
+            done.c.key,
+            sa.func.now(),
+            done.c.rows,
+            sa.literal(code_version, sa.Text),
+        ),
     )
     connection.execute(
         insert.on_conflict_do_update(
             index_elements=["asset", "partition"],
-            set_={"finished_at": insert.excluded.finished_at, "rows": insert.excluded.rows},
+            set_={name: insert.excluded[name] for name in ("finished_at", "rows", "code_version")},
         )
     )
 

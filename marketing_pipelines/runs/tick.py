@@ -329,8 +329,12 @@ class Replacement:
     rows_of: dict[str, int] | None = None
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
-    def finished(self, rows_of: Mapping[str, int]) -> None:
+    def causes(self, key: str) -> set[stale_partitions.Cause]:
+        """The causes of the marks of a partition; of one without marks, that it was asked for."""
+        return {mark.cause for mark in self.seen if mark.partition == key} or {"rebuild"}
+
+    def finished(self, rows_of: Mapping[str, int], code_version: str | None = None) -> None:
         """Records the partitions as done, with the rows of each (those not named have none)."""
         stale_partitions.remove(self.connection, self.seen)
         self.rows_of = {w.key: rows_of.get(w.key, 0) for w in self.windows}
-        stale_partitions.finish(self.connection, self.job, self.rows_of)
+        stale_partitions.finish(self.connection, self.job, self.rows_of, code_version)

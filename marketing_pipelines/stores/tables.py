@@ -314,6 +314,15 @@ stale_partitions = sa.Table(
         autoincrement=False,
         comment="Transaction that made the partition stale",
     ),
+    sa.Column(
+        "cause",
+        sa.Text,
+        nullable=False,
+        server_default="rebuild",
+        comment="late (events arrived), enrolment (contacts of campaigns or a campaign changed) or "
+        "rebuild",
+    ),
+    sa.CheckConstraint("cause in ('late', 'enrolment', 'rebuild')", name="cause"),
     info=owned(keep=EMPTIED),
     schema="analytics",
     comment="Marks: partitions whose sources changed after, or that were never done",
@@ -344,6 +353,11 @@ finished_partitions = sa.Table(
     sa.Column("partition", sa.Text, primary_key=True, comment="Partition key"),
     instant("finished_at", "When it was last written", nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False, comment="Rows written"),
+    sa.Column(
+        "code_version",
+        sa.Text,
+        comment="Digest of the code that counted it; null = not kept for this asset",
+    ),
     info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="Partitions that were done at least once",

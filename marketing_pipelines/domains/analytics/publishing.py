@@ -1,12 +1,18 @@
 """Publishes the partitions of each asset: chunk by chunk, read, write, verify, mark."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from marketing_pipelines.domains.analytics import aggregates, charts, contracts, export
+from marketing_pipelines.domains.analytics import (
+    aggregates,
+    charts,
+    contracts,
+    export,
+    restatements,
+)
 from marketing_pipelines.domains.analytics.manifest import LakeHours
 from marketing_pipelines.domains.analytics.tables import (
     campaign_daily_stats,
@@ -19,7 +25,7 @@ from marketing_pipelines.freshness.partitions import Window
 from marketing_pipelines.freshness.writer_barrier import require_over, wait_for_writers
 from marketing_pipelines.jobs.metadata import preview
 from marketing_pipelines.runs.checks import CheckOutcome
-from marketing_pipelines.runs.tick import Tick
+from marketing_pipelines.runs.tick import Replacement, Tick
 from marketing_pipelines.stores.lake import Lake
 
 # Hours are exported and counted by one statement for all, days and months by one statement each.
@@ -45,7 +51,7 @@ def export_hours(tick: Tick, lake: Lake) -> None:
             with tick.replacing(hours) as replacement:
                 done = export.export_hours(replacement.connection, source, hours, lake)
                 replacement.finished(done.rows_of)
-                _mark_above_hours(tick, replacement.connection, done)
+                _mark_above_hours(tick, replacement, done)
                 replacement.after_commit += [partial(lake.remove, hour) for hour in done.emptied]
             tick.outcomes += [
                 contracts.ROWS_MATCH_SOURCE.passed(),
@@ -57,18 +63,32 @@ def export_hours(tick: Tick, lake: Lake) -> None:
             ]
 
 
-def _mark_above_hours(tick: Tick, connection: sa.Connection, done: export.Export) -> None:
+def _mark_above_hours(tick: Tick, replacement: Replacement, done: export.Export) -> None:
     """An hour that is new and empty restates only days that were counted without it."""
-    for hours, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
-        propagation.mark_above(
-            connection,
-            tick.partitions,
-            hours,
-            now=tick.instant,
-            zone=tick.zone,
-            never_done_too=never_done_too,
-            in_this_run=tick.next_in_run,
-        )
+    for changed, never_done_too in ((done.changed, True), (done.new_and_empty, False)):
+        for cause, hours in _by_cause(replacement, changed).items():
+            propagation.mark_above(
+                replacement.connection,
+                tick.partitions,
+                hours,
+                now=tick.instant,
+                zone=tick.zone,
+                never_done_too=never_done_too,
+                in_this_run=tick.next_in_run,
+                cause=cause,
+            )
+
+
+def _by_cause(
+    replacement: Replacement, windows: Iterable[Window]
+) -> dict[stale_partitions.Cause, list[Window]]:
+    """Partitions by the cause that those above them inherit, the strongest first."""
+    causes: tuple[stale_partitions.Cause, ...] = ("late", "enrolment", "rebuild")
+    found: dict[stale_partitions.Cause, list[Window]] = {cause: [] for cause in causes}
+    for window in windows:
+        marked = replacement.causes(window.key)
+        found[next(cause for cause in causes if cause in marked)].append(window)
+    return {cause: windows_of for cause, windows_of in found.items() if windows_of}
 
 
 def publish_hours(tick: Tick, lake: Lake, engine: Engine) -> None:
@@ -78,7 +98,15 @@ def publish_hours(tick: Tick, lake: Lake, engine: Engine) -> None:
         span = {"start": hours[0].start, "end": hours[-1].end}
         return [contracts.uniques_within_events(connection, "hourly", span)]
 
-    _count(tick, lake, engine, aggregates.count_hours, verify, aggregates.hours_hold)
+    _count(
+        tick,
+        lake,
+        engine,
+        aggregates.count_hours,
+        verify,
+        restatements.HOURS,
+        aggregates.hours_hold,
+    )
     if tick.windows:
         hour = hourly_events.c.hour == tick.windows[-1].start
         tick.metadata["preview"] = preview(tick.connection, hourly_events, hour)
@@ -94,7 +122,15 @@ def publish_days(tick: Tick, lake: Lake, engine: Engine) -> None:
             contracts.hours_add_up_to_days(connection, days, tick.partitions.upstream),
         ]
 
-    _count(tick, lake, engine, aggregates.count_days, verify, aggregates.days_hold)
+    _count(
+        tick,
+        lake,
+        engine,
+        aggregates.count_days,
+        verify,
+        restatements.DAYS,
+        aggregates.days_hold,
+    )
     if tick.windows:
         day = event_aggregates.c.date == tick.windows[-1].date
         tick.metadata["preview"] = preview(tick.connection, event_aggregates, day)
@@ -110,7 +146,7 @@ def publish_months(tick: Tick, lake: Lake, engine: Engine) -> None:
             contracts.days_add_up_to_months(connection, months, tick.partitions.upstream),
         ]
 
-    _count(tick, lake, engine, aggregates.count_months, verify)
+    _count(tick, lake, engine, aggregates.count_months, verify, restatements.MONTHS)
     if tick.windows:
         month = sa.and_(
             event_aggregates.c.date == tick.windows[-1].date,
@@ -136,7 +172,8 @@ def publish_campaign_days(tick: Tick, lake: Lake, engine: Engine) -> None:
             tick.windows[-1].end,
             patience=tick.timeout,
         )
-    _count(tick, lake, engine, aggregates.count_campaign_days, verify)
+    counted = restatements.CAMPAIGN_DAYS
+    _count(tick, lake, engine, aggregates.count_campaign_days, verify, counted)
     if tick.windows:
         last = tick.windows[-1].date
         day = campaign_daily_stats.c.date == last
@@ -150,6 +187,7 @@ def _count(
     engine: Engine,
     count: CountRows,
     verify: Verify,
+    counted: restatements.CountedAsset,
     digest: Digest | None = None,
 ) -> None:
     """Replaces the tick's partitions by the rows of `count`, if `verify` lets them pass.
@@ -169,8 +207,9 @@ def _count(
             connection = replacement.connection
             hours = LakeHours(connection, windows[0].start, windows[-1].end)
             before = _digests_before(connection, asset.key, windows, digest)
-            rows_of = count(connection, windows, hours, lake, engine)
-            replacement.finished(rows_of)
+            with restatements.restating(replacement, counted, tick.context.run.run_id):
+                rows_of = count(connection, windows, hours, lake, engine)
+            replacement.finished(rows_of, counted.code_version)
             tick.outcomes += verify(connection, windows)
             after = digest(connection, windows) if digest and before else {}
             changed = [
@@ -183,7 +222,10 @@ def _count(
                     else asset.grain != "hour" or rows_of.get(w.key)
                 )
             ]
-            propagation.mark_above(connection, asset, changed, now=tick.instant, zone=tick.zone)
+            for cause, windows_of in _by_cause(replacement, changed).items():
+                propagation.mark_above(
+                    connection, asset, windows_of, now=tick.instant, zone=tick.zone, cause=cause
+                )
 
 
 def _digests_before(

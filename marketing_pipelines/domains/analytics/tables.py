@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from marketing_pipelines.stores.ownership import FOR_EVER, Person, owned
-from marketing_pipelines.stores.tables import instant, metadata
+from marketing_pipelines.stores.ownership import FOR_EVER, Keep, Person, owned
+from marketing_pipelines.stores.tables import identity, instant, json_object, metadata
 
 STAT_TYPES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
 
@@ -166,4 +166,41 @@ campaign_daily_stats = sa.Table(
     info=owned(keep=FOR_EVER),
     schema="analytics",
     comment="One row per campaign and day, zeros included",
+)
+
+restatements = sa.Table(
+    "restatements",
+    metadata,
+    identity("Restatement number"),
+    sa.Column("asset", sa.Text, nullable=False, comment="Asset key, e.g. analytics/monthly_usage"),
+    sa.Column(
+        "partition",
+        sa.Text,
+        nullable=False,
+        comment="Partition key; first...last in a row that sums up several",
+    ),
+    _bigint("organization_id", "Organization (tenant)"),
+    json_object(
+        "key",
+        "Row of the partition: its campaign_id or event_type; {restatements: n} in a row that sums "
+        "up n of them",
+    ),
+    sa.Column("column_name", sa.Text, nullable=False, comment="Column of the asset's table"),
+    _bigint("before", "Value that was replaced; 0 where there was no row"),
+    _bigint("after", "Value that replaced it; 0 where no row is left"),
+    sa.Column(
+        "cause",
+        sa.Text,
+        nullable=False,
+        comment="late (events arrived), enrolment (contacts of campaigns or a campaign changed), "
+        "rebuild (it was asked for) or code (another release counted it before)",
+    ),
+    instant("restated_at", "When it was replaced", nullable=False, server_default=sa.func.now()),
+    sa.Column("run_id", sa.Text, nullable=False, comment="Dagster run"),
+    sa.CheckConstraint("cause in ('late', 'enrolment', 'rebuild', 'code')", name="cause"),
+    sa.Index("ix_restatements_asset_partition", "asset", "partition", "organization_id"),
+    sa.Index("ix_restatements_restated_at", "restated_at"),
+    info=owned(keep=Keep("restated_at", days=400)),
+    schema="analytics",
+    comment="Numbers of partitions that were over and were replaced by others, and why",
 )

@@ -22,6 +22,7 @@ grant select on
     analytics.opportunities,
     analytics.organizations,
     analytics.requested_marks,
+    analytics.restatements,
     analytics.stale_partitions,
     analytics.tasks,
     analytics.users

@@ -4,10 +4,10 @@
 create or replace function analytics.mark_touched_hours() returns trigger
 language plpgsql as $$
 begin
-    insert into analytics.stale_partitions (asset, partition, xid)
+    insert into analytics.stale_partitions (asset, partition, xid, cause)
     select 'analytics/contact_activity',
            to_char(hour at time zone 'UTC', 'YYYY-MM-DD-HH24:00'),
-           pg_current_xact_id()::text::bigint
+           pg_current_xact_id()::text::bigint, 'late'
     from (
         select distinct date_bin('1 hour', occurred_at, timestamptz '2000-01-01 00:00:00+00') as hour
         from touched

@@ -3,8 +3,8 @@
 create or replace function campaigns.mark_days_from(changed_from timestamptz) returns void
 language plpgsql as $$
 begin
-    insert into analytics.stale_partitions (asset, partition, xid)
-    select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint
+    insert into analytics.stale_partitions (asset, partition, xid, cause)
+    select 'analytics/campaign_daily_stats', day, pg_current_xact_id()::text::bigint, 'enrolment'
     from ops.installation
     join ops.zones as zone on zone.name = installation.timezone
     cross join lateral (
