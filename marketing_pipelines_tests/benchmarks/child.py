@@ -206,6 +206,7 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
     "send_mails": mail_work.send_mails,
     "urgent": mail_work.urgent,
     "send_bare": mail_work.send_bare,
+    "claim_bare": mail_work.claim_bare,
     "judge": mail_work.judge,
     "judge_and_settle": mail_work.judge_and_settle,
     "look": mail_work.look,

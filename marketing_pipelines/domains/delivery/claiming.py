@@ -98,7 +98,7 @@ def claim(
     )
     # By position: by its name, a column of a row takes 25 times as long to read.
     state, turn = (list(result.keys()).index(name) for name in ("state", "turn"))
-    rows = sorted(result, key=itemgetter(turn))
+    rows = sorted(result.all(), key=itemgetter(turn))
     return Claimed(
         messages=[row for row in rows if row[state] == intents.CLAIMED],
         suppressed=sum(row[state] == "suppressed" for row in rows),

@@ -86,7 +86,7 @@ def streams(
         "today": today,
         "tomorrow": midnight(today + dt.timedelta(days=1), zone),
     }
-    rows = connection.execute(_read_sql("streams"), values).all()
+    rows = connection.execute(_STREAMS, values).all()
     rules = {row.organization_id: usable(row.settings, row.organization) for row in rows}
     lanes: dict[tuple[Any, ...], int] = {}
     found = []
@@ -142,5 +142,4 @@ def _validated(settings: str, organization: str) -> OrganizationSettings:
     return validated(json.loads(settings), organization)
 
 
-def _read_sql(name: str) -> sa.TextClause:
-    return sa.text(resources.files(__package__).joinpath("sql", f"{name}.sql").read_text())
+_STREAMS = sa.text(resources.files(__package__).joinpath("sql", "streams.sql").read_text())
