@@ -64,6 +64,7 @@ CLOCKS = {
     "upkeep/run_history": "0 1 * * *",
 }
 OFF_IN_DEVELOPMENT = {
+    "analytics/daily_report",
     "upkeep/audit_logs",
     "upkeep/backup",
     "upkeep/database",

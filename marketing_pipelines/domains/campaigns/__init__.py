@@ -6,4 +6,4 @@ Owns the schema `campaigns`. Analytics reads the status timestamps and the enrol
 SCHEMA = "campaigns"
 # Schemas beyond its own that its SQL reads and writes.
 READS: frozenset[str] = frozenset({"analytics", "crm", "delivery", "lifecycle", "ops", "segments"})
-WRITES: frozenset[str] = frozenset({"lifecycle"})
+WRITES: frozenset[str] = frozenset({"delivery", "lifecycle"})

@@ -2,10 +2,12 @@
 
 import datetime as dt
 
+from marketing_pipelines import policies
 from marketing_pipelines.domains.analytics import sources as analytics
-from marketing_pipelines.domains.analytics.jobs import campaign_daily_stats
+from marketing_pipelines.domains.analytics.jobs import ANALYTICS, campaign_daily_stats
 from marketing_pipelines.domains.campaigns import completions as completing
 from marketing_pipelines.domains.campaigns import report_files, sources, tables
+from marketing_pipelines.domains.campaigns.daily_reports.reporting import write_daily_reports
 from marketing_pipelines.domains.campaigns.newsletter import all_organizations, fill_issue
 from marketing_pipelines.domains.campaigns.starts import start_scheduled
 from marketing_pipelines.domains.delivery import sources as delivery
@@ -74,6 +76,22 @@ def completions(tick: Tick) -> None:
 def reports(tick: Tick) -> None:
     """Writes an HTML report for each campaign: progress by step, reasons, days."""
     report_files.write_all(tick, FileStore.of_reports(tick.settings, "campaigns"))
+
+
+@ANALYTICS.job(
+    cron="0 8 * * 1-5",
+    deps=[campaign_daily_stats, analytics.campaigns, delivery.messages],
+    kinds={"postgres", "html"},
+    items=True,
+    catch_up="skip",
+    skip_after=dt.timedelta(hours=6),
+    # Six hours for the numbers of yesterday to come.
+    retries=policies.fixed(18, 1_200),
+    environments=["production"],
+)
+def daily_report(tick: Tick) -> None:
+    """Writes a report of each organization since the working day before, and mails it to admins."""
+    write_daily_reports(tick)
 
 
 @DELIVERY.job(

@@ -260,12 +260,15 @@ def render_index(
 
 
 def _page(template: str, zone: ZoneInfo, **values: Any) -> str:
-    page: str = _environment().get_template(template).render(zone=zone, days_shown=DAYS, **values)
+    page: str = (
+        page_environment().get_template(template).render(zone=zone, days_shown=DAYS, **values)
+    )
     return page
 
 
 @cache
-def _environment() -> Any:
+def page_environment() -> Any:
+    """The templates of this domain's pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -175,6 +175,12 @@ class Exports(SettingGroup):
     )
 
 
+class Reports(SettingGroup):
+    """The mail of `analytics/daily_report` to admins."""
+
+    send_empty: bool = Field(default=False, description="Also for days on which nothing happened")
+
+
 # These are kept and checked, and nothing reads them in this release.
 UNUSED: frozenset[str] = frozenset()
 
@@ -206,6 +212,7 @@ class OrganizationSettings(SettingGroup):
     recycling: Recycling = Recycling()
     enrichment: Enrichment = Enrichment()
     exports: Exports = Exports()
+    reports: Reports = Reports()
 
 
 def settings_of(connection: sa.Connection, organization_id: int) -> OrganizationSettings:

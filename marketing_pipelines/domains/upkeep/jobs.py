@@ -61,7 +61,7 @@ def old_rows(tick: Tick) -> None:
 
 @UPKEEP.job(cron="0 0 * * *", deps=[sources.files], environments=["production"])
 def old_files(tick: Tick) -> None:
-    """Removes logs, unfinished files, pages of insights, exports, raw mail and leftovers."""
+    """Removes logs, unfinished files, pages of days, exports, raw mail and leftovers."""
     clean_up(tick, dry_run=installation_settings.retention().dry_run)
 
 

@@ -23,9 +23,10 @@ from marketing_pipelines.stores.files import TEMPORARY_PREFIX, FileStore
 from marketing_pipelines.stores.postgres import Begin
 
 LOG_DAYS = 30
-PAGES = "insights"
-# `{organization}/{day}.html`
-DAY = re.compile(r".+/(?P<date>\d{4}-\d{2}-\d{2})\.html")
+# Folders of reports that have a file for each day.
+PAGES = ("insights", "daily")
+# `{kind}/{organization}/{day}.html`
+DAY = re.compile(r".+/(?P<date>\d{4}-\d{2}-\d{2})\.(?:html|png)")
 MAIL_BATCH = 500
 SHARE_OF_TIME = 0.8
 LONG_AGO = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
@@ -128,20 +129,21 @@ def remove_files(tick: Tick, *, dry_run: bool) -> None:
         tick.metadata[kind.name] = number
         tick.rows += 0 if dry_run else number
     pages = old_pages(tick.settings, tick.date)
-    files = FileStore.of_reports(tick.settings, PAGES)
+    files = FileStore.of_reports(tick.settings)
     for page in () if dry_run else pages:
         files.remove(page)
-    tick.metadata["pages of insights"] = len(pages)
+    tick.metadata["pages of days"] = len(pages)
     tick.rows += 0 if dry_run else len(pages)
 
 
 def old_pages(settings: Settings, date: dt.date) -> list[str]:
-    """The pages of insights of days that are no longer kept on a date."""
+    """The insights and daily reports of days that are no longer kept on a date."""
     days = installation_settings.reports().keep_days
     if not days:
         return []
     first = (date - dt.timedelta(days=days)).isoformat()
-    paths = [file.path for file in FileStore.of_reports(settings, PAGES).files()]
+    files = FileStore.of_reports(settings)
+    paths = [file.path for kind in PAGES for file in files.files(kind)]
     return [path for path in paths if (day := DAY.fullmatch(path)) and day["date"] < first]
 
 
