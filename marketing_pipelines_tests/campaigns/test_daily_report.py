@@ -166,7 +166,7 @@ def test_page_mail_and_picture_can_be_read_on_wide_and_narrow_screens(
         "select content, variables from delivery.messages join delivery.contents"
         " on contents.id = content_id limit 1"
     )
-    (tmp_path / "mail.html").write_text(fill_in("email", content, variables)["html"])
+    (tmp_path / "mail.html").write_text(fill_in(content, variables)["html"])
     (tmp_path / "page.html").write_text(page)
     (tmp_path / "picture.png").write_bytes(picture)
     for width in (1_280, 390):

@@ -361,7 +361,8 @@ def test_the_job_works_through_all_organizations_and_twice_changes_nothing(
         (
             "newsletter of of-nope",
             f"Nothing was changed: campaign {NAME} of of-nope, step newsletter: template: there is"
-            " no template 'nope': the known ones are confirm_subscription, export_ready,"
+            " no template 'nope': the known ones are confirm_subscription,"
+            " daily_report, export_ready,"
             " newsletter, notification, verification, welcome.",
         )
     ]

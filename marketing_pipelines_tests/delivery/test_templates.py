@@ -28,6 +28,10 @@ MAIL = {
 BUILT_IN = {
     "verification": {"user_name", "verification_url", "app_name"},
     "welcome": {"user_name", "app_name", "url"},
+    "daily_report": {
+        *("title", "organization", "totals", "before", "campaigns", "more", "contacts"),
+        *("messages", "failing"),
+    },
     "export_ready": {"url", "expires_at", "size"},
     "newsletter": {"title", "text", "items"},
     "notification": {"title", "text", "items", "url"},
@@ -135,7 +139,7 @@ def test_an_organization_finds_its_own_template_before_the_built_in_one(
             find_template(connection, world.organization, "welcom")
     assert str(refused.value) == (
         "template: there is no template 'welcom': the known ones are confirm_subscription,"
-        " export_ready, newsletter, notification, verification, welcome."
+        " daily_report, export_ready, newsletter, notification, verification, welcome."
     )
 
 
@@ -228,8 +232,13 @@ def test_a_built_in_template_says_its_variables(name: str) -> None:
     content = built_in()[name].content
     assert problem_of(content) is None
     values: dict[str, Any] = {variable: f"value-of-{variable}" for variable in BUILT_IN[name]}
-    if "items" in values:
-        values["items"] = [{"title": "t", "text": "value-of-items", "url": "u"}]
+    lists: dict[str, list[Any]] = {
+        "items": [{"title": "t", "text": "value-of-items", "url": "u"}],
+        "totals": [{"name": "Sent", "text": "value-of-totals"}],
+        "campaigns": [{"name": "value-of-campaigns", "sent": "1"}],
+        "failing": ["value-of-failing"],
+    }
+    values |= {variable: rows for variable, rows in lists.items() if variable in values}
     filled = fill_in(content, {"organization": "Acme", **values})
     for variable in BUILT_IN[name]:
         assert f"value-of-{variable}" in filled["text"] + filled["subject"]

@@ -119,7 +119,8 @@ def test_a_row_that_names_something_unknown_is_refused_with_the_known_names(
     assert result.stubs == {"programs": 1}
     assert [note.partition(" (line")[0] for note in result.notes[:5]] == [
         "Refused: config template: there is no template 'ofer': the known ones are"
-        " confirm_subscription, export_ready, newsletter, notification, offer, verification,"
+        " confirm_subscription, daily_report, export_ready, newsletter, notification, offer,"
+        " verification,"
         " welcome",
         "Refused: config category: there is no category 'nws': the known ones are main, news",
         "Refused: config template: 'offer' is a template of the channel email, not sms",
