@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo up test soak check bench docs migration clean
+.PHONY: demo up test cluster soak check bench docs migration clean
 
 demo: .venv/demo.installed
 	$(BIN)/marketing-pipelines demo
@@ -15,6 +15,11 @@ up: .venv/demo.installed
 
 test: .venv/test.installed
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+# Statements on Spark with two workers, which needs Java 17 or newer.
+cluster: .venv/test.installed
+	$(PIP) --editable '.[demo,test,spark]'
+	$(BIN)/python -m pytest -m cluster
 
 # The heavy faults, which `test` does in short, in full: some hours.
 soak: .venv/test.installed

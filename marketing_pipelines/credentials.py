@@ -100,13 +100,17 @@ def _longest_first(found: set[str]) -> tuple[str, ...]:
 
 
 def _of_url(url: str) -> Iterator[str]:
-    """The password, or the lone user of a web address, and query values named as secrets."""
+    """The password, or the lone user of a web address, and values named as secrets.
+
+    Values stand in the query, or, as Spark Connect writes them, in the path (`/;token=…`).
+    """
     parts = urlsplit(url)
     lone_user = parts.username if parts.scheme in ("http", "https") else None
     for secret in (parts.password or lone_user,):
         if secret:
             yield from (secret, unquote(secret))
-    for name, value in parse_qsl(parts.query):
+    in_path = parse_qsl(parts.path.partition(";")[2], separator=";")
+    for name, value in (*parse_qsl(parts.query), *in_path):
         if _SECRET_QUERY.search(name):
             yield value
 

@@ -137,7 +137,15 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, WebhookSettings, B
     )
     engine: Literal["duckdb", "spark"] = Field(
         default="duckdb",
-        description="Engine that counts the lake; spark is refused in this release.",
+        description="Engine that counts the lake; `spark` needs the extra `spark` and, without "
+        "`MARKETING_SPARK_REMOTE`, Java 17 or newer.",
+    )
+    spark_remote: str | None = Field(
+        default=None,
+        pattern="^sc://.+",
+        description="Server of Spark Connect, as `sc://spark.example.org:15002`. It reads the lake "
+        "under the same address as this machine. Unset: Spark runs with each job, as the "
+        "`spark-defaults.conf` of `SPARK_CONF_DIR` says.",
     )
     secret_key: str | None = Field(
         default=None,
@@ -271,18 +279,6 @@ class Settings(DeliverySettings, HookSettings, ModelSettings, WebhookSettings, B
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
-
-    def require_known_engine(self) -> None:
-        """Refuses an engine that this release does not ship.
-
-        Raises:
-            ConfigurationError: it is not duckdb.
-        """
-        if self.engine != "duckdb":
-            raise ConfigurationError(
-                f"MARKETING_ENGINE is {self.engine}, which this release does not ship yet: set it "
-                "to duckdb."
-            )
 
     @property
     def earliest_day(self) -> dt.date:

@@ -19,6 +19,7 @@ from marketing_pipelines.domains.analytics import warehouse
 from marketing_pipelines.domains.analytics.tables import lake_hours
 from marketing_pipelines.domains.crm.tables import contacts, organizations
 from marketing_pipelines.domains.operations.requests import is_partition
+from marketing_pipelines.engines.choice import open_engine
 from marketing_pipelines.failures import ConfigurationError, MarketingPipelinesError
 from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines.freshness.partitions import registered, window
@@ -73,6 +74,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     except MarketingPipelinesError:
         return
     yield "lake", lambda: _lake(settings)
+    yield "engine", lambda: open_engine(settings).check()
     yield "data folder", lambda: _data_folder(settings)
     yield "paths of this machine", lambda: local_paths(settings)
     yield "orphaned databases", _orphans
@@ -109,9 +111,7 @@ def _sentence(error: Exception) -> str:
 
 def _settings() -> str:
     settings = get_settings()
-    settings.require_known_engine()
-    unknown = unknown_variables()
-    if unknown:
+    if unknown := unknown_variables():
         raise ConfigurationError(" ".join(map(said_of_unknown, unknown.items())))
     return (
         f"this shell's: {settings.env}, days of {settings.timezone}, engine {settings.engine}; "

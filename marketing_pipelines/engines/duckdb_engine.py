@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marketing_pipelines.engines.interruption import interruptibly
 from marketing_pipelines.engines.memory import limit_mb
 from marketing_pipelines.failures import StoreUnavailableError
 
@@ -54,6 +54,12 @@ class DuckDBEngine:
             reason = str(error).splitlines()[0]
             raise StoreUnavailableError(f"The event lake cannot be read: {reason}") from error
 
+    def check(self) -> str:
+        """Its version."""
+        import duckdb
+
+        return f"DuckDB {duckdb.__version__} in the process of each job"
+
     def close(self) -> None:
         """Frees its memory."""
         if self._connection is not None:
@@ -61,20 +67,10 @@ class DuckDBEngine:
             self._connection = None
 
     def _interruptibly(self, text: str, bound: Mapping[str, Any]) -> "pa.Table":
-        """Works in a thread, because DuckDB looks for signals seldom and a waiting thread at once.
-
-        The time limit or Ctrl-C, which interrupts the waiting, interrupts the query too.
-        """
         connection = self._connect()
-        with ThreadPoolExecutor(1) as pool:
-            result = pool.submit(lambda: connection.execute(text, bound).to_arrow_table())
-            try:
-                return result.result()
-            except BaseException:
-                while not result.done():
-                    connection.interrupt()
-                    wait([result], timeout=0.1)
-                raise
+        return interruptibly(
+            lambda: connection.execute(text, bound).to_arrow_table(), connection.interrupt
+        )
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         if self._connection is None:

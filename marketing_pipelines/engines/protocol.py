@@ -2,7 +2,7 @@
 
 A statement reads the relation `events` (columns of `stores.lake.schema` and the layout's `dt` and
 `hr`), names its parameters `:like_this`, casts with `CAST`, and uses no function that only one
-engine has. `tests` run every statement on every engine that is installed.
+engine has. `engines/test_statements.py` runs every statement on every engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,15 @@ class Engine(Protocol):
 
         Raises:
             StoreUnavailableError: a file is missing or cannot be read.
+        """
+        ...
+
+    def check(self) -> str:
+        """Its version, for `doctor`.
+
+        Raises:
+            ConfigurationError: something that it needs is missing.
+            StoreUnavailableError: its server does not answer.
         """
         ...
 

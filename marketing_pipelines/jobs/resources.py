@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import sqlalchemy as sa
 
+from marketing_pipelines.engines.choice import open_engine
 from marketing_pipelines.engines.protocol import Engine
 from marketing_pipelines.runs.frame import open_tick
 from marketing_pipelines.runs.tick import Tick
@@ -52,11 +53,8 @@ class EventLake(dg.ConfigurableResource[Any]):
     def engine(self) -> Iterator[Engine]:
         """The configured engine, closed afterwards."""
         settings = get_settings()
-        settings.require_known_engine()
-        from marketing_pipelines.engines.duckdb_engine import DuckDBEngine
-
         lake = self.open()
-        engine = DuckDBEngine(settings.spill_folder, None if lake.is_local else lake.filesystem)
+        engine = open_engine(settings, None if lake.is_local else lake.filesystem)
         try:
             yield engine
         finally:

@@ -11,6 +11,7 @@ from marketing_pipelines.failures import ConfigurationError
 from marketing_pipelines.freshness import stale_partitions
 from marketing_pipelines.stores import embedded_home
 from marketing_pipelines_tests.cli.console import call_here, refusal
+from marketing_pipelines_tests.inbox.ports import free_port
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
 
@@ -19,6 +20,7 @@ CHECKS = [
     "packages",
     "settings",
     "lake",
+    "engine",
     "data folder",
     "paths of this machine",
     "orphaned databases",
@@ -98,7 +100,7 @@ def test_a_database_that_does_not_answer_is_one_problem_among_the_checks(
 @pytest.mark.parametrize(
     ("name", "value", "check", "sentence"),
     [
-        ("MARKETING_ENGINE", "spark", "settings", "does not ship yet: set it to duckdb"),
+        ("MARKETING_SPARK_REMOTE", "spark.example.org", "settings", "MARKETING_SPARK_REMOTE"),
         (
             "MARKETING_TIMEZONES",
             "UTC",
@@ -120,6 +122,29 @@ def test_a_setting_that_cannot_work_is_a_problem(
     done = call_here("doctor", **{name: value})
     assert findings(done.stdout)[check] == "problem"
     assert sentence in done.stdout
+
+
+def test_a_missing_java_is_named(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "bin" / "java"
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    done = call_here("doctor", MARKETING_ENGINE="spark")
+    assert findings(done.stdout)["engine"] == "problem"
+    assert f"{java} is missing: install Java 17 or newer" in done.stdout
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    java.chmod(0o700)
+    done = call_here("doctor", MARKETING_ENGINE="spark")
+    assert f"{java} is Java 11: Spark needs Java 17 or newer" in done.stdout
+
+
+def test_a_server_of_spark_that_does_not_answer_is_a_problem(installation: Installation) -> None:
+    remote = f"sc://127.0.0.1:{free_port()}/;token=s3cr3t-of-the-server"
+    done = call_here("doctor", MARKETING_ENGINE="spark", MARKETING_SPARK_REMOTE=remote)
+    assert findings(done.stdout)["engine"] == "problem"
+    assert "check MARKETING_SPARK_REMOTE" in done.stdout
+    assert "s3cr3t" not in done.stdout + done.stderr
 
 
 def test_no_secret_of_a_setting_is_told(installation: Installation) -> None:
