@@ -5,13 +5,15 @@ the names of single files, and lacks `_metadata`: so the files that it found are
 layout's columns come from `occurred_at`.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -153,13 +155,31 @@ def require_java() -> int:
     return int(version[1])
 
 
+@contextlib.contextmanager
+def _main_file() -> Iterator[None]:
+    """Gives a main module without a file, as in spawned processes, one for the time of an import.
+
+    PySpark takes such a process for one of its doctests and ends it.
+    """
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = sys.executable
+    try:
+        yield
+    finally:
+        del main.__file__
+
+
 def _pyspark() -> Any:
     try:
         with warnings.catch_warnings():
             # Some of its functions give pandas' tables; none of them is used here.
             warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-            import pyspark
-            import pyspark.sql.connect.session
+            with _main_file():
+                import pyspark
+                import pyspark.sql.connect.session
     except ImportError as error:
         raise ConfigurationError(
             "MARKETING_ENGINE is spark, and PySpark is missing: install the extra, "
