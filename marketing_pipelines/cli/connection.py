@@ -148,14 +148,12 @@ def remove(
 
 
 def _rotate_endpoints(engine: sa.Engine, settings: Settings) -> list[str]:
-    """Encrypts the secrets of webhook endpoints; returns the sentence of one that is unreadable."""
-    try:
-        with engine.begin() as connection:
-            if number := endpoints.encrypt_again(connection, settings):
-                print(f"{number} webhook endpoints had secrets of a former key.")
-    except ConfigurationError as error:
-        return [str(error)]
-    return []
+    """Encrypts the secrets of webhook endpoints; returns sentences about the unreadable ones."""
+    with engine.begin() as connection:
+        number, unreadable = endpoints.encrypt_again(connection, settings)
+    if number:
+        print(f"{number} webhook endpoints had secrets of a former key.")
+    return unreadable
 
 
 def _rotate_erasures(engine: sa.Engine, settings: Settings) -> list[str]:

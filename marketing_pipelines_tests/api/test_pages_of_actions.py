@@ -68,11 +68,11 @@ def test_an_action_is_changed_by_a_form_of_its_page_alone(
 
 def test_endpoints_are_shown_with_state_and_error(api: Api) -> None:
     acting = Acting(api.installation)
-    add_endpoint(api.installation, acting.organization, "https://hooks.example.org/<in>")
+    add_endpoint(api.installation, acting.organization, "https://hooks.example.org/<in>?key=k")
     add_endpoint(api.installation, None, "https://ops.example.org/in")
-    sign_in(api, "read")
+    sign_in(api, "admin")
     page = api.client.get(f"{PAGES}/webhooks").text
-    assert "https://hooks.example.org/&lt;in&gt;" in page
+    assert "https://hooks.example.org/&lt;in&gt;?key=k" in page
     assert "The receiver answers 500 &lt;b&gt;now&lt;/b&gt;." in page
     assert page.count("failing</span>") == 2
     assert page.count("the operator") == 1
@@ -91,8 +91,13 @@ def test_deliveries_are_filtered_and_an_endpoint_is_changed_by_a_form_of_its_pag
         " from generate_series(1, 102) as place",
         at=NOW,
     )
-    key = sign_in(api, "admin")
     path = f"{PAGES}/webhooks/1"
+    sign_in(api, "read")
+    for page in (api.client.get(path).text, api.client.get(f"{PAGES}/webhooks").text):
+        assert ">hooks.example.org<" in page
+        assert "hooks.example.org/in" not in page
+        assert "&lt;i&gt;no&lt;/i&gt;" not in page
+    key = sign_in(api, "admin")
     first = api.client.get(path).text
     assert first.count("&lt;i&gt;no&lt;/i&gt;") == 100
     assert api.client.get(f"{path}?before=3").text.count(">event:") == 2

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import itertools
+import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +16,8 @@ from marketing_pipelines.domains.webhooks.publishing import publish_events
 from marketing_pipelines.domains.webhooks.standing import DELAYS, MAX_PAUSES
 from marketing_pipelines.domains.webhooks.transport import WebhookTransport
 from marketing_pipelines.settings import get_settings
-from marketing_pipelines_tests.webhooks.world import Receiver, WebhookWorld
+from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.webhooks.world import Received, Receiver, Reply, WebhookWorld
 
 HOUR = 3_600.0
 
@@ -208,16 +211,19 @@ def test_attempts_that_were_under_way_together_ask_for_one_pause(
     assert hooked.installation.rows("select pauses from webhooks.endpoints") == [(1,)]
 
 
-@pytest.mark.parametrize("pause", ["0", "-1"])
-def test_a_pause_of_no_time_is_one_second_or_a_failure(
-    hooked: WebhookWorld, receiver: Receiver, pause: str
+@pytest.mark.parametrize(("pause", "seconds", "attempts"), [("0", 1, 0), ("-1", 5, 1)])
+def test_a_pause_of_no_time_is_one_second_and_a_negative_one_is_a_failure(
+    hooked: WebhookWorld, receiver: Receiver, pause: str, seconds: float, attempts: int
 ) -> None:
     receiver.answer(429, Retry_After=pause)
     number, _ = hooked.add(receiver.url)
-    hooked.publish(hooked.moved(hooked.contact("ann")))
+    [event_id] = hooked.publish(hooked.moved(hooked.contact("ann")))
     hooked.work()
-    hooked.work_after(0.9, number)
+    assert hooked.deliveries() == [(event_id, "waiting", attempts, 429)]
+    hooked.work_after(seconds - 0.1, number)
     assert len(receiver.requests) == 1
+    hooked.work_after(0.1, number)
+    assert len(receiver.requests) == 2
 
 
 @pytest.mark.parametrize("pause", ["3601", "never", ""])
@@ -291,14 +297,37 @@ def test_later_events_of_a_contact_wait_for_one_that_fails_for_an_hour(
     assert [row[1] for row in hooked.deliveries()] == ["delivered"] * 3
 
 
-def test_events_of_a_contact_arrive_in_their_order(
+def test_events_of_a_contact_arrive_in_their_order_and_one_at_a_time(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
+    """Later events are answered sooner, so that they would come first if they were sent at once."""
     hooked.add(receiver.url)
-    ann = hooked.contact("ann")
-    ids = hooked.publish(*(hooked.moved(ann, f"stage{n}") for n in range(20)))
+    contacts = {name: hooked.contact(name) for name in ("ann", "bob", "cyd")}
+    ids: dict[str, list[str]] = {name: [] for name in contacts}
+    for n in range(6):
+        for name, contact in contacts.items():
+            ids[name] += hooked.publish(hooked.moved(contact, f"stage{n}"))
+    guard = threading.Lock()
+    under_way: list[str] = []
+    together = set()
+
+    def reply(received: Received) -> Reply:
+        name = received.json["data"]["contact"]
+        with guard:
+            under_way.append(name)
+            together.add(tuple(sorted(under_way)))
+        time.sleep(0.03 - 0.004 * ids[name].index(received.event_id))
+        with guard:
+            under_way.remove(name)
+        return 200, {}, ""
+
+    receiver.replies = reply
     hooked.work()
-    assert receiver.event_ids == ids
+    for name in contacts:
+        own = [got.event_id for got in receiver.requests if got.json["data"]["contact"] == name]
+        assert own == ids[name]
+    assert all(len(set(names)) == len(names) for names in together)
+    assert max(len(names) for names in together) > 1, "different contacts do not wait"
 
 
 def test_after_a_rotation_both_secrets_verify_for_a_day(
@@ -374,7 +403,7 @@ def test_an_attempt_with_an_unforeseen_error_fails_alone(
     [[response]] = hooked.installation.rows(
         "select response from webhooks.deliveries where state = 'waiting' and attempts = 1"
     )
-    assert response == "It could not be sent: LookupError: no such table"
+    assert response == "It could not be sent (LookupError); the log has the details."
 
 
 def test_a_secret_that_no_key_opens_pauses_its_endpoint_until_it_is_rotated(
@@ -396,3 +425,63 @@ def test_a_secret_that_no_key_opens_pauses_its_endpoint_until_it_is_rotated(
         received.event_id, at, received.body
     )
     assert hooked.endpoint(number).error is None
+
+
+def test_control_characters_of_an_answer_are_not_stored(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    receiver.replies = lambda _received: (500, {}, "a\x00\x1b[31mred\r\nnext \u202edrow\x9b")
+    hooked.add(receiver.url)
+    hooked.publish(hooked.moved(hooked.contact("ann")))
+    hooked.work()
+    assert hooked.deliveries("response") == [("a [31mred next  drow ",)]
+
+
+def test_an_organization_has_at_most_fifty_endpoints(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    other = WebhookWorld(hooked.installation)
+    for _ in range(endpoints.MAX_ENDPOINTS):
+        hooked.add(receiver.url)
+    with pytest.raises(endpoints.BadInputError, match="There are 50 webhook endpoints already"):
+        hooked.add(receiver.url)
+    other.add(receiver.url)
+
+
+def test_a_secret_that_no_longer_signs_is_removed(hooked: WebhookWorld, receiver: Receiver) -> None:
+    number, _ = hooked.add(receiver.url)
+    with hooked.begin() as connection:
+        endpoints.rotate(connection, get_settings(), number, hooked.now)
+    has_old = "select old_secret is not null, old_secret_until is not null from webhooks.endpoints"
+    for hours, kept in ((23, True), (24, False)):
+        with hooked.begin() as connection:
+            endpoints.forget_old_secrets(connection, hooked.now + dt.timedelta(hours=hours))
+        assert hooked.installation.rows(has_old) == [(kept, kept)]
+
+
+def test_endpoints_are_listed_at_once_however_many_deliveries_they_have(
+    hooked: WebhookWorld, receiver: Receiver
+) -> None:
+    rows = 1_000_000 if SOAK else 6_000
+    few, _ = hooked.add(receiver.url)
+    many, _ = hooked.add(receiver.url)
+    hooked.installation.execute(
+        "insert into webhooks.deliveries (endpoint_id, event_id, type, data, published_at, due_at,"
+        " state, ended_at) select case when n < 6 then :few else :many end, 'b' || n, 'deal.won',"
+        " '{}', :now, :now, (array['waiting', 'failed', 'delivered'])[n % 3 + 1],"
+        " case when n % 3 = 0 then null else cast(:now as timestamptz) end"
+        " from generate_series(0, :rows - 1) as n",
+        few=few,
+        many=many,
+        now=hooked.now,
+        rows=rows,
+    )
+    hooked.installation.execute("analyze webhooks.deliveries")
+    taken = []
+    with hooked.begin() as connection:
+        for _ in range(5):
+            began = time.monotonic()
+            found = endpoints.listed(connection)
+            taken.append(time.monotonic() - began)
+    assert [(one.waiting, one.failed) for one in found] == [(2, 2), (1_000, 1_000)]
+    assert min(taken) <= 0.05

@@ -180,9 +180,16 @@ def test_the_secrets_of_endpoints_are_encrypted_anew_with_those_of_connections(
     monkeypatch.setenv("MARKETING_OLD_SECRET_KEYS", secret_key(get_settings()))
     monkeypatch.setenv("MARKETING_SECRET_KEY", "another-key-of-more-than-thirty-two-bytes")
     get_settings.cache_clear()
+    hooked.installation.execute(
+        "insert into webhooks.endpoints (id, url, secret, created_at) overriding system value"
+        " values (0, 'https://example.org/', 'of a lost key', now())"
+    )
     done = call_here("connection", "rotate")
     assert "1 webhook endpoints had secrets of a former key." in done.stdout
-    [after] = hooked.installation.rows("select secret, old_secret from webhooks.endpoints")
+    assert done.returncode != 0
+    assert "The secret of webhook endpoint 0 was encrypted with another" in done.stderr
+    where = f"where id = {number}"
+    [after] = hooked.installation.rows(f"select secret, old_secret from webhooks.endpoints {where}")
     assert not set(before) & set(after)
     monkeypatch.delenv("MARKETING_OLD_SECRET_KEYS")
     get_settings.cache_clear()

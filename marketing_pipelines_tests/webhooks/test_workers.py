@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import math
 import os
 import subprocess
 import threading
@@ -32,8 +33,9 @@ from marketing_pipelines_tests.webhooks.world import (
 )
 
 EVENTS = 1_000 if SOAK else 40
-BACKLOG = 10_000 if SOAK else 250
-SECONDS_PER_ANSWER = 0.05
+BACKLOG = 10_000 if SOAK else 1_500
+SECONDS_PER_ANSWER = 0.2
+SAMPLES = 20
 _names = itertools.count(1)
 
 
@@ -120,7 +122,7 @@ def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
     )
     with receiving() as quick:
         other.add(quick.url)
-        contacts = [other.contact(f"c{n}") for n in range(20 if SOAK else 4)]
+        contacts = [other.contact(f"c{n}") for n in range(SAMPLES)]
         with hooked.begin() as connection:
             tasks.ring(connection, [number])
         taken = []
@@ -133,7 +135,7 @@ def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
                 taken.append(time.monotonic() - began)
                 assert len(receiver.requests) < BACKLOG, "it is no longer behind"
     taken.sort()
-    assert taken[-2] <= 5.0, "the 95th percentile of twenty"
+    assert taken[math.ceil(0.95 * SAMPLES) - 1] <= 5.0, "the 95th percentile"
 
 
 @pytest.mark.fault(36)

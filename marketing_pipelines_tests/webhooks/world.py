@@ -57,10 +57,11 @@ class Receiver:
                 receiver.requests.append(received)
                 status, sent, text = receiver.replies(received)
                 self.send_response(status)
-                for name, value in {**sent, "Content-Length": str(len(text))}.items():
+                told = text.encode()
+                for name, value in {**sent, "Content-Length": str(len(told))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(text.encode())
+                self.wfile.write(told)
 
             def log_message(self, *_arguments: Any) -> None:
                 """Prints nothing."""

@@ -1,11 +1,13 @@
 """The pages of webhooks: endpoints with their state, and the deliveries of one with its buttons."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from marketing_pipelines.api.admission import refuse_without
+from marketing_pipelines.api.admission import Visit, refuse_without
 from marketing_pipelines.api.answers import Refusal
 from marketing_pipelines.api.jobs import MAX_NAME_LENGTH
 from marketing_pipelines.api.pages.forms import Fields, refuse_foreign_form
@@ -14,6 +16,7 @@ from marketing_pipelines.api.queues import Before, Number
 from marketing_pipelines.api.rendering import PAGES
 from marketing_pipelines.api.site import Here
 from marketing_pipelines.domains.webhooks import endpoints
+from marketing_pipelines.domains.webhooks.endpoints import MAX_COUNTED, Endpoint
 from marketing_pipelines.domains.webhooks.replaying import MAX_LISTED, deliveries_of
 from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
 from marketing_pipelines.domains.webhooks.tables import DELIVERY_STATES
@@ -27,7 +30,8 @@ def show_endpoints(site: Here, visit: SignedInReader) -> HTMLResponse:
     """Shows the endpoints of all organizations and of the operator."""
     with site.engine.begin() as connection:
         found = endpoints.listed(connection)
-    return page(site, visit, "webhooks.html", endpoints=found)
+    shown = [_shown(visit, one) for one in found]
+    return page(site, visit, "webhooks.html", endpoints=shown, most=MAX_COUNTED)
 
 
 @router.get(f"{WEBHOOKS}/{{number}}")
@@ -39,7 +43,7 @@ def show_endpoint(
     before: Before = None,
     said: Annotated[str, Query(max_length=500)] = "",
 ) -> HTMLResponse:
-    """Shows an endpoint and its deliveries, newest first, with answer and attempts."""
+    """Shows an endpoint and its deliveries, newest first; answers are for admins."""
     try:
         with site.engine.begin() as connection:
             endpoint = endpoints.find(connection, number)
@@ -50,13 +54,20 @@ def show_endpoint(
         site,
         visit,
         "webhook.html",
-        endpoint=endpoint,
+        endpoint=_shown(visit, endpoint),
         deliveries=found,
         state=state,
         states=DELIVERY_STATES,
         has_more=len(found) == MAX_LISTED,
         said=said,
     )
+
+
+def _shown(visit: Visit, endpoint: Endpoint) -> Endpoint:
+    """An endpoint with the host of its URL alone unless an admin looks: the rest may be secret."""
+    if visit.token is not None and visit.token.allows("admin"):
+        return endpoint
+    return replace(endpoint, url=urlsplit(endpoint.url).hostname or "")
 
 
 @router.post(f"{WEBHOOKS}/{{number}}/{{change}}")

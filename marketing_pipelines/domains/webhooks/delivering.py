@@ -37,7 +37,6 @@ from marketing_pipelines.domains.webhooks.standing import (
 from marketing_pipelines.domains.webhooks.tables import endpoints
 from marketing_pipelines.domains.webhooks.transport import ReceiverAnswer, WebhookTransport
 from marketing_pipelines.failures import RetryableError
-from marketing_pipelines.queueing.executor import describe
 from marketing_pipelines.queueing.tasks import Clock
 from marketing_pipelines.redaction import redact
 from marketing_pipelines.settings import Settings
@@ -260,7 +259,7 @@ class Delivering:
         except Exception as error:
             # One delivery that cannot be sent holds up no other: it has its own delays and its end.
             _logger.exception("Delivery %s of event %s", delivery.type, delivery.event_id)
-            text = f"It could not be sent: {describe(error).error}"
+            text = f"It could not be sent ({type(error).__name__}); the log has the details."
         else:
             (result, pause), status, text = _result(answer, may_pause), answer.status, answer.text
         took = dt.timedelta(seconds=time.monotonic() - began)

@@ -16,11 +16,14 @@ from marketing_pipelines.domains.webhooks.addresses import check_url
 from marketing_pipelines.domains.webhooks.publishing import OPERATIONS, REACHED
 from marketing_pipelines.domains.webhooks.standing import UnknownEndpointError
 from marketing_pipelines.domains.webhooks.tables import deliveries, endpoints
-from marketing_pipelines.failures import BadInputError
+from marketing_pipelines.failures import BadInputError, ConfigurationError
 from marketing_pipelines.queueing.event_catalog import event_types
 from marketing_pipelines.settings import Settings
 
 MAX_PATTERNS = 50
+MAX_ENDPOINTS = 50
+# Of each state; a list of endpoints takes no longer when more deliveries wait.
+MAX_COUNTED = 1_000
 # Each part is a name or a star: with stars anywhere, a match could take for ever.
 _PATTERN = re.compile(r"(?=.{1,100}$)(\*|[a-z0-9_]+)(\.(\*|[a-z0-9_]+)){0,3}")
 
@@ -39,8 +42,8 @@ class Endpoint:
         next_attempt_at: No attempt before this.
         error: The reason of the latest failure.
         last_ok_at: Latest success.
-        waiting: Deliveries that are not done.
-        failed: Deliveries that were given up.
+        waiting: Deliveries that are not done; 1,000 stands for so many or more.
+        failed: Deliveries that were given up; 1,000 stands for so many or more.
     """
 
     id: int
@@ -92,11 +95,12 @@ def add(
 
     Raises:
         RefusedAddressError: no webhook may go to the URL.
-        BadInputError: a pattern cannot be one.
+        BadInputError: a pattern cannot be one, or the organization has 50 endpoints.
         ConfigurationError: there is no key to encrypt the secret with.
     """
     check_url(url, settings.webhook_hosts)
     types = _checked(patterns)
+    _require_room(connection, organization_id)
     secret = signing.new_secret()
     values = {
         "organization_id": organization_id,
@@ -192,42 +196,42 @@ def enable(connection: sa.Connection, endpoint_id: int, now: dt.datetime) -> Non
     tasks.ring(connection, [endpoint_id])
 
 
-def encrypt_again(connection: sa.Connection, settings: Settings) -> int:
+def forget_old_secrets(connection: sa.Connection, now: dt.datetime) -> None:
+    """Removes the secrets that no longer sign."""
+    over = sa.update(endpoints).where(endpoints.c.old_secret_until <= now)
+    connection.execute(over.values(old_secret=None, old_secret_until=None))
+
+
+def encrypt_again(connection: sa.Connection, settings: Settings) -> tuple[int, list[str]]:
     """Encrypts the secrets of endpoints with the present key.
 
     Returns:
-        Number of endpoints whose secrets had another one.
-
-    Raises:
-        ConfigurationError: no key of this installation fits.
+        Number of endpoints whose secrets had another one, and a sentence for each endpoint with a
+        secret that no key of this installation opens; it stays as it is.
     """
-    number = 0
+    number, unreadable = 0, []
     for row in connection.execute(sa.select(endpoints).with_for_update()).all():
-        name = f"webhook endpoint {row.id}"
-        values = {
-            column: again
-            for column in ("secret", "old_secret")
-            if (token := getattr(row, column))
-            and (again := vault.encrypt_again(settings, token, name)) is not None
-        }
+        values = {}
+        for column in ("secret", "old_secret"):
+            if not (token := getattr(row, column)):
+                continue
+            try:
+                again = vault.encrypt_again(settings, token, "a webhook endpoint")
+            except ConfigurationError:
+                unreadable.append(signing.unreadable(row.id))
+                break
+            if again is not None:
+                values[column] = again
         if values:
             _update(connection, row.id, values)
             number += 1
-    return number
+    return number, unreadable
 
 
 def listed(
     connection: sa.Connection, organization_id: int | None = None, endpoint_id: int | None = None
 ) -> Sequence[Endpoint]:
     """The endpoints of an organization, or of all and the operator, by number."""
-    counted = (
-        sa.select(
-            sa.func.count().filter(deliveries.c.state.in_(("draft", "waiting"))).label("waiting"),
-            sa.func.count().filter(deliveries.c.state == "failed").label("failed"),
-        )
-        .where(deliveries.c.endpoint_id == endpoints.c.id)
-        .lateral("counted")
-    )
     query = (
         sa.select(
             endpoints.c.id,
@@ -243,11 +247,10 @@ def listed(
             endpoints.c.error,
             endpoints.c.last_ok_at,
             endpoints.c.created_at,
-            counted.c.waiting,
-            counted.c.failed,
+            sa.func.least(_counted("draft") + _counted("waiting"), MAX_COUNTED).label("waiting"),
+            _counted("failed").label("failed"),
         )
         .outerjoin(organizations, organizations.c.id == endpoints.c.organization_id)
-        .join(counted, sa.true())
         .order_by(endpoints.c.id)
     )
     if organization_id is not None:
@@ -269,6 +272,32 @@ def find(
     if not found:
         raise UnknownEndpointError(endpoint_id)
     return found[0]
+
+
+def _counted(state: str) -> sa.ScalarSelect[int]:
+    """The number of deliveries of an endpoint in a state, at most `MAX_COUNTED`."""
+    # A constant and the order of its index, so that every plan has that index: a count without
+    # order reads the whole table for an endpoint with fewer.
+    is_in_state = sa.text(f"deliveries.state = '{state}'")
+    order = [] if state == "draft" else [deliveries.c.due_at]
+    some = sa.select(deliveries.c.id).where(deliveries.c.endpoint_id == endpoints.c.id, is_in_state)
+    ordered = some.order_by(*order, deliveries.c.id)
+    bounded = ordered.limit(MAX_COUNTED).correlate(endpoints).subquery()
+    return sa.select(sa.func.count()).select_from(bounded).scalar_subquery()
+
+
+def _require_room(connection: sa.Connection, organization_id: int | None) -> None:
+    """Refuses one endpoint more than an organization, or the operator, may have."""
+    own = organizations.c.id == organization_id
+    # Of two that are added at once, the second counts the first.
+    connection.execute(sa.select(organizations.c.id).where(own).with_for_update(key_share=True))
+    known = sa.select(sa.func.count()).where(
+        endpoints.c.organization_id.is_not_distinct_from(organization_id)
+    )
+    if connection.execute(known.select_from(endpoints)).scalar_one() >= MAX_ENDPOINTS:
+        raise BadInputError(
+            f"There are {MAX_ENDPOINTS} webhook endpoints already, and an organization has no more."
+        )
 
 
 def _checked(patterns: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import dagster as dg
 
 from marketing_pipelines.domains.webhooks import sources
+from marketing_pipelines.domains.webhooks.endpoints import forget_old_secrets
 from marketing_pipelines.domains.webhooks.publishing import publish_operations
 from marketing_pipelines.domains.webhooks.replaying import counts_of
 from marketing_pipelines.domains.webhooks.tasks import ring, ring_due
@@ -24,12 +25,13 @@ LOOK_BACK = dt.timedelta(days=1)
 def webhooks_sensor(context: dg.SensorEvaluationContext, postgres: Postgres) -> dg.SensorResult:
     """Writes deliveries of jobs, alerts and health, and observes the counts of deliveries.
 
-    An endpoint with due deliveries gets a task if it has none.
+    An endpoint with due deliveries gets a task if it has none; secrets that no longer sign go.
     """
     now = dt.datetime.now(dt.UTC)
     with postgres.begin() as connection:
         ring(connection, publish_operations(connection, now - LOOK_BACK, now))
         ring_due(connection, now)
+        forget_old_secrets(connection, now)
         counts = counts_of(connection)
     cursor = json.dumps(counts)
     if cursor == context.cursor:

@@ -54,15 +54,21 @@ def secrets_of(settings: Settings, endpoint: Any, now: dt.datetime) -> list[str]
     try:
         found = [_decrypted(settings, endpoint.secret)]
     except ConfigurationError as error:
-        raise UnreadableSecretError(
-            "The secret was encrypted with another MARKETING_SECRET_KEY: add that key to "
-            f"MARKETING_OLD_SECRET_KEYS, or make a new secret by `webhook rotate {endpoint.id}`."
-        ) from error
+        raise UnreadableSecretError(unreadable(endpoint.id)) from error
     if endpoint.old_secret is not None and endpoint.old_secret_until > now:
         # One that no key opens signs nothing; the present one does.
         with contextlib.suppress(ConfigurationError):
             found.append(_decrypted(settings, endpoint.old_secret))
     return found
+
+
+def unreadable(endpoint_id: int) -> str:
+    """The sentence about a secret that no key of this installation opens."""
+    return (
+        f"The secret of webhook endpoint {endpoint_id} was encrypted with another "
+        "MARKETING_SECRET_KEY: add that key to MARKETING_OLD_SECRET_KEYS, or make a new secret by "
+        f"`webhook rotate {endpoint_id}`."
+    )
 
 
 def _decrypted(settings: Settings, stored: str) -> str:

@@ -153,7 +153,13 @@ deliveries = sa.Table(
     sa.Index(
         "ix_deliveries_contact_id", "contact_id", postgresql_where=sa.text("contact_id is not null")
     ),
-    sa.Index("ix_deliveries_failed", "endpoint_id", postgresql_where=sa.text("state = 'failed'")),
+    sa.Index(
+        "ix_deliveries_failed",
+        "endpoint_id",
+        "due_at",
+        "id",
+        postgresql_where=sa.text("state = 'failed'"),
+    ),
     sa.Index("ix_deliveries_published_at", "published_at"),
     info=owned(
         keep=Keep("published_at", days=30),

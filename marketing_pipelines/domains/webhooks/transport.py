@@ -9,6 +9,7 @@ receiver whose status arrived has answered, even where the rest is too long or t
 import contextlib
 import functools
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -35,6 +36,8 @@ TIMEOUT = 15.0
 TIMEOUT_OF_ADDRESS = 5.0
 MAX_READ = 64 << 10
 MAX_KEPT = 2 << 10
+# Of terminals, and those that turn the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 USER_AGENT = "marketing-pipelines"
 
 
@@ -137,7 +140,7 @@ def _answer(response: httpcore2.Response) -> ReceiverAnswer:
     ):
         for chunk in response.iter_stream():
             read += chunk
-    text = bytes(read[:MAX_KEPT]).decode("utf-8", errors="replace").replace("\x00", "")
+    text = _CONTROLS.sub(" ", bytes(read[:MAX_KEPT]).decode("utf-8", errors="replace"))
     return ReceiverAnswer(response.status, httpx2.Headers(response.headers), text)
 
 

@@ -27,7 +27,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_deliveries_failed"),
         "deliveries",
-        ["endpoint_id"],
+        ["endpoint_id", "due_at", "id"],
         schema="webhooks",
         postgresql_where=sa.text("state = 'failed'"),
     )
