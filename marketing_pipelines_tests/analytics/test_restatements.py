@@ -11,6 +11,7 @@ from marketing_pipelines.domains.analytics import restatements
 from marketing_pipelines_tests.cli.console import call_here, refusal_here
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.naive import event
+from marketing_pipelines_tests.scale import soak_only
 
 DAY = "2026-03-01"
 HOUR = "2026-03-01-08:00"
@@ -40,6 +41,8 @@ def site(installation: Installation, tmp_path: Path) -> Installation:
     return installation
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_late_event_restates_its_hour_day_month_and_campaign_day(
     site: Installation, tmp_path: Path
 ) -> None:
@@ -126,7 +129,9 @@ def enrol(site: Installation, contact: str) -> None:
     )
 
 
-@pytest.mark.parametrize("cause", ["rebuild", "code"])
+@pytest.mark.parametrize(
+    "cause", [pytest.param("rebuild", marks=[pytest.mark.soak, soak_only]), "code"]
+)
 def test_a_run_by_hand_is_a_rebuild_unless_other_code_counted_before(
     site: Installation, cause: str
 ) -> None:
@@ -141,6 +146,8 @@ def test_a_run_by_hand_is_a_rebuild_unless_other_code_counted_before(
     assert restated(site) == expected, "the second run changes nothing"
 
 
+@pytest.mark.soak
+@soak_only
 def test_rows_that_come_and_go_count_0_before_and_after(site: Installation) -> None:
     site.execute(
         "update analytics.event_aggregates set event_type = 'clicked' where event_type = 'opened'"
@@ -158,6 +165,8 @@ def test_rows_that_come_and_go_count_0_before_and_after(site: Installation) -> N
     ]
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_day_that_had_not_ended_when_it_was_written_is_not_restated(site: Installation) -> None:
     site.execute("update analytics.campaign_daily_stats set opened = 7")
     site.execute(
@@ -169,6 +178,8 @@ def test_a_day_that_had_not_ended_when_it_was_written_is_not_restated(site: Inst
     assert restated(site) == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_sums_of_restatements_are_the_differences_of_the_table(
     site: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
