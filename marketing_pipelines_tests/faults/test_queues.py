@@ -122,7 +122,6 @@ def test_snoozing_consumes_no_attempt(queue: sa.Engine, tmp_path: Path) -> None:
     assert all((after - before).total_seconds() >= 0.3 for before, after in pairwise(starts))
 
 
-@soak_only
 @pytest.mark.fault(15, 31)
 @pytest.mark.soak
 def test_three_workers_never_start_more_in_any_second_than_the_limit_says(
