@@ -106,6 +106,8 @@ def test_why_needs_a_contact_or_a_day(
     assert refusal_here(capsys, "why", *options, code=2) == sentence
 
 
+@pytest.mark.soak
+@soak_only
 def test_an_enrolment_restates_the_numbers_of_enrolments_alone(
     site: Installation, tmp_path: Path
 ) -> None:

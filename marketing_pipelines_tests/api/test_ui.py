@@ -398,6 +398,8 @@ def test_one_signs_in_and_out_in_a_browser_and_the_server_ends_it(
     assert shared_installation.rows("select 1 from ops.user_sessions") == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_revoking_a_token_closes_the_websockets_of_its_sign_ins(
     closed: Ui, shared_installation: Installation
 ) -> None:

@@ -20,6 +20,7 @@ from marketing_pipelines.runs.tags import TICK_TAG, TRIGGER_TAG
 from marketing_pipelines_tests.api.browser import chromium
 from marketing_pipelines_tests.installation import Installation, instant
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld
+from marketing_pipelines_tests.scale import soak_only
 
 JOB = "analytics/daily_report"
 # A Monday, whose report covers Friday the 6th to Sunday the 8th.
@@ -146,6 +147,8 @@ def test_the_report_waits_for_the_numbers_of_its_last_day(
         emptied.run(JOB, at=MONDAY)
 
 
+@pytest.mark.soak
+@soak_only
 def test_page_mail_and_picture_can_be_read_on_wide_and_narrow_screens(
     world: ProgramWorld, emptied: Installation, tmp_path: Path
 ) -> None:

@@ -211,6 +211,7 @@ def test_the_settings_said_to_have_no_effect_are_those_that_nothing_reads() -> N
     )
     in_python = re.findall(r"(?:settings_of\([^()]*\)|\bown_settings)\.(\w+)", code)
     read = set(in_python) | set(re.findall(r"settings #>>? '\{(\w+),", code))
+    read |= set(re.findall(r'\bown\.settings\["(\w+)"\]', code))
     assert read == set(settings.OrganizationSettings.model_fields) - settings.UNUSED
 
 

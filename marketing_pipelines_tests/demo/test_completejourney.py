@@ -62,6 +62,8 @@ def test_files_come_in_the_order_in_which_they_refer_to_each_other(
     )
 
 
+@pytest.mark.soak
+@soak_only
 def test_recorded_files_hold_what_they_always_held(
     written: Connection, files: list[tuple[str, Path]]
 ) -> None:

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from marketing_pipelines_tests.exports.exporting import Exporter
+from marketing_pipelines_tests.scale import soak_only
 
 EVENTS = """\
 event_id,organization_id,contact_id,event_type,occurred_at,event_source,received_at,properties
@@ -64,6 +66,8 @@ def test_a_file_that_is_not_the_one_of_the_manifest_is_not_read(
     assert ids(exporter.exported("events", "csv", **SPAN)) == ["e1", "'=e2", "e3", "e4"]
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_late_event_is_in_the_file_before_its_hour_is_done_again(
     exporter: Exporter, tmp_path: Path
 ) -> None:
@@ -89,6 +93,8 @@ def test_events_load_again_unchanged(exporter: Exporter, tmp_path: Path) -> None
         assert (result.loaded, result.changed, result.repeated, result.rejected) == (0, 0, 4, 0)
 
 
+@pytest.mark.soak
+@soak_only
 def test_events_in_parquet(exporter: Exporter, tmp_path: Path) -> None:
     loaded(exporter, tmp_path)
     table = pq.read_table(io.BytesIO(exporter.exported("events", "parquet", **SPAN)))

@@ -240,6 +240,8 @@ def everything(installation: Installation) -> dict[str, Any]:
     return {"objects": objects, "rows": dict(installation.rows(counts))}
 
 
+@pytest.mark.soak
+@soak_only
 def test_pieces_of_sql_in_a_rule_are_compared_like_any_text(installation: Installation) -> None:
     world = hostile_world()
     with installation.engine.begin() as connection:

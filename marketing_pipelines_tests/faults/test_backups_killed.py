@@ -202,6 +202,8 @@ def target(world: World, new_database: Any, tmp_path: Path) -> Target:
     return Target(world, world.take().backup, settings)
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_restore_killed_around_its_renaming_changes_nothing_or_is_finished_by_the_next(
     target: Target,
 ) -> None:

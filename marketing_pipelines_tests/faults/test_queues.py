@@ -310,6 +310,8 @@ def test_a_stopped_worker_finishes_what_it_has_in_hand_and_takes_no_more(
     assert len(calls(queue)) == 3
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.fault(43)
 def test_what_outlasts_the_grace_is_given_back_without_an_attempt(queue: sa.Engine) -> None:
     [task_id] = put(queue, "sleep", seconds=60.0)

@@ -21,7 +21,7 @@ from marketing_pipelines.api import tokens
 from marketing_pipelines_tests.api.serving import answers
 from marketing_pipelines_tests.cli.console import call_here, start
 from marketing_pipelines_tests.queueing.installed import calls, put, scalar, workers
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 from marketing_pipelines_tests.waiting import until
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -131,6 +131,8 @@ class Clients:
             return answer.status if loaded == 1 else f"{answer.status}, loaded {loaded}"
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.fault(43)
 def test_no_request_fails_and_no_task_is_done_twice(queue: sa.Engine, tmp_path: Path) -> None:
     with queue.begin() as connection:

@@ -154,6 +154,8 @@ def test_a_part_that_crashes_is_started_again_and_up_says_so(
         assert running_up.found(Settings()) is None
 
 
+@pytest.mark.soak
+@soak_only
 def test_the_parts_of_a_killed_up_end_with_it(installation: Installation) -> None:
     with Running.up() as running:
         tree = running.tree()

@@ -29,7 +29,7 @@ from marketing_pipelines.stores import zone_table
 from marketing_pipelines.stores.postgres import database_url
 from marketing_pipelines.stores.schema import migrate
 from marketing_pipelines_tests.installation import Installation
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import SOAK, soak_only
 
 YEARS = (dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2028, 1, 1, tzinfo=dt.UTC))
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
@@ -270,6 +270,8 @@ def test_names_that_postgresql_reads_otherwise_have_their_summer_time(
     assert shown - noon.replace(tzinfo=None) == hours * HOUR
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_newer_version_of_the_package_writes_the_zones_anew(engine: sa.Engine) -> None:
     settings = Settings()
     with engine.begin() as connection:

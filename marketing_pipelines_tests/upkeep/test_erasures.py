@@ -29,6 +29,7 @@ OF_NO_PERSON = {
     "analytics.hourly_events",
     "analytics.lake_hours",
     "analytics.requested_marks",
+    "analytics.restatements",
     "analytics.stale_partitions",
     "campaigns.campaigns",
     "campaigns.sequences",

@@ -232,6 +232,8 @@ def test_a_person_who_came_back_is_accepted_after_a_restore(
     assert site.rows("select address_hash from delivery.suppressions") == []
 
 
+@pytest.mark.soak
+@soak_only
 def test_a_person_who_came_back_after_the_backup_is_accepted_after_its_restore(
     site: Installation, tmp_path: Path
 ) -> None:

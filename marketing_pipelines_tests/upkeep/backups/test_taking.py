@@ -342,6 +342,8 @@ def test_verify_finds_what_is_missing_truncated_and_changed(own_store: World) ->
     assert not (own_store.settings.data_dir / FOLDER).exists()
 
 
+@pytest.mark.soak
+@soak_only
 def test_verify_finds_what_is_missing_and_truncated_in_a_bucket(own_store: World) -> None:
     world = own_store
     world.settings = world.settings.model_copy(update={"backup_url": URL})
