@@ -9,16 +9,18 @@ import pytest
 import sqlalchemy as sa
 
 from marketing_pipelines_tests.queueing.installed import calls, put, scalar, workers
-from marketing_pipelines_tests.scale import SOAK
+from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
-pytestmark = [pytest.mark.fault, pytest.mark.soak]
+pytestmark = pytest.mark.fault
 
 # Seconds of load, between two kills, and tasks a second.
-LOAD, BETWEEN, RATE = (90, 15, 20) if SOAK else (4, 2, 10)
+LOAD, BETWEEN, RATE = 90, 15, 20
 DONE = "select count(*) from procrastinate_jobs where status = 'succeeded'"
 
 
+@pytest.mark.soak
+@soak_only
 @pytest.mark.fault(11)
 def test_nothing_is_lost_and_only_tasks_of_killed_workers_begin_again(queue: sa.Engine) -> None:
     expected: set[int] = set()
@@ -38,7 +40,7 @@ def test_nothing_is_lost_and_only_tasks_of_killed_workers_begin_again(queue: sa.
                 killed.add(victim.pid)
                 processes += stack.enter_context(workers(1))
             time.sleep(max(0.0, now + 1 - time.monotonic()))
-        until(lambda: scalar(queue, DONE) == len(expected), seconds=120, what="the tasks")
+        until(lambda: scalar(queue, DONE) == len(expected), seconds=300, what="the tasks")
     recorded = Counter(task for task, _ in calls(queue))
     assert set(recorded) == expected, "no task is lost, none is invented"
     assert len(killed) == (LOAD - 1) // BETWEEN
