@@ -219,8 +219,13 @@ def test_a_killed_worker_loses_nothing_and_only_what_it_held_is_repeated(
 ) -> None:
     ids = put(queue, "write", MANY)
     with workers(3, "--queue", "default") as processes:
-        victim = processes[0]
-        until(lambda: done_by_any(queue, processes) > MANY // 2, seconds=300, what="half of them")
+        until(
+            lambda: counted(queue, "default").completed > MANY // 2,
+            seconds=300,
+            what="half of them",
+        )
+        busy = {pid for (pid,) in calls(queue, "pid")}
+        victim = next(process for process in processes if process.pid in busy)
         victim.send_signal(signal.SIGKILL)
         victim.wait(30)
         until(
