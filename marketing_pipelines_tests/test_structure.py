@@ -8,6 +8,7 @@ from pathlib import Path
 import marketing_pipelines
 
 PACKAGE = Path(marketing_pipelines.__file__).parent
+TESTS = Path(__file__).parent
 MAX_LINES = 400
 
 
@@ -49,3 +50,12 @@ def test_nothing_is_left_unimplemented() -> None:
         if "NotImplementedError" in path.read_text()
     ]
     assert raising == []
+
+
+def test_tests_with_a_size_for_the_soak_are_part_of_it() -> None:
+    found = {
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("test_*.py")
+        if "SOAK" in path.read_text() and "pytest.mark.soak" not in path.read_text()
+    }
+    assert found == set()

@@ -93,6 +93,7 @@ def cells(engine: Engine, statement: str, files: list[str]) -> tuple[list[str], 
     return table.column_names, sorted(rows, key=repr)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("statement", sorted(STATEMENTS))
 def test_sail_counts_what_duckdb_counts(
     on_duckdb: DuckDBEngine, on_sail: SparkEngine, files: list[str], statement: str

@@ -459,6 +459,7 @@ def test_a_secret_that_no_longer_signs_is_removed(hooked: WebhookWorld, receiver
         assert hooked.installation.rows(has_old) == [(kept, kept)]
 
 
+@pytest.mark.soak
 def test_endpoints_are_listed_at_once_however_many_deliveries_they_have(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:

@@ -27,6 +27,7 @@ def waiting_tasks(world: WebhookWorld) -> list[tuple[Any, ...]]:
     return world.installation.rows(f"{LIVE} and status = 'todo' group by queue_name")
 
 
+@pytest.mark.soak
 @pytest.mark.fault(36)
 def test_ten_slow_receivers_do_not_delay_a_quick_one(
     hooked: WebhookWorld, receiver: Receiver

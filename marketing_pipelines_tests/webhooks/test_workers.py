@@ -76,6 +76,7 @@ def moves(world: WebhookWorld, number: int) -> list[str]:
     return world.publish(*(world.moved(world.contact(name)) for name in names))
 
 
+@pytest.mark.soak
 def test_a_killed_worker_loses_no_delivery_and_repeats_some_under_the_same_id(
     hooked: WebhookWorld, receiver: Receiver
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_killed_worker_loses_no_delivery_and_repeats_some_under_the_same_id(
     assert [row[0] for row in hooked.deliveries("state")] == ["delivered"] * EVENTS
 
 
+@pytest.mark.soak
 @pytest.mark.fault(36)
 def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
     hooked: WebhookWorld, receiver: Receiver
@@ -138,6 +140,7 @@ def test_ten_thousand_deliveries_behind_do_not_delay_another_endpoint(
     assert taken[math.ceil(0.95 * SAMPLES) - 1] <= 5.0, "the 95th percentile"
 
 
+@pytest.mark.soak
 @pytest.mark.fault(36)
 def test_a_receiver_that_is_away_for_two_minutes_gets_every_event_afterwards(
     hooked: WebhookWorld, receiver: Receiver
