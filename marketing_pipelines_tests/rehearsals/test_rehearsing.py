@@ -173,7 +173,10 @@ def test_the_command_prints_who_gets_what_when(installation: Installation) -> No
             ("app", "send_push", {"title": "New", "text": "Welcome"}),
         ]
     )
-    world.enrol(program, world.contacts(2), at("03-02 10:00"))
+    contacts = world.contacts(2)
+    world.enrol(program, contacts, at("03-02 10:00"))
+    # Numbers of events of the rehearsal follow those of the copied ones, also at one instant.
+    world.event(contacts, "opened", at("03-02 10:05"))
     words = ("program", "rehearse", "campaign", "welcome", "--organization", "acme")
     done = call_here(*words, "--from", "2026-03-02T10:01:00Z", "--days", "3")
     assert done.returncode == 0, done.stderr

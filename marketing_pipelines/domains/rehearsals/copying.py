@@ -149,6 +149,8 @@ _COLUMNS = """
 # Numbers that the scratch database gives follow those of the copied rows.
 _FOLLOW = """
     select setval(own, (select coalesce(max(id), 0) + 1 from {table}), false)
-    from pg_get_serial_sequence('{table}', 'id') as own
+    from coalesce(
+        pg_get_serial_sequence('{table}', 'id'), to_regclass('{table}_id_seq')::text
+    ) as own
     where own is not null
 """
