@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketing_pipelines.domains.upkeep.backups.keeping import (
@@ -104,6 +104,7 @@ def test_of_one_instant_the_last_number_is_the_newest() -> None:
     assert days_kept(backups, ZONE, KEEP) == {"20260302T040000Z-10": 7}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 9), st.integers(0, 5))
 def test_the_newest_backup_always_stays_and_no_more_than_the_numbers(
     numbers: set[int], daily: int, weekly: int
