@@ -19,6 +19,7 @@ from marketing_pipelines.domains.lifecycle.program_kinds import declared
 from marketing_pipelines.domains.rehearsals.rehearsing import Order, rehearse
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, Steps, at, move
+from marketing_pipelines_tests.rehearsals.assumed import write_events
 from marketing_pipelines_tests.scale import soak_only
 
 PROGRAMS, DAYS = 50, 2
@@ -62,20 +63,7 @@ def assumed(dice: Random, path: Path) -> list[tuple[str, str, dt.datetime]]:
         (f"c{1 + dice.randrange(CONTACTS)}", dice.choice(["opened", "clicked"]), at_second(dice))
         for _ in range(2 * CONTACTS)
     ]
-    path.write_text(
-        "\n".join(
-            json.dumps(
-                {
-                    "organization_id": "acme",
-                    "event_id": f"e{number}",
-                    "contact_id": contact,
-                    "event_type": kind,
-                    "occurred_at": instant.isoformat(),
-                }
-            )
-            for number, (contact, kind, instant) in enumerate(events)
-        )
-    )
+    write_events(path, events)
     return events
 
 

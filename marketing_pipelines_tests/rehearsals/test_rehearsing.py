@@ -1,9 +1,9 @@
 """Rehearsals: the same messages as in a real run, and nothing of the installation changes."""
 
 import datetime as dt
-import json
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from marketing_pipelines_tests.forking import Forked
 from marketing_pipelines_tests.installation import Installation
 from marketing_pipelines_tests.lifecycle.test_campaign_by_hand import STEPS, fifty_contacts
 from marketing_pipelines_tests.lifecycle.world import ProgramWorld, at
+from marketing_pipelines_tests.rehearsals.assumed import write_events
 from marketing_pipelines_tests.scale import soak_only
 from marketing_pipelines_tests.waiting import until
 
@@ -76,26 +77,13 @@ def test_a_campaign_of_eight_steps_goes_as_it_would_by_hand(
     contacts = fifty_contacts(world)
     world.enrol(program, contacts, at("03-02 10:00"))
     events = [
-        *((f"c{n}", "opened", "2026-03-02T12:00:00Z") for n in range(1, 21)),
-        *((f"c{n}", "clicked", "2026-03-03T10:07:00Z") for n in range(1, 4)),
-        *((f"c{n}", "clicked", "2026-03-05T10:04:59Z") for n in range(4, 9)),
-        ("c9", "clicked", "2026-03-05T10:05:00Z"),
+        *((f"c{n}", "opened", at("03-02 12:00")) for n in range(1, 21)),
+        *((f"c{n}", "clicked", at("03-03 10:07")) for n in range(1, 4)),
+        *((f"c{n}", "clicked", at("03-05 10:04:59")) for n in range(4, 9)),
+        ("c9", "clicked", at("03-05 10:05")),
     ]
     path = tmp_path / "assumed.jsonl"
-    path.write_text(
-        "\n".join(
-            json.dumps(
-                {
-                    "organization_id": "acme",
-                    "event_id": f"e{number}",
-                    "contact_id": contact,
-                    "event_type": kind,
-                    "occurred_at": instant,
-                }
-            )
-            for number, (contact, kind, instant) in enumerate(events)
-        )
-    )
+    write_events(path, events)
     before = state_of(installation.engine)
     found = rehearse(installation.engine, installation.settings, order(world, events=path))
     assert state_of(installation.engine) == before
@@ -162,6 +150,19 @@ def test_a_killed_rehearsal_is_removed_by_the_next(installation: Installation) -
     assert sent(found) == {"hello": 1}
     assert databases(world) == []
     assert world.messages() == {}
+
+
+def test_rehearsals_at_once_do_not_disturb_each_other(installation: Installation) -> None:
+    world = ProgramWorld(installation.engine)
+    program = world.program([("hello", "send_email", {"subject": "Hello", "text": "Hi"})])
+    world.enrol(program, world.contacts(1), at("03-02 10:00"))
+    with ThreadPoolExecutor(3) as pool:
+        under_way = [
+            pool.submit(rehearse, installation.engine, installation.settings, order(world, days=1))
+            for _ in range(3)
+        ]
+    assert [sent(one.result()) for one in under_way] == [{"hello": 1}] * 3
+    assert databases(world) == []
 
 
 def test_the_command_prints_who_gets_what_when(installation: Installation) -> None:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 
 import sqlalchemy as sa
+import stamina
 from sqlalchemy.engine import URL
 
 from marketing_pipelines.failures import ConfigurationError
@@ -19,6 +20,7 @@ from marketing_pipelines.stores.schema import migrate
 
 LONGEST_NAME = 63
 _MARK, _RANDOM_BYTES = "_rehearsal_", 4
+_MIGRATING = "migration of a rehearsal"
 _OF_REHEARSALS = sa.text("""
     select datname
     from pg_database
@@ -42,18 +44,10 @@ def scratch_database(settings: Settings) -> Iterator[sa.Engine]:
         url = database_url(settings)
         name = _prefix(settings) + secrets.token_hex(_RANDOM_BYTES)
         locks.lock_all(connection, name, [locks.WHOLE_JOB])
-        quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-        try:
-            connection.exec_driver_sql(f"create database {quoted}")
-        except sa.exc.ProgrammingError as error:
-            raise ConfigurationError(
-                f"Role {url.username} may not create databases, and a rehearsal works in one of "
-                f"its own: run `alter role {url.username} createdb` as a superuser."
-            ) from error
         scratch = url.set(database=name)
         engine = create_engine(scratch, application_name="marketing-pipelines rehearsal")
         try:
-            migrate(scratch, settings, compare_zone=False)
+            _make(connection, scratch, settings)
             yield engine
         finally:
             engine.dispose()
@@ -64,6 +58,35 @@ def drop_left(settings: Settings) -> list[str]:
     """Drops the scratch databases that no rehearsal uses; returns their names."""
     with _maintenance(settings) as connection:
         return _drop_left(connection, settings)
+
+
+def _make(connection: sa.Connection, url: URL, settings: Settings) -> None:
+    """Makes and migrates the database, anew where another one was migrated at the same moment.
+
+    Databases of one server share the role of the analysts, whose rights both write.
+    """
+    name = str(url.database)
+    quoted = connection.dialect.identifier_preparer.quote_identifier(name)
+    for retry in stamina.retry_context(on=_met_another, attempts=10, timeout=60):
+        with retry:
+            _drop(connection, name)
+            try:
+                connection.exec_driver_sql(f"create database {quoted}")
+            except sa.exc.ProgrammingError as error:
+                raise ConfigurationError(
+                    f"Role {url.username} may not create databases, and a rehearsal works in one "
+                    f"of its own: run `alter role {url.username} createdb` as a superuser."
+                ) from error
+            # Rehearsals migrate one after the other; other migrations are rare.
+            locks.lock_all(connection, _MIGRATING, [locks.WHOLE_JOB])
+            try:
+                migrate(url, settings, compare_zone=False)
+            finally:
+                locks.unlock_all(connection, _MIGRATING, [locks.WHOLE_JOB])
+
+
+def _met_another(error: Exception) -> bool:
+    return "tuple concurrently updated" in str(error)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
--- What happens to each contact, in its order: entry, results of steps, messages, end.
+-- The timeline of each contact: its entry, results of steps, messages and end, in their order.
 with own as materialized (
     select enrolment.id, enrolment.contact_id, contact.external_id as contact, enrolment.rotation,
            enrolment.entered_at, enrolment.status, enrolment.reason,
